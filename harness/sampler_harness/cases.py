@@ -1,0 +1,430 @@
+"""Which cases are run: a covering set that leaves nothing to chance, and Hypothesis for the rest.
+
+The covering set is fixed and comes first, in the same order everywhere: every value of every enumerated option,
+every pair of values, 1, 2, 3, an indivisible and the largest number of steps, both ends and an inner point of each
+range. Hypothesis then draws more of what the declaration's strategies allow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .subject import Subject
+
+__all__ = ["BUDGETS", "Budget", "CoveringSet", "covering_set", "drawn_configurations", "must_see"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much may be run, counted in model calls so that every machine runs the same.
+
+    Attributes:
+        name: ``quick``, ``standard`` or ``thorough``.
+        model_calls: in total.
+        longest_chain: steps of the longest run.
+        drawn: how many configurations Hypothesis draws.
+        shrinking: how many further cases a failure may be shrunk with.
+    """
+
+    name: str
+    model_calls: int
+    longest_chain: int
+    drawn: int
+    shrinking: int
+
+
+BUDGETS = {
+    "quick": Budget("quick", 3_000, 50, 8, 40),
+    "standard": Budget("standard", 30_000, 1_000, 40, 80),
+    "thorough": Budget("thorough", 1_000_000, 4_000, 600, 300),
+}
+
+#: Values that the number of steps must take, where the declaration allows them.
+STEP_COUNTS = (1, 2, 3, 7)
+#: Longer chains are seen once, not in pairs: their cost is in the steps.
+PAIRED_STEPS = 12
+#: The number of steps of the case that most checks start from.
+BASE_STEPS = 5
+
+
+def _is_strategy(value: Any) -> bool:
+    return hasattr(value, "example") and hasattr(value, "map") and hasattr(value, "filter")
+
+
+def _unwrapped(strategy: Any) -> Any:
+    """The concrete strategy behind Hypothesis's lazy wrapper, where this release has one."""
+    for _ in range(8):
+        inner = getattr(strategy, "wrapped_strategy", None)
+        if inner is None or inner is strategy:
+            return strategy
+        strategy = inner
+    return strategy
+
+
+def _drawn_values(strategy: Any, count: int = 24) -> list[Any]:
+    """Values of a strategy that cannot be looked into, drawn the same way every time."""
+    from hypothesis import HealthCheck, Phase, given, seed, settings
+
+    values: list[Any] = []
+
+    @seed(0)
+    @settings(
+        max_examples=count,
+        database=None,
+        derandomize=False,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(value: Any) -> None:
+        if value not in values:
+            values.append(value)
+
+    collect()
+    return values
+
+
+def _bounds(strategy: Any) -> tuple[Any, Any] | None:
+    """Both ends of a range of integers or floats; None for anything else."""
+    inner = _unwrapped(strategy)
+    for low, high in (("start", "end"), ("min_value", "max_value")):
+        if hasattr(inner, low) and hasattr(inner, high):
+            bottom, top = getattr(inner, low), getattr(inner, high)
+            if isinstance(bottom, (int, float)) and isinstance(top, (int, float)):
+                return bottom, top
+    return None
+
+
+def must_see(name: str, value: Any, *, default: Any, longest: int) -> list[Any]:
+    """The values of one field that must be seen.
+
+    Args:
+        name: the field.
+        value: what the declaration gives: a value, or a Hypothesis strategy.
+        default: the reference's own default.
+        longest: the largest number of steps that the budget allows.
+
+    Returns:
+        At least one value; the first is the simplest.
+    """
+    if not _is_strategy(value):
+        return [value]
+    inner = _unwrapped(value)
+    elements = getattr(inner, "elements", None)
+    if elements is not None:
+        return list(elements)
+    options = getattr(inner, "original_strategies", None)
+    if options is not None:
+        merged: list[Any] = []
+        for option in options:
+            for one in must_see(name, option, default=default, longest=longest):
+                if not any(one is m or (type(one) is type(m) and one == m) for m in merged):
+                    merged.append(one)
+        return merged
+    if type(inner).__name__ == "JustStrategy":
+        return [inner.value]
+    if type(inner).__name__ == "BooleansStrategy":
+        return [False, True]
+    bounds = _bounds(value)
+    if bounds is None:
+        return _drawn_values(value)[:8]
+    low, high = bounds
+    if name == "num_steps":
+        top = min(int(high), longest)
+        steps = [n for n in STEP_COUNTS if low <= n <= top]
+        return [*steps, *([top] if top not in steps else [])] or [int(low)]
+    if isinstance(low, int) and isinstance(high, int):
+        inner_point: Any = (low + high) // 2
+    else:
+        inner_point = low + (high - low) * 0.4375  # not the middle: symmetric mistakes cancel there
+    values = [low, inner_point, high]
+    return [v for i, v in enumerate(values) if v not in values[:i]]
+
+
+@dataclass
+class CoveringSet:
+    """The fixed configurations and what they see.
+
+    Attributes:
+        configurations: in the order in which they run; the first is the base.
+        base: the configuration that checks of shape, state and dtype start from.
+        values: per varied field the values that must be seen.
+        pairs: all legal pairs of such values.
+        not_varied: fields of the reference that the declaration leaves at their default.
+        illegal: pairs that the reference itself refuses.
+    """
+
+    configurations: list[Any] = field(default_factory=list)
+    base: Any = None
+    values: dict[str, list[Any]] = field(default_factory=dict)
+    pairs: set[frozenset[tuple[str, int]]] = field(default_factory=set)
+    not_varied: tuple[str, ...] = ()
+    illegal: int = 0
+    index: dict[Any, dict[str, int]] = field(default_factory=dict)
+
+    def seen(self, measured: Sequence[Any]) -> tuple[dict[str, str], str]:
+        """How many values and pairs the measured configurations saw, as ``"2/2"`` texts."""
+        rows = [self.index[c] for c in measured if c in self.index]
+        fields = {
+            name: f"{len({row[name] for row in rows if name in row})}/{len(values)}"
+            for name, values in self.values.items()
+            if len(values) > 1
+        }
+        met = {frozenset(((a, row[a]), (b, row[b]))) for row in rows for a, b in itertools.combinations(sorted(row), 2)}
+        return fields, f"{len(met & self.pairs)}/{len(self.pairs)}"
+
+
+def covering_set(subject: Subject, budget: Budget) -> CoveringSet:
+    """The fixed configurations of a subject.
+
+    Args:
+        subject: the declaration.
+        budget: bounds the number of steps.
+
+    Raises:
+        ValueError: where the reference refuses every configuration that the declaration allows.
+    """
+    reference = subject.reference
+    reference_fields = {f.name: f for f in dataclasses.fields(reference) if f.init}
+    result = CoveringSet()
+    result.not_varied = tuple(name for name in reference_fields if name not in subject.fields)
+    domain: dict[str, list[Any]] = {}
+    for name, value in subject.fields.items():
+        declared = reference_fields[name].default
+        domain[name] = must_see(name, value, default=declared, longest=budget.longest_chain)
+    result.values = domain
+    build = _builder(subject, domain, result)
+    base_row = _base_row(subject, domain, reference_fields)
+    base = build(base_row)
+    if base is None:
+        base_row, base = _first_legal(domain, build)
+    result.base = base
+    result.configurations.append(base)
+    # Long chains run once each, on the base; short ones meet every other option.
+    paired = {
+        name: [i for i, v in enumerate(values) if name != "num_steps" or v is None or v <= PAIRED_STEPS]
+        for name, values in domain.items()
+    }
+    rows = _pairwise(paired, base_row, build, result)
+    for row in rows:
+        configuration = build(row)
+        if configuration is not None and configuration not in result.configurations:
+            result.configurations.append(configuration)
+    steps = domain.get("num_steps", [])
+    for i, value in enumerate(steps):
+        if value is not None and value > PAIRED_STEPS:
+            configuration = build({**base_row, "num_steps": i})
+            if configuration is not None and configuration not in result.configurations:
+                result.configurations.append(configuration)
+    return result
+
+
+def _builder(
+    subject: Subject, domain: Mapping[str, list[Any]], result: CoveringSet
+) -> Callable[[Mapping[str, int]], Any]:
+    def build(row: Mapping[str, int]) -> Any:
+        try:
+            configuration = subject.reference(**{name: domain[name][i] for name, i in row.items()})
+        except ValueError:
+            return None
+        result.index.setdefault(configuration, dict(row))
+        return configuration
+
+    return build
+
+
+def _base_row(subject: Subject, domain: Mapping[str, list[Any]], fields: Mapping[str, Any]) -> dict[str, int]:
+    """The reference's defaults where the declaration allows them, and a few steps."""
+    row = {}
+    for name, values in domain.items():
+        if name == "num_steps" and _is_strategy(subject.fields[name]):
+            wanted = min((abs((v or 10**9) - BASE_STEPS), i) for i, v in enumerate(values))
+            row[name] = wanted[1]
+            continue
+        default = fields[name].default
+        matches = [i for i, v in enumerate(values) if type(v) is type(default) and v == default]
+        row[name] = matches[0] if matches else 0
+    return row
+
+
+def _first_legal(
+    domain: Mapping[str, list[Any]], build: Callable[[Mapping[str, int]], Any]
+) -> tuple[dict[str, int], Any]:
+    names = list(domain)
+    for choice in itertools.islice(itertools.product(*(range(len(domain[n])) for n in names)), 20_000):
+        row = dict(zip(names, choice, strict=True))
+        configuration = build(row)
+        if configuration is not None:
+            return row, configuration
+    raise ValueError("the reference refuses every configuration that the declaration allows")
+
+
+def _pairwise(
+    domain: Mapping[str, list[int]],
+    base: Mapping[str, int],
+    build: Callable[[Mapping[str, int]], Any],
+    result: CoveringSet,
+) -> Iterator[dict[str, int]]:
+    """Greedy rows in which every legal pair of values meets, in the same order every time."""
+    varied = [name for name, values in domain.items() if len(values) > 1]
+    waiting: dict[frozenset[tuple[str, int]], None] = {}
+    for a, b in itertools.combinations(sorted(varied), 2):
+        for i, j in itertools.product(domain[a], domain[b]):
+            waiting[frozenset(((a, i), (b, j)))] = None
+    if len(varied) == 1:
+        name = varied[0]
+        rows = [{**base, name: i} for i in domain[name]]
+        yield from (row for row in rows if build(row) is not None)
+        return
+
+    def gain(row: Mapping[str, int], name: str, value: int) -> int:
+        return sum(frozenset(((name, value), (n, i))) in waiting for n, i in row.items() if n != name)
+
+    while waiting:
+        pair = next(iter(waiting))
+        row: dict[str, int] = dict(pair)
+        for name in varied:
+            if name in row:
+                continue
+            best = max(domain[name], key=lambda v: (gain(row, name, v), v == base[name], -v))
+            trial = {**base, **row, name: best}
+            row[name] = best if build(trial) is not None else base[name]
+        full = {**base, **row}
+        if build(full) is None:
+            full = {**base, **dict(pair)}
+        if build(full) is None:
+            legal = _repaired(full, pair, domain, build)
+            if legal is None:
+                del waiting[pair]
+                result.illegal += 1
+                continue
+            full = legal
+        for met in itertools.combinations(sorted(n for n in full if n in varied), 2):
+            key = frozenset((n, full[n]) for n in met)
+            if key in waiting:
+                del waiting[key]
+                result.pairs.add(key)
+        yield full
+
+
+def _repaired(
+    row: Mapping[str, int],
+    pair: frozenset[tuple[str, int]],
+    domain: Mapping[str, list[int]],
+    build: Callable[[Mapping[str, int]], Any],
+) -> dict[str, int] | None:
+    """Change one other field so that the reference accepts the pair."""
+    kept = {name for name, _ in pair}
+    for name, values in domain.items():
+        if name in kept:
+            continue
+        for value in values:
+            trial = {**row, name: value}
+            if build(trial) is not None:
+                return trial
+    return None
+
+
+def drawn_configurations(subject: Subject, budget: Budget) -> list[Any]:
+    """Further configurations, drawn by Hypothesis from the declaration's strategies.
+
+    The host's profile, seed and database do not matter: everything is set here.
+    """
+    from hypothesis import HealthCheck, Phase, given, seed, settings
+
+    strategy = configurations(subject, longest=min(budget.longest_chain, 50))
+    if strategy is None:
+        return []
+    found: list[Any] = []
+
+    @seed(20_260_101)
+    @settings(
+        max_examples=budget.drawn,
+        database=None,
+        derandomize=False,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(configuration: Any) -> None:
+        if configuration not in found:
+            found.append(configuration)
+
+    collect()
+    return found
+
+
+def configurations(subject: Subject, *, longest: int = 50) -> Any:
+    """A Hypothesis strategy for legal configurations of a subject; None where nothing is varied.
+
+    Args:
+        subject: the declaration.
+        longest: number of steps above which a drawn chain is not run.
+    """
+    from hypothesis import strategies as st
+
+    varied = {n: v for n, v in subject.fields.items() if _is_strategy(v)}
+    if not varied:
+        return None
+    fixed = {n: v for n, v in subject.fields.items() if not _is_strategy(v)}
+    if "num_steps" in varied:
+        bounds = _bounds(varied["num_steps"])
+        if bounds is not None and bounds[1] > longest >= bounds[0]:
+            varied["num_steps"] = st.integers(int(bounds[0]), longest)
+
+    def legal(values: Mapping[str, Any]) -> Any:
+        try:
+            return subject.reference(**fixed, **values)
+        except ValueError:
+            return None
+
+    return st.fixed_dictionaries(varied).map(legal).filter(lambda c: c is not None)
+
+
+def smallest_failing(subject: Subject, fails: Callable[[Any], bool], budget: Budget, start: Any) -> Any:
+    """The smallest configuration that still fails, by Hypothesis's shrinking; ``start`` where none is smaller.
+
+    Args:
+        subject: the declaration.
+        fails: measures a configuration and tells whether the check fails on it.
+        budget: bounds how many cases are tried.
+        start: a configuration that is known to fail.
+    """
+    import random
+
+    from hypothesis import HealthCheck, Phase, find, settings
+    from hypothesis.errors import NoSuchExample, Unsatisfiable
+
+    steps = getattr(start, "num_steps", None)
+    strategy = configurations(subject, longest=steps if isinstance(steps, int) and steps > 0 else 50)
+    if strategy is None:
+        return start
+    left = [budget.shrinking]
+
+    def condition(configuration: Any) -> bool:
+        if left[0] <= 0:
+            return False
+        left[0] -= 1
+        return fails(configuration)
+
+    try:
+        return find(
+            strategy,
+            condition,
+            settings=settings(
+                max_examples=budget.shrinking,
+                database=None,
+                deadline=None,
+                phases=(Phase.generate, Phase.shrink),
+                suppress_health_check=list(HealthCheck),
+            ),
+            random=random.Random(0),
+        )
+    except (NoSuchExample, Unsatisfiable):
+        return start

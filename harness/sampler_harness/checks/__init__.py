@@ -1,0 +1,1 @@
+"""The checks: each a small function over the evidence, one file per family."""

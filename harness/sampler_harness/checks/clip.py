@@ -1,0 +1,118 @@
+"""The row ``clip/replay``: with large values the sampler still does what the reference does."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..law.bundle import Bundle, DenseRun
+from ..law.replay import innovations, replay, replay_spread
+from ..law.response import Array
+from ..law.tolerance import PRECISIONS
+from ..observe.trace import Case, Problem
+from ..verdict import Finding
+from .evidence import Evidence, learned_variance
+from .judging import Judged, conclude
+from .law import cause_of, where
+from .noise import affine_ratio
+
+__all__ = ["check_replay", "replayed_ratio"]
+
+
+def replayed_ratio(
+    case: Case,
+    dense: DenseRun,
+    bundle: Bundle,
+    *,
+    bits: int,
+    floor: float,
+    tables: bool,
+) -> tuple[float, int, float, float] | None:
+    """A dense run against the reference's replay of it.
+
+    Returns:
+        Worst ratio of deviation to tolerance, its row, got and should-be; None where it cannot be replayed.
+    """
+    learned = learned_variance(case.config)
+    fresh = innovations(bundle.first.response, dense.fields, PRECISIONS[bundle.case.dtype].unit)
+    exact = replay(case.config, case.shape, dense.outputs, fresh, learned_variance=learned)
+    if exact is None or exact.shape != dense.rows.shape:
+        return None
+    spread = replay_spread(
+        case.config,
+        case.shape,
+        dense.outputs,
+        fresh,
+        exact,
+        bits=bits,
+        tables=tables,
+        learned_variance=learned,
+    )
+    size = np.abs(exact) + np.sqrt(np.mean(exact**2, axis=1, keepdims=True))
+    # A neighbour's rounding can be this element's: the row's own typical spread is the least that is allowed.
+    typical = np.sqrt(np.mean(spread**2, axis=1, keepdims=True))
+    tolerance = np.maximum(floor * size + 3.0 * np.maximum(spread, typical), 1e-30)
+    rows = dense.rows
+    half_step: Array | float = 0.0
+    if bundle.subject.quantised is not None:
+        half_step = 1.0 / bundle.subject.quantised
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(rows - exact)
+    gap[-1] = np.maximum(gap[-1] - half_step, 0.0) if bundle.subject.quantised is not None else gap[-1]
+    ratio = np.where(np.isfinite(gap), gap / tolerance, np.inf)
+    worst_rows = ratio.max(axis=1)
+    beyond = np.flatnonzero(worst_rows > 1.0)
+    row = int(beyond[0]) if beyond.size else int(worst_rows.argmax())
+    element = int(ratio[row].argmax())
+    return float(worst_rows.max()), row, float(rows[row, element]), float(exact[row, element])
+
+
+def check_replay(evidence: Evidence) -> Finding:
+    """With large values the sampler still does what the reference does.
+
+    Catches: ``tanh`` for a clamp, a clamp that is missing, misplaced or undeclared, a wrong threshold.
+    Blind to: values beyond those that were tried.
+    """
+
+    def judge(case: Case) -> list[Judged]:
+        bundle = evidence.bundle(case)
+        if bundle.problem is not None:
+            return []
+        dense = bundle.dense
+        if isinstance(dense, Problem):
+            return [Judged(math.inf, f"with large values: {dense.message}", case)]
+        if bundle.layout is None:
+            return []
+        blame = cause_of(evidence, case)
+        clipped = bool(getattr(case.config, "is_clipped", False)) and evidence.standard.reference
+        if not clipped:
+            ratio, row, _ = affine_ratio(bundle, dense)
+            text = (
+                f"with large values {where(row, bundle.num_calls)} is not what the sampler's own coefficients "
+                "give: something is not affine (a clamp, tanh, division by a statistic); if the reference clips, "
+                "declare it (clip_denoised=True)"
+            )
+            return [Judged(ratio, text, case, {"step": row})]
+        precision = PRECISIONS[case.dtype]
+        found = replayed_ratio(
+            case, dense, bundle, bits=precision.bits, floor=precision.floor, tables=case.dtype != "float64"
+        )
+        if found is None:
+            return []
+        ratio, row, got, should_be = found
+        text = (
+            f"when the clamp bites, {where(row, bundle.num_calls)} holds {got:.6g} where the reference has "
+            f"{should_be:.6g} (same draws, same model outputs)"
+        )
+        return [Judged(ratio, text, case, {"step": row, "got": got, "should_be": should_be}, blame)]
+
+    judged = [j for case in evidence.cases for j in judge(case)]
+    clipped = sum(bool(getattr(case.config, "is_clipped", False)) for case in evidence.cases)
+    return conclude(
+        "clip/replay",
+        evidence,
+        judged,
+        passed=f"agrees with the reference at large values ({clipped} of {len(judged)} cases with a clamp)",
+        shrink=judge,
+    )

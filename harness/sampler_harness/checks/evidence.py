@@ -1,0 +1,259 @@
+"""What the checks look at: cases, their bundles, and the law that each should have. Measured once, shared by all."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..cases import BUDGETS, CoveringSet, covering_set, drawn_configurations
+from ..law.bundle import Bundle
+from ..law.comparison import Deviation, compare
+from ..law.law import Law
+from ..law.tolerance import Tolerance, reference_law, tolerance_between, tolerance_of
+from ..observe.trace import Case
+from ..subject import Subject
+
+__all__ = ["Evidence", "Standard"]
+
+#: Where shapes are not declared: images, square and not, odd, of one element, of many channels.
+IMAGE_SHAPES: tuple[tuple[int, ...], ...] = (
+    (2, 3, 16, 16),
+    (2, 1, 7, 5),
+    (3, 4, 8, 2),
+    (1, 1, 1, 1),
+    (2, 17, 3, 3),
+)
+#: Room for the impulses of a long chain in one run.
+ROOMY_SHAPE = (2, 3, 32, 32)
+LONG_CHAIN = 300
+
+#: Shares of the budget's model calls.
+COVERING_SHARE = 0.55
+DRAWN_SHARE = 0.7
+
+
+class Standard:
+    """What a sampler is held against: its reference, another sampler, or a saved law.
+
+    Args:
+        law: the law that a case should have; None where there is none for it.
+        tolerance: of that law's entries, for a case.
+        name: for the verdict.
+        reference: whether replay and closed forms are possible.
+    """
+
+    def __init__(
+        self,
+        law: Callable[[Case], Law | None],
+        tolerance: Callable[[Case], Tolerance],
+        name: str,
+        *,
+        reference: bool,
+    ) -> None:
+        self.law = law
+        self.tolerance = tolerance
+        self.name = name
+        self.reference = reference
+
+    @staticmethod
+    def of_reference(subject: Subject) -> Standard:
+        """The subject's own reference, measured in float64."""
+
+        def law(case: Case) -> Law:
+            return reference_law(case.config, learned_variance(case.config))
+
+        def tolerance(case: Case) -> Tolerance:
+            dtype = case.dtype if case.dtype == "float64" else "float32"
+            return tolerance_of(case.config, dtype, learned_variance(case.config))
+
+        return Standard(law, tolerance, subject.reference.__name__, reference=True)
+
+    @staticmethod
+    def of_law(law: Callable[[Case], Law | None], name: str) -> Standard:
+        """Laws measured elsewhere: another sampler's, or saved ones."""
+
+        def tolerance(case: Case) -> Tolerance:
+            found = law(case)
+            assert found is not None
+            return tolerance_between(found, case.dtype if case.dtype == "float64" else "float32")
+
+        return Standard(law, tolerance, name, reference=False)
+
+
+def learned_variance(config: Any) -> bool:
+    """Whether the model returns variance values beside its prediction."""
+    return int(getattr(config, "model_channels", 1)) == 2
+
+
+def short(config: Any) -> str:
+    """A configuration ready to paste: only the fields that are not at their default."""
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        return repr(config)
+    parts = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.init and value != field.default:
+            parts.append(f"{field.name}={value!r}")
+    return f"{type(config).__name__}({', '.join(parts)})"
+
+
+class Evidence:
+    """Everything that is measured of one subject on one device.
+
+    Args:
+        subject: the declaration.
+        budget: ``quick``, ``standard`` or ``thorough``.
+        device: torch device.
+        standard: what to hold it against; None for the subject's reference.
+        fixtures: the host's fixture values.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        budget: str = "standard",
+        device: str = "cpu",
+        standard: Standard | None = None,
+        fixtures: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.subject = subject
+        self.budget = BUDGETS[budget]
+        self.device = device
+        self.standard = standard or Standard.of_reference(subject)
+        self.fixtures = dict(fixtures or {})
+        self.model_calls = 0
+        self._bundles: dict[tuple[Case, Any], Bundle] = {}
+        self._compared: dict[Case, tuple[Deviation, ...]] = {}
+        self.skipped_cases = 0
+
+    # What is run
+
+    @functools.cached_property
+    def covering(self) -> CoveringSet:
+        """The fixed configurations."""
+        return covering_set(self.subject, self.budget)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Declared shapes, or images."""
+        return self.subject.shapes or IMAGE_SHAPES
+
+    @property
+    def dtype(self) -> str:
+        """The dtype that most checks use: the first declared one whose law can be read."""
+        wide = [d for d in self.subject.dtypes if d in ("float32", "float64")]
+        return wide[0] if wide else self.subject.dtypes[0]
+
+    @property
+    def precise_dtype(self) -> str:
+        """float64 where it is declared."""
+        return "float64" if "float64" in self.subject.dtypes else self.dtype
+
+    def shape_for(self, config: Any) -> tuple[int, ...]:
+        """The sample's shape for a configuration: roomy for long chains, so that impulses fit in one run."""
+        long = expected_calls(config) > LONG_CHAIN
+        if self.subject.shapes is None:
+            return ROOMY_SHAPE if long else IMAGE_SHAPES[0]
+        if long:
+            return max(self.subject.shapes, key=_numel)
+        several = [s for s in self.subject.shapes if s[0] > 1 and _numel(s) >= 64]
+        return several[0] if several else max(self.subject.shapes, key=_numel)
+
+    def case(self, config: Any, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> Case:
+        """A case of this subject."""
+        return Case(config, shape or self.shape_for(config), dtype or self.dtype, self.device)
+
+    @functools.cached_property
+    def base(self) -> Case:
+        """The case that checks of shape, state and dtype start from."""
+        return self.case(self.covering.base)
+
+    @functools.cached_property
+    def cases(self) -> tuple[Case, ...]:
+        """Covering set, then what Hypothesis draws, as far as the budget's shares reach.
+
+        Measured here, in this order, so that the number of cases never depends on which check asks first.
+        """
+        found: list[Case] = []
+        for config in self.covering.configurations:
+            if self._affords(config, COVERING_SHARE) or not found:
+                found.append(self._measured(config))
+            else:
+                self.skipped_cases += 1
+        for config in drawn_configurations(self.subject, self.budget):
+            if self._affords(config, DRAWN_SHARE):
+                case = self._measured(config)
+                if case not in found:
+                    found.append(case)
+        return tuple(found)
+
+    def _measured(self, config: Any) -> Case:
+        case = self.case(config)
+        bundle = self.bundle(case)
+        if bundle.problem is None:
+            bundle.dense  # noqa: B018 - measured now, read by several checks
+        return case
+
+    def _affords(self, config: Any, share: float) -> bool:
+        return self.model_calls + 4 * expected_calls(config) <= share * self.budget.model_calls
+
+    def affords(self, calls: int) -> bool:
+        """Whether the budget still allows this many model calls."""
+        return self.model_calls + calls <= self.budget.model_calls
+
+    # What is measured
+
+    def _spend(self, calls: int) -> None:
+        self.model_calls += calls
+
+    def bundle(self, case: Case, entry: Callable[..., Any] | None = None) -> Bundle:
+        """The runs of a case, measured once."""
+        key = (case, entry)
+        if key not in self._bundles:
+            self._bundles[key] = Bundle(
+                self.subject,
+                case,
+                call_limit=4 * expected_calls(case.config) + 64,
+                spend=self._spend,
+                fixtures=self.fixtures,
+                entry=entry,
+            )
+        return self._bundles[key]
+
+    def compared(self, case: Case) -> tuple[Deviation, ...]:
+        """Both readings of a case against the law it should have; empty where there is none."""
+        if case not in self._compared:
+            bundle = self.bundle(case)
+            should_be = self.standard.law(case)
+            if should_be is None or bundle.problem is not None:
+                self._compared[case] = ()
+            else:
+                tolerance = self.standard.tolerance(case)
+                first = compare(bundle.law, should_be, tolerance, last_row=bundle.last_row)
+                second = compare(bundle.second_law, should_be, tolerance, last_row=bundle.last_row)
+                self._compared[case] = (*first, *second)
+        return self._compared[case]
+
+    @functools.cached_property
+    def measured_configurations(self) -> tuple[Any, ...]:
+        """Configurations of the cases that were run."""
+        return tuple(case.config for case in self.cases)
+
+
+def expected_calls(config: Any) -> int:
+    """Model calls that one run of a configuration should take."""
+    calls = getattr(config, "num_calls", None)
+    if isinstance(calls, int):
+        return calls
+    steps = getattr(config, "num_steps", None)
+    return 3 * int(steps) if steps else 3_000
+
+
+def _numel(shape: tuple[int, ...]) -> int:
+    product = 1
+    for size in shape:
+        product *= size
+    return product

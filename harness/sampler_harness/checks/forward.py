@@ -1,0 +1,213 @@
+"""The rows ``law/forward`` and ``law/partial``: the program's own forward process and its runs from the middle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..law.bundle import Bundle
+from ..law.response import AMPLITUDE, Array
+from ..law.tolerance import PRECISIONS
+from ..observe.probes import Impulses, scattered
+from ..observe.trace import Case
+from ..verdict import Finding
+from .evidence import Evidence
+from .judging import Judged, conclude, skipped
+
+__all__ = ["check_forward", "check_partial"]
+
+
+def _grid(evidence: Evidence, case: Case) -> int:
+    """Entries of the configuration's grid."""
+    steps = getattr(case.config, "num_steps", None)
+    if steps:
+        return int(steps)
+    return evidence.bundle(case).num_calls
+
+
+def _impulse(case: Case, element: int) -> torch.Tensor:
+    values = torch.zeros(case.shape, dtype=getattr(torch, case.dtype), device=case.device)
+    values.view(-1)[element] = AMPLITUDE
+    return values
+
+
+def _scales(evidence: Evidence, case: Case, index: int, function: Callable[..., Any]) -> tuple[float, float] | str:
+    """Weights that a forward function gives to data and draw, read from two impulses; a text where it fails."""
+    device, dtype = torch.device(case.device), getattr(torch, case.dtype)
+    data_at, draw_at = scattered(2, case.numel, 0)
+    try:
+        result = function(
+            _impulse(case, data_at), _impulse(case, draw_at), case.config, index, device=device, dtype=dtype
+        )
+    except Exception as error:
+        return f"raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    if not isinstance(result, torch.Tensor) or tuple(result.shape) != case.shape:
+        return f"returned {type(result).__name__} of shape {getattr(result, 'shape', None)}, should be {case.shape}"
+    flat = result.detach().to("cpu", torch.float64).reshape(-1)
+    return float(flat[data_at]) / AMPLITUDE, float(flat[draw_at]) / AMPLITUDE
+
+
+def _judge_scales(
+    evidence: Evidence,
+    case: Case,
+    index: int,
+    function: Callable[..., Any],
+    should_be: tuple[float, float],
+    name: str,
+) -> Judged:
+    found = _scales(evidence, case, index, function)
+    if isinstance(found, str):
+        return Judged(math.inf, f"{name} at entry {index} of the grid {found}", case, {"step": index})
+    unit = PRECISIONS[case.dtype].unit
+    floor = PRECISIONS[case.dtype].floor
+    # 1 - alpha_bar cancels where alpha_bar is near 1: the noise scale is worth what that difference is.
+    cancellation = 8 * unit / max(should_be[1] ** 2, 1e-300) if should_be[0] < 1 else 0.0
+    allowed = [
+        floor * abs(should_be[0]) + 32 * unit,
+        (floor + 3 * cancellation) * abs(should_be[1]) + 32 * unit * abs(should_be[1]) + 1e-12,
+    ]
+    ratios = [abs(g - s) / a for g, s, a in zip(found, should_be, allowed, strict=True)]
+    which = int(np.argmax(ratios))
+    text = (
+        f"{name} at entry {index} of the grid weighs the {'data' if which == 0 else 'noise'} with "
+        f"{found[which]:.6g}, should be {should_be[which]:.6g}: the run from there starts at another level"
+    )
+    ratio = ratios[which] if math.isfinite(ratios[which]) else math.inf
+    return Judged(ratio, text, case, {"step": index, "got": found[which], "should_be": should_be[which]})
+
+
+def check_forward(evidence: Evidence) -> Finding:
+    """``add_noise`` has the law's own signal and noise scales at every entry of the grid.
+
+    Catches: noise added at another level than the run starts from. Blind to: samplers without ``add_noise``.
+    """
+    subject = evidence.subject
+    if subject.forward is None and subject.velocity is None:
+        return skipped("law/forward", "the sampler declares no forward process: add forward=… to the declaration")
+    if not hasattr(evidence.base.config, "forward_scales"):
+        return skipped("law/forward", f"{type(evidence.base.config).__name__} states no forward process")
+    judged: list[Judged] = []
+    for case in evidence.cases[:12]:
+        for index in range(min(_grid(evidence, case), 50)):
+            signal, noise = case.config.forward_scales(index)
+            if subject.forward is not None:
+                judged.append(_judge_scales(evidence, case, index, subject.forward, (signal, noise), "add_noise"))
+            if subject.velocity is not None:
+                # v = signal * draw - noise * data
+                judged.append(_judge_scales(evidence, case, index, subject.velocity, (-noise, signal), "get_velocity"))
+    return conclude("law/forward", evidence, judged, passed="the forward process starts where the run starts")
+
+
+def _partial_run(evidence: Evidence, case: Case, index: int, whole: Bundle, first_call: int) -> Judged:
+    """A run from entry ``index``, against the tail of the whole run from call ``first_call`` on."""
+    subject = evidence.subject
+    assert subject.partial is not None
+    partial = subject.partial
+    element = scattered(3, case.numel, 2)[-1]
+    given: list[torch.Tensor] = []
+
+    def entry(model: Any, shape: Any, config: Any, **keywords: Any) -> Any:
+        x = given[-1]
+        return partial(model, x, config, index, **keywords)
+
+    rows = []
+    for value in (0.0, AMPLITUDE):
+        x = torch.zeros(case.shape, dtype=getattr(torch, case.dtype), device=case.device)
+        x.view(-1)[element] = value
+        given.append(x)
+        kept = x.clone()
+        stimulus = Impulses()
+        calls = whole.num_calls - first_call
+        places = [e for e in scattered(case.numel, case.numel, 4) if e != element][:calls]
+        if value:
+            for call, place in enumerate(places):
+                stimulus.outputs[call] = [(place, AMPLITUDE)]
+        run = whole.execute(stimulus, entry=entry)
+        if run.problem is not None:
+            return Judged(math.inf, f"a run from entry {index}: {run.problem.message}", case, {"step": index})
+        if not torch.equal(x, kept):
+            return Judged(math.inf, f"a run from entry {index} changes the tensor it was given", case)
+        if len(run.calls) != calls:
+            text = (
+                f"a run from entry {index} of the grid calls its model {len(run.calls)} times, "
+                f"should be {calls} as in the tail of the whole run"
+            )
+            return Judged(math.inf, text, case, {"step": index})
+        rows.append(run)
+    return _tail(
+        case,
+        index,
+        whole,
+        first_call,
+        rows[1].rows() - rows[0].rows(),
+        whole._times(rows[1]),
+        element,
+        places,
+    )
+
+
+def _tail(
+    case: Case,
+    index: int,
+    whole: Bundle,
+    first_call: int,
+    rows: Array,
+    times: Array,
+    element: int,
+    places: list[int],
+) -> Judged:
+    outputs = whole.first.response.outputs
+    should_times = whole.first.response.times[first_call:]
+    apart = np.abs(times - should_times) / np.maximum(1e-5 * np.abs(should_times), 1e-6)
+    if float(apart.max(initial=0.0)) > 1.0:
+        call = int(np.argmax(apart))
+        text = (
+            f"a run from entry {index}: model call {call} is told time {times[call]:.6g}, should be "
+            f"{should_times[call]:.6g} as in the whole run"
+        )
+        return Judged(float(apart.max()), text, case, {"step": index})
+    got = rows[:, places] / AMPLITUDE
+    should_be = outputs[first_call:, first_call:]
+    gain = rows[:, element] / AMPLITUDE
+    # What came before entry `index` reaches later rows only through the state at that entry.
+    before = outputs[first_call:, :first_call]
+    carried = np.outer(gain / (gain[0] or 1.0), before[0]) if first_call else np.zeros_like(before)
+    floor = PRECISIONS[case.dtype].floor
+    scale = np.abs(outputs[first_call:]).max(axis=1, initial=1e-12, keepdims=True)
+    ratios = [
+        np.abs(g - s) / (floor * np.abs(s) + 64 * PRECISIONS[case.dtype].unit * scale)
+        for g, s in ((got, should_be), (carried, before))
+    ]
+    worst = max(float(r.max(initial=0.0)) for r in ratios)
+    row = max((int(r.max(axis=1).argmax()) for r in ratios if r.size), default=0)
+    text = (
+        f"a run from entry {index} of the grid is not the tail of the whole run: {row} calls later the outputs or "
+        "the state are weighed otherwise"
+    )
+    return Judged(worst if math.isfinite(worst) else math.inf, text, case, {"step": index})
+
+
+def check_partial(evidence: Evidence) -> Finding:
+    """A run from step k is the tail of the whole run.
+
+    Catches: image-to-image starting one step off, history left from an earlier start.
+    Blind to: samplers that cannot start in the middle.
+    """
+    if evidence.subject.partial is None:
+        return skipped("law/partial", "the sampler declares no runs from the middle: add partial=… to the declaration")
+    judged: list[Judged] = []
+    for case in evidence.cases[:8]:
+        bundle = evidence.bundle(case)
+        grid = _grid(evidence, case)
+        if bundle.problem is not None or grid > 50:
+            continue
+        per_step = bundle.num_calls / grid
+        for index in range(grid):
+            # A second-order step calls twice, except the last: the grid's entry k starts at call 2 k.
+            first_call = index if per_step <= 1 else 2 * index
+            judged.append(_partial_run(evidence, case, index, bundle, first_call))
+    return conclude("law/partial", evidence, judged, passed="runs from the middle are tails of the whole run")

@@ -1,0 +1,162 @@
+"""From judgements of single cases to the finding of a check."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..cases import smallest_failing
+from ..observe.trace import Case
+from ..verdict import Finding
+from .evidence import Evidence, expected_calls, short
+
+__all__ = ["Judged", "conclude", "nothing_seen", "skipped"]
+
+#: JSON has no infinity; a difference that no tolerance measures is told as this.
+LARGEST_MARGIN = 1e9
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a check found in one case.
+
+    Attributes:
+        ratio: deviation over tolerance; above 1 fails, infinity where there is no number for it.
+        message: what was seen and what should be, for a person.
+        case: where.
+        evidence: step, term, got, should_be, ….
+        consequence_of: the check whose failure explains this.
+    """
+
+    ratio: float
+    message: str = ""
+    case: Case | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+    consequence_of: str | None = None
+
+
+def _bounded(ratio: float) -> float:
+    return LARGEST_MARGIN if not math.isfinite(ratio) else min(ratio, LARGEST_MARGIN)
+
+
+def _size(judged: Judged) -> tuple[bool, int, int]:
+    """Causes before consequences, then few steps, then few options."""
+    config = judged.case.config if judged.case is not None else None
+    return (
+        judged.consequence_of is not None,
+        expected_calls(config) if config is not None else 0,
+        len(short(config)),
+    )
+
+
+def skipped(id: str, reason: str) -> Finding:
+    """The check does not apply; says why."""
+    return Finding(id, "skipped", reason)
+
+
+def nothing_seen(id: str, why: str, *, consequence_of: str | None = None) -> Finding:
+    """The check applies but had nothing to judge: an error, never a pass."""
+    return Finding(id, "error", f"saw nothing: {why}", consequence_of=consequence_of)
+
+
+def conclude(
+    id: str,
+    evidence: Evidence,
+    judged: Sequence[Judged],
+    *,
+    passed: str,
+    shrink: Callable[[Case], Sequence[Judged]] | None = None,
+    why_nothing: str = "no case could be measured",
+) -> Finding:
+    """One finding from all judgements.
+
+    Args:
+        id: the check.
+        evidence: for shrinking and for what to print.
+        judged: everything that was judged; none is an error.
+        passed: what to say when all is well.
+        shrink: judges one more case, for making a failure smaller; None where that has no meaning.
+        why_nothing: why there may be no judgement.
+    """
+    if not judged:
+        broken = next((c for c in evidence.cases if evidence.bundle(c).problem is not None), None)
+        cause = None
+        if broken is not None:
+            problem = evidence.bundle(broken).problem
+            assert problem is not None
+            why_nothing = f"the sampler could not be measured: {problem.message}"
+            cause = None if id == "law/times" else "law/times"
+        return nothing_seen(id, why_nothing, consequence_of=cause)
+    margin = _bounded(max(j.ratio for j in judged))
+    failing = [j for j in judged if not j.ratio <= 1.0]
+    if not failing:
+        return Finding(id, "passed", passed, {"judged": len(judged)}, margin=margin)
+    chosen = min(failing, key=_size)
+    if shrink is not None and chosen.case is not None:
+        chosen = _shrunk(evidence, chosen, shrink)
+    details = dict(chosen.evidence)
+    lines = [chosen.message]
+    if chosen.case is not None:
+        details["configuration"] = short(chosen.case.config)
+        details["shape"] = list(chosen.case.shape)
+        details["dtype"] = chosen.case.dtype
+        lines.append(
+            f"smallest configuration: {short(chosen.case.config)}, shape {chosen.case.shape}, {chosen.case.dtype}"
+        )
+    details["failing"] = f"{len(failing)} of {len(judged)}"
+    causes = [j for j in failing if j.consequence_of is None]
+    return Finding(
+        id,
+        "failed",
+        "\n".join(lines),
+        details,
+        margin=margin,
+        consequence_of=None if causes else chosen.consequence_of,
+        reproduction=_reproduction(evidence, chosen),
+    )
+
+
+def _shrunk(evidence: Evidence, chosen: Judged, judge: Callable[[Case], Sequence[Judged]]) -> Judged:
+    """The same failure in the smallest configuration that Hypothesis can find within its own budget."""
+    assert chosen.case is not None
+    kept: dict[Any, Judged] = {}
+
+    def fails(config: Any) -> bool:
+        if config not in kept:
+            again = [j for j in judge(evidence.case(config)) if not j.ratio <= 1.0 and j.consequence_of is None]
+            kept[config] = min(again, key=_size) if again else Judged(0.0)
+        return not kept[config].ratio <= 1.0
+
+    if chosen.consequence_of is not None:
+        return chosen
+    smallest = smallest_failing(evidence.subject, fails, evidence.budget, chosen.case.config)
+    best = kept.get(smallest, chosen)
+    return best if not best.ratio <= 1.0 and _size(best) <= _size(chosen) else chosen
+
+
+def _reproduction(evidence: Evidence, chosen: Judged) -> str:
+    """A script that shows the failure with literal inputs."""
+    target = evidence.subject.target or evidence.subject.name
+    if chosen.case is None or ":" not in target or target.startswith("diffusers:"):
+        return ""
+    case = chosen.case
+    lines = [
+        "import dataclasses, numpy as np",
+        "from sampler_harness import respond",
+        "from sampler_harness.targets import load_subject",
+        f"from {type(case.config).__module__.rpartition('.')[0] or type(case.config).__module__} "
+        f"import {type(case.config).__name__}"
+        if type(case.config).__module__.startswith("reference_samplers")
+        else f"from {type(case.config).__module__} import {type(case.config).__name__}",
+        f"subject = load_subject({target!r})",
+        f"config = {short(case.config)}",
+        f"response = respond(subject, config, shape={case.shape}, dtype={case.dtype!r})",
+        "np.set_printoptions(precision=6, suppress=True)",
+        'print("times  ", response.times)',
+        'print("noise  ", response.noise, sep="\\n")',
+        'print("outputs", response.outputs, sep="\\n")',
+        f"# {chosen.message.splitlines()[0]}",
+    ]
+    return "\n".join(lines)

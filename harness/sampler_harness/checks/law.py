@@ -1,0 +1,221 @@
+"""The rows ``law/*``: the measured law against the one that it should be, entry by entry."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..law.comparison import Deviation, Term
+from ..observe.trace import Case, Run
+from ..verdict import Finding
+from .evidence import Evidence
+from .judging import Judged, conclude
+
+__all__ = [
+    "cause_of",
+    "check_initial_noise",
+    "check_noise",
+    "check_offset",
+    "check_outputs",
+    "check_times",
+    "where",
+]
+
+#: Which check speaks of which term, in the order of cause and effect within a row.
+CHECK_OF: dict[Term, str] = {
+    "count": "law/times",
+    "time": "law/times",
+    "initial-noise": "law/initial-noise",
+    "outputs": "law/outputs",
+    "noise": "law/noise",
+    "offset": "law/offset",
+}
+_ORDER: tuple[Term, ...] = ("count", "time", "initial-noise", "outputs", "noise", "offset")
+
+
+def _cause(deviations: tuple[Deviation, ...]) -> Deviation | None:
+    """The first difference: earliest row, and in a row times before outputs before noise."""
+    real = [d for d in deviations if d.ratio > 1.0 and not d.consequence]
+    return min(real, key=lambda d: (d.term != "count", d.row, _ORDER.index(d.term)), default=None)
+
+
+def cause_of(evidence: Evidence, case: Case) -> str | None:
+    """The law check that speaks of a case's first difference; None where there is none."""
+    cause = _cause(evidence.compared(case))
+    return None if cause is None else CHECK_OF[cause.term]
+
+
+def where(row: int, calls: int) -> str:
+    """A row in words."""
+    return "the returned sample" if row == calls else f"the input of model call {row}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _message(deviation: Deviation, calls: int, case: Case, times: Any) -> str:
+    got, should_be = _number(deviation.got), _number(deviation.should_be)
+    place = where(deviation.row, calls)
+    match deviation.term:
+        case "count":
+            return f"the model is called {int(deviation.got)} times in a run, should be {int(deviation.should_be)}"
+        case "time":
+            return f"model call {deviation.row} is told time {got}, should be {should_be}"
+        case "initial-noise":
+            hint = ""
+            if deviation.got and math.isclose(deviation.got, 1.0, rel_tol=1e-6):
+                hint = ": the first noise is not scaled"
+            return f"the first model input has standard deviation {got}, should be {should_be}{hint}"
+        case "outputs":
+            if deviation.column < 0:
+                return f"step {deviation.row - 1}: the first noise is carried into {place} with weight {got}, should be {should_be}"
+            return (
+                f"step {deviation.row - 1}: {place} weighs the model's output {deviation.column} with {got}, "
+                f"should be {should_be}"
+            )
+        case "noise":
+            if deviation.column == deviation.row:
+                return (
+                    f"step {deviation.row - 1}: fresh noise of standard deviation {got} enters {place}, "
+                    f"should be {should_be}"
+                )
+            return (
+                f"step {deviation.row - 1}: the noise that entered at row {deviation.column} has weight {got} in "
+                f"{place}, should be {should_be}"
+            )
+        case "offset":
+            return f"{place} holds the constant {got}, should be {should_be}"
+
+
+def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judged]:
+    deviations = evidence.compared(case)
+    calls = evidence.bundle(case).num_calls
+    cause = _cause(deviations)
+    mine = [d for d in deviations if d.term in terms]
+    if not mine:
+        return []
+    failing = [d for d in mine if d.ratio > 1.0]
+    if not failing:
+        return [Judged(max(d.ratio for d in mine), case=case)]
+    first = min(failing, key=lambda d: (d.consequence, d.term != "count", d.row, -d.ratio))
+    consequence_of = None
+    if first.consequence and cause is not None and CHECK_OF[cause.term] not in {CHECK_OF[t] for t in terms}:
+        consequence_of = CHECK_OF[cause.term]
+    return [
+        Judged(
+            max(d.ratio for d in mine),
+            _message(first, calls, case, None),
+            case,
+            {
+                "step": first.row,
+                "term": first.term,
+                "column": first.column,
+                "got": first.got if math.isfinite(first.got) else repr(first.got),
+                "should_be": first.should_be,
+            },
+            consequence_of,
+        )
+    ]
+
+
+def _law_check(id: str, evidence: Evidence, terms: tuple[Term, ...], passed: str) -> Finding:
+    judged = [j for case in evidence.cases for j in _judge(evidence, case, terms)]
+    return conclude(id, evidence, judged, passed=passed, shrink=lambda case: _judge(evidence, case, terms))
+
+
+def _time_shape_problem(run: Run, declared: str | None, items: int) -> str | None:
+    """The model's time must be one number for all items: a number, 0-dim, length 1 or length B."""
+    for index, call in enumerate(run.calls):
+        time = call.time
+        if not hasattr(time, "detach"):
+            if not isinstance(time, (int, float, np.number)):
+                return f"model call {index} is told a time of type {type(time).__name__}, should be a number or tensor"
+            if declared in ("one", "batch"):
+                return f"model call {index} is told a plain number, declared is time_shape={declared!r}"
+            continue
+        shape = tuple(time.shape)
+        if time.numel() not in (1, items):
+            return f"model call {index} is told times of shape {shape}, should be one time or one per item ({items})"
+        flat = time.reshape(-1)
+        if not bool((flat == flat[0]).all()):
+            return f"model call {index} is told different times for the items of one batch: {flat.tolist()[:4]}"
+        fits = {None: True, "scalar": shape == (), "one": shape == (1,), "batch": shape == (items,)}[declared]
+        if not fits:
+            return f"model call {index} is told times of shape {shape}, declared is time_shape={declared!r}"
+    return None
+
+
+def check_times(evidence: Evidence) -> Finding:
+    """The model is called at the reference's times, in number and order.
+
+    Catches: a wrong grid, ``sigma`` where ``sigma_hat`` belongs, a call too many. Also the place where a run that
+    cannot be measured at all (a crash, a wrong return, NaN) is told.
+    Blind to: a right time told with a wrong noise level in ``x``.
+    """
+
+    def judge(case: Case) -> list[Judged]:
+        bundle = evidence.bundle(case)
+        if bundle.problem is not None:
+            problem = bundle.problem
+            details = {"problem": problem.kind, "step": problem.step}
+            return [Judged(math.inf, problem.message, case, details)]
+        wrong = _time_shape_problem(bundle.zero, evidence.subject.time_shape, case.shape[0])
+        if wrong is not None:
+            return [Judged(math.inf, wrong, case)]
+        return _judge(evidence, case, ("count", "time"))
+
+    judged = [j for case in evidence.cases for j in judge(case)]
+    return conclude("law/times", evidence, judged, passed="every model call is told the reference's time", shrink=judge)
+
+
+def check_initial_noise(evidence: Evidence) -> Finding:
+    """The first model input has the reference's scale.
+
+    Catches: a first noise that is not multiplied by ``sigma_max``. Blind to: everything after the first call.
+    """
+    return _law_check(
+        "law/initial-noise", evidence, ("initial-noise",), "the first model input has the reference's scale"
+    )
+
+
+def check_outputs(evidence: Evidence) -> Finding:
+    """Each update weighs the state and the model's outputs as the reference does.
+
+    Catches: wrong coefficients, a wrong prediction type, a corrector with the first sigma.
+    Blind to: what only shows when a clamp bites (``clip/replay``).
+    """
+    return _law_check(
+        "law/outputs", evidence, ("outputs",), "every update weighs state and outputs as the reference does"
+    )
+
+
+def check_noise(evidence: Evidence) -> Finding:
+    """Fresh noise enters with the right strength at each step, and where the paper has none, none.
+
+    Catches: variance for standard deviation, noise on the last step, missing or reused draws.
+    Blind to: noise shared between items or pixels (``noise/shape``).
+    """
+    judged = [j for case in evidence.cases for j in _judge(evidence, case, ("noise",))]
+    if not judged and all(evidence.bundle(case).problem is None for case in evidence.cases):
+        # Neither side adds noise after the first: both were looked at, and agree that there is none.
+        judged = [Judged(0.0, case=case) for case in evidence.cases if evidence.compared(case)]
+        return conclude("law/noise", evidence, judged, passed="no noise enters after the first, as in the reference")
+    return conclude(
+        "law/noise",
+        evidence,
+        judged,
+        passed="fresh noise enters with the reference's strength at every step",
+        shrink=lambda case: _judge(evidence, case, ("noise",)),
+    )
+
+
+def check_offset(evidence: Evidence) -> Finding:
+    """Nothing constant is added.
+
+    Catches: an undeclared ``(x + 1) / 2``, noise that does not come from a generator.
+    Blind to: constants that the declaration undoes.
+    """
+    return _law_check("law/offset", evidence, ("offset",), "no constant is added anywhere")

@@ -1,0 +1,292 @@
+"""The rows ``limit/*``: decided without comparing with a formula, from the law and an exact denoiser.
+
+With the exact denoiser of a Gaussian every model output is affine in its input, so that the law gives the mean and
+the covariance of each row in closed form. Comparing with a copy of a published formula cannot see that the formula
+is wrong; this can.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..law.law import Law
+from ..law.response import Array
+from ..observe.trace import Case
+from ..verdict import Finding
+from .evidence import Evidence, expected_calls
+from .judging import Judged, conclude, skipped
+
+__all__ = ["check_gaussian", "check_order"]
+
+#: Directions of an off-centre, anisotropic Gaussian: (mean, variance), data units.
+DIRECTIONS = ((0.5, 0.25), (-1.0, 0.04), (0.2, 1.0))
+#: A slope may be this much below the claimed order.
+ORDER_BAND = 0.25
+
+
+@dataclass(frozen=True)
+class Marginal:
+    """One row's distribution in one direction: mean and the weights of the unit normals."""
+
+    mean: float
+    weights: Array
+
+    @property
+    def variance(self) -> float:
+        """Sum of squared weights."""
+        return float(self.weights @ self.weights)
+
+
+def propagate(
+    law: Law, network: Callable[[Callable[[Any, float], Any]], Any], mean: float, variance: float
+) -> list[Marginal]:
+    """Every row's mean and noise weights when the model is exact for one Gaussian direction.
+
+    Args:
+        law: the measured law.
+        network: ``reference.network``: turns an exact denoiser into the model that the configuration expects.
+        mean: of the data.
+        variance: of the data.
+    """
+
+    def denoise(x: Any, sigma: float) -> Any:
+        gain = variance / (variance + sigma**2)
+        return mean + gain * (x - mean)
+
+    model = network(denoise)
+    calls = law.num_calls
+    columns = law.factor.shape[1]
+    rows = np.zeros((calls + 1, columns + 1))
+    rows[:, 0] = law.offset
+    rows[:, 1:] = law.factor
+    answers = np.zeros((calls, columns + 1))
+    for k in range(calls + 1):
+        if k:
+            rows[k] += law.outputs[k, :k] @ answers[:k]
+        if k < calls:
+            # The model is affine: two evaluations give it exactly.
+            at_zero, at_one = (np.asarray(_predicted(model(np.array([v]), law.times[k])))[0] for v in (0.0, 1.0))
+            answers[k] = (at_one - at_zero) * rows[k]
+            answers[k, 0] += at_zero
+    return [Marginal(float(row[0]), row[1:]) for row in rows]
+
+
+def _predicted(answer: Any) -> Any:
+    """The prediction of a model that may return variance values beside it."""
+    return answer[0] if isinstance(answer, tuple) else answer
+
+
+def seen_scales(config: Any, time: float) -> tuple[float, float]:
+    """(signal_scale, noise_scale) of what the model sees at a time, read off the exact network.
+
+    The network hands its denoiser ``x / signal`` and ``sigma = noise / signal``; one call tells both.
+    """
+    told: list[tuple[float, float]] = []
+
+    def denoise(x: Any, sigma: float) -> Any:
+        told.append((float(np.asarray(x).reshape(-1)[0]), float(sigma)))
+        return np.zeros_like(x)
+
+    config.network(denoise)(np.ones(1), time)
+    unscaled, sigma = told[0]
+    return 1.0 / unscaled, sigma / unscaled
+
+
+def exact(
+    start: Marginal,
+    stop: tuple[float, float],
+    begin: tuple[float, float],
+    mean: float,
+    variance: float,
+    lam: float,
+) -> tuple[float, float]:
+    """Exact mean and variance at the level ``stop`` of the process started from ``start`` at the level ``begin``.
+
+    In the variable x / signal with sigma = noise / signal: dx = (1 + lam^2)/2 of the reverse drift, lam^2 of its
+    noise. The distance to the mean contracts by ((V + sigma_stop^2) / (V + sigma_begin^2))^((1 + lam^2) / 2), the
+    excess of variance over the stationary one by its square.
+
+    Args:
+        start: the first row's distribution, as the model sees it.
+        stop: (signal, noise) scales where the process is looked at.
+        begin: the same where it starts.
+        mean: of the data.
+        variance: V, of the data.
+        lam: 0 for the ODE, 1 for the full reverse process.
+    """
+    sigma_begin, sigma_stop = begin[1] / begin[0], stop[1] / stop[0]
+    ratio = (variance + sigma_stop**2) / (variance + sigma_begin**2)
+    first_mean, first_variance = start.mean / begin[0], start.variance / begin[0] ** 2
+    contraction = ratio ** ((1 + lam**2) / 2)
+    exact_mean = mean + contraction * (first_mean - mean)
+    excess = first_variance - (variance + sigma_begin**2)
+    exact_variance = variance + sigma_stop**2 + contraction**2 * excess if lam else contraction**2 * first_variance
+    return exact_mean * stop[0], exact_variance * stop[0] ** 2
+
+
+def _error(config: Any, law: Law, row: int) -> float:
+    """Distance of one row's means and standard deviations from the exact ones, over the level's own scale."""
+    begin, stop = seen_scales(config, law.times[0]), seen_scales(config, law.times[row])
+    worst = 0.0
+    for mean, variance in DIRECTIONS:
+        rows = propagate(law, config.network, mean, variance)
+        wanted_mean, wanted_variance = exact(rows[0], stop, begin, mean, variance, float(config.stochasticity))
+        scale = np.sqrt(stop[0] ** 2 * variance + stop[1] ** 2)
+        worst = max(
+            worst,
+            abs(rows[row].mean - wanted_mean) / scale,
+            abs(np.sqrt(rows[row].variance) - np.sqrt(max(wanted_variance, 0.0))) / scale,
+        )
+    return worst
+
+
+def _ladder(evidence: Evidence) -> list[int]:
+    """Numbers of steps, doubling, as far as declaration and budget reach."""
+    if "num_steps" not in evidence.covering.values:
+        return []
+    values = [v for v in evidence.covering.values["num_steps"] if v is not None]
+    top = max(values, default=0)
+    wanted = (16, 32) if evidence.budget.name == "quick" else (64, 128, 256, 512)
+    if top < wanted[-1]:
+        wanted = tuple(top // d for d in (4, 2, 1)) if top >= 32 else ()
+    return [n for n in wanted if n <= top]
+
+
+def _plain(evidence: Evidence, *, deterministic: bool) -> Any:
+    """The base without churn, clamp or partial stochasticity; None where the declaration fixes one of them."""
+    wanted: dict[str, Any] = {
+        "s_churn": 0.0,
+        "clip_denoised": False,
+        "threshold": None,
+        "rescale_zero_terminal_snr": False,
+        "timestep_spacing": "linspace",
+    }
+    if deterministic:
+        wanted["eta"] = 0.0
+    base = evidence.covering.base
+    changes: dict[str, Any] = {}
+    for name, value in wanted.items():
+        if name in evidence.covering.values and value in evidence.covering.values[name]:
+            changes[name] = value
+    try:
+        config = dataclasses.replace(base, **changes)
+    except ValueError:
+        return None
+    if config.stochasticity is None or getattr(config, "is_clipped", False):
+        return None
+    if deterministic and config.stochasticity != 0:
+        return None
+    return config
+
+
+def _measured(evidence: Evidence, config: Any, ladder: list[int]) -> list[tuple[int, Any, Case, Law | None]]:
+    found = []
+    for steps in ladder:
+        try:
+            one = dataclasses.replace(config, num_steps=steps)
+        except ValueError:
+            continue
+        if not evidence.affords(2 * expected_calls(one)):
+            continue
+        case = evidence.case(one, dtype=evidence.precise_dtype)
+        bundle = evidence.bundle(case)
+        if bundle.zero.problem is None and bundle.first.problem is None:
+            found.append((steps, one, case, bundle.law))
+    return found
+
+
+def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, list[int]] | Finding:
+    if not evidence.standard.reference:
+        return skipped(id, "compared with another implementation, not with a reference")
+    base = evidence.covering.base
+    if not all(hasattr(base, name) for name in ("network", "stochasticity", "order")):
+        return skipped(id, f"{type(base).__name__} gives no exact network")
+    config = _plain(evidence, deterministic=deterministic)
+    if config is None:
+        kind = "a deterministic configuration" if deterministic else "a configuration with a closed form"
+        return skipped(id, f"the declaration allows no {kind} without clamp")
+    ladder = _ladder(evidence)
+    if len(ladder) < 2:
+        return skipped(id, "needs at least 32 steps: declare a wider range of num_steps")
+    return config, ladder
+
+
+def check_gaussian(evidence: Evidence) -> Finding:
+    """With the exact denoiser of a Gaussian the result converges to the exact solution.
+
+    The exact solution is that of the process started from the sampler's own first noise; the remaining distance to
+    the data is told, not judged.
+    Catches: a formula that does not converge, be it the reference's too. Blind to: slow convergence.
+    """
+    applies = _applies(evidence, "limit/gaussian", deterministic=False)
+    if isinstance(applies, Finding):
+        return applies
+    config, ladder = applies
+    measured = _measured(evidence, config, ladder)
+    if len(measured) < 2:
+        return conclude("limit/gaussian", evidence, [], passed="")
+    errors = [_error(one, law, law.num_calls - 1) for _, one, _, law in measured if law is not None]
+    first, last = errors[0], errors[-1]
+    doublings = np.log2(measured[-1][0] / measured[0][0])
+    slope = float(np.log2(first / last) / doublings) if last > 0 else np.inf
+    noise_floor = 1e-5 if evidence.precise_dtype == "float64" else 2e-3
+    # Converging at any order halves the error with each doubling; a wrong limit leaves it where it is.
+    ratio = 0.0 if last <= noise_floor else max(0.0, 0.5 / slope if slope > 0 else np.inf)
+    text = (
+        f"with the exact denoiser of a Gaussian the distance to the exact solution is {first:.3g} at "
+        f"{measured[0][0]} steps and {last:.3g} at {measured[-1][0]}: it does not converge"
+    )
+    case = measured[0][2]
+    details = {"errors": {str(n): e for (n, *_), e in zip(measured, errors, strict=True)}}
+    return conclude(
+        "limit/gaussian",
+        evidence,
+        [Judged(ratio, text, case, details)],
+        passed=f"distance to the exact solution falls from {first:.2g} to {last:.2g} "
+        f"between {measured[0][0]} and {measured[-1][0]} steps",
+    )
+
+
+def check_order(evidence: Evidence) -> Finding:
+    """The order that the method claims is the order that it has.
+
+    Slope of the error between the smallest and largest number of steps, on the grid without its step to zero.
+    Catches: a corrector that corrects nothing, a formula that loses an order. Blind to: stochastic samplers.
+    """
+    applies = _applies(evidence, "limit/order", deterministic=True)
+    if isinstance(applies, Finding):
+        return applies
+    config, ladder = applies
+    measured = _measured(evidence, config, ladder)
+    if len(measured) < 2:
+        return conclude("limit/order", evidence, [], passed="")
+    points = [(n, _error(one, law, law.num_calls - 1)) for n, one, _, law in measured if law is not None]
+    noise_floor = 1e-12 if evidence.precise_dtype == "float64" else 1e-5
+    usable = [(n, e) for n, e in points if e > noise_floor]
+    order = int(config.order)
+    details = {"errors": {str(n): e for n, e in points}, "order": order}
+    case = measured[0][2]
+    if len(usable) < 2:
+        return conclude(
+            "limit/order",
+            evidence,
+            [Judged(0.0, "", case, details)],
+            passed=f"the error is below {noise_floor:g} already",
+        )
+    slope = -float(np.polyfit(np.log([n for n, _ in usable]), np.log([e for _, e in usable]), 1)[0])
+    short_by = order - slope
+    text = (
+        f"the error falls with slope {slope:.2f} between {usable[0][0]} and {usable[-1][0]} steps, should be "
+        f"{order}: the method has not the order that it claims"
+    )
+    return conclude(
+        "limit/order",
+        evidence,
+        [Judged(max(0.0, short_by) / ORDER_BAND, text, case, details | {"slope": slope})],
+        passed=f"slope {slope:.2f} for order {order}",
+    )

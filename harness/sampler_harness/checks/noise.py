@@ -1,0 +1,192 @@
+"""The rows ``noise/*``: where noise arrives, and which generator it comes from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..law.bundle import Bundle, DenseRun
+from ..law.response import Array
+from ..law.tolerance import PRECISIONS
+from ..observe.trace import GENERATOR_SEED, Case, Problem
+from ..verdict import Finding
+from .evidence import Evidence
+from .judging import Judged, conclude
+
+__all__ = ["affine_ratio", "check_generator", "check_shape"]
+
+
+def affine_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
+    """How far a dense run is from what the sampler's own coefficients predict, over rounding.
+
+    Returns:
+        The worst ratio, its row and its element.
+    """
+    response = bundle.first.response
+    zero = bundle.zero.rows()
+    predicted = zero + response.noise @ dense.fields + response.outputs @ dense.outputs
+    scale = np.abs(response.noise) @ np.abs(dense.fields) + np.abs(response.outputs) @ np.abs(dense.outputs)
+    # An output is weighed against the state that it was asked at: (x - D) / sigma rounds with both.
+    scale = scale + np.abs(response.outputs) @ np.abs(dense.rows[:-1])
+    # A row may be the small difference of the rows before it: their rounding is in it.
+    scale = np.maximum.reduce([scale, *(np.vstack([scale[:1]] * j + [scale[:-j]]) for j in (1, 2) if len(scale) > j)])
+    # Rounding grows with the number of steps; a function that is not affine is off by a share of the scale.
+    unit = PRECISIONS[bundle.case.dtype].unit
+    allowed = (256 + 16 * bundle.num_calls) * unit * (scale + np.abs(zero) + scale.mean(axis=1, keepdims=True))
+    allowed = np.maximum(allowed, 1e-30)
+    rows = dense.rows if bundle.last_row else dense.rows[:-1]
+    ratio: Array = np.abs(rows - predicted[: rows.shape[0]]) / allowed[: rows.shape[0]]
+    ratio = np.where(np.isfinite(ratio), ratio, np.inf)
+    row, element = (int(i) for i in np.unravel_index(int(ratio.argmax()), ratio.shape))
+    return float(ratio[row, element]), row, element
+
+
+def _place(shape: tuple[int, ...], element: int) -> str:
+    index = tuple(int(i) for i in np.unravel_index(element, shape))
+    if len(index) == 1:
+        return f"item {index[0]}"
+    return f"item {index[0]}, place {index[1:]}"
+
+
+def check_shape(evidence: Evidence) -> Finding:
+    """Every element of the sample receives its own independent normal.
+
+    Decided from where impulses arrive; the shape of the drawing call is not judged.
+    Catches: noise broadcast over the batch, channels or pixels; elements without noise.
+    Blind to: its strength (``law/noise``).
+    """
+
+    def judge(case: Case) -> list[Judged]:
+        bundle = evidence.bundle(case)
+        if bundle.problem is not None:
+            return []
+        should_be = evidence.standard.law(case)
+        drawn = [d for d in bundle.zero.draws if d.gaussian]
+        if not drawn:
+            if should_be is not None and should_be.factor.size == 0:
+                return [Judged(0.0, case=case)]
+            return [] if bundle.zero.draws or should_be is None else [_no_draw(bundle, case)]
+        layout = bundle.layout
+        if layout is None:
+            shapes = ", ".join(str(d.shape) for d in drawn[:4])
+            text = (
+                f"the draws (shapes {shapes}, …) cannot be read as unit normals of the sample's shape "
+                f"{case.shape}: outside what the law covers"
+            )
+            return [Judged(math.inf, text, case, {"draws": [list(d.shape) for d in drawn[:8]]})]
+        if layout.shared or layout.missing:
+            first = layout.fields[0]
+            _, counts = np.unique(first.offset_of[first.offset_of >= 0], return_counts=True)
+            times = int(counts.max()) if counts.size else 0
+            text = (
+                f"one drawn number reaches {times} elements of the sample (draw of shape {drawn[0].shape}, "
+                f"sample of shape {case.shape}): items or channels share their noise"
+                if layout.shared
+                else f"{layout.missing} elements of the sample receive no noise"
+            )
+            details = {"shared": layout.shared, "missing": layout.missing}
+            return [Judged(math.inf, text, case, details)]
+        leaked = [leak for leak in bundle.first.leaks if leak.primitive.startswith("draw")]
+        if leaked and not all(bundle.first.arrived):
+            leak = leaked[0]
+            text = (
+                f"noise drawn for {_place(case.shape, leak.source)} arrives at "
+                f"{_place(case.shape, leak.seen_at)} in the input of model call {leak.row}"
+            )
+            return [Judged(math.inf, text, case, {"step": leak.row})]
+        return _every_element(evidence, bundle, case)
+
+    judged = [j for case in _few(evidence) for j in judge(case)]
+    return conclude(
+        "noise/shape",
+        evidence,
+        judged,
+        passed="every element receives its own normal",
+        why_nothing="the sampler drew no Gaussian noise",
+    )
+
+
+def _no_draw(bundle: Bundle, case: Case) -> Judged:
+    moved = ", ".join(bundle.zero.generators_moved)
+    hint = f" ({moved} moved: draw with torch)" if moved else ""
+    return Judged(math.inf, f"the sampler drew no noise that torch knows of{hint}", case)
+
+
+def _every_element(evidence: Evidence, bundle: Bundle, case: Case) -> list[Judged]:
+    """With noise alone, each element must hold what the coefficients make of its own normals."""
+    silent = bundle.run_dense(output_scale=0.0, draw_scale=2.0**-10)
+    if isinstance(silent, Problem):
+        return [Judged(math.inf, silent.message, case)]
+    ratio, row, element = affine_ratio(bundle, silent)
+    text = (
+        f"row {row}: the noise at {_place(case.shape, element)} is not its own normal weighted as elsewhere; "
+        "elements share noise or are scaled differently"
+    )
+    return [Judged(ratio, text, case, {"step": row})]
+
+
+def _few(evidence: Evidence) -> list[Case]:
+    """The base, and the shortest case with fresh noise: layout does not depend on more."""
+    cases = [evidence.base]
+    for case in evidence.cases:
+        should_be = evidence.standard.law(case)
+        if should_be is not None and len(should_be.opened) > 1 and case not in cases:
+            cases.append(case)
+            break
+    return cases
+
+
+def check_generator(evidence: Evidence) -> Finding:
+    """A given generator feeds every draw, the global stream is untouched, nothing random is hidden.
+
+    Catches: an ignored generator, numpy noise, results that differ with the same draws.
+    Blind to: which device the generator lives on.
+    """
+    cases = [c for c in _few(evidence) if evidence.bundle(c).problem is None]
+    judged: list[Judged] = []
+    for case in cases:
+        judged += _judge_generator(evidence, case)
+    return conclude(
+        "noise/generator",
+        evidence,
+        judged,
+        passed="no hidden randomness"
+        + (", every draw uses the given generator" if evidence.subject.takes_generator else ""),
+    )
+
+
+def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
+    bundle = evidence.bundle(case)
+    zero = bundle.zero
+    judged = []
+    foreign = [name for name in zero.generators_moved if "torch" not in name and "CUDA" not in name]
+    if foreign:
+        text = f"the sampler draws from {' and '.join(foreign)}: that noise follows no torch seed or generator"
+        judged.append(Judged(math.inf, text, case))
+    if evidence.subject.takes_generator:
+        without = [i for i, d in enumerate(zero.draws) if d.generator_seed != GENERATOR_SEED]
+        if without:
+            text = (
+                f"draw {without[0]} of {len(zero.draws)} ({zero.draws[without[0]].operator}, after model call "
+                f"{zero.draws[without[0]].calls_before - 1}) does not use the given generator"
+            )
+            judged.append(Judged(math.inf, text, case, {"draws": without[:8]}))
+        elif zero.draws and zero.generators_moved:
+            text = f"a generator was given, yet {' and '.join(zero.generators_moved)} moved"
+            judged.append(Judged(math.inf, text, case))
+    first, second = bundle.dense, bundle.run_dense()
+    if isinstance(first, Problem) or isinstance(second, Problem):
+        problem = first if isinstance(first, Problem) else second
+        assert isinstance(problem, Problem)
+        return [*judged, Judged(math.inf, problem.message, case)]
+    same = first.rows.shape == second.rows.shape and np.array_equal(first.rows, second.rows)
+    largest = 0.0 if same or first.rows.shape != second.rows.shape else float(np.abs(first.rows - second.rows).max())
+    text = (
+        f"two runs with the same draws and the same model outputs differ by {largest:.3g}: something random is "
+        "hidden from torch's generators"
+    )
+    judged.append(Judged(0.0 if same else math.inf, text, case))
+    if not judged:
+        return [Judged(0.0, case=case)]
+    return judged

@@ -1,0 +1,122 @@
+"""The row ``precision/dtype``: declared dtypes come back, and each is as accurate as it can be."""
+
+from __future__ import annotations
+
+import math
+
+from ..law.tolerance import PRECISIONS, time_tolerance
+from ..observe.trace import Case, Problem
+from ..verdict import Finding
+from .clip import replayed_ratio
+from .evidence import Evidence
+from .judging import Judged, conclude
+from .law import cause_of, where
+
+__all__ = ["check_dtype"]
+
+_HALF = ("float16", "bfloat16")
+
+
+def check_dtype(evidence: Evidence) -> Finding:
+    """The sample has the declared dtype, and each declared dtype is as accurate as it can be.
+
+    Catches: half-precision timesteps, tables in too low a precision, a sample that comes back in another dtype.
+    Blind to: accuracy beyond the declared dtype; more precision inside is told, not failed.
+    """
+    judged: list[Judged] = []
+    told: list[str] = []
+    for dtype in evidence.subject.dtypes:
+        for case in _cases_for(evidence, dtype):
+            bundle = evidence.bundle(case)
+            if bundle.zero.problem is not None:
+                blame = "law/times" if evidence.bundle(evidence.base).problem is not None else None
+                text = f"in {dtype}: {bundle.zero.problem.message}"
+                judged.append(Judged(math.inf, text, case, {}, blame))
+                continue
+            judged.append(_returned_dtype(evidence, case))
+            inside = {str(c.x.dtype).removeprefix("torch.") for c in bundle.zero.calls}
+            wider = sorted(d for d in inside if PRECISIONS[d].bits > PRECISIONS[dtype].bits)
+            if wider:
+                told.append(f"{dtype}: the state is kept in {wider[0]}")
+            judged += _times_rounded(evidence, case)
+            judged += _half(evidence, case) if dtype in _HALF else _law(evidence, case)
+    note = f" ({'; '.join(dict.fromkeys(told))})" if told else ""
+    return conclude(
+        "precision/dtype",
+        evidence,
+        judged,
+        passed=f"as accurate as {', '.join(evidence.subject.dtypes)} can be{note}",
+    )
+
+
+def _cases_for(evidence: Evidence, dtype: str) -> list[Case]:
+    """The base and, for what rounds most, the longest chain of few steps that was measured."""
+    configs = [evidence.covering.base]
+    if dtype not in _HALF:
+        paired = [c.config for c in evidence.cases if c.config != evidence.covering.base]
+        configs += paired[:3]
+    return [evidence.case(config, shape=evidence.base.shape, dtype=dtype) for config in configs]
+
+
+def _returned_dtype(evidence: Evidence, case: Case) -> Judged:
+    sample = evidence.bundle(case).zero.raw_sample
+    got = str(sample.dtype).removeprefix("torch.")
+    should_be = evidence.subject.output_dtype or case.dtype
+    text = f"asked for {case.dtype}, the sampler returns {got}, should be {should_be}"
+    return Judged(0.0 if got == should_be else math.inf, text, case, {"got": got, "should_be": should_be})
+
+
+def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
+    """Times must not have gone through a half-precision cast."""
+    bundle = evidence.bundle(case)
+    should_be = evidence.standard.law(case)
+    got = bundle._times(bundle.zero)
+    if should_be is None or should_be.times.shape != got.shape:
+        return []
+    ratio = abs(got - should_be.times) / time_tolerance(should_be.times)
+    call = int(ratio.argmax())
+    base = evidence.compared(evidence.base)
+    wrong_anyway = any(d.term in ("time", "count") and d.ratio > 1.0 for d in base)
+    text = (
+        f"in {case.dtype} model call {call} is told time {got[call]:.8g}, should be {should_be.times[call]:.8g}: "
+        "the time was rounded by a cast"
+    )
+    blame = "law/times" if wrong_anyway else None
+    return [Judged(float(ratio[call]), text, case, {"step": call}, blame)]
+
+
+def _law(evidence: Evidence, case: Case) -> list[Judged]:
+    deviations = evidence.compared(case)
+    if not deviations:
+        return []
+    worst = max(deviations, key=lambda d: d.ratio)
+    blame = cause_of(evidence, evidence.case(case.config, shape=case.shape))
+    text = (
+        f"in {case.dtype} {worst.term} in row {worst.row} is {worst.got:.8g}, should be {worst.should_be:.8g}: "
+        "less accurate than the dtype allows"
+    )
+    return [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
+
+
+def _half(evidence: Evidence, case: Case) -> list[Judged]:
+    """Half precision is compared by replay: impulses would underflow."""
+    if not evidence.standard.reference:
+        return []
+    wide = evidence.bundle(evidence.case(case.config, shape=case.shape))
+    if wide.problem is not None or wide.layout is None:
+        return []
+    bundle = evidence.bundle(case)
+    dense = bundle.run_dense(output_scale=0.25, draw_scale=0.5, layout=wide.layout)
+    if isinstance(dense, Problem):
+        return [Judged(math.inf, f"in {case.dtype}: {dense.message}", case)]
+    precision = PRECISIONS[case.dtype]
+    found = replayed_ratio(case, dense, wide, bits=precision.bits, floor=precision.floor, tables=False)
+    if found is None:
+        return []
+    ratio, row, got, should_be = found
+    blame = cause_of(evidence, evidence.base)
+    text = (
+        f"in {case.dtype} {where(row, bundle.num_calls)} holds {got:.5g} where the reference has {should_be:.5g}: "
+        "more is lost than the dtype's rounding"
+    )
+    return [Judged(ratio, text, case, {"step": row}, blame)]

@@ -1,0 +1,241 @@
+"""The rows ``shape/*``: items are independent, and every declared shape has the same law."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..law.bundle import Bundle, dense_values
+from ..law.response import Array
+from ..law.tolerance import PRECISIONS
+from ..observe.layout import Layout
+from ..observe.probes import Dense
+from ..observe.trace import Case
+from ..verdict import Finding
+from .evidence import Evidence
+from .judging import Judged, conclude, skipped
+from .law import cause_of
+
+__all__ = ["check_any", "check_batch"]
+
+
+def _item(shape: tuple[int, ...], element: int) -> int:
+    return int(np.unravel_index(element, shape)[0])
+
+
+def _leaks(bundle: Bundle) -> list[Judged]:
+    """Impulses of one item that were seen in another."""
+    case = bundle.case
+    judged = []
+    for reading in (bundle.first, bundle.second):
+        for leak in reading.leaks:
+            if leak.primitive.startswith("draw") and not all(reading.arrived):
+                continue  # told by noise/shape
+            source, seen = _item(case.shape, leak.source), _item(case.shape, leak.seen_at)
+            if source != seen:
+                text = (
+                    f"step {leak.row - 1}: {leak.primitive} of item {source} changes item {seen} "
+                    f"(coefficient {leak.size:.3g}): items of a batch are coupled"
+                )
+                judged.append(Judged(math.inf, text, case, {"step": leak.row, "from": source, "to": seen}))
+    return judged or [Judged(0.0, case=case)]
+
+
+def _positions(bundle: Bundle) -> list[Judged]:
+    """The same coefficient read in different items must be the same."""
+    case = bundle.case
+    first, second = bundle.first, bundle.second
+    a = np.concatenate([first.response.noise, first.response.outputs], axis=1)
+    b = np.concatenate([second.response.noise, second.response.outputs], axis=1)
+    items_a = np.array([_item(case.shape, e) for e in first.elements])
+    items_b = np.array([_item(case.shape, e) for e in second.elements])
+    apart = items_a != items_b
+    if a.shape != b.shape or not apart.any():
+        return []
+    scale = np.maximum(np.abs(a), np.abs(b)).max(axis=1, initial=0.0, keepdims=True)
+    allowed = (
+        64
+        * (1 + bundle.num_calls) ** 0.5
+        * PRECISIONS[case.dtype].unit
+        * np.maximum(np.maximum(np.abs(a), np.abs(b)), 1e-3 * scale)
+    )
+    allowed = np.maximum(allowed, 1e-30) + bundle.law.resolution
+    last = None if bundle.last_row else -1
+    ratio: Array = (np.abs(a - b) / allowed)[:last][:, apart]
+    worst = float(ratio.max(initial=0.0))
+    row = int(np.unravel_index(int(ratio.argmax()), ratio.shape)[0]) if ratio.size else 0
+    column = int(np.flatnonzero(apart)[int(ratio.argmax()) % ratio.shape[1]]) if ratio.size else 0
+    text = (
+        f"step {row - 1}: the same coefficient is {a[row, column]:.6g} in item {items_a[column]} and "
+        f"{b[row, column]:.6g} in item {items_b[column]}: items are treated differently by position"
+    )
+    return [Judged(worst, text, case, {"step": row})]
+
+
+def _alone(evidence: Evidence, bundle: Bundle) -> list[Judged]:
+    """Item 1 of a batch of three, against the same item run alone on the same values."""
+    shape = (3, *bundle.case.shape[1:])
+    if evidence.subject.shapes is not None and not _batch_declared(evidence):
+        return []
+    together = evidence.bundle(Case(bundle.case.config, shape, bundle.case.dtype, bundle.case.device))
+    alone = evidence.bundle(Case(bundle.case.config, (1, *shape[1:]), bundle.case.dtype, bundle.case.device))
+    if together.problem is not None or alone.problem is not None:
+        problem = together.problem or alone.problem
+        assert problem is not None
+        case = together.case if together.problem is not None else alone.case
+        return [Judged(math.inf, f"with a batch of {case.shape[0]}: {problem.message}", case)]
+    per_item = int(np.prod(shape[1:]))
+    rows = []
+    for one, items in ((together, 3), (alone, 1)):
+        found = _rows_with_item_values(one, items, per_item)
+        if found is None:
+            return []
+        rows.append(found)
+    batch, single = rows
+    if batch.shape[0] != single.shape[0]:
+        text = "the number of model calls depends on the size of the batch"
+        return [Judged(math.inf, text, together.case)]
+    mine = batch.reshape(batch.shape[0], 3, per_item)[:, 1]
+    scale = np.abs(single).max(axis=1, keepdims=True) + np.abs(single)
+    unit = PRECISIONS[bundle.case.dtype].unit
+    allowed = np.maximum((1024 + 64 * bundle.num_calls) * unit * scale, 1e-30)
+    ratio = np.abs(mine - single) / allowed
+    ratio = np.where(np.isfinite(ratio), ratio, np.inf)
+    row = int(np.unravel_index(int(ratio.argmax()), ratio.shape)[0])
+    text = (
+        f"step {row - 1}: an item gives another result in a batch of three than alone, with the same draws and "
+        "the same model outputs: items of a batch are coupled"
+    )
+    return [Judged(float(ratio.max()), text, together.case, {"step": row})]
+
+
+def _batch_declared(evidence: Evidence) -> bool:
+    """Whether declared shapes show that the batch's size is free."""
+    declared = evidence.subject.shapes or ()
+    return len({s[0] for s in declared}) > 1
+
+
+def _rows_with_item_values(bundle: Bundle, items: int, per_item: int) -> Array | None:
+    """A dense run in which item 1 of three and the only item of one receive the same numbers."""
+    layout: Layout | None = bundle.layout
+    if layout is None:
+        return None
+    which = [0, 1, 2] if items == 3 else [1]
+
+    def item_values(kind: int, index: int) -> Array:
+        return np.concatenate([dense_values(kind, 7 * index + item, per_item) for item in which])
+
+    raw: dict[int, Array] = {
+        part: np.zeros(bundle.zero.draws[part].numel) for one in layout.fields for part in one.parts
+    }
+    for number, one in enumerate(layout.fields):
+        values = item_values(0, number)
+        for j, part in enumerate(one.parts):
+            chosen = (one.draw_of == j) & (one.offset_of >= 0)
+            raw[part][one.offset_of[chosen]] = values[chosen]
+
+    def draws(index: int, shape: tuple[int, ...]) -> Array | None:
+        values = raw.get(index)
+        return None if values is None else values.reshape(shape)
+
+    run = bundle.execute(Dense(draws=draws, outputs=lambda call, shape: item_values(1, call).reshape(shape)))
+    return None if run.problem is not None else run.rows()
+
+
+def check_batch(evidence: Evidence) -> Finding:
+    """An item does not depend on its neighbours, on the batch's size or on its position.
+
+    Catches: statistics over the batch, an item that is never updated, a threshold shared by the batch.
+    Blind to: coupling inside one item.
+    """
+    bundle = evidence.bundle(evidence.base)
+    if bundle.problem is not None:
+        return conclude("shape/batch", evidence, [], passed="")
+    judged = [*_leaks(bundle), *_positions(bundle), *_alone(evidence, bundle)]
+    for case in _clipped(evidence):
+        other = evidence.bundle(case)
+        if other.problem is None:
+            judged += _alone(evidence, other)
+    return conclude("shape/batch", evidence, judged, passed="items of a batch are independent")
+
+
+def _clipped(evidence: Evidence) -> list[Case]:
+    """One thresholded and one clipped case: thresholds are where items get coupled."""
+    found: list[Case] = []
+    for wanted in ("threshold", "clip_denoised"):
+        for case in evidence.cases:
+            if getattr(case.config, wanted, None) and case not in found:
+                found.append(case)
+                break
+    return found
+
+
+def _inside_leak(bundle: Bundle) -> Judged | None:
+    """An impulse that moved another place of its own item."""
+    for leak in (*bundle.first.leaks, *bundle.second.leaks):
+        if leak.primitive.startswith("output") and _item(bundle.case.shape, leak.source) == _item(
+            bundle.case.shape, leak.seen_at
+        ):
+            text = (
+                f"step {leak.row - 1}: {leak.primitive} at one place changes another place of the same item "
+                f"(coefficient {leak.size:.3g})"
+            )
+            return Judged(math.inf, text, bundle.case, {"step": leak.row})
+    return None
+
+
+def check_any(evidence: Evidence) -> Finding:
+    """The law is the same for every declared shape, and for outputs that are not contiguous.
+
+    Catches: hard-coded sizes or axes, a channel treated differently, memory layout taken for granted.
+    Blind to: shapes that are not declared (by default images only).
+    """
+    judged: list[Judged] = []
+    blame = cause_of(evidence, evidence.base)
+    for shape in evidence.shapes:
+        case = evidence.case(evidence.covering.base, shape=shape)
+        bundle = evidence.bundle(case)
+        if bundle.problem is not None:
+            broken = "law/times" if evidence.bundle(evidence.base).problem is not None else None
+            judged.append(Judged(math.inf, f"shape {shape}: {bundle.problem.message}", case, {}, broken))
+            continue
+        inside = _inside_leak(bundle)
+        if inside is not None:
+            judged.append(inside)
+        judged += _against_standard(evidence, case, blame)
+    judged += _strided(evidence)
+    if len(evidence.shapes) < 2 and not judged:
+        return skipped("shape/any", "only one shape is declared")
+    return conclude("shape/any", evidence, judged, passed=f"one law for {len(evidence.shapes)} shapes")
+
+
+def _against_standard(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:
+    if evidence.standard.law(case) is None:
+        return []
+    deviations = evidence.compared(case)
+    worst = max(deviations, key=lambda d: d.ratio)
+    text = (
+        f"with shape {case.shape} the law differs: {worst.term} in row {worst.row} is {worst.got:.6g}, "
+        f"should be {worst.should_be:.6g}"
+    )
+    return [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
+
+
+def _strided(evidence: Evidence) -> list[Judged]:
+    """Model outputs whose memory is not contiguous: the values are what counts."""
+    bundle = evidence.bundle(evidence.base)
+    if bundle.problem is not None or bundle.layout is None:
+        return []
+    plain, strided = bundle.dense, bundle.run_dense(strided=True)
+    if not hasattr(plain, "rows"):
+        return []
+    if not hasattr(strided, "rows"):
+        return [Judged(math.inf, f"with a non-contiguous model output: {strided.message}", bundle.case)]
+    rows: tuple[Any, Any] = (plain.rows, strided.rows)
+    scale = np.abs(rows[0]).max(axis=1, keepdims=True) + 1e-30
+    unit = PRECISIONS[bundle.case.dtype].unit
+    ratio = float((np.abs(rows[0] - rows[1]) / (256 * unit * scale)).max())
+    text = "a model output that is not contiguous in memory gives another result: values are read by position"
+    return [Judged(ratio, text, bundle.case)]

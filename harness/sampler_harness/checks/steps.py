@@ -1,0 +1,67 @@
+"""The row ``steps/any``: the law holds for every number of steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from ..observe.trace import Case
+from ..verdict import Finding
+from .evidence import Evidence
+from .judging import Judged, conclude, skipped
+from .law import cause_of
+
+__all__ = ["check_any"]
+
+
+def check_any(evidence: Evidence) -> Finding:
+    """The law holds for one (where declared), two, few, many and indivisible numbers of steps.
+
+    Catches: NaN for one step, a grid that is right only where the steps divide the table.
+    Blind to: numbers of steps that the declaration does not allow.
+    """
+    values = evidence.covering.values.get("num_steps", [])
+    if len(values) < 2:
+        return skipped("steps/any", "the number of steps is not varied: declare num_steps=st.integers(…)")
+    cases = []
+    for case in evidence.cases:
+        if _same_but_steps(case.config, evidence.covering.base):
+            cases.append(case)
+    failing = {case: _worst(evidence, case) for case in cases}
+    everywhere = all(not ratio <= 1.0 for ratio, _ in failing.values())
+    judged = [
+        Judged(
+            ratio,
+            f"with {_steps(case)} steps: {text}",
+            case,
+            {},
+            (cause_of(evidence, case) or "law/times") if everywhere else None,
+        )
+        for case, (ratio, text) in failing.items()
+    ]
+    counts = sorted({_steps(case) for case in cases})
+    return conclude("steps/any", evidence, judged, passed=f"holds for {', '.join(map(str, counts))} steps")
+
+
+def _steps(case: Case) -> int:
+    return int(case.config.num_steps)
+
+
+def _same_but_steps(config: Any, base: Any) -> bool:
+    return all(
+        getattr(config, f.name) == getattr(base, f.name) for f in dataclasses.fields(base) if f.name != "num_steps"
+    )
+
+
+def _worst(evidence: Evidence, case: Case) -> tuple[float, str]:
+    problem = evidence.bundle(case).problem
+    if problem is not None:
+        return math.inf, problem.message
+    deviations = evidence.compared(case)
+    if not deviations:
+        return 0.0, ""
+    worst = max(deviations, key=lambda d: d.ratio)
+    first = min((d for d in deviations if d.ratio > 1.0), key=lambda d: d.row, default=worst)
+    text = f"{first.term} in row {first.row} is {first.got:.6g}, should be {first.should_be:.6g}"
+    return worst.ratio, text

@@ -1,0 +1,1 @@
+"""The law of a sampler: its measured response, the factor that decides equality, and how far off is too far."""

@@ -1,0 +1,191 @@
+"""Two laws side by side: where they differ, by how much of the tolerance, and what follows from what.
+
+Rows are compared from the first to the last. A difference that lies in the span of earlier differences is their
+consequence: it is what the first mistake becomes when later steps carry it on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .law import Law
+from .response import Array
+from .tolerance import Tolerance
+
+__all__ = ["Deviation", "Term", "compare"]
+
+Term = Literal["count", "time", "initial-noise", "outputs", "noise", "offset"]
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One entry in which two laws differ beyond tolerance, or come closest to it.
+
+    Attributes:
+        term: which part of the law.
+        row: k, the model input (``K`` is the returned sample).
+        column: which output, or the row that opened the noise; -1 where there is none.
+        got: what was measured.
+        should_be: what the reference has.
+        ratio: ``|got - should_be|`` over the tolerance; above 1 it is a difference.
+        consequence: it follows from a difference in an earlier row.
+    """
+
+    term: Term
+    row: int
+    column: int
+    got: float
+    should_be: float
+    ratio: float
+    consequence: bool = False
+
+
+def _ratio(got: Array, should_be: Array, tolerance: Array) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio: Array = np.abs(got - should_be) / tolerance
+    # NaN compares false with everything: it must never pass.
+    return np.where(np.isfinite(ratio), ratio, np.inf)
+
+
+def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = True) -> tuple[Deviation, ...]:
+    """All entries, worst of each term and row first differing; sorted by row, times before outputs before noise.
+
+    Args:
+        law: measured on the sampler.
+        reference: what it should be.
+        tolerance: of the reference's entries.
+        last_row: False where the returned sample could not be read (a quantised output).
+
+    Returns:
+        At least one deviation per term that has entries: the differences (ratio above 1), and for a term
+        without any the entry that comes closest.
+    """
+    if law.num_calls != reference.num_calls:
+        shared = min(law.num_calls, reference.num_calls)
+        found = [
+            Deviation("count", 0, -1, law.num_calls, reference.num_calls, np.inf),
+            *_times(law.times[:shared], reference.times[:shared], tolerance.times[:shared]),
+        ]
+        first = _first_row(law, reference, tolerance)
+        return (*found, *first)
+    rows = reference.num_calls + (1 if last_row else 0)
+    found = _times(law.times, reference.times, tolerance.times)
+    found += _first_row(law, reference, tolerance)
+    opened = tuple(sorted(set(law.opened) | set(reference.opened)))
+    got_noise = np.stack([law.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
+    ref_noise = np.stack([reference.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
+    tol_noise = _noise_tolerance(reference, tolerance, opened)
+    slack = law.resolution
+    # The state's own weight shows in the column that row 0 opened; rescaled, so that a wrong start is not told twice.
+    rescale = 1.0
+    if 0 in law.opened and 0 in reference.opened:
+        start_got, start_ref = law.column(0)[0], reference.column(0)[0]
+        if abs(start_got - start_ref) > tolerance.factor[0, reference.opened.index(0)] + slack:
+            rescale = start_ref / start_got
+    difference_rows: list[Array] = []
+    for k in range(rows):
+        got_row = np.concatenate([law.outputs[k], got_noise[k]])
+        ref_row = np.concatenate([reference.outputs[k], ref_noise[k]])
+        tol_row = np.concatenate([tolerance.outputs[k], tol_noise[k]]) + slack
+        for index, row in enumerate(opened):
+            if row == 0 and rescale != 1.0:
+                got_row[law.outputs.shape[1] + index] *= rescale
+        ratio = _ratio(got_row, ref_row, tol_row)
+        delta = np.where(np.isfinite(got_row), got_row - ref_row, 0.0)
+        consequence = bool(ratio.max(initial=0.0) > 1.0) and _in_span(delta, difference_rows, tol_row)
+        if ratio.max(initial=0.0) > 1.0 and not consequence:
+            difference_rows.append(delta)
+        calls = law.outputs.shape[1]
+        found += _row_entries(k, got_row, ref_row, ratio, consequence, calls, opened)
+    offset_tolerance = tolerance.offset[:rows] + slack
+    ratio = _ratio(law.offset[:rows], reference.offset[:rows], offset_tolerance)
+    worst = int(ratio.argmax())
+    for k in range(rows):
+        if ratio[k] > 1.0 or k == worst:
+            found.append(Deviation("offset", k, -1, float(law.offset[k]), float(reference.offset[k]), float(ratio[k])))
+    return tuple(found)
+
+
+def _times(got: Array, should_be: Array, tolerance: Array) -> list[Deviation]:
+    if got.size == 0:
+        return []
+    ratio = _ratio(got, should_be, tolerance)
+    worst = int(ratio.argmax())
+    return [
+        Deviation("time", k, -1, float(got[k]), float(should_be[k]), float(ratio[k]))
+        for k in range(got.size)
+        if ratio[k] > 1.0 or k == worst
+    ]
+
+
+def _first_row(law: Law, reference: Law, tolerance: Tolerance) -> list[Deviation]:
+    """The scale of the first model input."""
+    got = law.column(0)[0] if law.factor.size else 0.0
+    should_be = reference.column(0)[0] if reference.factor.size else 0.0
+    allowed = float(tolerance.factor[0, reference.opened.index(0)]) if 0 in reference.opened else 1e-12
+    ratio = float(_ratio(np.array(got), np.array(should_be), np.array(allowed + law.resolution)))
+    return [Deviation("initial-noise", 0, 0, float(got), float(should_be), ratio)]
+
+
+def _noise_tolerance(reference: Law, tolerance: Tolerance, opened: tuple[int, ...]) -> Array:
+    """Columns that only the sampler has get the tolerance of a zero entry of the row."""
+    rows = reference.num_calls + 1
+    if not opened:
+        return np.zeros((rows, 0))
+    zero = np.minimum(tolerance.outputs.min(axis=1, initial=np.inf), tolerance.factor.min(axis=1, initial=np.inf))
+    columns = []
+    for row in opened:
+        if row in reference.opened:
+            columns.append(tolerance.factor[:, reference.opened.index(row)])
+        else:
+            columns.append(np.where(np.isfinite(zero), zero, 1e-12))
+    return np.stack(columns, axis=1)
+
+
+def _in_span(delta: Array, earlier: list[Array], tolerance: Array) -> bool:
+    """Whether a row's difference is a combination of earlier rows' differences, to tolerance."""
+    if not earlier:
+        return False
+    basis = np.stack(earlier, axis=1) / tolerance[:, None]
+    target = delta / tolerance
+    solution, *_ = np.linalg.lstsq(basis, target, rcond=1e-10)
+    rest = np.abs(basis @ solution - target).max(initial=0.0)
+    return bool(rest <= max(1.0, 1e-6 * np.abs(target).max(initial=0.0)))
+
+
+def _row_entries(
+    k: int,
+    got: Array,
+    should_be: Array,
+    ratio: Array,
+    consequence: bool,
+    calls: int,
+    opened: tuple[int, ...],
+) -> list[Deviation]:
+    """The worst entry of this row for the outputs (with the state's own weight) and for the fresh noise."""
+    state = [calls + i for i, row in enumerate(opened) if row == 0 and k > 0]
+    noise = [calls + i for i, row in enumerate(opened) if row > 0]
+    found: list[Deviation] = []
+    groups: tuple[tuple[Term, list[int]], ...] = (("outputs", [*range(calls), *state]), ("noise", noise))
+    for term, entries in groups:
+        if not entries:
+            continue
+        worst = entries[int(np.argmax(ratio[entries]))]
+        column = worst if worst < calls else opened[worst - calls]
+        if worst in state:
+            column = -1  # the state itself
+        carried = consequence or (term == "noise" and _carried_by_state(k, ratio, calls, opened))
+        found.append(
+            Deviation(term, k, column, float(got[worst]), float(should_be[worst]), float(ratio[worst]), carried)
+        )
+    return found
+
+
+def _carried_by_state(k: int, ratio: Array, calls: int, opened: tuple[int, ...]) -> bool:
+    """Older noise is off only because the state or the outputs are weighed wrongly; the fresh noise is right."""
+    fresh = [calls + i for i, row in enumerate(opened) if row == k]
+    rest = [*range(calls), *(calls + i for i, row in enumerate(opened) if row == 0)]
+    return bool(ratio[rest].max(initial=0.0) > 1.0 and ratio[fresh].max(initial=0.0) <= 1.0)

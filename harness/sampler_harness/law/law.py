@@ -1,0 +1,157 @@
+"""The law ``(T, m, B, L)``: two samplers with one law give the same distribution of trajectories.
+
+``A = L Q`` with orthogonal ``Q``: the row-echelon factor, found by orthogonalising the rows of ``A`` from the top.
+Row k opens a column only where noise enters that earlier rows have not seen. ``L`` does not care in which order
+noise is drawn, whether it comes as a tree of many draws, or is drawn and multiplied by zero.
+
+Never compare ``A @ A.T``: in float32 the amplified first noise hides the late ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .response import Array, Response
+
+__all__ = ["Law", "row_echelon"]
+
+#: Noise below this share of the sample's scale opens no column (published programs add noise of 1e-10).
+NEGLIGIBLE = 1e-8
+#: Where more draws than columns exist (a Brownian tree), rounding alone leaves residuals of this many ulp.
+TREE_ULP = 64.0
+
+
+def row_echelon(noise: Array, *, precision: float = 2.0**-53) -> tuple[Array, tuple[int, ...], Array]:
+    """Factor ``A = L Q``, rows orthogonalised top down, diagonal positive.
+
+    Args:
+        noise: ``(K + 1, P)`` coefficients of the unit normals.
+        precision: unit roundoff of the numbers in ``noise``; matters only where draws outnumber columns.
+
+    Returns:
+        ``L`` of shape ``(K + 1, C)``, the row that opens each column, and ``Q`` of shape ``(C, P)``.
+    """
+    rows, primitives = noise.shape
+    scale = float(np.abs(noise).max(initial=0.0))
+    basis = np.zeros((min(rows, primitives), primitives))
+    factor = np.zeros((rows, basis.shape[0]))
+    opened: list[int] = []
+    seen = np.zeros(primitives, dtype=bool)
+    for k in range(rows):
+        row = noise[k]
+        width = len(opened)
+        residual = row.astype(np.float64)
+        for _ in range(2):  # twice is enough: the second pass removes what rounding left of the first
+            part = basis[:width] @ residual
+            factor[k, :width] += part
+            residual = residual - part @ basis[:width]
+        touched = row != 0
+        fresh = bool((touched & ~seen).any())
+        seen |= touched
+        norm = float(np.linalg.norm(residual))
+        floor = NEGLIGIBLE * scale
+        if not fresh or int(seen.sum()) > width + 1:
+            # Without a draw of its own a row can only hold rounding of what is already there.
+            floor = max(floor, TREE_ULP * precision * float(np.linalg.norm(row)))
+        if norm > floor and width < basis.shape[0]:
+            factor[k, width] = norm
+            basis[width] = residual / norm
+            opened.append(k)
+    width = len(opened)
+    return factor[:, :width], tuple(opened), basis[:width]
+
+
+@dataclass(frozen=True)
+class Law:
+    """What decides equality in distribution.
+
+    Attributes:
+        times: ``(K,)`` time argument of each call.
+        offset: ``(K + 1,)`` constant of each row.
+        outputs: ``(K + 1, K)`` B, weights of the model's outputs.
+        factor: ``(K + 1, C)`` L, the row-echelon factor of the noise.
+        opened: the row that opens each column of L.
+        resolution: absolute size below which an entry could not be read (impulses next to an offset).
+    """
+
+    times: Array
+    offset: Array
+    outputs: Array
+    factor: Array
+    opened: tuple[int, ...]
+    resolution: float = 0.0
+
+    @staticmethod
+    def of(response: Response, *, precision: float = 2.0**-53) -> Law:
+        """The law of a measured response.
+
+        Args:
+            response: as measured.
+            precision: unit roundoff of the arithmetic that it was measured in.
+        """
+        factor, opened, _ = row_echelon(response.noise, precision=precision)
+        largest = float(np.abs(response.offset).max(initial=0.0))
+        return Law(
+            times=response.times,
+            offset=response.offset,
+            outputs=response.outputs,
+            factor=factor,
+            opened=opened,
+            resolution=0.0 if largest == 0 else 2 * precision * largest / response.amplitude,
+        )
+
+    @property
+    def num_calls(self) -> int:
+        """K, the model calls of a run."""
+        return int(self.times.size)
+
+    def column(self, row: int) -> Array:
+        """The column that ``row`` opens; zeros where it opens none."""
+        if row in self.opened:
+            column: Array = self.factor[:, self.opened.index(row)]
+            return column
+        return np.zeros(self.factor.shape[0])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists; Python writes floats so that they read back to the bit."""
+        return {
+            "times": self.times.tolist(),
+            "offset": self.offset.tolist(),
+            "outputs": self.outputs.tolist(),
+            "noise_factor": self.factor.tolist(),
+            "opened": list(self.opened),
+            "resolution": self.resolution,
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Law:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: when a key is missing or shapes do not fit.
+        """
+        try:
+            times = np.array(data["times"], dtype=np.float64)
+            rows = times.size + 1
+            law = Law(
+                times=times,
+                offset=np.array(data["offset"], dtype=np.float64),
+                outputs=np.array(data["outputs"], dtype=np.float64).reshape(rows, times.size),
+                factor=np.array(data["noise_factor"], dtype=np.float64).reshape(rows, -1),
+                opened=tuple(int(row) for row in data["opened"]),
+                resolution=float(data["resolution"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a saved law: {error!r}") from error
+        if law.offset.shape != (rows,) or law.factor.shape[1] != len(law.opened):
+            raise ValueError("not a saved law: the sizes of its parts do not fit together")
+        return law
+
+    def dumps(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.to_json())

@@ -1,0 +1,136 @@
+"""Run the reference on a sampler's own draws and outputs: what decides where the law does not.
+
+A clamp makes a sampler non-affine; its law then holds only where the clamp sleeps. Replay matches noise step by
+step: each row's innovation (what the row's fresh noise is, as a unit normal) is handed to the reference at the step
+where the reference draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .law import row_echelon
+from .response import Array, Response, respond_reference, variance_value
+from .rounding import rounded, rounded_like, rounding
+
+__all__ = ["innovations", "replay", "replay_spread"]
+
+
+def innovations(response: Response, fields: Array, precision: float) -> dict[int, Array]:
+    """The unit normal that each row brings in, from the sampler's own coefficients and drawn fields.
+
+    Args:
+        response: measured coefficients.
+        fields: ``(P, numel)`` the drawn unit normals.
+        precision: unit roundoff of the measurement.
+
+    Returns:
+        Row to field, for every row that opens a column of L.
+    """
+    _, opened, rotation = row_echelon(response.noise, precision=precision)
+    return {row: rotation[i] @ fields for i, row in enumerate(opened)}
+
+
+def _rows_of_draws(reference: Any, learned_variance: bool) -> tuple[list[int | None], list[float]]:
+    """For each of the reference's draws the row that it opens (None where it never arrives) and its sign."""
+    response = respond_reference(reference, learned_variance=learned_variance)
+    rows: list[int | None] = []
+    signs: list[float] = []
+    for column in response.noise.T:
+        nonzero = np.flatnonzero(column)
+        rows.append(int(nonzero[0]) if nonzero.size else None)
+        signs.append(float(np.sign(column[nonzero[0]])) if nonzero.size else 1.0)
+    return rows, signs
+
+
+def replay(
+    reference: Any,
+    shape: tuple[int, ...],
+    outputs: Array,
+    fresh: dict[int, Array],
+    *,
+    learned_variance: bool = False,
+    wrap: Callable[[Array], Array] = lambda values: values,
+    run: Any = None,
+) -> Array | None:
+    """What the reference does with the same outputs and the same fresh noise.
+
+    Args:
+        reference: the configuration, for knowing where it draws.
+        shape: of the sample.
+        outputs: ``(K, numel)`` what the model answers.
+        fresh: row to unit normal, from :func:`innovations`.
+        learned_variance: the model returns a pair.
+        wrap: applied to every array handed in.
+        run: what to run instead of ``reference`` (its rounding copy).
+
+    Returns:
+        ``(K + 1, numel)`` rows, or None where the reference calls its model more often than there are outputs.
+    """
+    rows, signs = _rows_of_draws(reference, learned_variance)
+    drawn = [0]
+    seen: list[Array] = []
+
+    def noise() -> Array:
+        index = drawn[0]
+        drawn[0] += 1
+        row = rows[index]
+        values = np.zeros(shape)
+        if row is not None and row in fresh:
+            values = signs[index] * fresh[row].reshape(shape)
+        return wrap(values)
+
+    class TooManyCalls(Exception):
+        pass
+
+    def model(x: Array, time: Any) -> Any:
+        call = len(seen)
+        if call >= outputs.shape[0]:
+            raise TooManyCalls
+        seen.append(np.array(x, dtype=np.float64).reshape(-1))
+        answer = wrap(outputs[call].reshape(shape))
+        return (answer, wrap(np.full(shape, variance_value(call)))) if learned_variance else answer
+
+    try:
+        sample = (run or reference).sample(model, noise)
+    except TooManyCalls:
+        return None
+    return np.stack([*seen, np.array(sample, dtype=np.float64).reshape(-1)])
+
+
+def replay_spread(
+    reference: Any,
+    shape: tuple[int, ...],
+    outputs: Array,
+    fresh: dict[int, Array],
+    exact: Array,
+    *,
+    bits: int,
+    tables: bool,
+    learned_variance: bool = False,
+) -> Array:
+    """Largest deviation of the replayed rows under rounding, to nearest and at random.
+
+    Args:
+        reference: the configuration.
+        shape: of the sample.
+        outputs: what the model answers.
+        fresh: row to unit normal.
+        exact: the rows in float64.
+        bits: of mantissa of the rounding.
+        tables: round the schedule too (True), or only the sample's arithmetic (half precision: programs keep
+            their tables in float32).
+        learned_variance: the model returns a pair.
+    """
+    spread = np.zeros_like(exact)
+    for seed in (None, 0, 1, 2):
+        with rounding(bits, seed), np.errstate(all="ignore"):
+            run = rounded_like(reference) if tables else None
+            rows = replay(reference, shape, outputs, fresh, learned_variance=learned_variance, wrap=rounded, run=run)
+        if rows is not None and rows.shape == exact.shape:
+            difference = np.abs(rows - exact)
+            spread = np.fmax(spread, np.where(np.isfinite(difference), difference, 0.0))
+    return spread

@@ -1,0 +1,188 @@
+"""How far an entry of a law may be off: derived from rounding, with a floor.
+
+The tolerance of an entry is the larger of a floor (2.5e-4 of the entry in float32) and three times what rounding
+does to it: the spread of the reference's own source under randomised rounding, and its deviation when evaluated
+plainly in the declared precision. Added is 32 ulp of the row's largest entry, for entries that are zero by algebra.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .law import Law
+from .response import Array, Reference, respond_reference
+from .rounding import rounded, rounded_like, rounding
+
+__all__ = [
+    "PRECISIONS",
+    "Precision",
+    "Tolerance",
+    "reference_law",
+    "time_tolerance",
+    "tolerance_between",
+    "tolerance_of",
+]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What a dtype's arithmetic can do.
+
+    Attributes:
+        bits: of mantissa, the hidden one included.
+        floor: relative tolerance below which no entry's tolerance goes.
+        flagged: relative deviation that must be flagged; wider tolerances are counted in the verdict.
+    """
+
+    bits: int
+    floor: float
+    flagged: float
+
+    @property
+    def unit(self) -> float:
+        """Unit roundoff."""
+        return float(2.0**-self.bits)
+
+
+#: float64 promises a thousandth of float32's: what is off by 1e-6 is flagged.
+PRECISIONS = {
+    "float64": Precision(53, 2.5e-7, 1e-6),
+    "float32": Precision(24, 2.5e-4, 1e-3),
+    "float16": Precision(11, 2.0**-9, 2.0**-7),
+    "bfloat16": Precision(8, 2.0**-6, 2.0**-4),
+}
+
+#: Random roundings of the reference; the largest deviation among them stands for "the spread".
+RANDOM_ROUNDINGS = 6
+#: Times what rounding does: the margin between one implementation's rounding and another's.
+SAFETY = 3.0
+#: Entries below this share of their row's largest are zero by algebra.
+NEGLIGIBLE_ENTRY = 1e-6
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Absolute tolerances of a law's entries, and how many are wide.
+
+    Attributes:
+        times: ``(K,)``.
+        outputs: ``(K + 1, K)``.
+        factor: ``(K + 1, C)``.
+        offset: ``(K + 1,)``.
+        wide: number of entries of B and L whose tolerance is above what is promised to be flagged.
+        widest: the largest relative tolerance and where it stands, in words.
+        entries: number of entries that are not zero.
+    """
+
+    times: Array
+    outputs: Array
+    factor: Array
+    offset: Array
+    wide: int
+    widest: str
+    entries: int
+
+
+def time_tolerance(times: Array) -> Array:
+    """Larger of 1e-5 of a time and 1e-4 of the spacing around it; times that are integers must be exact.
+
+    Args:
+        times: ``(K,)`` the reference's times.
+    """
+    if times.size and bool(np.all(times == np.rint(times))):
+        # Half a unit would accept a rounded neighbour; a float32 that holds an integer holds it exactly.
+        return np.full(times.shape, 1e-6)
+    distinct = np.unique(times)
+    gaps = np.diff(distinct)
+    spacing = np.zeros(times.shape)
+    if gaps.size:
+        place = np.searchsorted(distinct, times)
+        left = gaps[np.clip(place - 1, 0, gaps.size - 1)]
+        right = gaps[np.clip(place, 0, gaps.size - 1)]
+        spacing = np.minimum(left, right)
+    # A time stepped by less than its own rounding cannot ask for more than that.
+    return np.maximum(np.maximum(1e-5 * np.abs(times), 1e-4 * spacing), 1e-9)
+
+
+@functools.lru_cache(maxsize=512)
+def reference_law(reference: Any, learned_variance: bool = False) -> Law:
+    """The law of a reference in float64; remembered, since configurations are hashable."""
+    sampler: Reference = reference
+    return Law.of(respond_reference(sampler, learned_variance=learned_variance))
+
+
+def _rounding_deviation(reference: Any, law: Law, bits: int, learned_variance: bool) -> tuple[Array, Array]:
+    """Largest deviation of B and L over plain evaluation and random roundings of the reference's source."""
+    outputs = np.zeros_like(law.outputs)
+    factor = np.zeros_like(law.factor)
+    # Bit patterns of a long chain repeat their lesson: fewer roundings keep the cost in bounds.
+    roundings = RANDOM_ROUNDINGS if law.num_calls <= 200 else 2
+    for seed in (None, *range(roundings)):
+        with rounding(bits, seed), np.errstate(all="ignore"):
+            copied = rounded_like(reference)
+            response = respond_reference(copied, learned_variance=learned_variance, wrap=rounded)
+        if response.outputs.shape != law.outputs.shape or not np.isfinite(response.outputs).all():
+            continue
+        outputs = np.fmax(outputs, np.abs(response.outputs - law.outputs))
+        perturbed = Law.of(response, precision=2.0**-bits)
+        for index, row in enumerate(law.opened):
+            factor[:, index] = np.fmax(factor[:, index], np.abs(perturbed.column(row) - law.factor[:, index]))
+    return outputs, factor
+
+
+@functools.lru_cache(maxsize=512)
+def tolerance_of(reference: Any, dtype: str, learned_variance: bool = False) -> Tolerance:
+    """Tolerances of a reference's law in a declared precision.
+
+    Args:
+        reference: a configuration.
+        dtype: ``"float32"`` or ``"float64"``, the precision that the sampler declares.
+        learned_variance: the model returns a pair.
+    """
+    law = reference_law(reference, learned_variance)
+    precision = PRECISIONS[dtype]
+    spread_outputs = np.zeros_like(law.outputs)
+    spread_factor = np.zeros_like(law.factor)
+    if dtype != "float64":  # in float64 what rounding does is far below the floor
+        try:
+            spread_outputs, spread_factor = _rounding_deviation(reference, law, precision.bits, learned_variance)
+        except ValueError:
+            pass  # a reference without source of its own keeps the floor; wide entries cannot be known
+    return _assemble(law, precision, spread_outputs, spread_factor)
+
+
+def tolerance_between(law: Law, dtype: str) -> Tolerance:
+    """Tolerances where the reference is itself a measured law: the floor, and ulp of the row."""
+    return _assemble(law, PRECISIONS[dtype], np.zeros_like(law.outputs), np.zeros_like(law.factor))
+
+
+def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_factor: Array) -> Tolerance:
+    everything = np.concatenate([law.outputs, law.factor], axis=1)
+    spread = np.concatenate([spread_outputs, spread_factor], axis=1)
+    largest = np.abs(everything).max(axis=1, initial=0.0, keepdims=True)
+    relative = np.maximum(precision.floor * np.abs(everything), SAFETY * spread)
+    total = relative + 32 * precision.unit * largest
+    nonzero = np.abs(everything) > NEGLIGIBLE_ENTRY * largest
+    share = np.divide(relative, np.abs(everything), out=np.zeros_like(relative), where=nonzero)
+    wide = int((share > precision.flagged).sum())
+    widest = "none"
+    if wide:
+        row, column = (int(i) for i in np.unravel_index(int(share.argmax()), share.shape))
+        calls = law.outputs.shape[1]
+        name = f"B[{row}, {column}]" if column < calls else f"L[{row}, {law.opened[column - calls]}]"
+        widest = f"{share[row, column]:.2%} at {name}"
+    calls = law.outputs.shape[1]
+    scale = np.abs(everything).max(initial=1.0)
+    return Tolerance(
+        times=time_tolerance(law.times),
+        outputs=total[:, :calls],
+        factor=total[:, calls:],
+        offset=np.maximum(32 * precision.unit * largest[:, 0], 32 * precision.unit * min(scale, 1.0)),
+        wide=wide,
+        widest=widest,
+        entries=int(nonzero.sum()),
+    )

@@ -1,0 +1,141 @@
+"""From draws to fields: one field is one unit normal per element of the sample.
+
+A *primitive* is a field, not a call: ``randn(steps, *shape)`` is many fields, draws item by item that fill the
+sample are one. Fields are guessed from the sizes of the draws (in order, row-major), and the guess is checked by
+where impulses arrive; where it fails, the map from sample elements to places in the draw is measured with a
+coded draw (:func:`Layout.coded`): noise drawn in another layout, or shared between items or channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .tape import Draw
+
+__all__ = ["Field", "Layout", "NoLayout"]
+
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class NoLayout(ValueError):
+    """The draws cannot be read as fields of the sample's size."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One primitive: where each element of the sample's unit normal is drawn.
+
+    Attributes:
+        parts: draw indices that make it up, in order.
+        draw_of: for each sample element which draw it comes from (index into ``parts``).
+        offset_of: for each sample element its flat offset in that draw; -1 where none arrives.
+    """
+
+    parts: tuple[int, ...]
+    draw_of: IntArray
+    offset_of: IntArray
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All fields of a run.
+
+    Attributes:
+        fields: one per primitive, in the order in which they were drawn.
+        size: elements of the sample.
+        kind: ``"plain"``, ``"trailing"`` or ``"coded"``: how it was found.
+        shared: for a coded layout, how many sample elements share a drawn number with another one.
+        missing: how many sample elements receive none.
+    """
+
+    fields: tuple[Field, ...]
+    size: int
+    kind: str
+    shared: int = 0
+    missing: int = 0
+
+    @staticmethod
+    def plain(draws: Sequence[Draw], size: int, *, trailing: bool = False) -> Layout:
+        """Read draws in order: whole fields, several fields in one draw, or several draws to one field.
+
+        Args:
+            draws: the Gaussian draws and others of a run; only Gaussian ones make fields.
+            size: elements of the sample.
+            trailing: in a draw of several fields, the last axis counts them, not the first.
+
+        Raises:
+            NoLayout: where sizes do not add up to whole fields.
+        """
+        identity = np.arange(size)
+        fields: list[Field] = []
+        pending: list[int] = []
+        filled = 0
+        for index, draw in enumerate(draws):
+            if not draw.gaussian or draw.numel == 0:
+                continue
+            if filled == 0 and draw.numel % size == 0:
+                count = draw.numel // size
+                for j in range(count):
+                    offsets = identity * count + j if trailing else identity + j * size
+                    fields.append(Field((index,), np.zeros(size, dtype=np.int64), offsets))
+                continue
+            pending.append(index)
+            filled += draw.numel
+            if filled > size:
+                raise NoLayout(
+                    f"draw {index} of shape {draw.shape} does not fill the sample of {size} elements together "
+                    "with the draws before it"
+                )
+            if filled == size:
+                sizes = [draws[i].numel for i in pending]
+                which = np.repeat(np.arange(len(pending)), sizes)
+                offset = np.concatenate([np.arange(n) for n in sizes])
+                fields.append(Field(tuple(pending), which, offset))
+                pending, filled = [], 0
+        if pending:
+            raise NoLayout(f"{filled} drawn numbers are left that do not fill a sample of {size} elements")
+        return Layout(tuple(fields), size, "trailing" if trailing else "plain")
+
+    @staticmethod
+    def coded(draws: Sequence[Draw], size: int, maps: dict[tuple[int, ...], IntArray]) -> Layout:
+        """Each draw is a field of its own, mapped to the sample as measured for draws of its shape."""
+        fields = []
+        shared = missing = 0
+        for index, draw in enumerate(draws):
+            if not draw.gaussian:
+                continue
+            offsets = maps.get(draw.shape)
+            if offsets is None:
+                raise NoLayout(f"draw {index} of shape {draw.shape} never arrives in a model input alone")
+            used = offsets[offsets >= 0]
+            shared = max(shared, used.size - np.unique(used).size)
+            missing = max(missing, size - used.size)
+            fields.append(Field((index,), np.zeros(size, dtype=np.int64), offsets))
+        return Layout(tuple(fields), size, "coded", int(shared), int(missing))
+
+    def place(self, field: int, element: int) -> tuple[int, int] | None:
+        """Draw index and flat offset that feed ``element`` of primitive ``field``; None where nothing does."""
+        one = self.fields[field]
+        offset = int(one.offset_of[element])
+        return None if offset < 0 else (one.parts[int(one.draw_of[element])], offset)
+
+    def arrivals(self, field: int, element: int) -> IntArray:
+        """Sample elements that receive the same drawn number as ``element`` does."""
+        one = self.fields[field]
+        same = (one.offset_of == one.offset_of[element]) & (one.draw_of == one.draw_of[element])
+        return np.flatnonzero(same)
+
+    def values(
+        self, draw_values: Sequence[np.ndarray[Any, np.dtype[np.float64]]]
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The unit normals as fields, shape ``(number of fields, size)``, from the raw draws."""
+        out = np.zeros((len(self.fields), self.size))
+        for i, one in enumerate(self.fields):
+            for j, part in enumerate(one.parts):
+                mine = (one.draw_of == j) & (one.offset_of >= 0)
+                out[i, mine] = draw_values[part].reshape(-1)[one.offset_of[mine]]
+        return out

@@ -1,0 +1,179 @@
+"""The tap on randomness: every draw is seen, and what it returns is replaced.
+
+A :class:`NoiseTap` is entered around one run of a sampler. A Gaussian draw is ``mean + std * z``: the tap
+lets the real operator run (so that generators move as they would), then overwrites its result with the
+call's own mean and standard deviation and a ``z`` of the harness's choosing. Which operators draw is told by
+torch's tag ``nondeterministic_seeded``, not by a list of names; an unknown one is refused, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .torch_private import TorchDispatchMode, is_random, operator_name
+
+__all__ = ["Draw", "NoiseTap", "UnknownDraw"]
+
+_GAUSSIAN = {"randn", "randn_like", "normal", "normal_", "normal_functional"}
+#: Draws that are not Gaussian: they get a fixed legal value, and the law is "not Gaussian".
+_OTHER = {
+    "rand", "rand_like", "uniform", "uniform_", "randint", "randint_like", "random", "random_", "randperm",
+    "bernoulli", "bernoulli_", "exponential", "exponential_", "multinomial", "poisson",
+}  # fmt: skip
+#: Operators that carry the tag because they *may* drop out; with a dropout probability of zero they do not.
+_DROPOUT = {"dropout", "native_dropout", "alpha_dropout"}
+
+
+class UnknownDraw(RuntimeError):
+    """The sampler drew random numbers with an operator that the tap cannot replace."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One call of a random operator.
+
+    Attributes:
+        operator: torch's name of it.
+        shape: of the result.
+        dtype: of the result, ``"float32"``.
+        device: of the result.
+        gaussian: whether it is a normal draw.
+        generator_seed: ``initial_seed()`` of the generator that was passed; None when none was.
+        calls_before: how many times the model had been called.
+    """
+
+    operator: str
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    gaussian: bool
+    generator_seed: int | None
+    calls_before: int
+
+    @property
+    def numel(self) -> int:
+        """Number of elements drawn."""
+        product = 1
+        for size in self.shape:
+            product *= size
+        return product
+
+
+def _mean_and_std(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The call's own location and scale: numbers or tensors."""
+    if name in ("randn", "randn_like"):
+        return 0.0, 1.0
+    # normal_(self, mean, std) has the tensor first; normal(mean, std, …) does not.
+    values = args[1:] if name in ("normal_", "normal_functional") else args
+    mean = values[0] if len(values) > 0 else kwargs.get("mean", 0.0)
+    std = values[1] if len(values) > 1 else kwargs.get("std", 1.0)
+    if name == "normal" and isinstance(mean, torch.Tensor) and "out" in kwargs and mean is kwargs["out"]:
+        mean = 0.0
+    return mean, std
+
+
+class NoiseTap(TorchDispatchMode):
+    """Records each draw and replaces the unit normal behind it.
+
+    Args:
+        unit_normal: given the draw's index and shape, the float64 stand-in for ``z`` or None for zeros.
+        calls: tells how many times the model has been called so far.
+        limit: draws after which the run is stopped.
+        stop: raised (as an instance made by this callable) when the limit is passed.
+
+    Raises:
+        UnknownDraw: from inside the sampler, when it uses a random operator that cannot be replaced.
+    """
+
+    def __init__(
+        self,
+        unit_normal: Callable[[int, tuple[int, ...]], torch.Tensor | None],
+        calls: Callable[[], int],
+        limit: int,
+        stop: Callable[[str], BaseException],
+    ) -> None:
+        super().__init__()
+        self._unit_normal = unit_normal
+        self._calls = calls
+        self._limit = limit
+        self._stop = stop
+        self.draws: list[Draw] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if not is_random(func):
+            return func(*args, **kwargs)
+        name = operator_name(func)
+        if name in _DROPOUT:
+            return self._without_dropout(name, func, args, kwargs)
+        if name not in _GAUSSIAN and name not in _OTHER:
+            raise UnknownDraw(
+                f"the sampler draws with torch operator {name!r}, which the harness cannot replace; "
+                "draw Gaussian noise with randn, randn_like, normal or normal_"
+            )
+        if len(self.draws) >= self._limit:
+            raise self._stop(f"more than {self._limit} random draws in one run")
+        gaussian = name in _GAUSSIAN
+        mean: Any = 0.0
+        std: Any = 1.0
+        if gaussian:
+            mean, std = _mean_and_std(name, args, kwargs)
+            # The operator may write over the very tensors that hold its parameters.
+            mean = mean.clone() if isinstance(mean, torch.Tensor) else mean
+            std = std.clone() if isinstance(std, torch.Tensor) else std
+        result = func(*args, **kwargs)
+        generator = kwargs.get("generator")
+        index = len(self.draws)
+        self.draws.append(
+            Draw(
+                operator=name,
+                shape=tuple(result.shape),
+                dtype=str(result.dtype).removeprefix("torch."),
+                device=str(result.device),
+                gaussian=gaussian,
+                generator_seed=None if generator is None else int(generator.initial_seed()),
+                calls_before=self._calls(),
+            )
+        )
+        if gaussian:
+            unit = self._unit_normal(index, tuple(result.shape))
+            if unit is None:
+                result.copy_(mean if isinstance(mean, torch.Tensor) else torch.full_like(result, mean))
+            else:
+                result.copy_(mean + std * unit.to(device=result.device))
+        else:
+            _fill_legal(name, result, args, kwargs)
+        return result
+
+    @staticmethod
+    def _without_dropout(name: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Dropout with every element kept: a draw that the sampler's model would make, not the sampler."""
+        if name == "native_dropout":
+            return func(args[0], 0.0, *args[2:], **kwargs)
+        return func(args[0], 0.0, *args[2:], **kwargs)
+
+
+def _fill_legal(name: str, result: torch.Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Overwrite a draw that is not Gaussian with a fixed legal value, the same on every machine."""
+    if name == "randperm":
+        result.copy_(torch.arange(result.numel(), device=result.device).to(result.dtype))
+    elif name in ("uniform_", "uniform"):
+        bounds = list(args[1:]) if len(args) > 1 else []
+        low = bounds[0] if bounds else kwargs.get("from", 0.0)
+        high = bounds[1] if len(bounds) > 1 else kwargs.get("to", 1.0)
+        result.fill_((low + high) / 2)
+    elif name in ("rand", "rand_like"):
+        result.fill_(0.5)
+    elif name in ("exponential_", "exponential", "bernoulli", "bernoulli_", "poisson"):
+        result.fill_(1)
+    elif name in ("randint", "randint_like"):
+        numbers = [a for a in args if isinstance(a, int) and not isinstance(a, bool)]
+        result.fill_(numbers[0] if len(numbers) > 1 else 0)
+    else:
+        result.fill_(0)

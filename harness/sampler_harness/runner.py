@@ -1,0 +1,324 @@
+"""Run checks on a subject and make the verdict: the one engine under pytest, command line and Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import time
+from collections.abc import Collection, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .checks.catalogue import CATALOGUE, check_function
+from .subject import Subject
+from .verdict import SCHEMA_VERSION, Coverage, Finding, Verdict
+
+__all__ = ["Assessment", "SavedLaws", "check_sampler", "load_law", "respond", "save_law"]
+
+#: With a law of its own for each case, a saved file is compared where its cases are met.
+SavedLaws = Mapping[str, Any]
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("sampler-harness", "torch", "numpy", "scipy", "hypothesis", "diffusers"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+class Assessment:
+    """All checks of one subject on one device; each is run once, when first asked for.
+
+    Args:
+        subject: the declaration.
+        budget: ``quick`` (about 3,000 model calls), ``standard`` (30,000) or ``thorough`` (1,000,000).
+        device: any torch device.
+        against: another subject, or saved laws, to be held against instead of the reference.
+        fixtures: values for the sampler's further keyword-only arguments.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        budget: str = "standard",
+        device: str = "cpu",
+        against: Subject | SavedLaws | None = None,
+        fixtures: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.subject = subject
+        self.budget = budget
+        self.device = device
+        self.against = against
+        self.fixtures = dict(fixtures or {})
+        self.not_run: str | None = None
+        self._findings: dict[str, Finding] = {}
+        self._evidence: Any = None
+        self._started = time.perf_counter()
+        self._spent = 0.0
+
+    def planned(self) -> tuple[str, ...]:
+        """Ids of the checks that will run, in order; imports nothing heavy."""
+        return tuple(info.id for info in CATALOGUE)
+
+    @property
+    def evidence(self) -> Any:
+        """What the checks look at; measured on demand."""
+        if self._evidence is None:
+            from .checks.evidence import Evidence
+
+            self._evidence = Evidence(
+                self.subject,
+                budget=self.budget,
+                device=self.device,
+                standard=self._standard(),
+                fixtures=self.fixtures,
+            )
+        return self._evidence
+
+    def _standard(self) -> Any:
+        if self.against is None:
+            return None
+        from .checks.evidence import Evidence, Standard
+
+        if isinstance(self.against, Subject):
+            other = Evidence(self.against, budget=self.budget, device=self.device, fixtures=self.fixtures)
+
+            def law(case: Any) -> Any:
+                bundle = other.bundle(case)
+                return None if bundle.problem is not None else bundle.law
+
+            return Standard.of_law(law, self.against.target or self.against.name)
+        from .law.law import Law
+
+        saved = {_key(entry): Law.from_json(entry["law"]) for entry in self.against["cases"]}
+        return Standard.of_law(lambda case: saved.get(_key_of(case)), f"saved law of {self.against['sampler']}")
+
+    def run(self, check_id: str) -> Finding:
+        """The finding of one check; what the sampler does never raises from here.
+
+        Args:
+            check_id: an id of the catalogue.
+
+        Raises:
+            KeyError: for an unknown id.
+        """
+        if check_id in self._findings:
+            return self._findings[check_id]
+        info = next((i for i in CATALOGUE if i.id == check_id), None)
+        if info is None:
+            raise KeyError(check_id)
+        started = time.perf_counter()
+        try:
+            finding = check_function(info)(self.evidence)
+        except ValueError as error:
+            finding = Finding(check_id, "error", f"could not be judged: {error}")
+        except RuntimeError as error:
+            finding = Finding(check_id, "error", f"could not be judged: {type(error).__name__}: {error}")
+        finding = self._declared(dataclasses.replace(finding, seconds=time.perf_counter() - started))
+        self._spent += finding.seconds
+        self._findings[check_id] = finding
+        return finding
+
+    def _declared(self, finding: Finding) -> Finding:
+        """Apply ``expected_failures``: a declared deviation is told, one that passes is a failure."""
+        reason = self.subject.expected_failures.get(finding.id)
+        if reason is None:
+            cause = finding.consequence_of
+            if finding.outcome == "failed" and cause in self.subject.expected_failures:
+                declared = self.subject.expected_failures[cause]
+                return dataclasses.replace(
+                    finding,
+                    outcome="expected",
+                    message=f"follows from {cause} (declared: {declared})\n{finding.message}",
+                )
+            return finding
+        if finding.outcome == "failed":
+            return dataclasses.replace(finding, outcome="expected", message=f"declared: {reason}\n{finding.message}")
+        if finding.outcome == "passed":
+            return dataclasses.replace(
+                finding,
+                outcome="failed",
+                message=f"declared to fail ({reason}), but it passes: remove {finding.id!r} from expected_failures",
+            )
+        return finding
+
+    def verdict(self, checks: Collection[str] | None = None) -> Verdict:
+        """Run what is planned, or the named checks, and sum up.
+
+        Args:
+            checks: ids to run; None for all planned.
+        """
+        findings = tuple(self.run(i) for i in self.planned() if checks is None or i in checks)
+        return Verdict(
+            sampler=self.subject.target or self.subject.name,
+            reference=self._against_name(),
+            findings=findings,
+            coverage=self.coverage(),
+            seconds=self._spent,
+            budget=self.budget,
+            device=self.device,
+            versions=_versions(),
+            not_run=self.not_run,
+        )
+
+    def _against_name(self) -> str:
+        if self.against is None:
+            return self.subject.reference.__name__
+        name: str = self.evidence.standard.name
+        return name
+
+    def coverage(self) -> Coverage:
+        """What was varied, as far as it has been measured."""
+        evidence = self.evidence
+        try:
+            covering = evidence.covering
+            measured = evidence.measured_configurations
+        except ValueError:
+            return Coverage(model_calls=evidence.model_calls)
+        fields, pairs = covering.seen(measured)
+        wide = entries = 0
+        widest = "none"
+        for case in evidence.cases:
+            if evidence.standard.law(case) is None:
+                continue
+            tolerance = evidence.standard.tolerance(case)
+            entries += tolerance.entries
+            if tolerance.wide:
+                wide += tolerance.wide
+                widest = max(widest, tolerance.widest, key=_leading_number)
+        note = "none" if not wide else f"{wide} of {entries} entries, widest {widest}"
+        return Coverage(
+            fields=fields,
+            pairs=pairs,
+            not_varied=covering.not_varied,
+            cases=len(evidence.cases),
+            model_calls=evidence.model_calls,
+            wide_tolerances=note,
+        )
+
+
+def _leading_number(text: str) -> float:
+    try:
+        return float(text.partition("%")[0])
+    except ValueError:
+        return -1.0
+
+
+def check_sampler(
+    subject: Subject,
+    *,
+    budget: str = "standard",
+    device: str = "cpu",
+    against: Subject | SavedLaws | None = None,
+    fixtures: Mapping[str, Any] | None = None,
+    checks: Collection[str] | None = None,
+) -> Verdict:
+    """Decide whether a sampler is the one that its reference defines.
+
+    Args:
+        subject: what ``@sampler_under_test`` made.
+        budget: ``quick``, ``standard`` or ``thorough``.
+        device: any torch device.
+        against: another subject, or saved laws.
+        fixtures: values for the sampler's further keyword-only arguments.
+        checks: ids to run; None for all.
+
+    Returns:
+        The verdict; ``verdict.conforms`` is the answer.
+    """
+    return Assessment(subject, budget=budget, device=device, against=against, fixtures=fixtures).verdict(checks)
+
+
+def respond(
+    subject: Subject,
+    config: Any = None,
+    *,
+    shape: tuple[int, ...] | None = None,
+    dtype: str | None = None,
+    device: str = "cpu",
+    **fields: Any,
+) -> Any:
+    """Measure a sampler's impulse response ``(T, m, A, B)`` in one configuration.
+
+    Args:
+        subject: what ``@sampler_under_test`` made.
+        config: an instance of the reference's dataclass; or give its fields by name.
+        shape: of the sample; None for the subject's own.
+        dtype: name of a torch dtype; None for the subject's first.
+        device: any torch device.
+        fields: the reference's fields, where ``config`` is None.
+
+    Returns:
+        A :class:`~sampler_harness.law.response.Response`.
+
+    Raises:
+        ValueError: where the run cannot be measured; the message says what the sampler did.
+    """
+    from .checks.evidence import Evidence
+
+    evidence = Evidence(subject, device=device)
+    chosen = config if config is not None else subject.reference(**fields)
+    bundle = evidence.bundle(evidence.case(chosen, shape=shape, dtype=dtype))
+    if bundle.problem is not None:
+        raise ValueError(bundle.problem.message)
+    return bundle.first.response
+
+
+def _key_of(case: Any) -> tuple[str, tuple[int, ...], str]:
+    return repr(case.config), tuple(case.shape), case.dtype
+
+
+def _key(entry: Mapping[str, Any]) -> tuple[str, tuple[int, ...], str]:
+    return entry["configuration"], tuple(entry["shape"]), entry["dtype"]
+
+
+def save_law(assessment: Assessment, path: str | Path) -> None:
+    """Write the laws of all measured cases, so that a later version can be held against them.
+
+    Args:
+        assessment: as run.
+        path: JSON file to write.
+    """
+    evidence = assessment.evidence
+    cases = [
+        {
+            "configuration": repr(case.config),
+            "shape": list(case.shape),
+            "dtype": case.dtype,
+            "law": evidence.bundle(case).law.to_json(),
+        }
+        for case in evidence.cases
+        if evidence.bundle(case).problem is None
+    ]
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        "sampler": assessment.subject.target or assessment.subject.name,
+        "versions": _versions(),
+        "cases": cases,
+    }
+    Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def load_law(path: str | Path) -> SavedLaws:
+    """Read what :func:`save_law` wrote.
+
+    Raises:
+        ValueError: when the file is not a saved law; the message says what is wrong.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not a saved law: {error}") from error
+    if not isinstance(data, dict) or not isinstance(data.get("cases"), list) or "sampler" not in data:
+        raise ValueError(f"{path} is not a saved law: it has no cases")
+    if data.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"{path} has schema {data.get('schema_version')}, this version reads {SCHEMA_VERSION}")
+    return data

@@ -1,0 +1,18 @@
+"""Reference samplers: the algorithms of the papers in float64 numpy, to be checked against the page by eye.
+
+Each module holds one paper's sampler as a frozen dataclass. ``sample(model, noise)`` is the paper's algorithm line
+for line; its two arguments are the only openings to the world: ``model(x, time)`` gives the network's output, and
+``noise()`` a fresh unit normal of the sample's shape.
+"""
+
+from __future__ import annotations
+
+from .ddim import DDIM
+from .ddpm import DDPM
+from .edm import EDM
+from .flow import FlowEuler
+
+__all__ = ["ALL_REFERENCES", "DDIM", "DDPM", "EDM", "FlowEuler"]
+
+#: Every reference, in the order in which they are tried when a law is looked for.
+ALL_REFERENCES: tuple[type[EDM] | type[DDPM] | type[DDIM] | type[FlowEuler], ...] = (EDM, DDPM, DDIM, FlowEuler)
