@@ -232,9 +232,7 @@ def trailing(num_train_timesteps: int, num_steps: int) -> tuple[int, ...]:
     Returns:
         n timesteps.
     """
-    return tuple(
-        round(num_train_timesteps - i * num_train_timesteps / num_steps) - 1 for i in range(num_steps)
-    )
+    return tuple(round(num_train_timesteps - i * num_train_timesteps / num_steps) - 1 for i in range(num_steps))
 
 
 def respaced(num_train_timesteps: int, num_steps: int) -> tuple[int, ...]:

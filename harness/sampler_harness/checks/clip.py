@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from sampler_harness.law.bundle import Bundle, DenseRun
+from sampler_harness.law.replay import innovations, replay, replay_spread
+from sampler_harness.law.response import Array
+from sampler_harness.law.tolerance import PRECISIONS
+from sampler_harness.observe.trace import Case, Problem
+from sampler_harness.verdict import Finding
 
-from ..law.bundle import Bundle, DenseRun
-from ..law.replay import innovations, replay, replay_spread
-from ..law.response import Array
-from ..law.tolerance import PRECISIONS
-from ..observe.trace import Case, Problem
-from ..verdict import Finding
 from .evidence import Evidence, learned_variance
 from .judging import Judged, conclude
 from .law import cause_of, where

@@ -7,13 +7,13 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..cases import BUDGETS, CoveringSet, covering_set, drawn_configurations
-from ..law.bundle import Bundle
-from ..law.comparison import Deviation, compare
-from ..law.law import Law
-from ..law.tolerance import Tolerance, reference_law, tolerance_between, tolerance_of
-from ..observe.trace import Case
-from ..subject import Subject
+from sampler_harness.cases import BUDGETS, CoveringSet, covering_set, drawn_configurations
+from sampler_harness.law.bundle import Bundle
+from sampler_harness.law.comparison import Deviation, compare
+from sampler_harness.law.law import Law
+from sampler_harness.law.tolerance import Tolerance, reference_law, tolerance_between, tolerance_of
+from sampler_harness.observe.trace import Case
+from sampler_harness.subject import Subject
 
 __all__ = ["Evidence", "Standard"]
 

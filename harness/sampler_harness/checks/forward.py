@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from sampler_harness.law.bundle import Bundle
+from sampler_harness.law.response import AMPLITUDE, Array
+from sampler_harness.law.tolerance import PRECISIONS
+from sampler_harness.observe.probes import Impulses, scattered
+from sampler_harness.observe.trace import Case
+from sampler_harness.verdict import Finding
 
-from ..law.bundle import Bundle
-from ..law.response import AMPLITUDE, Array
-from ..law.tolerance import PRECISIONS
-from ..observe.probes import Impulses, scattered
-from ..observe.trace import Case
-from ..verdict import Finding
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..cases import smallest_failing
-from ..observe.trace import Case
-from ..verdict import Finding
+from sampler_harness.cases import smallest_failing
+from sampler_harness.observe.trace import Case
+from sampler_harness.verdict import Finding
+
 from .evidence import Evidence, expected_calls, short
 
 __all__ = ["Judged", "conclude", "nothing_seen", "skipped"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
+from sampler_harness.law.comparison import Deviation, Term
+from sampler_harness.observe.trace import Case, Run
+from sampler_harness.verdict import Finding
 
-from ..law.comparison import Deviation, Term
-from ..observe.trace import Case, Run
-from ..verdict import Finding
 from .evidence import Evidence
 from .judging import Judged, conclude
 
@@ -56,7 +55,7 @@ def _number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _message(deviation: Deviation, calls: int, case: Case, times: Any) -> str:
+def _message(deviation: Deviation, calls: int) -> str:
     got, should_be = _number(deviation.got), _number(deviation.should_be)
     place = where(deviation.row, calls)
     match deviation.term:
@@ -71,7 +70,10 @@ def _message(deviation: Deviation, calls: int, case: Case, times: Any) -> str:
             return f"the first model input has standard deviation {got}, should be {should_be}{hint}"
         case "outputs":
             if deviation.column < 0:
-                return f"step {deviation.row - 1}: the first noise is carried into {place} with weight {got}, should be {should_be}"
+                return (
+                    f"step {deviation.row - 1}: the first noise is carried into {place} with weight {got}, "
+                    f"should be {should_be}"
+                )
             return (
                 f"step {deviation.row - 1}: {place} weighs the model's output {deviation.column} with {got}, "
                 f"should be {should_be}"
@@ -107,7 +109,7 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
     return [
         Judged(
             max(d.ratio for d in mine),
-            _message(first, calls, case, None),
+            _message(first, calls),
             case,
             {
                 "step": first.row,

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sampler_harness.law.law import Law
+from sampler_harness.law.response import Array
+from sampler_harness.observe.trace import Case
+from sampler_harness.verdict import Finding
 
-from ..law.law import Law
-from ..law.response import Array
-from ..observe.trace import Case
-from ..verdict import Finding
 from .evidence import Evidence, expected_calls
 from .judging import Judged, conclude, skipped
 
@@ -151,7 +151,7 @@ def _ladder(evidence: Evidence) -> list[int]:
         return []
     values = [v for v in evidence.covering.values["num_steps"] if v is not None]
     top = max(values, default=0)
-    wanted = (16, 32) if evidence.budget.name == "quick" else (64, 128, 256, 512)
+    wanted: tuple[int, ...] = (16, 32) if evidence.budget.name == "quick" else (64, 128, 256, 512)
     if top < wanted[-1]:
         wanted = tuple(top // d for d in (4, 2, 1)) if top >= 32 else ()
     return [n for n in wanted if n <= top]
@@ -169,10 +169,8 @@ def _plain(evidence: Evidence, *, deterministic: bool) -> Any:
     if deterministic:
         wanted["eta"] = 0.0
     base = evidence.covering.base
-    changes: dict[str, Any] = {}
-    for name, value in wanted.items():
-        if name in evidence.covering.values and value in evidence.covering.values[name]:
-            changes[name] = value
+    allowed = evidence.covering.values
+    changes = {name: value for name, value in wanted.items() if value in allowed.get(name, ())}
     try:
         config = dataclasses.replace(base, **changes)
     except ValueError:
@@ -184,8 +182,8 @@ def _plain(evidence: Evidence, *, deterministic: bool) -> Any:
     return config
 
 
-def _measured(evidence: Evidence, config: Any, ladder: list[int]) -> list[tuple[int, Any, Case, Law | None]]:
-    found = []
+def _measured(evidence: Evidence, config: Any, ladder: list[int]) -> list[tuple[int, Any, Case, Law]]:
+    found: list[tuple[int, Any, Case, Law]] = []
     for steps in ladder:
         try:
             one = dataclasses.replace(config, num_steps=steps)
@@ -230,7 +228,7 @@ def check_gaussian(evidence: Evidence) -> Finding:
     measured = _measured(evidence, config, ladder)
     if len(measured) < 2:
         return conclude("limit/gaussian", evidence, [], passed="")
-    errors = [_error(one, law, law.num_calls - 1) for _, one, _, law in measured if law is not None]
+    errors = [_error(one, law, law.num_calls - 1) for _, one, _, law in measured]
     first, last = errors[0], errors[-1]
     doublings = np.log2(measured[-1][0] / measured[0][0])
     slope = float(np.log2(first / last) / doublings) if last > 0 else np.inf
@@ -265,7 +263,7 @@ def check_order(evidence: Evidence) -> Finding:
     measured = _measured(evidence, config, ladder)
     if len(measured) < 2:
         return conclude("limit/order", evidence, [], passed="")
-    points = [(n, _error(one, law, law.num_calls - 1)) for n, one, _, law in measured if law is not None]
+    points = [(n, _error(one, law, law.num_calls - 1)) for n, one, _, law in measured]
     noise_floor = 1e-12 if evidence.precise_dtype == "float64" else 1e-5
     usable = [(n, e) for n, e in points if e > noise_floor]
     order = int(config.order)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from sampler_harness.law.bundle import Bundle, DenseRun
+from sampler_harness.law.response import Array
+from sampler_harness.law.tolerance import PRECISIONS
+from sampler_harness.observe.trace import GENERATOR_SEED, Case, Problem
+from sampler_harness.verdict import Finding
 
-from ..law.bundle import Bundle, DenseRun
-from ..law.response import Array
-from ..law.tolerance import PRECISIONS
-from ..observe.trace import GENERATOR_SEED, Case, Problem
-from ..verdict import Finding
 from .evidence import Evidence
 from .judging import Judged, conclude
 

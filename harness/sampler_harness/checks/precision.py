@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from ..law.tolerance import PRECISIONS, time_tolerance
-from ..observe.trace import Case, Problem
-from ..verdict import Finding
+from sampler_harness.law.tolerance import PRECISIONS, time_tolerance
+from sampler_harness.observe.trace import Case, Problem
+from sampler_harness.verdict import Finding
+
 from .clip import replayed_ratio
 from .evidence import Evidence
 from .judging import Judged, conclude

@@ -6,14 +6,14 @@ import math
 from typing import Any
 
 import numpy as np
+from sampler_harness.law.bundle import Bundle, dense_values
+from sampler_harness.law.response import Array
+from sampler_harness.law.tolerance import PRECISIONS
+from sampler_harness.observe.layout import Layout
+from sampler_harness.observe.probes import Dense
+from sampler_harness.observe.trace import Case
+from sampler_harness.verdict import Finding
 
-from ..law.bundle import Bundle, dense_values
-from ..law.response import Array
-from ..law.tolerance import PRECISIONS
-from ..observe.layout import Layout
-from ..observe.probes import Dense
-from ..observe.trace import Case
-from ..verdict import Finding
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
 from .law import cause_of

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from sampler_harness.law.bundle import DenseRun
+from sampler_harness.observe.trace import Case, Problem
+from sampler_harness.verdict import Finding
 
-from ..law.bundle import DenseRun
-from ..observe.trace import Case, Problem
-from ..verdict import Finding
 from .evidence import Evidence
 from .judging import Judged, conclude
 

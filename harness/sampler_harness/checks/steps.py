@@ -6,8 +6,9 @@ import dataclasses
 import math
 from typing import Any
 
-from ..observe.trace import Case
-from ..verdict import Finding
+from sampler_harness.observe.trace import Case
+from sampler_harness.verdict import Finding
+
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
 from .law import cause_of
@@ -24,10 +25,7 @@ def check_any(evidence: Evidence) -> Finding:
     values = evidence.covering.values.get("num_steps", [])
     if len(values) < 2:
         return skipped("steps/any", "the number of steps is not varied: declare num_steps=st.integers(…)")
-    cases = []
-    for case in evidence.cases:
-        if _same_but_steps(case.config, evidence.covering.base):
-            cases.append(case)
+    cases = [c for c in evidence.cases if _same_but_steps(c.config, evidence.covering.base)]
     failing = {case: _worst(evidence, case) for case in cases}
     everywhere = all(not ratio <= 1.0 for ratio, _ in failing.values())
     judged = [

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sampler_harness.observe.layout import Layout, NoLayout
+from sampler_harness.observe.probes import Dense, Impulses, scattered
+from sampler_harness.observe.trace import Case, Problem, Run, execute
+from sampler_harness.subject import Subject
 
-from ..observe.layout import Layout, NoLayout
-from ..observe.probes import Dense, Impulses, scattered
-from ..observe.trace import Case, Problem, Run, execute
-from ..subject import Subject
 from .law import Law
 from .response import AMPLITUDE, Array, Response
 from .tolerance import PRECISIONS
@@ -259,7 +259,7 @@ class Bundle:
 
     def _coded_map(self, index: int, shape: tuple[int, ...]) -> Any:
         count = int(np.prod(shape))
-        code = (1.0 + np.arange(count)) / (2.0 * count)
+        code: Array = (1.0 + np.arange(count, dtype=np.float64)) / (2.0 * count)
         run = self.execute(
             Dense(draws=lambda i, s: code * self.amplitude if i == index else None, outputs=lambda i, s: None)
         )

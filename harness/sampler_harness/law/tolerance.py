@@ -7,6 +7,7 @@ plainly in the declared precision. Added is 32 ulp of the row's largest entry, f
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from dataclasses import dataclass
 from typing import Any
@@ -148,10 +149,9 @@ def tolerance_of(reference: Any, dtype: str, learned_variance: bool = False) -> 
     spread_outputs = np.zeros_like(law.outputs)
     spread_factor = np.zeros_like(law.factor)
     if dtype != "float64":  # in float64 what rounding does is far below the floor
-        try:
+        # A reference without source of its own keeps the floor; wide entries cannot be known.
+        with contextlib.suppress(ValueError):
             spread_outputs, spread_factor = _rounding_deviation(reference, law, precision.bits, learned_variance)
-        except ValueError:
-            pass  # a reference without source of its own keeps the floor; wide entries cannot be known
     return _assemble(law, precision, spread_outputs, spread_factor)
 
 

@@ -76,7 +76,7 @@ def _mean_and_std(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     return mean, std
 
 
-class NoiseTap(TorchDispatchMode):
+class NoiseTap(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's base is untyped
     """Records each draw and replaces the unit normal behind it.
 
     Args:
@@ -96,7 +96,7 @@ class NoiseTap(TorchDispatchMode):
         limit: int,
         stop: Callable[[str], BaseException],
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._unit_normal = unit_normal
         self._calls = calls
         self._limit = limit

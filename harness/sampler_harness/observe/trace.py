@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from sampler_harness.subject import Subject
 
-from ..subject import Subject
 from .probes import Call, RunStopped, SamplerMisuse, StandIn, Stimulus
 from .tape import Draw, NoiseTap, UnknownDraw
 
