@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -140,7 +141,7 @@ class Chain:
             validation.store(self, "num_steps", num_steps)
         if self.timesteps is not None:
             timesteps = validation.whole_tuple("timesteps", self.timesteps, 0, last)
-            if any(low >= high for high, low in zip(timesteps, timesteps[1:], strict=False)):
+            if any(low >= high for high, low in pairwise(timesteps)):
                 raise validation.refuse("timesteps", self.timesteps, "strictly descending, without repetition")
             for name in ("num_steps", "timestep_spacing", "steps_offset"):
                 if getattr(self, name) != getattr(type(self), name):

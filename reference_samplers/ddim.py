@@ -74,8 +74,9 @@ class DDIM(Chain):
             x0 = self.to_x0(x, output, alpha_bar)  # eq. 12, "predicted x0"
             epsilon = self.to_epsilon(x, output, x0, alpha_bar)
             sigma = self.sigma(alpha_bar, alpha_bar_next) if t_next >= 0 else 0.0  # eq. 16
-            direction = np.sqrt(1 - alpha_bar_next - sigma**2) * epsilon  # eq. 12, "direction pointing to x_t"
-            x = np.sqrt(alpha_bar_next) * x0 + direction  # eq. 12
+            # 0 where alpha_bar is 0 and eta 1: rounding must not take it below.
+            direction_weight = np.sqrt(np.maximum(1 - alpha_bar_next - sigma**2, 0))
+            x = np.sqrt(alpha_bar_next) * x0 + direction_weight * epsilon  # eq. 12, with "direction"
             if sigma > 0:  # a draw times 0 would leave the law as it is
                 x = x + sigma * noise()  # eq. 12, "random noise"
         return x

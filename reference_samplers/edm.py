@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -93,7 +94,7 @@ class EDM:
             sigmas = validation.real_tuple("sigmas", self.sigmas, 0, _INFINITY)
             if len(sigmas) < 2 or sigmas[-1] != 0:
                 raise validation.refuse("sigmas", self.sigmas, "at least one level and then a final 0")
-            if any(low >= high for high, low in zip(sigmas, sigmas[1:], strict=False)):
+            if any(low >= high for high, low in pairwise(sigmas)):
                 raise validation.refuse("sigmas", self.sigmas, "strictly decreasing")
             validation.store(self, "sigmas", sigmas)
         elif self.num_steps > 1 and self.sigma_max == self.sigma_min:
@@ -101,7 +102,7 @@ class EDM:
             raise validation.refuse("sigma_max", self.sigma_max, legal)
         if self.train_sigmas is not None:
             table = validation.real_tuple("train_sigmas", self.train_sigmas, 0, _INFINITY, above=True)
-            if any(low >= high for low, high in zip(table, table[1:], strict=False)):
+            if any(low >= high for low, high in pairwise(table)):
                 raise validation.refuse("train_sigmas", self.train_sigmas, "strictly increasing")
             validation.store(self, "train_sigmas", table)
 
@@ -130,8 +131,8 @@ class EDM:
             One of the sample's shape at the start, and one at each level that churn raises.
         """
         denoised = self.denoiser(model)
-        x = self.initial_std * noise()  # line 2
-        for sigma_cur, sigma_next in zip(self.sigma_grid[:-1], self.sigma_grid[1:], strict=True):  # line 3
+        x: Array = self.initial_std * noise()  # line 2
+        for sigma_cur, sigma_next in pairwise(self.sigma_grid):  # line 3
             gamma = self.gamma(sigma_cur)
             sigma_hat = sigma_cur + gamma * sigma_cur  # line 5
             x_hat = x
@@ -201,7 +202,8 @@ class EDM:
     def _log_train_sigmas(self) -> Array:
         if self.train_sigmas is None:
             raise validation.refuse("train_sigmas", None, "given: the model is told an index in it")
-        return np.log(np.array(self.train_sigmas))
+        table: Array = np.array(self.train_sigmas)
+        return np.log(table)
 
     def forward_scales(self, index: int) -> tuple[float, float]:
         """Scales of data and noise in ``x`` at an entry of the grid: ``(1, sigma)``, as Algorithm 2 keeps it.

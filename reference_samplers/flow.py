@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class FlowEuler:
             One of the sample's shape at the start.
         """
         x = noise()  # Z_0 of the paper, at t = 1 here
-        for time_cur, time_next in zip(self.time_grid[:-1], self.time_grid[1:], strict=True):
+        for time_cur, time_next in pairwise(self.time_grid):
             flow = model(x, float(time_cur))
             x = x + (time_next - time_cur) * flow  # eq. 1
         return x

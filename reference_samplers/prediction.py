@@ -61,7 +61,8 @@ def x0_from_v(x: Array, v: Array, signal_scale: Any, noise_scale: Any) -> Array:
 
 def v_from_x0(x: Array, x0: Array, signal_scale: Any, noise_scale: Any) -> Array:
     """The velocity, from the data and what it implies for the noise; undefined where ``noise_scale`` is 0."""
-    return signal_scale * epsilon_from_x0(x, x0, signal_scale, noise_scale) - noise_scale * x0
+    v: Array = signal_scale * epsilon_from_x0(x, x0, signal_scale, noise_scale) - noise_scale * x0
+    return v
 
 
 def x0_from_flow(x: Array, flow: Array, signal_scale: Any, noise_scale: Any) -> Array:

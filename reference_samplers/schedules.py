@@ -90,7 +90,9 @@ def scaled_linear_betas(num_train_timesteps: int, beta_start: float, beta_end: f
     Returns:
         ``(T,)`` betas.
     """
-    return np.linspace(np.sqrt(beta_start), np.sqrt(beta_end), num_train_timesteps) ** 2
+    root = np.linspace(np.sqrt(beta_start), np.sqrt(beta_end), num_train_timesteps)
+    table: Array = root**2
+    return table
 
 
 def cosine_betas(num_train_timesteps: int) -> Array:
@@ -163,7 +165,8 @@ def alpha_bar(betas: Array) -> Array:
     Returns:
         ``(T,)`` decreasing, in [0, 1).
     """
-    return np.cumprod(1 - betas)
+    table: Array = np.cumprod(1 - betas)
+    return table
 
 
 def rescale_zero_terminal_snr(alpha_bar: Array) -> Array:
@@ -181,7 +184,8 @@ def rescale_zero_terminal_snr(alpha_bar: Array) -> Array:
     first, last = root[0], root[-1]
     root = root - last  # shift so that the last timestep is zero
     root = root * (first / (first - last))  # scale so that the first one is back
-    return root**2
+    rescaled: Array = np.asarray(root**2)
+    return rescaled
 
 
 def leading(num_train_timesteps: int, num_steps: int, steps_offset: int = 0) -> tuple[int, ...]:

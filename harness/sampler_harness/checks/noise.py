@@ -62,6 +62,13 @@ def check_shape(evidence: Evidence) -> Finding:
         if bundle.problem is not None:
             return []
         should_be = evidence.standard.law(case)
+        other = [d for d in bundle.zero.draws if not d.gaussian]
+        if other and evidence.subject.noise == "gaussian":
+            text = (
+                f"the sampler draws {len(other)} times with {other[0].operator!r} (shape {other[0].shape}): the noise "
+                'is not Gaussian, which is outside what the law covers; if it is meant, declare noise="other"'
+            )
+            return [Judged(math.inf, text, case, {"operator": other[0].operator})]
         drawn = [d for d in bundle.zero.draws if d.gaussian]
         if not drawn:
             if should_be is not None and should_be.factor.size == 0:

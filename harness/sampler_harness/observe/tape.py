@@ -24,7 +24,7 @@ _OTHER = {
     "rand", "rand_like", "uniform", "uniform_", "randint", "randint_like", "random", "random_", "randperm",
     "bernoulli", "bernoulli_", "exponential", "exponential_", "multinomial", "poisson",
 }  # fmt: skip
-#: Operators that carry the tag because they *may* drop out; with a dropout probability of zero they do not.
+#: Operators that drop elements: run with a probability of zero, and told as a draw that is not Gaussian.
 _DROPOUT = {"dropout", "native_dropout", "alpha_dropout"}
 
 
@@ -110,9 +110,7 @@ class NoiseTap(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's b
         if not is_random(func):
             return func(*args, **kwargs)
         name = operator_name(func)
-        if name in _DROPOUT:
-            return self._without_dropout(name, func, args, kwargs)
-        if name not in _GAUSSIAN and name not in _OTHER:
+        if name not in _GAUSSIAN and name not in _OTHER and name not in _DROPOUT:
             raise UnknownDraw(
                 f"the sampler draws with torch operator {name!r}, which the harness cannot replace; "
                 "draw Gaussian noise with randn, randn_like, normal or normal_"
@@ -127,15 +125,18 @@ class NoiseTap(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's b
             # The operator may write over the very tensors that hold its parameters.
             mean = mean.clone() if isinstance(mean, torch.Tensor) else mean
             std = std.clone() if isinstance(std, torch.Tensor) else std
+        if name in _DROPOUT:  # whole only in inference mode; elsewhere it arrives as a Bernoulli draw
+            args = (args[0], 0.0, *args[2:])
         result = func(*args, **kwargs)
+        made = result[0] if isinstance(result, tuple) else result
         generator = kwargs.get("generator")
         index = len(self.draws)
         self.draws.append(
             Draw(
                 operator=name,
-                shape=tuple(result.shape),
-                dtype=str(result.dtype).removeprefix("torch."),
-                device=str(result.device),
+                shape=tuple(made.shape),
+                dtype=str(made.dtype).removeprefix("torch."),
+                device=str(made.device),
                 gaussian=gaussian,
                 generator_seed=None if generator is None else int(generator.initial_seed()),
                 calls_before=self._calls(),
@@ -147,16 +148,9 @@ class NoiseTap(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's b
                 result.copy_(mean if isinstance(mean, torch.Tensor) else torch.full_like(result, mean))
             else:
                 result.copy_(mean + std * unit.to(device=result.device))
-        else:
+        elif name not in _DROPOUT:
             _fill_legal(name, result, args, kwargs)
         return result
-
-    @staticmethod
-    def _without_dropout(name: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Dropout with every element kept: a draw that the sampler's model would make, not the sampler."""
-        if name == "native_dropout":
-            return func(args[0], 0.0, *args[2:], **kwargs)
-        return func(args[0], 0.0, *args[2:], **kwargs)
 
 
 def _fill_legal(name: str, result: torch.Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
