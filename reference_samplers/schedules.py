@@ -108,7 +108,8 @@ def cosine_betas(num_train_timesteps: int) -> Array:
     """
     time = np.linspace(0.0, 1.0, num_train_timesteps + 1)  # t / T
     level = np.cos((time + 0.008) / 1.008 * (np.pi / 2)) ** 2  # f(t); f(0) cancels in the ratio
-    return np.minimum(1 - level[1:] / level[:-1], 0.999)
+    table: Array = np.minimum(1 - level[1:] / level[:-1], 0.999)
+    return table
 
 
 def sigmoid_betas(num_train_timesteps: int, beta_start: float, beta_end: float) -> Array:
@@ -181,10 +182,9 @@ def rescale_zero_terminal_snr(alpha_bar: Array) -> Array:
         ``(T,)`` alpha_bar.
     """
     root = np.sqrt(alpha_bar)
-    first, last = root[0], root[-1]
-    root = root - last  # shift so that the last timestep is zero
-    root = root * (first / (first - last))  # scale so that the first one is back
-    rescaled: Array = np.asarray(root**2)
+    shifted = root - root[-1]  # so that the last timestep is zero
+    scaled = shifted * (root[0] / (root[0] - root[-1]))  # so that the first one is back
+    rescaled: Array = scaled**2
     return rescaled
 
 

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 
 import pytest
 import torch
-
 from sampler_harness.observe.probes import RunStopped, scattered
 from sampler_harness.observe.tape import NoiseTap, UnknownDraw
 
@@ -131,7 +130,7 @@ def test_too_many_draws_stop_the_run() -> None:
         while True:
             try:
                 x = x + torch.randn(1)
-            except Exception:  # noqa: S112 - a sampler that swallows everything
+            except Exception:
                 continue
 
     with pytest.raises(RunStopped, match="more than 100 random draws"):
