@@ -27,6 +27,7 @@ __all__ = [
     "linspace",
     "rescale_zero_terminal_snr",
     "respaced",
+    "rounds_a_half",
     "scaled_linear_betas",
     "sigmoid_betas",
     "spaced_timesteps",
@@ -166,8 +167,7 @@ def alpha_bar(betas: Array) -> Array:
     Returns:
         ``(T,)`` decreasing, in [0, 1).
     """
-    table: Array = np.cumprod(1 - betas)
-    return table
+    return np.cumprod(1 - betas, dtype=np.float64)
 
 
 def rescale_zero_terminal_snr(alpha_bar: Array) -> Array:
@@ -181,7 +181,7 @@ def rescale_zero_terminal_snr(alpha_bar: Array) -> Array:
     Returns:
         ``(T,)`` alpha_bar.
     """
-    root = np.sqrt(alpha_bar)
+    root: Array = np.sqrt(alpha_bar)
     shifted = root - root[-1]  # so that the last timestep is zero
     scaled = shifted * (root[0] / (root[0] - root[-1]))  # so that the first one is back
     rescaled: Array = scaled**2
@@ -220,8 +220,9 @@ def linspace(num_train_timesteps: int, num_steps: int) -> tuple[int, ...]:
     if num_steps == 1:
         return (0,)
     last = num_train_timesteps - 1
-    # One division of whole numbers: a half is a half, as it is not after adding up strides.
-    return tuple(round(i * last / (num_steps - 1)) for i in reversed(range(num_steps)))
+    stride = last / (num_steps - 1)
+    # A multiple of the stride, as numpy's linspace has it: near a half that decides where it is rounded to.
+    return (last, *(round(i * stride) for i in reversed(range(num_steps - 1))))
 
 
 def trailing(num_train_timesteps: int, num_steps: int) -> tuple[int, ...]:
@@ -258,6 +259,26 @@ def respaced(num_train_timesteps: int, num_steps: int) -> tuple[int, ...]:
         taken.append(round(position))
         position += stride
     return tuple(reversed(taken))
+
+
+def rounds_a_half(spacing: TimestepSpacing, num_train_timesteps: int, num_steps: int) -> bool:
+    """Whether a position of the grid is a half, so that sound programs may differ in where they round it to.
+
+    Args:
+        spacing: its name.
+        num_train_timesteps: T.
+        num_steps: n, in [1, T].
+
+    Returns:
+        True where some position, in exact arithmetic, lies midway between two timesteps.
+    """
+    if spacing == "leading" or num_steps == 1:
+        return False
+    # Position i is i * span / gaps (trailing: T minus that): a half where twice it is odd.
+    span, gaps = num_train_timesteps - 1, num_steps - 1
+    if spacing == "trailing":
+        span, gaps = num_train_timesteps, num_steps
+    return any(2 * i * span % gaps == 0 and 2 * i * span // gaps % 2 == 1 for i in range(num_steps))
 
 
 def spaced_timesteps(

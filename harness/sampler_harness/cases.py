@@ -205,22 +205,27 @@ def covering_set(subject: Subject, budget: Budget) -> CoveringSet:
         base_row, base = _first_legal(domain, build)
     result.base = base
     result.configurations.append(base)
-    # Long chains run once each, on the base; short ones meet every other option.
+
+    def add(row: Mapping[str, int]) -> None:
+        configuration = build(row)
+        if configuration is not None and configuration not in result.configurations:
+            result.configurations.append(configuration)
+
+    # Every number of steps on the base; long chains only there: short ones meet every other option.
+    steps = domain.get("num_steps", [])
+    for i, value in enumerate(steps):
+        if value is not None and value <= PAIRED_STEPS:
+            add({**base_row, "num_steps": i})
     paired = {
-        name: [i for i, v in enumerate(values) if name != "num_steps" or v is None or v <= PAIRED_STEPS]
+        name: [i for i, v in enumerate(values) if name != "num_steps" or (v is not None and v <= PAIRED_STEPS)]
         for name, values in domain.items()
     }
     rows = _pairwise(paired, base_row, build, result)
     for row in rows:
-        configuration = build(row)
-        if configuration is not None and configuration not in result.configurations:
-            result.configurations.append(configuration)
-    steps = domain.get("num_steps", [])
+        add(row)
     for i, value in enumerate(steps):
-        if value is not None and value > PAIRED_STEPS:
-            configuration = build({**base_row, "num_steps": i})
-            if configuration is not None and configuration not in result.configurations:
-                result.configurations.append(configuration)
+        if value is None or value > PAIRED_STEPS:
+            add({**base_row, "num_steps": i})
     return result
 
 

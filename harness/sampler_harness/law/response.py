@@ -64,6 +64,7 @@ def respond_reference(
     *,
     learned_variance: bool = False,
     wrap: Callable[[Array], Array] = lambda values: values,
+    counts: tuple[int, int] | None = None,
 ) -> Response:
     """Measure a reference by the same impulses, in one run on a vector with an element per primitive.
 
@@ -71,6 +72,7 @@ def respond_reference(
         reference: anything with ``sample(model, noise)``.
         learned_variance: the model returns a pair ``(prediction, v)``.
         wrap: applied to every array handed in; tolerances hand in arrays that round.
+        counts: draws and calls of a run, where they are known.
 
     Returns:
         The response, exact to float64 rounding.
@@ -91,8 +93,9 @@ def respond_reference(
         count[1] += 1
         return answer(wrap(np.zeros(np.shape(x))), count[1] - 1)
 
-    reference.sample(counting_model, counting_noise)
-    draws, calls = count
+    if counts is None:
+        reference.sample(counting_model, counting_noise)
+    draws, calls = counts or (count[0], count[1])
     if calls == 0:
         raise ValueError(f"{reference!r} never calls its model")
     size = draws + calls + 1  # the last element stays empty and holds the constant

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .law import Law
-from .response import Array, Reference, respond_reference
+from .response import Array, Reference, Response, respond_reference
 from .rounding import rounded, rounded_like, rounding
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Precision",
     "Tolerance",
     "reference_law",
+    "reference_response",
     "time_tolerance",
     "tolerance_between",
     "tolerance_of",
@@ -110,10 +111,21 @@ def time_tolerance(times: Array) -> Array:
 
 
 @functools.lru_cache(maxsize=512)
-def reference_law(reference: Any, learned_variance: bool = False) -> Law:
-    """The law of a reference in float64; remembered, since configurations are hashable."""
+def reference_response(reference: Any, learned_variance: bool = False) -> Response:
+    """The response of a reference in float64; remembered, since configurations are hashable."""
     sampler: Reference = reference
-    return Law.of(respond_reference(sampler, learned_variance=learned_variance))
+    return respond_reference(sampler, learned_variance=learned_variance)
+
+
+@functools.lru_cache(maxsize=512)
+def reference_law(reference: Any, learned_variance: bool = False) -> Law:
+    """The law of a reference in float64."""
+    return Law.of(reference_response(reference, learned_variance))
+
+
+def _counts(reference: Any, learned_variance: bool) -> tuple[int, int]:
+    response = reference_response(reference, learned_variance)
+    return response.noise.shape[1], response.num_calls
 
 
 def _rounding_deviation(reference: Any, law: Law, bits: int, learned_variance: bool) -> tuple[Array, Array]:
@@ -121,11 +133,12 @@ def _rounding_deviation(reference: Any, law: Law, bits: int, learned_variance: b
     outputs = np.zeros_like(law.outputs)
     factor = np.zeros_like(law.factor)
     # Bit patterns of a long chain repeat their lesson: fewer roundings keep the cost in bounds.
-    roundings = RANDOM_ROUNDINGS if law.num_calls <= 200 else 2
+    roundings = RANDOM_ROUNDINGS if law.num_calls <= 60 else 3 if law.num_calls <= 200 else 1
+    counts = _counts(reference, learned_variance)
     for seed in (None, *range(roundings)):
         with rounding(bits, seed), np.errstate(all="ignore"):
             copied = rounded_like(reference)
-            response = respond_reference(copied, learned_variance=learned_variance, wrap=rounded)
+            response = respond_reference(copied, learned_variance=learned_variance, wrap=rounded, counts=counts)
         if response.outputs.shape != law.outputs.shape or not np.isfinite(response.outputs).all():
             continue
         outputs = np.fmax(outputs, np.abs(response.outputs - law.outputs))
@@ -160,12 +173,25 @@ def tolerance_between(law: Law, dtype: str) -> Tolerance:
     return _assemble(law, PRECISIONS[dtype], np.zeros_like(law.outputs), np.zeros_like(law.factor))
 
 
+def _formed_from(entries: Array, law: Law) -> Array:
+    """Size of the terms whose sum an entry is: what it was one and two calls before, times what those calls weigh.
+
+    ``(x - D) / sigma`` times a step is the small difference of large numbers; it rounds like the large ones.
+    """
+    size = np.zeros_like(entries)
+    for back in (1, 2):
+        before = np.abs(entries[:-back])
+        weight = np.array([abs(law.outputs[k, k - back]) for k in range(back, entries.shape[0])])
+        size[back:] = np.maximum(size[back:], np.maximum(1.0, weight)[:, None] * before)
+    return size
+
+
 def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_factor: Array) -> Tolerance:
     everything = np.concatenate([law.outputs, law.factor], axis=1)
     spread = np.concatenate([spread_outputs, spread_factor], axis=1)
     largest = np.abs(everything).max(axis=1, initial=0.0, keepdims=True)
     relative = np.maximum(precision.floor * np.abs(everything), SAFETY * spread)
-    total = relative + 32 * precision.unit * largest
+    total = relative + 32 * precision.unit * largest + 16 * precision.unit * _formed_from(everything, law)
     nonzero = np.abs(everything) > NEGLIGIBLE_ENTRY * largest
     share = np.divide(relative, np.abs(everything), out=np.zeros_like(relative), where=nonzero)
     wide = int((share > precision.flagged).sum())

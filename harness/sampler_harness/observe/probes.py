@@ -215,6 +215,21 @@ class StandIn(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Record the call, answer with the stimulus."""
         x, time, extras = self._read(args, kwargs)
+        items = self.__dict__["_shape"][0]
+        if isinstance(time, torch.Tensor):
+            time = time.detach().clone()
+        # Guidance asks for several answers at once: r times the batch is r calls at one time.
+        parts = x.split(items)
+        per_part = isinstance(time, torch.Tensor) and time.numel() == x.shape[0] and len(parts) > 1
+        times = time.reshape(-1).split(items) if per_part else [time] * len(parts)
+        outputs = [self._call(part, told, extras) for part, told in zip(parts, times, strict=True)]
+        output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        returns = self.__dict__["_returns"]
+        if returns == "tuple":
+            return (output,)
+        return SimpleNamespace(sample=output) if returns == "sample" else output
+
+    def _call(self, x: torch.Tensor, time: Any, extras: tuple[tuple[str, tuple[int, ...]], ...]) -> torch.Tensor:
         calls: list[Call] = self.__dict__["calls"]
         index = len(calls)
         if index >= self.__dict__["_limit"]:
@@ -222,18 +237,13 @@ class StandIn(nn.Module):
                 f"the model was called more than {self.__dict__['_limit']} times in one run: the sampler "
                 "does not end, or takes far more steps than its configuration says"
             )
-        if isinstance(time, torch.Tensor):
-            time = time.detach().clone()
         calls.append(Call(x=x.detach().clone(), time=time, extras=extras))
         before_call = self.__dict__["_before_call"]
         if before_call is not None:
             before_call(index)
         output = self._answer(index, x)
         self.__dict__["outputs"].append((output, output.detach().clone()))
-        returns = self.__dict__["_returns"]
-        if returns == "tuple":
-            return (output,)
-        return SimpleNamespace(sample=output) if returns == "sample" else output
+        return output
 
     def _answer(self, index: int, x: torch.Tensor) -> torch.Tensor:
         stimulus: Stimulus = self.__dict__["_stimulus"]

@@ -102,12 +102,14 @@ class NoiseTap(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's b
         self._limit = limit
         self._stop = stop
         self.draws: list[Draw] = []
+        #: False while another run is started from inside this one: its draws are not ours.
+        self.listening = True
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        if not is_random(func):
+        if not self.listening or not is_random(func):
             return func(*args, **kwargs)
         name = operator_name(func)
         if name not in _GAUSSIAN and name not in _OTHER and name not in _DROPOUT:

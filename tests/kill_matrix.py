@@ -1,0 +1,77 @@
+"""Which check fails which faulty sampler: printed by ``make kill-matrix``, proven by ``test_kill_matrix.py``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from fixtures.faulty_samplers import FAULTY, Faulty
+from fixtures.sound_samplers import SOUND
+from sampler_harness.runner import check_sampler
+from sampler_harness.targets import load_subject
+from sampler_harness.verdict import Verdict
+
+__all__ = ["causes", "main", "verdict_of"]
+
+_verdicts: dict[str, Verdict] = {}
+
+
+def verdict_of(target: str) -> Verdict:
+    """The verdict of a fixture under the quick budget; measured once per process."""
+    if target not in _verdicts:
+        _verdicts[target] = check_sampler(load_subject(target), budget="quick")
+    return _verdicts[target]
+
+
+def causes(verdict: Verdict) -> tuple[str, ...]:
+    """Ids of the checks that fail for a reason of their own, not as a consequence."""
+    return tuple(f.id for f in verdict.findings if f.outcome in ("failed", "error") and f.consequence_of is None)
+
+
+def failing(verdict: Verdict) -> tuple[str, ...]:
+    """Ids of all checks that fail or err."""
+    return tuple(f.id for f in verdict.findings if f.outcome in ("failed", "error"))
+
+
+def margin(verdict: Verdict, ids: tuple[str, ...]) -> float:
+    """The largest margin among the named checks."""
+    return max((f.margin or 0.0 for f in verdict.findings if f.id in ids), default=0.0)
+
+
+def rows() -> Iterator[tuple[Faulty, Verdict]]:
+    """Every faulty sampler with its verdict."""
+    for faulty in FAULTY:
+        yield faulty, verdict_of(faulty.subject_path)
+
+
+def main() -> int:
+    """Print the matrix; the exit status tells whether a fault slipped through or a sound sampler was flagged."""
+    bad = 0
+    killed: dict[str, int] = {}
+    for faulty, verdict in rows():
+        hit = [i for i in faulty.expected if i in failing(verdict)]
+        for i in failing(verdict):
+            killed[i] = killed.get(i, 0) + 1
+        mark = "killed  " if hit else "SURVIVED"
+        bad += not hit
+        made = " (constructed)" if faulty.constructed else ""
+        others = [i for i in causes(verdict) if i not in hit]
+        sys.stdout.write(
+            f"{mark} {faulty.name:48} {', '.join(hit) or '-':34} margin {margin(verdict, tuple(hit)):10.3g}"
+            f"{'  also ' + ', '.join(others) if others else ''}{made}\n"
+        )
+    for target in SOUND:
+        verdict = verdict_of(target)
+        bad += not verdict.conforms
+        mark = "passes  " if verdict.conforms else "FLAGGED "
+        why = ", ".join(
+            f"{f.id} ({f.message.splitlines()[0][:80]})" for f in verdict.findings if f.outcome in ("failed", "error")
+        )
+        sys.stdout.write(f"{mark} {target.rpartition(':')[2]:48} margin {verdict.margin or 0:6.3f} {why}\n")
+    idle = [f.id for f in verdict.findings if f.id not in killed]
+    sys.stdout.write(f"checks that fail no faulty sampler: {', '.join(idle) or 'none'}\n")
+    return int(bool(bad or idle))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

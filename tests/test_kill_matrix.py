@@ -1,0 +1,42 @@
+"""Every faulty sampler fails a check that fits its fault, every check fails one, every sound sampler passes all."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.faulty_samplers import FAULTY, Faulty
+from fixtures.sound_samplers import SOUND
+from sampler_harness.checks.catalogue import check_ids
+
+from .kill_matrix import failing, margin, verdict_of
+
+TORCH_SAMPLERS = "fixtures.torch_samplers.under_test"
+
+
+@pytest.mark.parametrize("faulty", FAULTY, ids=lambda f: f.name)
+def test_a_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
+    verdict = verdict_of(faulty.subject_path)
+    assert not verdict.conforms
+    hit = tuple(i for i in faulty.expected if i in failing(verdict))
+    assert hit, f"failing: {failing(verdict)}"
+    assert margin(verdict, hit) > 3
+
+
+@pytest.mark.parametrize("target", SOUND, ids=lambda t: t.rpartition(":")[2])
+def test_a_sound_sampler_passes_all(target: str) -> None:
+    verdict = verdict_of(target)
+    told = [(f.id, f.message) for f in verdict.findings if f.outcome in ("failed", "error")]
+    assert verdict.conforms, told
+    assert verdict.margin is not None
+    assert verdict.margin < 1 / 3
+
+
+def test_every_check_fails_at_least_one_faulty_sampler() -> None:
+    killed = {i for faulty in FAULTY for i in failing(verdict_of(faulty.subject_path))}
+    assert set(check_ids()) <= killed
+
+
+def test_the_bank_is_large_and_real() -> None:
+    real = [f for f in FAULTY if not f.constructed]
+    assert len(real) >= 28
+    assert len({f.name for f in FAULTY}) == len(FAULTY)
