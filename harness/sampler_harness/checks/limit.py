@@ -171,10 +171,8 @@ def _ladder(evidence: Evidence, config: Any) -> list[int]:
         divisors = [n for n in range(8, table // 2 + 1) if table % n == 0 and n <= top]
         wanted = [n for n in divisors if n <= 50] if quick else [n for n in divisors if n >= 50]
         return wanted[-4:] if len(wanted) > 2 else []
-    if quick:
-        wanted = [8, 16, 32]
-    else:
-        wanted = [64, 128, 256, 512] if top >= 512 else [top // 8, top // 4, top // 2, top]
+    long = [64, 128, 256, 512] if top >= 512 else [top // 8, top // 4, top // 2, top]
+    wanted = [8, 16, 32] if quick else long
     return [n for n in wanted if 5 <= n <= top]
 
 

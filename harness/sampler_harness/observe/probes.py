@@ -219,9 +219,9 @@ class StandIn(nn.Module):
         if isinstance(time, torch.Tensor):
             time = time.detach().clone()
         # Guidance asks for several answers at once: r times the batch is r calls at one time.
-        parts = x.split(items)
+        parts = torch.split(x, items)
         per_part = isinstance(time, torch.Tensor) and time.numel() == x.shape[0] and len(parts) > 1
-        times = time.reshape(-1).split(items) if per_part else [time] * len(parts)
+        times = torch.split(time.reshape(-1), items) if per_part else [time] * len(parts)
         outputs = [self._call(part, told, extras) for part, told in zip(parts, times, strict=True)]
         output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         returns = self.__dict__["_returns"]
@@ -275,8 +275,12 @@ class StandIn(nn.Module):
         if not isinstance(x, torch.Tensor):
             raise SamplerMisuse(f"your sampler called its model with a {type(x).__name__}, should be a torch tensor")
         shape = self.__dict__["_shape"]
-        if tuple(x.shape) != shape:
-            raise SamplerMisuse(f"your sampler called its model with x of shape {tuple(x.shape)}, should be {shape}")
+        whole = x.ndim == len(shape) and tuple(x.shape[1:]) == shape[1:] and x.shape[0] > 0
+        if not whole or x.shape[0] % shape[0]:
+            raise SamplerMisuse(
+                f"your sampler called its model with x of shape {tuple(x.shape)}, should be {shape} (or, for guidance, "
+                "a multiple of its batch)"
+            )
         if positional:
             time = positional.pop(0)
         else:

@@ -1,0 +1,133 @@
+"""``make bench``: speed as ratios within one run, since machines differ and are noisy.
+
+Nothing here is a test: no figure decides anything. Each ratio is the median of several rounds in which both sides are
+timed next to each other.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from sampler_harness.law.bundle import Bundle
+from sampler_harness.observe.trace import Case
+from sampler_harness.runner import Assessment
+from sampler_harness.subject import Subject
+from sampler_harness.targets import load_subject
+
+from reference_samplers import DDPM, EDM
+
+TORCH_SAMPLERS = "fixtures.torch_samplers.under_test"
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """Wall-clock seconds of one call."""
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def bare_run(subject: Subject, case: Case) -> Callable[[], Any]:
+    """The sampler without any probe: a model that answers zeros."""
+
+    def model(x: torch.Tensor, sigma: Any) -> torch.Tensor:
+        return torch.zeros_like(x)
+
+    keywords: dict[str, Any] = {"generator": torch.Generator()} if subject.takes_generator else {}
+    return lambda: subject.function(
+        model, case.shape, case.config, device=torch.device("cpu"), dtype=getattr(torch, case.dtype), **keywords
+    )
+
+
+def law_ratio(target: str, config: Any, shape: tuple[int, ...], rounds: int) -> dict[str, float]:
+    """Zero and impulse run together, over the bare sampler."""
+    subject = load_subject(target)
+    case = Case(config, shape)
+    bare = bare_run(subject, case)
+    bare()
+    pairs = []
+    for _ in range(rounds):
+        plain = seconds(bare)
+        measured = seconds(lambda: Bundle(subject, case).first)
+        pairs.append((measured, plain))
+    return {
+        "ratio": statistics.median(m / p for m, p in pairs),
+        "law_ms": 1e3 * statistics.median(m for m, _ in pairs),
+        "bare_ms": 1e3 * statistics.median(p for _, p in pairs),
+    }
+
+
+def verdict_seconds(target: str, budget: str) -> dict[str, Any]:
+    """A whole verdict, after imports."""
+    assessment = Assessment(load_subject(target), budget=budget)
+    started = time.perf_counter()
+    verdict = assessment.verdict()
+    spent = time.perf_counter() - started
+    return {
+        "seconds": spent,
+        "conforms": verdict.conforms,
+        "cases": verdict.coverage.cases,
+        "cases_per_second": verdict.coverage.cases / spent,
+        "model_calls": verdict.coverage.model_calls,
+    }
+
+
+def empty_pytest(rounds: int) -> dict[str, Any]:
+    """What loading the plugin adds to an unrelated, empty pytest run."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "test_nothing.py").write_text("def test_nothing():\n    pass\n", encoding="utf-8")
+        Path(folder, "conftest.py").write_text(
+            "import sys\ndef pytest_unconfigure():\n    print('torch loaded:', 'torch' in sys.modules)\n",
+            encoding="utf-8",
+        )
+        base = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder]
+        with_plugin, without = [], []
+        told = ""
+        for _ in range(rounds):
+            started = time.perf_counter()
+            told = subprocess.run(base, capture_output=True, text=True, check=True, cwd=folder).stdout
+            with_plugin.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            command = [*base, "-p", "no:sampler_harness"]
+            subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+            without.append(time.perf_counter() - started)
+    return {
+        "ratio": statistics.median(a / b for a, b in zip(with_plugin, without, strict=True)),
+        "with_s": statistics.median(with_plugin),
+        "without_s": statistics.median(without),
+        "torch_loaded": "torch loaded: True" in told,
+    }
+
+
+def main() -> int:
+    """Measure and print; a JSON copy goes to ``bench.json``."""
+    torch.set_num_threads(1)
+    edm, ddpm = f"{TORCH_SAMPLERS}:edm", f"{TORCH_SAMPLERS}:ddpm"
+    verdict_seconds(edm, "quick")  # imports and caches of the libraries
+    results: dict[str, Any] = {
+        "law of EDM, 18 steps, over the bare sampler": law_ratio(edm, EDM(), (2, 3, 16, 16), 9),
+        "law of DDPM, 100 steps, over the bare sampler": law_ratio(ddpm, DDPM(num_steps=100), (2, 3, 32, 32), 5),
+        "law of DDPM, 1000 steps, over the bare sampler": law_ratio(ddpm, DDPM(), (2, 3, 32, 32), 3),
+        "quick verdict, EDM": verdict_seconds(edm, "quick"),
+        "quick verdict, DDPM": verdict_seconds(ddpm, "quick"),
+        "standard verdict, EDM": verdict_seconds(edm, "standard"),
+        "standard verdict, DDPM": verdict_seconds(ddpm, "standard"),
+        "empty pytest run with the plugin over without": empty_pytest(7),
+    }
+    for name, figures in results.items():
+        told = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items())
+        sys.stdout.write(f"{name}: {told}\n")
+    Path("bench.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
