@@ -410,13 +410,13 @@ def smallest_failing(subject: Subject, fails: Callable[[Any], bool], budget: Bud
     strategy = configurations(subject, longest=steps if isinstance(steps, int) and steps > 0 else 50)
     if strategy is None:
         return start
-    left = [budget.shrinking]
+    tried: dict[Any, bool] = {}
 
     def condition(configuration: Any) -> bool:
-        if left[0] <= 0:
-            return False
-        left[0] -= 1
-        return fails(configuration)
+        if configuration not in tried:
+            # Past the budget nothing new is measured; what is known stays known.
+            tried[configuration] = len(tried) < budget.shrinking and fails(configuration)
+        return tried[configuration]
 
     try:
         return find(

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import platform
 import time
+import traceback
 from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -118,8 +119,11 @@ class Assessment:
             finding = check_function(info)(self.evidence)
         except ValueError as error:
             finding = Finding(check_id, "error", f"could not be judged: {error}")
-        except RuntimeError as error:
-            finding = Finding(check_id, "error", f"could not be judged: {type(error).__name__}: {error}")
+        except Exception as error:
+            # Whatever a sampler does is in its runs; what lands here is the harness's own mistake.
+            told = f"the harness itself failed with {type(error).__name__}: {error}"
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            finding = Finding(check_id, "error", f"{told} ({place.name}, line {place.lineno}); please report this")
         finding = self._declared(dataclasses.replace(finding, seconds=time.perf_counter() - started))
         self._spent += finding.seconds
         self._findings[check_id] = finding

@@ -76,6 +76,7 @@ class Verdict:
         device: the torch device that it ran on.
         versions: of python, torch, numpy, scipy, hypothesis and this package.
         not_run: why nothing could be run (a missing device, say); None otherwise.
+        planned: ids of the checks that were to run, where they may be more than ``findings``; empty otherwise.
     """
 
     sampler: str
@@ -87,13 +88,34 @@ class Verdict:
     device: str
     versions: Mapping[str, str] = field(default_factory=dict)
     not_run: str | None = None
+    planned: tuple[str, ...] = ()
 
     @property
     def conforms(self) -> bool:
-        """True when checks ran and none failed or erred; declared deviations do not count against it."""
+        """True when all that was planned ran and none failed or erred; declared deviations do not count against it."""
         ran = any(finding.outcome in ("passed", "expected") for finding in self.findings)
-        bad = any(finding.outcome in ("failed", "error") for finding in self.findings)
-        return self.not_run is None and ran and not bad
+        return self.not_run is None and ran and not self.is_faulty and not self.missing
+
+    @property
+    def is_faulty(self) -> bool:
+        """True when a check failed or could not see what it judges."""
+        return any(finding.outcome in ("failed", "error") for finding in self.findings)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Planned checks that nobody ran: stopped early, or skipped by a mark of the host's."""
+        found = {finding.id for finding in self.findings}
+        return tuple(id for id in self.planned if id not in found)
+
+    @property
+    def num_planned(self) -> int:
+        """How many checks were to run."""
+        return len(self.findings) + len(self.missing)
+
+    @property
+    def num_ran(self) -> int:
+        """How many checks judged something, or tried to: those that do not apply are left out."""
+        return len(self.findings) - self.count("skipped")
 
     @property
     def margin(self) -> float | None:

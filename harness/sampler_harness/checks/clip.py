@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.replay import innovations, replay, replay_spread
 from sampler_harness.law.response import Array
@@ -95,8 +96,14 @@ def check_replay(evidence: Evidence) -> Finding:
             )
             return [Judged(ratio, text, case, {"step": row})]
         precision = PRECISIONS[case.dtype]
+        side = evidence.side_of(case)
         found = replayed_ratio(
-            case, dense, bundle, bits=precision.bits, floor=precision.floor, tables=case.dtype != "float64"
+            side,
+            dense,
+            bundle,
+            bits=precision.bits,
+            floor=precision.floor,
+            tables=case.dtype != "float64",
         )
         if found is None:
             return []

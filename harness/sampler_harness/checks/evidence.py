@@ -15,6 +15,8 @@ from sampler_harness.law.tolerance import Tolerance, reference_law, tolerance_be
 from sampler_harness.observe.trace import Case
 from sampler_harness.subject import Subject
 
+from .edges import either_side, on_own_grid
+
 __all__ = ["Evidence", "Standard"]
 
 #: Where shapes are not declared: images, square and not, odd, of one element, of many channels.
@@ -127,6 +129,8 @@ class Evidence:
         self.model_calls = 0
         self._bundles: dict[tuple[Case, Any], Bundle] = {}
         self._compared: dict[Case, tuple[Deviation, ...]] = {}
+        self._sides: dict[Case, Case] = {}
+        self._own_grid: dict[Case, bool] = {}
         self.skipped_cases = 0
 
     # What is run
@@ -145,7 +149,12 @@ class Evidence:
     def dtype(self) -> str:
         """The dtype that most checks use: the first declared one whose law can be read."""
         wide = [d for d in self.subject.dtypes if d in ("float32", "float64")]
-        return wide[0] if wide else self.subject.dtypes[0]
+        if not wide:
+            raise ValueError(
+                f"only {', '.join(self.subject.dtypes)} is declared, where impulses underflow: declare float32 or "
+                "float64 too (the law is measured there, half precision is compared with it by replay)"
+            )
+        return wide[0]
 
     @property
     def precise_dtype(self) -> str:
@@ -226,21 +235,55 @@ class Evidence:
     def compared(self, case: Case) -> tuple[Deviation, ...]:
         """Both readings of a case against the law it should have; empty where there is none."""
         if case not in self._compared:
-            bundle = self.bundle(case)
-            should_be = self.standard.law(case)
-            if should_be is None or bundle.problem is not None:
-                self._compared[case] = ()
-            else:
-                tolerance = self.standard.tolerance(case)
-                first = compare(bundle.law, should_be, tolerance, last_row=bundle.last_row)
-                second = compare(bundle.second_law, should_be, tolerance, last_row=bundle.last_row)
-                self._compared[case] = (*first, *second)
+            self._compared[case] = self._compare(case)
         return self._compared[case]
+
+    def _compare(self, case: Case) -> tuple[Deviation, ...]:
+        bundle = self.bundle(case)
+        if self.standard.law(case) is None or bundle.problem is not None:
+            return ()
+        found = self._deviations(case, case)
+        if _fits(found) or not self.standard.reference:
+            return found
+        for config in either_side(case.config, bundle.law.times.tolist()):
+            other = dataclasses.replace(case, config=config)
+            again = self._deviations(case, other)
+            if _fits(again):
+                self._sides[case] = other
+                return again
+        return found
+
+    def _deviations(self, case: Case, held_against: Case) -> tuple[Deviation, ...]:
+        bundle = self.bundle(case)
+        should_be = self.standard.law(held_against)
+        assert should_be is not None
+        tolerance = self.standard.tolerance(held_against)
+        first = compare(bundle.law, should_be, tolerance, last_row=bundle.last_row)
+        second = compare(bundle.second_law, should_be, tolerance, last_row=bundle.last_row)
+        return (*first, *second)
+
+    def only_the_grid_differs(self, case: Case) -> bool:
+        """Whether the sampler has the law of the reference on the sampler's own grid: all else follows from it."""
+        if case not in self._own_grid:
+            config = on_own_grid(case.config, self.bundle(case).law.times.tolist())
+            self._own_grid[case] = config is not None and _fits(
+                self._deviations(case, dataclasses.replace(case, config=config))
+            )
+        return self._own_grid[case]
+
+    def side_of(self, case: Case) -> Case:
+        """The case that a case is held against: itself, or the other side of a rounding that it took."""
+        self.compared(case)
+        return self._sides.get(case, case)
 
     @functools.cached_property
     def measured_configurations(self) -> tuple[Any, ...]:
         """Configurations of the cases that were run."""
         return tuple(case.config for case in self.cases)
+
+
+def _fits(deviations: tuple[Deviation, ...]) -> bool:
+    return all(d.ratio <= 1.0 for d in deviations)
 
 
 def expected_calls(config: Any) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.response import AMPLITUDE, Array
 from sampler_harness.law.tolerance import PRECISIONS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from sampler_harness.law.comparison import Deviation, Term
 from sampler_harness.observe.trace import Case, Run
 from sampler_harness.verdict import Finding
@@ -106,6 +107,9 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
     consequence_of = None
     if first.consequence and cause is not None and CHECK_OF[cause.term] not in {CHECK_OF[t] for t in terms}:
         consequence_of = CHECK_OF[cause.term]
+    elif cause is not None and "time" not in terms and CHECK_OF[cause.term] == "law/times":
+        if evidence.standard.reference and evidence.only_the_grid_differs(case):
+            consequence_of = "law/times"
     return [
         Judged(
             max(d.ratio for d in mine),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Array
 from sampler_harness.observe.trace import Case

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS

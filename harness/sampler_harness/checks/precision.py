@@ -70,7 +70,9 @@ def _returned_dtype(evidence: Evidence, case: Case) -> Judged:
 def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
     """Times must not have gone through a half-precision cast."""
     bundle = evidence.bundle(case)
-    should_be = evidence.standard.law(case)
+    wide = evidence.case(case.config, shape=case.shape)
+    side = evidence.side_of(wide) if evidence.bundle(wide).problem is None else case
+    should_be = evidence.standard.law(side)
     got = bundle._times(bundle.zero)
     if should_be is None or should_be.times.shape != got.shape:
         return []
@@ -103,7 +105,8 @@ def _half(evidence: Evidence, case: Case) -> list[Judged]:
     """Half precision is compared by replay: impulses would underflow."""
     if not evidence.standard.reference:
         return []
-    wide = evidence.bundle(evidence.case(case.config, shape=case.shape))
+    wide_case = evidence.case(case.config, shape=case.shape)
+    wide = evidence.bundle(wide_case)
     if wide.problem is not None or wide.layout is None:
         return []
     bundle = evidence.bundle(case)
@@ -111,7 +114,8 @@ def _half(evidence: Evidence, case: Case) -> list[Judged]:
     if isinstance(dense, Problem):
         return [Judged(math.inf, f"in {case.dtype}: {dense.message}", case)]
     precision = PRECISIONS[case.dtype]
-    found = replayed_ratio(case, dense, wide, bits=precision.bits, floor=precision.floor, tables=False)
+    side = evidence.side_of(wide_case)
+    found = replayed_ratio(side, dense, wide, bits=precision.bits, floor=precision.floor, tables=False)
     if found is None:
         return []
     ratio, row, got, should_be = found

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from sampler_harness.law.bundle import Bundle, dense_values
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from sampler_harness.law.bundle import DenseRun
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding

@@ -1,0 +1,61 @@
+"""Decides whether a diffusion sampler is the one that its paper defines.
+
+The public names are imported when they are first used: loading the package, as every pytest run does that has it
+installed, imports neither torch nor scipy nor hypothesis.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import cases as strategies
+    from .law.law import Law
+    from .law.response import Response
+    from .runner import check_sampler, respond
+    from .subject import Subject, sampler_under_test
+    from .verdict import Finding, Verdict
+
+__all__ = [
+    "Finding",
+    "Law",
+    "Response",
+    "Subject",
+    "Verdict",
+    "__version__",
+    "check_sampler",
+    "respond",
+    "sampler_under_test",
+    "strategies",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Finding": "verdict",
+    "Law": "law.law",
+    "Response": "law.response",
+    "Subject": "subject",
+    "Verdict": "verdict",
+    "check_sampler": "runner",
+    "respond": "runner",
+    "sampler_under_test": "subject",
+}
+#: Public names that are modules.
+_MODULES = {"strategies": "cases"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

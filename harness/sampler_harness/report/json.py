@@ -1,0 +1,102 @@
+"""A verdict as JSON: keys are stable, and ``schema_version`` grows when one changes its meaning."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Finding, Verdict
+
+__all__ = ["coverage_from", "dumps", "finding_from", "plain", "to_json"]
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON has: numpy scalars become numbers, infinity and NaN text, anything else its repr.
+
+    Args:
+        value: of any type.
+    """
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
+        return [plain(one) for one in items]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return repr(value)
+
+
+def to_json(verdict: Verdict) -> dict[str, Any]:
+    """One verdict as an object.
+
+    Args:
+        verdict: of one sampler.
+
+    Returns:
+        Only values that JSON has. ``conforms`` is null where nothing could be run; ``not_run`` says why.
+    """
+    coverage: dict[str, Any] = {
+        **verdict.coverage.fields,
+        "pairs": verdict.coverage.pairs,
+        "not_varied": verdict.coverage.not_varied,
+        "cases": verdict.coverage.cases,
+        "model_calls": verdict.coverage.model_calls,
+        "wide_tolerances": verdict.coverage.wide_tolerances,
+    }
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        "sampler": verdict.sampler,
+        "reference": verdict.reference,
+        "conforms": None if verdict.not_run is not None else verdict.conforms,
+        "not_run": verdict.not_run,
+        "device": verdict.device,
+        "budget": verdict.budget,
+        "seconds": round(verdict.seconds, 3),
+        "margin": verdict.margin,
+        "counts": {
+            "planned": verdict.num_planned,
+            "ran": verdict.num_ran,
+            "passed": verdict.count("passed"),
+            "failed": verdict.count("failed"),
+            "error": verdict.count("error"),
+            "expected": verdict.count("expected"),
+            "skipped": verdict.count("skipped"),
+            "not_run": len(verdict.missing),
+        },
+        "checks": [dataclasses.asdict(_sendable(finding)) for finding in verdict.findings],
+        "coverage": coverage,
+        "diagnosis": None,
+        "versions": verdict.versions,
+    }
+    answer: dict[str, Any] = plain(data)
+    return answer
+
+
+def _sendable(finding: Finding) -> Finding:
+    return dataclasses.replace(finding, evidence=plain(finding.evidence), seconds=round(finding.seconds, 3))
+
+
+def dumps(verdicts: Sequence[Verdict]) -> str:
+    """One array, also for one verdict, ending in a newline.
+
+    Args:
+        verdicts: in the order in which their targets were named.
+    """
+    return json.dumps([to_json(verdict) for verdict in verdicts], indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def finding_from(data: Mapping[str, Any]) -> Finding:
+    """The finding behind what :func:`plain` made of ``dataclasses.asdict`` of one."""
+    return Finding(**data)
+
+
+def coverage_from(data: Mapping[str, Any]) -> Coverage:
+    """The coverage behind what :func:`plain` made of ``dataclasses.asdict`` of one."""
+    return Coverage(**{**data, "not_varied": tuple(data["not_varied"])})
