@@ -176,6 +176,16 @@ def test_learned_log_variance_is_the_drawn_variance() -> None:
     np.testing.assert_allclose(fresh, np.exp(log_variance / 2), rtol=1e-12)
 
 
+@pytest.mark.parametrize("variance", ["learned_range", "learned"])
+def test_network_of_a_learned_variance_answers_with_the_small_one(variance: Any) -> None:
+    data = GaussianData(_MEAN, _COVARIANCE)
+    samples = []
+    for reference in (DDPM(num_steps=5), DDPM(num_steps=5, variance=variance)):
+        draws = iter(np.random.default_rng(2).normal(size=(5, 3, 2)))
+        samples.append(reference.sample(reference.network(data), draws.__next__))
+    np.testing.assert_allclose(samples[1], samples[0], rtol=1e-12)
+
+
 def test_large_variance_is_one_step_of_the_chain() -> None:
     run = measure(DDPM(betas=(0.1, 0.2, 0.5), variance="fixed_large"))
     np.testing.assert_allclose([run.noise[1, 1], run.noise[2, 2]], np.sqrt([0.5, 0.2]), rtol=1e-12)
@@ -330,7 +340,7 @@ def test_initial_scale_is_the_first_std() -> None:
 def test_flow_by_hand() -> None:
     run = measure(FlowEuler(2))
     np.testing.assert_array_equal(run.times, [1, 0.5])
-    np.testing.assert_allclose(run.outputs, [[0, 0], [-0.5, 0], [-0.5, -0.5]], atol=1e-15)
+    np.testing.assert_allclose(run.outputs, [[0.0, 0.0], [-0.5, 0.0], [-0.5, -0.5]], atol=1e-15)
     # Shifted by 3, the middle 1/2 moves to 3/2 / 2.
     np.testing.assert_allclose(measure(FlowEuler(2, shift=3.0)).times, [1, 0.75], rtol=1e-15)
 

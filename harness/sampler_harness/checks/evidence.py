@@ -28,7 +28,7 @@ IMAGE_SHAPES: tuple[tuple[int, ...], ...] = (
     (2, 17, 3, 3),
 )
 #: Room for the impulses of a long chain in one run.
-ROOMY_SHAPE = (2, 3, 32, 32)
+ROOMY_SHAPE = (2, 3, 27, 26)
 LONG_CHAIN = 300
 
 #: Shares of the budget's model calls.

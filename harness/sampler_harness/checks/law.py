@@ -93,6 +93,13 @@ def _message(deviation: Deviation, calls: int) -> str:
             return f"{place} holds the constant {got}, should be {should_be}"
 
 
+def _only_grid(evidence: Evidence, case: Case, cause: Deviation, terms: tuple[Term, ...]) -> bool:
+    """Whether a wrong grid explains everything that is off."""
+    if "time" in terms or CHECK_OF[cause.term] != "law/times" or not evidence.standard.reference:
+        return False
+    return evidence.only_the_grid_differs(case)
+
+
 def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judged]:
     deviations = evidence.compared(case)
     calls = evidence.bundle(case).num_calls
@@ -107,9 +114,8 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
     consequence_of = None
     if first.consequence and cause is not None and CHECK_OF[cause.term] not in {CHECK_OF[t] for t in terms}:
         consequence_of = CHECK_OF[cause.term]
-    elif cause is not None and "time" not in terms and CHECK_OF[cause.term] == "law/times":
-        if evidence.standard.reference and evidence.only_the_grid_differs(case):
-            consequence_of = "law/times"
+    elif cause is not None and _only_grid(evidence, case, cause, terms):
+        consequence_of = "law/times"
     return [
         Judged(
             max(d.ratio for d in mine),

@@ -9,10 +9,11 @@ import numpy as np
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS
+from sampler_harness.observe.probes import scattered
 from sampler_harness.observe.trace import GENERATOR_SEED, Case, Problem
 from sampler_harness.verdict import Finding
 
-from .evidence import Evidence
+from .evidence import LONG_CHAIN, Evidence
 from .judging import Judged, conclude
 
 __all__ = ["affine_ratio", "check_generator", "check_shape"]
@@ -25,22 +26,24 @@ def affine_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
         The worst ratio, its row and its element.
     """
     response = bundle.first.response
-    zero = bundle.zero.rows()
-    predicted = zero + response.noise @ dense.fields + response.outputs @ dense.outputs
-    scale = np.abs(response.noise) @ np.abs(dense.fields) + np.abs(response.outputs) @ np.abs(dense.outputs)
+    size = dense.rows.shape[1]
+    # A long chain is predicted at as many places as can be afforded; a short one everywhere.
+    places = np.arange(size) if bundle.num_calls <= LONG_CHAIN else np.array(sorted(scattered(600, size, 6)))
+    zero, rows, fields, outputs = (v[:, places] for v in (bundle.zero.rows(), dense.rows, dense.fields, dense.outputs))
+    predicted = zero + response.noise @ fields + response.outputs @ outputs
     # An output is weighed against the state that it was asked at: (x - D) / sigma rounds with both.
-    scale = scale + np.abs(response.outputs) @ np.abs(dense.rows[:-1])
+    scale = np.abs(response.noise) @ np.abs(fields) + np.abs(response.outputs) @ (np.abs(outputs) + np.abs(rows[:-1]))
     # A row may be the small difference of the rows before it: their rounding is in it.
     scale = np.maximum.reduce([scale, *(np.vstack([scale[:1]] * j + [scale[:-j]]) for j in (1, 2) if len(scale) > j)])
     # Rounding grows with the number of steps; a function that is not affine is off by a share of the scale.
     unit = PRECISIONS[bundle.case.dtype].unit
     allowed = (256 + 16 * bundle.num_calls) * unit * (scale + np.abs(zero) + scale.mean(axis=1, keepdims=True))
     allowed = np.maximum(allowed, 1e-30)
-    rows = dense.rows if bundle.last_row else dense.rows[:-1]
+    rows = rows if bundle.last_row else rows[:-1]
     ratio: Array = np.abs(rows - predicted[: rows.shape[0]]) / allowed[: rows.shape[0]]
     ratio = np.where(np.isfinite(ratio), ratio, np.inf)
     row, element = (int(i) for i in np.unravel_index(int(ratio.argmax()), ratio.shape))
-    return float(ratio[row, element]), row, element
+    return float(ratio[row, element]), row, int(places[element])
 
 
 def _place(shape: tuple[int, ...], element: int) -> str:

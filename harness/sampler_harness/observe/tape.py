@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from .torch_private import TorchDispatchMode, is_random, operator_name
+from .torch_private import DispatchTap, is_random, operator_name
 
 __all__ = ["Draw", "NoiseTap", "UnknownDraw"]
 
@@ -76,7 +76,7 @@ def _mean_and_std(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     return mean, std
 
 
-class NoiseTap(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's base is untyped
+class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is untyped
     """Records each draw and replaces the unit normal behind it.
 
     Args:

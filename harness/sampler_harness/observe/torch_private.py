@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 try:
-    from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode
+    from torch.utils._python_dispatch import TorchDispatchMode
 except ImportError as error:  # pragma: no cover - depends on the torch release
     raise ImportError(
         f"torch {torch.__version__} has no TorchDispatchMode: sampler-harness needs torch 2.4 or newer"
@@ -21,6 +21,15 @@ except ImportError as error:  # pragma: no cover - depends on the torch release
 
 if TYPE_CHECKING:
     from torch._ops import OpOverload
+
+
+class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's base is untyped
+    """A dispatch mode that torch does not wrap in its compiler's guard: the wrapper costs more than the tap."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
 
 _RANDOM_TAG = torch.Tag.nondeterministic_seeded
 _is_random: dict[Any, bool] = {}

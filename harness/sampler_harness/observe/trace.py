@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from sampler_harness.subject import Subject
 
 from .probes import Call, RunStopped, SamplerMisuse, StandIn, Stimulus

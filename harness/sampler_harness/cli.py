@@ -1,0 +1,357 @@
+"""``check-sampler``: decide on samplers from the command line.
+
+Exit status: 2 the call is wrong (told before anything runs); else 1 when a sampler does not conform or a check could
+not judge it; else 3 when something could not be run; else 0. Never 0 when nothing ran.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import difflib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from .checks.catalogue import CATALOGUE, check_ids
+from .targets import TargetError, device_problem, is_subject, load_subject, load_subjects
+from .verdict import Coverage, Finding, Verdict
+
+if TYPE_CHECKING:
+    from .runner import Assessment
+    from .subject import Subject
+
+__all__ = ["main"]
+
+CONFORMS, DEVIATES, WRONG_CALL, NOT_RUN = 0, 1, 2, 3
+INTERRUPTED = 130
+
+BUDGETS = ("quick", "standard", "thorough")
+
+_NO_TARGET = """\
+name what to check:
+  check-sampler path/file.py:my_sampler     a function under @sampler_under_test
+  check-sampler path/file.py                every sampler declared in the file
+  check-sampler package.module:my_sampler
+  check-sampler diffusers:DDIMScheduler     a released scheduler"""
+
+
+class UsageError(Exception):
+    """The call is wrong; nothing has run."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="check-sampler",
+        description="Decide whether diffusion samplers are the ones that their papers define.",
+        epilog="exit status: 0 conforms; 1 does not, or a check could not judge; 2 the call is wrong; "
+        "3 something could not be run",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="module:name, path/file.py:name, path/file.py (all in it), or diffusers:NAME",
+    )
+    parser.add_argument("--device", default="cpu", help="any torch device (default: cpu)")
+    parser.add_argument(
+        "--require-device",
+        action="store_true",
+        help="a device that is missing is a failure: exit status 1 instead of 3",
+    )
+    parser.add_argument(
+        "--budget",
+        choices=BUDGETS,
+        default="standard",
+        help="how much is run: about 3,000, 30,000 or 1,000,000 model calls (default: standard)",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write all verdicts as JSON; - for standard output")
+    parser.add_argument(
+        "--against", metavar="TARGET|FILE", help="hold against another sampler, or a law from --save-law"
+    )
+    parser.add_argument("--save-law", metavar="FILE", help="write the measured law, to hold later versions against")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for the adapter; repeatable"
+    )
+    parser.add_argument(
+        "--check",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="run only this check (law/noise) or family (law); repeatable, or with commas",
+    )
+    parser.add_argument("--list-checks", action="store_true", help="print all checks and what each claims")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: the command line without the program's name; None for the process's own.
+
+    Returns:
+        The exit status.
+    """
+    options = _parser().parse_args(arguments)
+    if options.list_checks:
+        _list_checks(sys.stdout)
+        return CONFORMS
+    quiet = options.json == "-"
+    try:
+        with _output(quiet) as stream:
+            return _run(options, stream)
+    except UsageError as error:
+        sys.stderr.write(f"check-sampler: {error}\n")
+        return WRONG_CALL
+    except KeyboardInterrupt:
+        sys.stderr.write("check-sampler: interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away; leave nothing that Python would try to flush into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return DEVIATES
+
+
+@contextlib.contextmanager
+def _output(quiet: bool) -> Iterator[TextIO]:
+    """Standard output for the report; with ``--json -`` whatever else is printed goes to standard error."""
+    stream = sys.stdout
+    if not quiet:
+        yield stream
+        return
+    stream.flush()
+    if stream is not sys.__stdout__:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield stream
+        return
+    # Libraries below Python print too: give them standard error's descriptor.
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr), os.fdopen(os.dup(kept), "w", encoding="utf-8") as own:
+            yield own
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _run(options: argparse.Namespace, stream: TextIO) -> int:
+    checks = _checks(options.check)
+    settings = _settings(options.set)
+    if not options.targets:
+        raise UsageError(_NO_TARGET)
+    for place in (options.json if options.json != "-" else None, options.save_law):
+        _check_writable(place)
+    try:
+        subjects = [subject for target in options.targets for subject in load_subjects(target, settings)]
+        against = None if options.against is None else _against(options.against)
+        problem = device_problem(options.device)
+    except TargetError as error:
+        raise UsageError(str(error)) from error
+    for subject in [*subjects, *([against] if is_subject(against) else [])]:
+        if subject.fixture_names:
+            names = ", ".join(subject.fixture_names)
+            raise UsageError(
+                f"{subject.target} takes the pytest fixtures {names}: run it with pytest, or give them defaults"
+            )
+    if options.save_law is not None and len(subjects) != 1:
+        raise UsageError(f"--save-law writes the law of one sampler, but {len(subjects)} were named")
+    from .report.terminal import closing_line, render, write
+
+    quiet = options.json == "-"
+    if problem is not None and quiet:
+        sys.stderr.write(f"device {options.device}: not run ({problem})\n")
+    verdicts = []
+    for number, subject in enumerate(subjects):
+        if problem is not None:
+            verdict = _not_run(subject, options, problem, checks)
+        else:
+            verdict = _assess(subject, options, against, checks)
+        verdicts.append(verdict)
+        if not quiet:
+            write([*([] if number == 0 else [_blank()]), *render(verdict)], stream)
+    if not quiet and problem is None:
+        write([_blank(), closing_line(verdicts)], stream)
+    if options.json is not None:
+        from .report.json import dumps
+
+        _write_text(options.json, dumps(verdicts), stream)
+    return _status(verdicts, require_device=options.require_device)
+
+
+def _blank() -> Any:
+    from .report.terminal import Line
+
+    return Line("")
+
+
+def _status(verdicts: Sequence[Verdict], *, require_device: bool) -> int:
+    if any(verdict.is_faulty for verdict in verdicts):
+        return DEVIATES
+    if any(verdict.not_run is not None for verdict in verdicts):
+        return DEVIATES if require_device else NOT_RUN
+    return CONFORMS if verdicts and all(verdict.conforms for verdict in verdicts) else NOT_RUN
+
+
+def _assess(subject: Subject, options: argparse.Namespace, against: Any, checks: frozenset[str] | None) -> Verdict:
+    from .runner import Assessment
+
+    assessment = Assessment(subject, budget=options.budget, device=options.device, against=against)
+    chosen = tuple(id for id in assessment.planned() if checks is None or id in checks)
+    try:
+        with _progress(subject.target):
+            verdict = dataclasses.replace(assessment.verdict(checks), planned=chosen)
+        if options.save_law is not None:
+            _save_law(assessment, options.save_law)
+    except (ValueError, OSError) as error:
+        return _broken(subject, options, f"{error}")
+    except Exception as error:
+        # A person at a terminal gets a sentence, never the harness's own traceback.
+        return _broken(subject, options, f"the harness itself failed with {type(error).__name__}: {error}")
+    return verdict
+
+
+@contextlib.contextmanager
+def _progress(name: str) -> Iterator[None]:
+    """A line for whoever watches, gone again before the report."""
+    watched = sys.stderr.isatty()
+    if watched:
+        sys.stderr.write(f"checking {name} …")
+        sys.stderr.flush()
+    try:
+        yield
+    finally:
+        if watched:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+
+def _save_law(assessment: Assessment, path: str) -> None:
+    from .runner import save_law
+
+    save_law(assessment, path)
+
+
+def _broken(subject: Subject, options: argparse.Namespace, message: str) -> Verdict:
+    finding = Finding("law/times", "error", f"could not be judged: {message}")
+    return Verdict(
+        sampler=subject.target or subject.name,
+        reference=subject.reference.__name__,
+        findings=(finding,),
+        coverage=Coverage(),
+        seconds=0.0,
+        budget=options.budget,
+        device=options.device,
+        planned=check_ids(),
+    )
+
+
+def _not_run(
+    subject: Subject, options: argparse.Namespace, problem: str, checks: frozenset[str] | None
+) -> Verdict:
+    return Verdict(
+        sampler=subject.target or subject.name,
+        reference=subject.reference.__name__,
+        findings=(),
+        coverage=Coverage(),
+        seconds=0.0,
+        budget=options.budget,
+        device=options.device,
+        not_run=problem,
+        planned=tuple(id for id in check_ids() if checks is None or id in checks),
+    )
+
+
+def _against(named: str) -> Any:
+    """Another subject, or what ``--save-law`` wrote."""
+    if named.startswith("git:"):
+        raise UsageError(f"--against {named}: a revision cannot be named yet; use a target, or a file of --save-law")
+    if named.endswith(".json") or (Path(named).is_file() and not named.endswith(".py")):
+        from .runner import load_law
+
+        try:
+            return load_law(named)
+        except ValueError as error:
+            raise UsageError(f"--against {named}: {error}") from error
+    try:
+        return load_subject(named)
+    except TargetError as error:
+        raise UsageError(f"--against {named}: {error}") from error
+
+
+def _settings(given: Sequence[str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {one}: write --set key=value")
+        settings[key] = _value(value)
+    return settings
+
+
+def _value(text: str) -> Any:
+    """A number, a truth value, None or a JSON list where the text is one; else the text."""
+    words = {"true": True, "false": False, "none": None, "null": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _checks(given: Sequence[str]) -> frozenset[str] | None:
+    if not given:
+        return None
+    known = check_ids()
+    families = {id.partition("/")[0] for id in known}
+    chosen: set[str] = set()
+    for name in (part.strip() for one in given for part in one.split(",")):
+        family = name.removesuffix("/*").removesuffix("/")
+        if name in known:
+            chosen.add(name)
+        elif family in families:
+            chosen.update(id for id in known if id.startswith(f"{family}/"))
+        else:
+            close = difflib.get_close_matches(name, [*known, *families], n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise UsageError(f"there is no check {name!r}{hint} (--list-checks prints all)")
+    return frozenset(chosen)
+
+
+def _check_writable(place: str | None) -> None:
+    if place is None:
+        return
+    path = Path(place)
+    if path.is_dir():
+        raise UsageError(f"cannot write {place}: it is a folder")
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {place}: there is no folder {path.parent}")
+
+
+def _write_text(place: str, text: str, stream: TextIO) -> None:
+    if place == "-":
+        stream.write(text)
+        stream.flush()
+        return
+    try:
+        Path(place).write_text(text, encoding="utf-8")
+    except OSError as error:
+        sys.stderr.write(f"check-sampler: cannot write {place}: {error.strerror}\n")
+        raise SystemExit(DEVIATES) from error
+
+
+def _list_checks(stream: TextIO) -> None:
+    for info in CATALOGUE:
+        stream.write(f"{info.id}\n    claims:   {info.claim}\n    catches:  {info.catches}\n")
+        stream.write(f"    blind to: {info.blind_to}\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

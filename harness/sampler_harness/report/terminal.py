@@ -1,0 +1,270 @@
+"""A verdict as text, for a person who has a broken sampler and has never heard of laws or responses.
+
+First what is wrong, the cause before what follows from it; then what was looked at and what was not; then a script
+that shows it. Plain text is complete; rich only adds color, and only on a terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TextIO
+
+from sampler_harness.checks.catalogue import CATALOGUE
+from sampler_harness.verdict import Finding, Verdict
+
+__all__ = ["Line", "closing_line", "counts", "headline", "margin_text", "render", "summary_lines", "write"]
+
+Style = Literal["", "good", "bad", "warn", "dim", "bold"]
+
+WIDTH = 110
+#: Deviations above this many tolerances are all alike to a reader.
+BEYOND_MEASURE = 1e6
+
+_RICH_STYLES = {"good": "bold green", "bad": "bold red", "warn": "yellow", "dim": "dim", "bold": "bold"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of text and how it is colored where color is to be had."""
+
+    text: str
+    style: Style = ""
+
+
+def headline(verdict: Verdict) -> Line:
+    """The verdict in one line."""
+    name = _short_name(verdict.sampler)
+    if verdict.not_run is not None:
+        return Line(f"device {verdict.device}: not run", "warn")
+    failed, errors = verdict.count("failed"), verdict.count("error")
+    if failed or errors:
+        what = [_many(failed, "check") + " failed"] if failed else []
+        what += [_many(errors, "check") + " could not judge it"] if errors else []
+        causes = len(_causes([f for f in verdict.findings if f.outcome in ("failed", "error")]))
+        if causes < failed + errors:
+            what.append(f"all from {_many(causes, 'cause')}" if causes > 1 else "all from one cause")
+        return Line(f"{name} does not conform to {verdict.reference}: {', '.join(what)}", "bad")
+    if not any(f.outcome in ("passed", "expected") for f in verdict.findings):
+        return Line(f"{name} was not judged against {verdict.reference}: no check applies to it", "warn")
+    if verdict.missing:
+        return Line(
+            f"{name} is not decided: {len(verdict.missing)} of {_many(verdict.num_planned, 'check')} did not run", "warn"
+        )
+    known = verdict.count("expected")
+    but = f", but for {_many(known, 'declared deviation')}" if known else ""
+    return Line(f"{name} conforms to {verdict.reference}{but}", "good")
+
+
+def _short_name(sampler: str) -> str:
+    """The function's name; a target that belongs to an adapter is kept whole."""
+    place, _, name = sampler.rpartition(":")
+    return name if place.endswith(".py") else sampler
+
+
+def render(verdict: Verdict) -> list[Line]:
+    """The whole verdict.
+
+    Args:
+        verdict: of one sampler.
+    """
+    lines = [headline(verdict)]
+    if verdict.not_run is not None:
+        return [*lines, Line(f"  {verdict.sampler} against {verdict.reference}: {verdict.not_run}")]
+    bad = [f for f in verdict.findings if f.outcome in ("failed", "error")]
+    lines += _faults(bad)
+    expected = [f for f in verdict.findings if f.outcome == "expected"]
+    if expected:
+        lines += [Line(""), Line("Deviations that are declared, with their reasons:", "bold")]
+        for finding in expected:
+            lines.append(Line(f"  {finding.id}", "warn"))
+            lines += _indented(finding.message, 6)
+    lines += [Line(""), Line("What was checked", "bold"), *_scope(verdict)]
+    script = next((f.reproduction for f in [*_causes(bad), *bad] if f.reproduction), "")
+    if script:
+        lines += [Line(""), Line("To see it yourself, save this as a file and run it:", "bold"), Line("")]
+        lines += [Line(f"    {line}".rstrip()) for line in script.splitlines()]
+    return lines
+
+
+def _causes(bad: Sequence[Finding]) -> list[Finding]:
+    """Failures that no other failure explains."""
+    ids = {finding.id for finding in bad}
+    return [f for f in bad if f.consequence_of is None or f.consequence_of not in ids or f.consequence_of == f.id]
+
+
+def _root(finding: Finding, by_id: dict[str, Finding]) -> str:
+    """Id of the cause at the end of a chain of consequences."""
+    seen = set()
+    while finding.consequence_of in by_id and finding.id not in seen:
+        seen.add(finding.id)
+        finding = by_id[str(finding.consequence_of)]
+    return finding.id
+
+
+def _faults(bad: Sequence[Finding]) -> list[Line]:
+    lines: list[Line] = []
+    by_id = {finding.id: finding for finding in bad}
+    causes = _causes(bad)
+    if len(causes) > 1:
+        lines += [Line(""), Line(f"{len(causes)} separate causes; begin with the first.", "bold")]
+    for cause in causes:
+        lines += [Line(""), Line(f"{_word(cause)}  {cause.id}", "bad"), Line(f"  Should be: {_claim(cause.id)}.")]
+        told = _indented(cause.message, 2)
+        lines += [Line(f"  It is:     {told[0].text.strip()}"), *told[1:]] if told else []
+        if cause.consequence_of is not None:
+            lines.append(Line(f"  This follows from {cause.consequence_of}, which is declared or was not run.", "dim"))
+        following = [f for f in bad if f is not cause and _root(f, by_id) == cause.id]
+        if following:
+            lines += [Line(""), Line("  Follows from it, and may well pass once it is mended:", "dim")]
+            for finding in following:
+                lines.append(Line(f"    {finding.id}: {_first(finding.message)}", "dim"))
+    return lines
+
+
+def _word(finding: Finding) -> str:
+    return "FAILED" if finding.outcome == "failed" else "COULD NOT JUDGE"
+
+
+def _claim(id: str) -> str:
+    return next((info.claim for info in CATALOGUE if info.id == id), id)
+
+
+def _first(message: str) -> str:
+    return message.splitlines()[0] if message else ""
+
+
+def _indented(message: str, by: int) -> list[Line]:
+    return [Line(" " * by + line) for line in message.splitlines()]
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def counts(verdict: Verdict) -> str:
+    """``planned 18, ran 14, not applicable 4, expected 0``, and what did not run."""
+    text = (
+        f"planned {verdict.num_planned}, ran {verdict.num_ran}, not applicable {verdict.count('skipped')}, "
+        f"expected {verdict.count('expected')}"
+    )
+    return f"{text}, not run {len(verdict.missing)}" if verdict.missing else text
+
+
+def margin_text(verdict: Verdict) -> str:
+    """How near the worst figure came to its tolerance; empty where no check compared numbers."""
+    margin = verdict.margin
+    if margin is None:
+        return ""
+    if margin > BEYOND_MEASURE:
+        return "margin: the worst deviation is beyond any tolerance (above 1 fails)"
+    return f"margin {margin:.3g}: the worst deviation is {margin:.3g} times its tolerance (above 1 fails)"
+
+
+def _scope(verdict: Verdict) -> list[Line]:
+    coverage = verdict.coverage
+    lines = [Line(f"  checks: {counts(verdict)}")]
+    for finding in verdict.findings:
+        if finding.outcome == "skipped":
+            lines += _wrapped(f"not applicable: {finding.id}: {_first(finding.message)}", 4)
+    if verdict.missing:
+        lines += _wrapped(f"not run: {', '.join(verdict.missing)}", 4)
+    if margin_text(verdict):
+        lines.append(Line(f"  {margin_text(verdict)}"))
+    varied = ", ".join(f"{name} {seen}" for name, seen in coverage.fields.items()) or "nothing"
+    # A pair needs two varied fields.
+    pairs = f"; pairs of values {coverage.pairs}" if not coverage.pairs.endswith("/0") else ""
+    lines += _wrapped(f"varied (values seen / to be seen): {varied}{pairs}", 2)
+    if coverage.not_varied:
+        lines += _wrapped(
+            f"not varied, so not checked: {', '.join(coverage.not_varied)} "
+            "(name a field in the declaration, with a value or a strategy, to have it checked)",
+            2,
+        )
+    if coverage.wide_tolerances != "none":
+        lines += _wrapped(f"measured to worse than 0.1 %: {coverage.wide_tolerances}", 2)
+    lines.append(
+        Line(
+            f"  {verdict.sampler}: {_many(coverage.cases, 'configuration')}, {coverage.model_calls} model calls, "
+            f"{verdict.seconds:.1f} s, budget {verdict.budget}, device {verdict.device}",
+            "dim",
+        )
+    )
+    return lines
+
+
+def _wrapped(text: str, indent: int) -> list[Line]:
+    return [
+        Line(line)
+        for line in textwrap.wrap(
+            text,
+            WIDTH,
+            initial_indent=" " * indent,
+            subsequent_indent=" " * (indent + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    ]
+
+
+def summary_lines(verdict: Verdict) -> list[Line]:
+    """The few lines that a pytest run ends with; the failures themselves stand above it."""
+    lines = [headline(verdict)]
+    if verdict.not_run is not None:
+        return [*lines, Line(f"  {verdict.sampler} against {verdict.reference}: {verdict.not_run}")]
+    bad = [f for f in verdict.findings if f.outcome in ("failed", "error")]
+    for cause in _causes(bad):
+        lines += _wrapped(f"cause: {cause.id}: {_first(cause.message)}", 2)
+    figure = "" if verdict.margin is None else f"; margin {verdict.margin:.3g}"
+    lines.append(Line(f"  checks: {counts(verdict)}{figure}"))
+    if verdict.coverage.not_varied:
+        lines += _wrapped(f"not varied: {', '.join(verdict.coverage.not_varied)}", 2)
+    return lines
+
+
+def closing_line(verdicts: Sequence[Verdict]) -> Line:
+    """The last line of a run over one or several samplers."""
+    conforming = sum(verdict.conforms for verdict in verdicts)
+    total = len(verdicts)
+    figures = (
+        f"{sum(v.num_planned for v in verdicts)} checks planned, {sum(v.num_ran for v in verdicts)} ran, "
+        f"{sum(v.count('skipped') for v in verdicts)} not applicable, "
+        f"{sum(v.count('expected') for v in verdicts)} expected"
+    )
+    if conforming == total:
+        what = f"{_many(total, 'sampler')} conforms" if total == 1 else f"all {total} samplers conform"
+        return Line(f"{what}: {figures}", "good")
+    faulty = sum(verdict.is_faulty for verdict in verdicts)
+    rest = total - conforming - faulty
+    parts = [f"{conforming} of {_many(total, 'sampler')} conform"]
+    parts += [f"{faulty} not"] if faulty else []
+    parts += [f"{rest} not run"] if rest else []
+    return Line(f"{', '.join(parts)}: {figures}", "bad" if faulty else "warn")
+
+
+def write(lines: Sequence[Line], stream: TextIO) -> None:
+    """Print lines, in color where the stream is a terminal and rich is installed.
+
+    Args:
+        lines: what :func:`render` and its like made.
+        stream: standard output, usually.
+    """
+    console = _console(stream)
+    for line in lines:
+        if console is None or not line.style:
+            stream.write(line.text + "\n")
+        else:
+            console.print(line.text, style=_RICH_STYLES[line.style], markup=False, highlight=False, soft_wrap=True)
+    stream.flush()
+
+
+def _console(stream: TextIO) -> Any:
+    if not stream.isatty() or os.environ.get("NO_COLOR"):
+        return None
+    try:
+        from rich.console import Console
+    except ImportError:
+        return None
+    return Console(file=stream)
