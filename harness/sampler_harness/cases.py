@@ -335,17 +335,21 @@ def _repaired(
     return None
 
 
-def drawn_configurations(subject: Subject, budget: Budget) -> list[Any]:
+def drawn_configurations(subject: Subject, budget: Budget) -> list[tuple[Any, int]]:
     """Further configurations, drawn by Hypothesis from the declaration's strategies.
 
     The host's profile, seed and database do not matter: everything is set here.
+
+    Returns:
+        Configurations, each with a number that chooses its shape and dtype.
     """
     from hypothesis import HealthCheck, Phase, given, seed, settings
+    from hypothesis import strategies as st
 
     strategy = configurations(subject, longest=min(budget.longest_chain, 50))
     if strategy is None:
         return []
-    found: list[Any] = []
+    found: dict[Any, int] = {}
 
     @seed(20_260_101)
     @settings(
@@ -356,13 +360,12 @@ def drawn_configurations(subject: Subject, budget: Budget) -> list[Any]:
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
-    @given(strategy)
-    def collect(configuration: Any) -> None:
-        if configuration not in found:
-            found.append(configuration)
+    @given(strategy, st.integers(0, 999))
+    def collect(configuration: Any, number: int) -> None:
+        found.setdefault(configuration, number)
 
     collect()
-    return found
+    return list(found.items())
 
 
 def configurations(subject: Subject, *, longest: int = 50) -> Any:

@@ -30,6 +30,8 @@ IMAGE_SHAPES: tuple[tuple[int, ...], ...] = (
 #: Room for the impulses of a long chain in one run.
 ROOMY_SHAPE = (2, 3, 27, 26)
 LONG_CHAIN = 300
+#: Elements that a drawn case's shape must have: smaller ones need a run for every few impulses.
+ROOM_TO_DRAW = 48
 
 #: Shares of the budget's model calls.
 COVERING_SHARE = 0.55
@@ -189,18 +191,20 @@ class Evidence:
         found: list[Case] = []
         for config in self.covering.configurations:
             if self._affords(config, COVERING_SHARE) or not found:
-                found.append(self._measured(config))
+                found.append(self._measured(self.case(config)))
             else:
                 self.skipped_cases += 1
-        for config in drawn_configurations(self.subject, self.budget):
+        shapes = [s for s in self.shapes if _numel(s) >= ROOM_TO_DRAW] or [self.shape_for(self.covering.base)]
+        dtypes = [d for d in self.subject.dtypes if d in ("float32", "float64")]
+        for config, number in drawn_configurations(self.subject, self.budget):
             if self._affords(config, DRAWN_SHARE):
-                case = self._measured(config)
+                shape, dtype = shapes[number % len(shapes)], dtypes[number // len(shapes) % len(dtypes)]
+                case = self.case(config, shape=shape, dtype=dtype)
                 if case not in found:
-                    found.append(case)
+                    found.append(self._measured(case))
         return tuple(found)
 
-    def _measured(self, config: Any) -> Case:
-        case = self.case(config)
+    def _measured(self, case: Case) -> Case:
         bundle = self.bundle(case)
         if bundle.problem is None:
             bundle.dense  # noqa: B018 - measured now, read by several checks

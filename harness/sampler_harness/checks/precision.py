@@ -110,7 +110,8 @@ def _half(evidence: Evidence, case: Case) -> list[Judged]:
     if wide.problem is not None or wide.layout is None:
         return []
     bundle = evidence.bundle(case)
-    dense = bundle.run_dense(output_scale=0.25, draw_scale=0.5, layout=wide.layout)
+    # Outputs of about 1: (x - D) / sigma leaves float16 where a model answers what no model would.
+    dense = bundle.run_dense(output_scale=0.05, draw_scale=0.5, layout=wide.layout)
     if isinstance(dense, Problem):
         return [Judged(math.inf, f"in {case.dtype}: {dense.message}", case)]
     precision = PRECISIONS[case.dtype]
