@@ -252,9 +252,7 @@ def _broken(subject: Subject, options: argparse.Namespace, message: str) -> Verd
     )
 
 
-def _not_run(
-    subject: Subject, options: argparse.Namespace, problem: str, checks: frozenset[str] | None
-) -> Verdict:
+def _not_run(subject: Subject, options: argparse.Namespace, problem: str, checks: frozenset[str] | None) -> Verdict:
     return Verdict(
         sampler=subject.target or subject.name,
         reference=subject.reference.__name__,

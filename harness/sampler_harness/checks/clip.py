@@ -9,7 +9,7 @@ import numpy as np
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.replay import innovations, replay, replay_spread
 from sampler_harness.law.response import Array
-from sampler_harness.law.tolerance import PRECISIONS
+from sampler_harness.law.tolerance import PRECISIONS, SAFETY
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
@@ -53,7 +53,8 @@ def replayed_ratio(
     size = np.abs(exact) + np.sqrt(np.mean(exact**2, axis=1, keepdims=True))
     # A neighbour's rounding can be this element's: the row's own typical spread is the least that is allowed.
     typical = np.sqrt(np.mean(spread**2, axis=1, keepdims=True))
-    tolerance = np.maximum(floor * size + 3.0 * np.maximum(spread, typical), 1e-30)
+    safety = SAFETY if tables else 2 * SAFETY  # in half precision the order of operations is most of the rounding
+    tolerance = np.maximum(floor * size + safety * np.maximum(spread, typical), 1e-30)
     rows = dense.rows
     half_step: Array | float = 0.0
     if bundle.subject.quantised is not None:

@@ -85,9 +85,7 @@ def conclude(
         broken = next((c for c in evidence.cases if evidence.bundle(c).problem is not None), None)
         cause = None
         if broken is not None:
-            problem = evidence.bundle(broken).problem
-            assert problem is not None
-            why_nothing = f"the sampler could not be measured: {problem.message}"
+            why_nothing = "the sampler could not be measured"
             cause = None if id == "law/times" else "law/times"
         return nothing_seen(id, why_nothing, consequence_of=cause)
     margin = _bounded(max(j.ratio for j in judged))

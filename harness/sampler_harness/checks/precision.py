@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from sampler_harness.law.bundle import DenseRun
 from sampler_harness.law.tolerance import PRECISIONS, time_tolerance
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
@@ -110,8 +111,12 @@ def _half(evidence: Evidence, case: Case) -> list[Judged]:
     if wide.problem is not None or wide.layout is None:
         return []
     bundle = evidence.bundle(case)
-    # Outputs of about 1: (x - D) / sigma leaves float16 where a model answers what no model would.
-    dense = bundle.run_dense(output_scale=0.05, draw_scale=0.5, layout=wide.layout)
+    # (x - D) / sigma leaves float16 where a model answers what no model would: gentle values, then gentler ones.
+    dense: DenseRun | Problem = Problem("outside", "not run")
+    for scale in (0.5, 2.0**-5, 2.0**-9):
+        dense = bundle.run_dense(output_scale=0.1 * scale, draw_scale=scale, layout=wide.layout)
+        if isinstance(dense, DenseRun):
+            break
     if isinstance(dense, Problem):
         return [Judged(math.inf, f"in {case.dtype}: {dense.message}", case)]
     precision = PRECISIONS[case.dtype]

@@ -15,7 +15,17 @@ from typing import Any, Literal, TextIO
 from sampler_harness.checks.catalogue import CATALOGUE
 from sampler_harness.verdict import Finding, Verdict
 
-__all__ = ["Line", "closing_line", "counts", "headline", "margin_text", "render", "summary_lines", "write"]
+__all__ = [
+    "Line",
+    "closing_line",
+    "counts",
+    "failure_text",
+    "headline",
+    "margin_text",
+    "render",
+    "summary_lines",
+    "write",
+]
 
 Style = Literal["", "good", "bad", "warn", "dim", "bold"]
 
@@ -51,7 +61,8 @@ def headline(verdict: Verdict) -> Line:
         return Line(f"{name} was not judged against {verdict.reference}: no check applies to it", "warn")
     if verdict.missing:
         return Line(
-            f"{name} is not decided: {len(verdict.missing)} of {_many(verdict.num_planned, 'check')} did not run", "warn"
+            f"{name} is not decided: {len(verdict.missing)} of {_many(verdict.num_planned, 'check')} did not run",
+            "warn",
         )
     known = verdict.count("expected")
     but = f", but for {_many(known, 'declared deviation')}" if known else ""
@@ -122,6 +133,17 @@ def _faults(bad: Sequence[Finding]) -> list[Line]:
             for finding in following:
                 lines.append(Line(f"    {finding.id}: {_first(finding.message)}", "dim"))
     return lines
+
+
+def failure_text(finding: Finding) -> str:
+    """One failing check as a pytest failure shows it: what should be, what is, and where to look first."""
+    lines = [f"{finding.id}: {_first(finding.message)}", "", f"should be: {_claim(finding.id)}"]
+    lines += finding.message.splitlines()[1:]
+    if finding.consequence_of is not None:
+        lines.append(f"follows from {finding.consequence_of}: look there first")
+    if finding.outcome == "error":
+        lines.append("the check saw nothing that it could judge; that is no pass")
+    return "\n".join(lines)
 
 
 def _word(finding: Finding) -> str:

@@ -1,0 +1,499 @@
+"""The pytest plugin: a declared sampler in a test module becomes one test per check.
+
+Loading it imports pytest and the standard library only; torch comes in when the first check runs. What a check finds
+travels in the report's user properties, so that the summary is the same with and without workers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import inspect
+import json
+import sys
+import types
+import warnings
+from collections.abc import Callable, Generator, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .runner import Assessment
+    from .subject import Subject
+    from .verdict import Finding, Verdict
+
+__all__ = ["CheckFailed", "CheckItem", "SubjectCollector", "TargetModule"]
+
+#: Name of the user property in which a finding travels.
+PROPERTY = "sampler_harness"
+BUDGETS = ("quick", "standard", "thorough")
+
+
+class CheckFailed(AssertionError):
+    """A sampler did not conform; shown as the finding's own text.
+
+    Args:
+        finding: of the check.
+    """
+
+    def __init__(self, finding: Finding) -> None:
+        from .report.terminal import failure_text
+
+        super().__init__(failure_text(finding))
+        self.finding = finding
+
+
+@dataclasses.dataclass
+class _State:
+    """What one process knows of its samplers."""
+
+    assessments: dict[tuple[int, str], tuple[Subject, Assessment]] = dataclasses.field(default_factory=dict)
+    device_problem: str | None = None
+
+
+_STATE = pytest.StashKey[_State]()
+_COLLECTED = pytest.StashKey[set[int]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options, all under ``--sampler``, and the ini key."""
+    group = parser.getgroup("sampler-harness", "diffusion samplers")
+    group.addoption(
+        "--sampler",
+        action="append",
+        default=[],
+        metavar="TARGET",
+        dest="sampler_harness_targets",
+        help="check this sampler too: module:name, path/file.py:name or diffusers:NAME; repeatable",
+    )
+    group.addoption(
+        "--sampler-device",
+        default="cpu",
+        metavar="DEVICE",
+        dest="sampler_harness_device",
+        help="torch device that samplers are checked on (default: cpu)",
+    )
+    group.addoption(
+        "--sampler-budget",
+        default="quick",
+        choices=BUDGETS,
+        dest="sampler_harness_budget",
+        help="how much is run for each sampler (default: quick)",
+    )
+    group.addoption(
+        "--sampler-json",
+        metavar="FILE",
+        dest="sampler_harness_json",
+        help="write the verdicts as JSON",
+    )
+    parser.addini(
+        "samplers_under_test",
+        "samplers that are checked without a test file, as module:name",
+        type="linelist",
+        default=[],
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse what is wrong before anything runs, and listen for findings where the summary is written."""
+    state = config.stash[_STATE] = _State()
+    device = config.getoption("sampler_harness_device")
+    if device != "cpu":
+        from .targets import TargetError, device_problem
+
+        with _own_warnings():
+            try:
+                state.device_problem = device_problem(device)
+            except TargetError as error:
+                raise pytest.UsageError(f"--sampler-device: {error}") from None
+    place = config.getoption("sampler_harness_json")
+    if place is not None and not (config.invocation_params.dir / place).parent.is_dir():
+        raise pytest.UsageError(f"--sampler-json: there is no folder {Path(place).parent}")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Listener(config), "sampler-harness-listener")
+
+
+# Collecting
+
+
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> pytest.Collector | None:
+    """Collect a declared sampler at the top of a test module, whatever its name; private names are left alone."""
+    if getattr(type(obj), "is_sampler_under_test", None) is not True:
+        return None
+    if not isinstance(collector, pytest.Module) or name.startswith("_"):
+        return None
+    seen = collector.stash.setdefault(_COLLECTED, set())
+    if id(obj) in seen:
+        return None
+    seen.add(id(obj))
+    subject: Any = obj
+    return SubjectCollector.from_parent(collector, name=name, subject=subject)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Add the samplers that stand in no test file to what the session collects."""
+    report = yield
+    if isinstance(collector, pytest.Session) and report.passed:
+        report.result = [*(report.result or []), *_declared_modules(collector)]
+    return report
+
+
+def _declared_modules(session: pytest.Session) -> list[pytest.Collector]:
+    config = session.config
+    targets: list[str] = list(config.getoption("sampler_harness_targets"))
+    # Who names files wants those alone.
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        for target in config.getini("samplers_under_test"):
+            if target not in targets:
+                targets.append(_below_root(target, config))
+    return [TargetModule.of(session, target) for target in targets]
+
+
+def _below_root(target: str, config: pytest.Config) -> str:
+    """File targets of the configuration file are relative to it, not to where pytest was started."""
+    file, colon, name = target.rpartition(":")
+    if not colon or file.endswith(".py") or target.endswith(".py"):
+        path, rest = (target, "") if target.endswith(".py") else (file, f":{name}")
+        if path.endswith(".py"):
+            return f"{config.rootpath / path}{rest}"
+    return target
+
+
+class TargetModule(pytest.Module):
+    """The module of a target that pytest itself would not have visited.
+
+    Attributes:
+        target: as it was written.
+    """
+
+    target: str
+
+    @classmethod
+    def of(cls, session: pytest.Session, target: str) -> TargetModule:
+        """The node of a target; nothing is imported yet but the packages above it."""
+        root = session.config.rootpath
+        if str(root) not in sys.path:
+            sys.path.append(str(root))
+        path = _file_of(target)
+        if path is not None and path.is_relative_to(root):
+            nodeid = path.relative_to(root).as_posix()
+        else:
+            nodeid = target.rpartition(":")[0] or target
+        node: TargetModule = cls.from_parent(session, path=path or root, name=nodeid, nodeid=nodeid)
+        node.target = target
+        return node
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        """The samplers that the target names."""
+        from .targets import TargetError, load_named
+
+        with _own_warnings():
+            try:
+                found = load_named(self.target)
+            except TargetError as error:
+                raise self.CollectError(str(error)) from None
+        self.obj = found[0].module or types.ModuleType(self.name)
+        return [SubjectCollector.from_parent(self, name=one.attribute, subject=one.subject) for one in found]
+
+
+def _file_of(target: str) -> Path | None:
+    place = target if target.endswith(".py") else target.rpartition(":")[0] or target
+    if place.endswith(".py"):
+        return Path(place).resolve() if Path(place).is_file() else None
+    from .targets import ADAPTERS
+
+    if place in ADAPTERS:
+        return None
+    try:
+        spec = importlib.util.find_spec(place)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return Path(spec.origin).resolve() if spec is not None and spec.has_location and spec.origin else None
+
+
+class SubjectCollector(pytest.Collector):
+    """A declared sampler: one item per check.
+
+    Args:
+        subject: the declaration.
+        kwargs: pytest's.
+    """
+
+    def __init__(self, *, subject: Subject, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.subject = _named_as(subject, self.name, self.path)
+        self.key = (id(subject), self.subject.target)
+        self._original = subject  # keeps the id from being given to another object
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        """One item per check of the catalogue."""
+        from .checks.catalogue import check_ids
+
+        marks = _marks_of(self._original)
+        if any(mark.name == "parametrize" for mark in marks):
+            raise self.CollectError(
+                f"{self.name} is parametrized: name the field in @sampler_under_test instead, with a strategy such as "
+                "st.sampled_from([…])"
+            )
+        if self.config.pluginmanager.hasplugin("xdist"):
+            # With --dist loadgroup one worker measures once what all checks read.
+            marks.append(pytest.mark.xdist_group(self.nodeid).mark)
+        return [
+            CheckItem.from_parent(self, name=id, check_id=id, callobj=_callable_for(self, id, marks))
+            for id in check_ids()
+        ]
+
+
+def _named_as(subject: Subject, name: str, path: Path) -> Subject:
+    """The subject under the name that the module gives it, so that what is printed can be typed again."""
+    if subject.name == name:
+        return subject
+    file = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return dataclasses.replace(subject, name=name, target=f"{file.as_posix()}:{name}")
+
+
+def _marks_of(subject: Subject) -> list[pytest.Mark]:
+    """Marks above the declaration and below it."""
+    given: list[Any] = []
+    for holder in (subject, subject.function):
+        found = getattr(holder, "pytestmark", [])
+        given += found if isinstance(found, (list, tuple)) else [found]
+    return [getattr(mark, "mark", mark) for mark in given]
+
+
+def _callable_for(collector: SubjectCollector, id: str, marks: list[pytest.Mark]) -> Callable[..., None]:
+    """What pytest calls for an item: a function that asks for the fixtures that the sampler asks for."""
+    holder: list[CheckItem] = []
+
+    def check(**fixtures: Any) -> None:
+        holder[0].run_check(fixtures)
+
+    names = collector.subject.fixture_names
+    parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
+    described: Any = check
+    described.__signature__ = inspect.Signature(parameters)
+    described.__name__ = described.__qualname__ = id
+    described.__module__ = collector.subject.function.__module__
+    described.__doc__ = None
+    described.pytestmark = list(marks)
+    described.holder = holder
+    return check
+
+
+class CheckItem(pytest.Function):
+    """One check of one sampler.
+
+    Args:
+        check_id: of the catalogue.
+        kwargs: pytest's.
+    """
+
+    def __init__(self, *, check_id: str, callobj: Any, **kwargs: Any) -> None:
+        super().__init__(callobj=callobj, **kwargs)
+        callobj.holder.append(self)
+        self.check_id = check_id
+        self.reproduction = ""
+
+    @property
+    def collector(self) -> SubjectCollector:
+        """The sampler that it belongs to."""
+        assert isinstance(self.parent, SubjectCollector)
+        return self.parent
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """The sampler's own file and line: there is where a failure is mended."""
+        file, line = self.collector.subject.source
+        path = Path(file).resolve() if file else self.path
+        return path, max(line - 1, 0), f"{self.collector.name}::{self.name}"
+
+    def run_check(self, fixtures: Mapping[str, Any]) -> None:
+        """Run the check and turn its finding into pytest's outcome."""
+        state = self.config.stash[_STATE]
+        if state.device_problem is not None:
+            device = self.config.getoption("sampler_harness_device")
+            self.tell({"not_run": state.device_problem})
+            pytest.skip(f"device {device}: not run ({state.device_problem})")
+        with _own_warnings():
+            finding = self._finding(state, fixtures)
+        self.reproduction = finding.reproduction
+        if finding.outcome == "skipped":
+            pytest.skip(f"{finding.id} does not apply: {finding.message}")
+        if finding.outcome == "expected":
+            pytest.xfail(finding.message)
+        if finding.outcome != "passed":
+            # Also what --runxfail makes of an expected one.
+            raise CheckFailed(finding)
+
+    def _finding(self, state: _State, fixtures: Mapping[str, Any]) -> Finding:
+        from .report.json import plain
+        from .runner import Assessment
+
+        owner = self.collector
+        if owner.key not in state.assessments:
+            assessment = Assessment(
+                owner.subject,
+                budget=self.config.getoption("sampler_harness_budget"),
+                device=self.config.getoption("sampler_harness_device"),
+                fixtures=fixtures,
+            )
+            state.assessments[owner.key] = (owner.subject, assessment)
+        assessment = state.assessments[owner.key][1]
+        if fixtures:
+            # A fixture of one test is torn down after it; the next check runs with its own.
+            assessment.fixtures.update(fixtures)
+            assessment.evidence.fixtures.update(fixtures)
+        finding = assessment.run(self.check_id)
+        verdict = assessment.verdict([self.check_id])
+        told: dict[str, Any] = {
+            "finding": dataclasses.asdict(dataclasses.replace(finding, evidence=plain(finding.evidence))),
+            "coverage": dataclasses.asdict(verdict.coverage),
+            "versions": dict(verdict.versions),
+        }
+        self.tell(plain(told))
+        return finding
+
+    def tell(self, data: Mapping[str, Any]) -> None:
+        """Put what is known of this item where the report takes it along."""
+        kept = next((json.loads(text) for name, text in self.user_properties if name == PROPERTY), {})
+        self.user_properties[:] = [one for one in self.user_properties if one[0] != PROPERTY]
+        self.user_properties.append((PROPERTY, json.dumps({**kept, **data}, allow_nan=False)))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *rest: Any, **named: Any) -> Any:
+        """A finding as its own text, without a traceback of the harness."""
+        if not isinstance(excinfo.value, CheckFailed):
+            return super().repr_failure(excinfo, *rest, **named)
+        shown: Any = excinfo.getrepr(style="value")
+        try:
+            entry, crash = shown.reprtraceback.reprentries[-1], shown.reprcrash
+            entry.lines[:] = str(excinfo.value).splitlines()
+            crash.message = str(excinfo.value).splitlines()[0]
+            path, line, _ = self.reportinfo()
+            crash.path, crash.lineno = str(path), (line or 0) + 1
+        except AttributeError:
+            return str(excinfo.value)
+        return shown
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the script under a failure, and the sampler's place, not the plugin's, beside a skip."""
+    report = yield
+    if not isinstance(item, CheckItem) or call.when != "call":
+        return report
+    if report.failed and item.reproduction:
+        report.sections.append(("To see it yourself, save this as a file and run it", item.reproduction))
+    if report.skipped and isinstance(report.longrepr, tuple):
+        path, line, _ = item.reportinfo()
+        report.longrepr = (str(path), (line or 0) + 1, report.longrepr[2])
+    return report
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell each item which checks of its sampler were selected: fewer that ran than that must show."""
+    chosen: dict[str, list[str]] = {}
+    items = [item for item in session.items if isinstance(item, CheckItem)]
+    for item in items:
+        chosen.setdefault(item.collector.nodeid, []).append(item.check_id)
+    for item in items:
+        subject = item.collector.subject
+        item.tell(
+            {
+                "node": item.collector.nodeid,
+                "sampler": subject.target or subject.name,
+                "reference": subject.reference.__name__,
+                "planned": chosen[item.collector.nodeid],
+            }
+        )
+
+
+class _own_warnings(warnings.catch_warnings):  # noqa: N801 - used as a function
+    """The host's ``filterwarnings`` must not turn a sampler's or torch's warning into a finding."""
+
+    def __enter__(self) -> None:  # type: ignore[override]
+        super().__enter__()
+        warnings.simplefilter("ignore")
+
+
+# Summing up
+
+
+class _Listener:
+    """Gathers findings where the summary is written: in the only process, or in the one that leads the workers.
+
+    Args:
+        config: pytest's.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.told: dict[str, dict[str, dict[str, Any]]] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the finding out of the report, so that JUnit files stay as they were."""
+        for name, text in report.user_properties:
+            if name == PROPERTY and isinstance(text, str):
+                data = json.loads(text)
+                check = report.nodeid.partition("@")[0].rpartition("::")[2]
+                self.told.setdefault(data["node"], {})[check] = data
+        report.user_properties[:] = [one for one in report.user_properties if one[0] != PROPERTY]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Write the JSON file."""
+        place = self.config.getoption("sampler_harness_json")
+        if place is None or self.config.getoption("collectonly", False):
+            return
+        from .report.json import dumps
+
+        text = dumps(list(self.verdicts().values()))
+        (self.config.invocation_params.dir / place).write_text(text, encoding="utf-8")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """A few lines per sampler."""
+        verdicts = self.verdicts()
+        if not verdicts:
+            return
+        from .report.terminal import summary_lines
+
+        colors = {"good": "green", "bad": "red", "warn": "yellow", "bold": "bold"}
+        terminalreporter.section("samplers")
+        for verdict in verdicts.values():
+            for line in summary_lines(verdict):
+                markup = {colors[line.style]: True} if line.style in colors else {}
+                terminalreporter.write_line(line.text, **markup)
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """One verdict per sampler, in the order of collection."""
+        return {node: self._verdict(told) for node, told in self.told.items()}
+
+    def _verdict(self, told: Mapping[str, Mapping[str, Any]]) -> Verdict:
+        from .checks.catalogue import check_ids
+        from .report.json import coverage_from, finding_from
+        from .verdict import Coverage, Verdict
+
+        any_one = next(iter(told.values()))
+        planned = [id for id in check_ids() if id in any_one["planned"]]
+        found = [told[id] for id in planned if id in told and "finding" in told[id]]
+        findings = tuple(finding_from(data["finding"]) for data in found)
+        # Each worker covers what its own checks needed: the widest is told.
+        coverages = [coverage_from(data["coverage"]) for data in found]
+        return Verdict(
+            sampler=any_one["sampler"],
+            reference=any_one["reference"],
+            findings=findings,
+            coverage=max(coverages, key=lambda one: (one.cases, one.model_calls), default=Coverage()),
+            seconds=sum(finding.seconds for finding in findings),
+            budget=self.config.getoption("sampler_harness_budget"),
+            device=self.config.getoption("sampler_harness_device"),
+            versions=found[0]["versions"] if found else {},
+            not_run=next((data["not_run"] for data in told.values() if "not_run" in data), None),
+            planned=tuple(planned),
+        )
