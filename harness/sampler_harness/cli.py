@@ -13,7 +13,7 @@ import difflib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -150,7 +150,7 @@ def _run(options: argparse.Namespace, stream: TextIO) -> int:
         _check_writable(place)
     try:
         subjects = [subject for target in options.targets for subject in load_subjects(target, settings)]
-        against = None if options.against is None else _against(options.against)
+        against: Any = None if options.against is None else _against(options.against)
         problem = device_problem(options.device)
     except TargetError as error:
         raise UsageError(str(error)) from error

@@ -6,6 +6,7 @@ travels in the report's user properties, so that the summary is the same with an
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import inspect
@@ -320,7 +321,8 @@ class CheckItem(pytest.Function):
             pytest.skip(f"device {device}: not run ({state.device_problem})")
         with _own_warnings():
             finding = self._finding(state, fixtures)
-        self.reproduction = finding.reproduction
+        # One script is enough: the cause's.
+        self.reproduction = finding.reproduction if finding.consequence_of is None else ""
         if finding.outcome == "skipped":
             pytest.skip(f"{finding.id} does not apply: {finding.message}")
         if finding.outcome == "expected":
@@ -342,24 +344,25 @@ class CheckItem(pytest.Function):
                 fixtures=fixtures,
             )
             state.assessments[owner.key] = (owner.subject, assessment)
-        assessment = state.assessments[owner.key][1]
-        if fixtures:
+        elif fixtures:
             # A fixture of one test is torn down after it; the next check runs with its own.
-            assessment.fixtures.update(fixtures)
-            assessment.evidence.fixtures.update(fixtures)
+            state.assessments[owner.key][1].evidence.fixtures.update(fixtures)
+        assessment = state.assessments[owner.key][1]
         finding = assessment.run(self.check_id)
-        verdict = assessment.verdict([self.check_id])
-        told: dict[str, Any] = {
-            "finding": dataclasses.asdict(dataclasses.replace(finding, evidence=plain(finding.evidence))),
-            "coverage": dataclasses.asdict(verdict.coverage),
-            "versions": dict(verdict.versions),
-        }
+        sent = dataclasses.replace(finding, evidence=plain(finding.evidence))
+        told: dict[str, Any] = {"finding": dataclasses.asdict(sent)}
+        if finding.outcome != "error":
+            verdict = assessment.verdict([self.check_id])
+            told |= {"coverage": dataclasses.asdict(verdict.coverage), "versions": dict(verdict.versions)}
         self.tell(plain(told))
         return finding
 
     def tell(self, data: Mapping[str, Any]) -> None:
         """Put what is known of this item where the report takes it along."""
-        kept = next((json.loads(text) for name, text in self.user_properties if name == PROPERTY), {})
+        kept: dict[str, Any] = {}
+        for name, text in self.user_properties:
+            if name == PROPERTY and isinstance(text, str):
+                kept = json.loads(text)
         self.user_properties[:] = [one for one in self.user_properties if one[0] != PROPERTY]
         self.user_properties.append((PROPERTY, json.dumps({**kept, **data}, allow_nan=False)))
 
@@ -413,12 +416,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         )
 
 
-class _own_warnings(warnings.catch_warnings):  # noqa: N801 - used as a function
+@contextlib.contextmanager
+def _own_warnings() -> Generator[None, None, None]:
     """The host's ``filterwarnings`` must not turn a sampler's or torch's warning into a finding."""
-
-    def __enter__(self) -> None:  # type: ignore[override]
-        super().__enter__()
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        yield
 
 
 # Summing up
@@ -484,7 +487,7 @@ class _Listener:
         found = [told[id] for id in planned if id in told and "finding" in told[id]]
         findings = tuple(finding_from(data["finding"]) for data in found)
         # Each worker covers what its own checks needed: the widest is told.
-        coverages = [coverage_from(data["coverage"]) for data in found]
+        coverages = [coverage_from(data["coverage"]) for data in found if "coverage" in data]
         return Verdict(
             sampler=any_one["sampler"],
             reference=any_one["reference"],
@@ -493,7 +496,7 @@ class _Listener:
             seconds=sum(finding.seconds for finding in findings),
             budget=self.config.getoption("sampler_harness_budget"),
             device=self.config.getoption("sampler_harness_device"),
-            versions=found[0]["versions"] if found else {},
+            versions=next((data["versions"] for data in found if "versions" in data), {}),
             not_run=next((data["not_run"] for data in told.values() if "not_run" in data), None),
             planned=tuple(planned),
         )

@@ -1,0 +1,64 @@
+"""The suite's own Hypothesis profile, and a small sampler as a stranger's repository would hold it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+pytest_plugins = ["pytester"]
+
+settings.register_profile("suite", derandomize=True, database=None, deadline=None)
+settings.load_profile("suite")
+
+SAMPLER = """
+import pytest
+import torch
+from hypothesis import strategies as st
+from reference_samplers import EDM
+from sampler_harness import sampler_under_test
+
+GRID = dict(sigma_max=5.0, solver="euler", num_steps=st.integers(1, 4))
+
+
+def euler(model, shape, config, device, dtype, scale=None):
+    n, rho = config.num_steps, config.rho
+    high, low = config.sigma_max ** (1 / rho), config.sigma_min ** (1 / rho)
+    sigmas = [(high + i / max(n - 1, 1) * (low - high)) ** rho for i in range(n)] + [0.0]
+    x = torch.randn(shape, device=device, dtype=dtype) * (sigmas[0] if scale is None else scale)
+    for sigma_cur, sigma_next in zip(sigmas[:-1], sigmas[1:]):
+        slope = (x - model(x, sigma_cur)) / sigma_cur
+        x = x + (sigma_next - sigma_cur) * slope
+    return x
+"""
+
+SOUND = """
+
+@sampler_under_test(EDM, **GRID)
+def sound(model, shape, config, *, device, dtype):
+    return euler(model, shape, config, device, dtype)
+"""
+
+FAULTY = """
+
+@sampler_under_test(EDM, **GRID)
+def faulty(model, shape, config, *, device, dtype):
+    return euler(model, shape, config, device, dtype, scale=1.0)
+"""
+
+
+@pytest.fixture
+def sound_file() -> str:
+    """A file that declares ``sound``, which conforms."""
+    return SAMPLER + SOUND
+
+
+@pytest.fixture
+def faulty_file() -> str:
+    """A file that declares ``faulty``, which does not scale its first noise."""
+    return SAMPLER + FAULTY
+
+
+@pytest.fixture
+def sampler_file() -> str:
+    """The sampler alone, for declarations of the test's own."""
+    return SAMPLER

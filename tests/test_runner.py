@@ -1,0 +1,149 @@
+"""The engine: verdicts, declared deviations, comparisons with other samplers and with saved laws."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sampler_harness import Subject, check_sampler, respond, sampler_under_test
+from sampler_harness.runner import Assessment, load_law, save_law
+from sampler_harness.verdict import Finding
+
+from reference_samplers import EDM
+
+from . import small_samplers
+
+
+def finding(subject: Subject, check: str, **options: Any) -> Finding:
+    return Assessment(subject, budget="quick", **options).run(check)
+
+
+def test_a_sound_sampler_conforms_and_all_is_told() -> None:
+    verdict = check_sampler(small_samplers.sound, budget="quick")
+    assert verdict.conforms
+    assert verdict.margin is not None
+    assert verdict.margin < 1 / 3
+    assert verdict.count("passed") + verdict.count("skipped") == len(verdict.findings) == 18
+    assert all(f.message for f in verdict.findings)
+    assert verdict.coverage.fields == {"num_steps": "5/5"}
+    assert "rho" in verdict.coverage.not_varied
+    assert 0 < verdict.coverage.model_calls <= 3000
+
+
+def test_a_fault_is_named_with_figures_and_the_rest_follows_from_it() -> None:
+    verdict = check_sampler(small_samplers.unscaled, budget="quick")
+    assert not verdict.conforms
+    causes = [f for f in verdict.findings if f.outcome == "failed" and f.consequence_of is None]
+    assert [f.id for f in causes] == ["law/initial-noise"]
+    assert causes[0].evidence["got"] == pytest.approx(1.0)
+    assert causes[0].evidence["should_be"] == pytest.approx(5.0)
+    assert causes[0].evidence["configuration"] == "EDM(num_steps=1, sigma_max=5.0, solver='euler')"
+    assert causes[0].margin is not None
+    assert causes[0].margin > 3
+    follow = [f for f in verdict.findings if f.outcome == "failed" and f.consequence_of is not None]
+    assert {f.consequence_of for f in follow} == {"law/initial-noise"}
+
+
+def test_a_reproduction_runs_and_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import subprocess
+    import sys
+
+    root = Path(__file__).parent.parent
+    script = finding(small_samplers.unscaled, "law/initial-noise").reproduction
+    assert 0 < len(script.splitlines()) <= 15
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert "[1.]" in done.stdout
+
+
+def test_a_declared_deviation_is_told_and_not_held_against_it() -> None:
+    verdict = check_sampler(small_samplers.declared, budget="quick")
+    assert verdict.conforms
+    expected = [f for f in verdict.findings if f.outcome == "expected"]
+    assert "law/initial-noise" in {f.id for f in expected}
+    assert all("intentional, says its author" in f.message for f in expected)
+
+
+def test_a_declared_deviation_that_is_gone_is_a_failure() -> None:
+    found = finding(small_samplers.repaired, "law/initial-noise")
+    assert found.outcome == "failed"
+    assert "remove 'law/initial-noise' from expected_failures" in found.message
+
+
+def test_against_another_implementation() -> None:
+    assert check_sampler(small_samplers.sound, budget="quick", against=small_samplers.rewritten).conforms
+    found = finding(small_samplers.blurred, "law/outputs", against=small_samplers.rewritten)
+    assert found.outcome == "failed"
+    assert found.evidence["got"] == pytest.approx(0.05, rel=1e-4)
+    assert found.evidence["should_be"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_saved_law_reads_back_to_the_bit_and_is_compared_with(tmp_path: Path) -> None:
+    path = tmp_path / "law.json"
+    assessment = Assessment(small_samplers.sound, budget="quick")
+    assert assessment.verdict().conforms
+    save_law(assessment, path)
+    saved = load_law(path)
+    for entry in saved["cases"]:
+        case = next(
+            c
+            for c in assessment.evidence.cases
+            if repr(c.config) == entry["configuration"]
+            and list(c.shape) == entry["shape"]
+            and c.dtype == entry["dtype"]
+        )
+        assert assessment.evidence.bundle(case).law.to_json() == entry["law"]
+    assert json.loads(path.read_text()) == saved
+    assert check_sampler(small_samplers.rewritten, budget="quick", against=saved).conforms
+    assert finding(small_samplers.unscaled, "law/initial-noise", against=saved).outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "is not a saved law"),
+        ("[]", "it has no cases"),
+        ('{"sampler": "x", "cases": [], "schema_version": 99}', "has schema 99"),
+    ],
+)
+def test_a_broken_law_file_is_told(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "law.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=told):
+        load_law(path)
+    with pytest.raises(ValueError, match="cannot read"):
+        load_law(tmp_path / "none.json")
+
+
+def test_respond_gives_the_coefficients() -> None:
+    response = respond(small_samplers.sound, num_steps=2, sigma_max=5.0, solver="euler")
+    assert response.times.tolist() == pytest.approx([5.0, 0.002])
+    assert response.noise[:, 0].tolist() == pytest.approx([5.0, 0.002, 0.0], abs=1e-6)
+    assert response.outputs[1].tolist() == pytest.approx([1 - 0.002 / 5, 0.0])
+    assert np.allclose(response.outputs[2], [0.0, 1.0], atol=1e-6)
+
+
+def test_respond_tells_what_went_wrong() -> None:
+    @sampler_under_test(EDM, num_steps=2)
+    def broken(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> Any:
+        return None
+
+    with pytest.raises(ValueError, match="returned NoneType"):
+        respond(broken, num_steps=2)
+
+
+def test_the_verdict_does_not_depend_on_the_order_of_checks() -> None:
+    forward = Assessment(small_samplers.unscaled, budget="quick")
+    backward = Assessment(small_samplers.unscaled, budget="quick")
+    one = [forward.run(i) for i in forward.planned()]
+    two = [backward.run(i) for i in reversed(backward.planned())][::-1]
+    told = [[(f.id, f.outcome, f.message, f.margin, f.consequence_of) for f in found] for found in (one, two)]
+    assert told[0] == told[1]
+
+
+def test_an_unknown_check_is_refused() -> None:
+    with pytest.raises(KeyError):
+        Assessment(small_samplers.sound).run("law/everything")
