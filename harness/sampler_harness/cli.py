@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     if options.list_checks:
         _list_checks(sys.stdout)
         return CONFORMS

@@ -212,7 +212,7 @@ def sampler_under_test(
 
     def declare(function: Callable[..., Any]) -> Subject:
         __tracebackhide__ = True
-        _check_signature(function, takes_generator)
+        _check_signature(function, takes_generator is True)
         source = _source_of(function)
         name = getattr(function, "__name__", type(function).__name__)
         try:

@@ -1,0 +1,373 @@
+"""``check-sampler``: what it prints and how it exits, in each way that a call can end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sampler_harness.cli import main
+from sampler_harness.report.json import dumps, to_json
+from sampler_harness.report.terminal import closing_line, render, summary_lines
+from sampler_harness.targets import TargetError, load_subject, load_subjects
+from sampler_harness.verdict import Coverage, Finding, Verdict
+
+QUICK = ["--budget", "quick"]
+
+
+@pytest.fixture(autouse=True)
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in an empty folder, and forget what it held."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        module = sys.modules[name]
+        if str(getattr(module, "__file__", "") or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def sound(sound_file: str) -> str:
+    Path("sound_one.py").write_text(sound_file)
+    return "sound_one.py:sound"
+
+
+@pytest.fixture
+def faulty(faulty_file: str) -> str:
+    Path("faulty_one.py").write_text(faulty_file)
+    return "faulty_one.py:faulty"
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a wrong call is told; nothing has run and nothing stands on standard output."""
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+# Verdicts
+
+
+def test_a_sound_sampler_conforms(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([sound, *QUICK]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "sound conforms to EDM"
+    assert any(line.startswith("  checks: planned 18, ran ") for line in lines)
+    assert any("not varied, so not checked: sigma_min" in line for line in lines)
+    assert any("margin 0." in line or "margin " in line for line in lines)
+    assert lines[-1].startswith("1 sampler conforms: 18 checks planned, ")
+
+
+def test_a_faulty_sampler_is_told_its_cause_first(faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([faulty, *QUICK]) == 1
+    text = capsys.readouterr().out
+    assert text.startswith("faulty does not conform to EDM: ")
+    assert text.index("FAILED  law/initial-noise") < text.index("Follows from it")
+    assert "standard deviation 1, should be 5" in text
+    assert "load_subject('faulty_one.py:faulty')" in text
+
+
+def test_the_reproduction_runs_as_printed(faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main([faulty, *QUICK, "--check", "law/initial-noise", "--json", "-"])
+    script = json.loads(capsys.readouterr().out)[0]["checks"][0]["reproduction"]
+    assert 0 < len(script.splitlines()) <= 15
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "noise" in done.stdout
+
+
+def test_one_deviating_among_several_decides(sound: str, faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([sound, faulty, *QUICK, "--check", "law/initial-noise"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 of 2 samplers conform, 1 not: 2 checks planned")
+
+
+def test_json_stands_alone_on_standard_output(sampler_file: str, capfd: pytest.CaptureFixture[str]) -> None:
+    noisy = '\nprint("imported")\n@sampler_under_test(EDM, **GRID)\ndef loud(model, shape, config, *, device, dtype):\n'
+    noisy += '    print("running")\n    return euler(model, shape, config, device, dtype)\n'
+    Path("loud_one.py").write_text(sampler_file + noisy)
+    assert main(["loud_one.py", *QUICK, "--check", "law", "--json", "-"]) == 0
+    (answer,) = json.loads(capfd.readouterr().out)
+    assert answer["sampler"] == "loud_one.py:loud"
+    assert answer["conforms"] is True
+    assert answer["schema_version"] == 1
+    assert answer["diagnosis"] is None
+    assert answer["coverage"]["not_varied"][0] == "sigma_min"
+    assert answer["coverage"]["num_steps"] == "4/4"
+    assert answer["counts"]["planned"] == len(answer["checks"]) == 7
+    assert answer["counts"]["ran"] + answer["counts"]["skipped"] == 7
+    assert {"id", "outcome", "message", "evidence", "margin", "consequence_of", "reproduction"} <= set(
+        answer["checks"][0]
+    )
+    assert answer["versions"]["torch"] == torch.__version__
+
+
+def test_json_goes_to_a_file_beside_the_text(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([sound, *QUICK, "--check", "law/times", "--json", "out.json"]) == 0
+    assert capsys.readouterr().out.startswith("sound conforms to EDM")
+    assert [one["conforms"] for one in json.loads(Path("out.json").read_text())] == [True]
+
+
+def test_a_check_that_cannot_judge_is_no_pass(sampler_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = "\n@sampler_under_test(EDM, **GRID)\ndef empty(model, shape, config, *, device, dtype):\n    return None\n"
+    Path("empty_one.py").write_text(sampler_file + empty)
+    assert main(["empty_one.py:empty", *QUICK, "--check", "noise/shape"]) == 1
+    text = capsys.readouterr().out
+    assert "1 check could not judge it" in text
+    assert "returned NoneType, should be a torch tensor" in text
+
+
+def test_nothing_that_applies_is_no_success(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([sound, *QUICK, "--check", "law/forward"]) == 3
+    assert capsys.readouterr().out.startswith("sound was not judged against EDM")
+
+
+def test_a_declared_deviation_conforms_and_is_told(faulty_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    known = faulty_file.replace("**GRID)", '**GRID, expected_failures={"law/initial-noise": "intended"})')
+    Path("known_one.py").write_text(known)
+    assert main(["known_one.py:faulty", *QUICK]) == 0
+    text = capsys.readouterr().out
+    assert "declared deviation" in text.splitlines()[0]
+    assert "intended" in text
+
+
+def test_a_declared_deviation_that_passes_fails(sound_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    stale = sound_file.replace("**GRID)", '**GRID, expected_failures={"law/times": "was wrong in 0.3"})')
+    Path("stale_one.py").write_text(stale)
+    assert main(["stale_one.py:sound", *QUICK, "--check", "law/times"]) == 1
+    assert "remove 'law/times' from expected_failures" in capsys.readouterr().out
+
+
+# Devices
+
+
+@pytest.fixture
+def absent() -> str:
+    """A device that this machine lacks."""
+    name = next((n for n in ("cuda", "mps", "xpu") if not _present(n)), None)
+    if name is None:
+        pytest.skip("every device is here")
+    return name
+
+
+def _present(name: str) -> bool:
+    try:
+        torch.ones(1, device=name)
+    except (RuntimeError, AssertionError):
+        return False
+    return True
+
+
+def test_a_missing_device_is_told_first(sound: str, absent: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([sound, *QUICK, "--device", absent]) == 3
+    assert capsys.readouterr().out.splitlines()[0] == f"device {absent}: not run"
+
+
+def test_a_missing_device_can_be_required(sound: str, absent: str) -> None:
+    assert main([sound, *QUICK, "--device", absent, "--require-device"]) == 1
+
+
+def test_a_missing_device_in_json(sound: str, absent: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([sound, *QUICK, "--device", absent, "--json", "-"]) == 3
+    captured = capsys.readouterr()
+    (answer,) = json.loads(captured.out)
+    assert answer["conforms"] is None
+    assert answer["not_run"]
+    assert captured.err.startswith(f"device {absent}: not run")
+
+
+def test_an_unknown_device_is_a_wrong_call(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "torch knows no device 'gpu'" in refused([sound, "--device", "gpu"], capsys)
+    assert "'meta' computes nothing" in refused([sound, "--device", "meta"], capsys)
+
+
+# Wrong calls
+
+
+def test_no_target_is_told_what_to_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "check-sampler path/file.py:my_sampler" in refused([], capsys)
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("no_such_file.py:x", "there is no file no_such_file.py"),
+        ("sound_on.py:sound", "did you mean sound_one.py?"),
+        ("sound_one.py:sond", "sound_one.py has no 'sond'; did you mean 'sound'?"),
+        ("sound_one.py:zzz", "sound_one.py has no 'zzz'; it declares sound"),
+        (
+            "sound_one.py:euler",
+            "is a function, not a declared sampler: put @sampler_under_test(EDM, …) above def euler",
+        ),
+        ("sound_one.py:GRID", "is a dict, not a declared sampler"),
+        ("no_such_module_here:x", "there is no module 'no_such_module_here'"),
+        ("no_such_module_here.deeper:x", "there is no module 'no_such_module_here'"),
+        ("plain_one.py", "holds no declared sampler: put @sampler_under_test"),
+        ("broken_one.py:x", "cannot import broken_one.py: ZeroDivisionError: division by zero (broken_one.py:3)"),
+        ("grammar_one.py:x", "cannot import grammar_one.py: SyntaxError"),
+        ("needy_one.py:x", "cannot import needy_one.py: No module named 'not_installed_here' (needy_one.py:2)"),
+        ("exits_one.py:x", "cannot import exits_one.py: SystemExit"),
+        ("declared_one.py:x", "EDM has no field 'sigma_maxx'; did you mean 'sigma_max'?"),
+        ("a/folder", "is neither a Python file nor a module"),
+        (":x", "is not a target"),
+        ("x:", "is not a target"),
+        ("some thing:x", "is not a target"),
+        ("diffusers:", "is not a target"),
+    ],
+)
+def test_a_target_that_cannot_be_had(target: str, told: str, sound: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("plain_one.py").write_text("x = 1\n")
+    Path("broken_one.py").write_text("def f():\n    pass\nx = 1 / 0\n")
+    Path("grammar_one.py").write_text("def f(:\n")
+    Path("needy_one.py").write_text("import torch\nimport not_installed_here\n")
+    Path("exits_one.py").write_text("raise SystemExit(0)\n")
+    Path("declared_one.py").write_text(
+        "from reference_samplers import EDM\nfrom sampler_harness import sampler_under_test\n"
+        "@sampler_under_test(EDM, sigma_maxx=1.0)\ndef x(model, shape, config, *, device, dtype): ...\n"
+    )
+    assert told in refused([target], capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--check", "law/nois"], "there is no check 'law/nois'; did you mean 'law/noise'?"),
+        (["--set", "beta"], "write --set key=value"),
+        (["--set", "a=1"], "is for adapters such as diffusers:NAME"),
+        (["--json", "no/such/folder/x.json"], "there is no folder no/such/folder"),
+        (["--save-law", "."], "it is a folder"),
+        (["--against", "git:HEAD"], "a revision cannot be named yet"),
+        (["--against", "nothing.py:x"], "--against nothing.py:x: there is no file nothing.py"),
+        (["--against", "nothing.json"], "--against nothing.json: cannot read"),
+        (["--save-law", "x.json", "faulty_one.py"], "--save-law writes the law of one sampler, but 2 were named"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_option(
+    arguments: list[str], told: str, sound: str, faulty: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told in refused([sound, *arguments], capsys)
+
+
+@pytest.mark.parametrize("arguments", [["--budget", "huge"], ["--jsn", "x"], ["--html", "x"]])
+def test_an_option_that_is_not_there(arguments: list[str], sound: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([sound, *arguments])
+    assert left.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_fixtures_need_pytest(sampler_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("needs_one.py").write_text(
+        sampler_file + "\n@sampler_under_test(EDM)\ndef x(model, shape, config, *, device, dtype, net): ...\n"
+    )
+    assert "takes the pytest fixtures net: run it with pytest" in refused(["needs_one.py:x"], capsys)
+
+
+def test_all_checks_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list-checks"]) == 0
+    text = capsys.readouterr().out
+    assert "law/noise\n    claims:   fresh noise enters" in text
+
+
+# Targets
+
+
+def test_a_file_gives_every_public_sampler_once(sound_file: str) -> None:
+    more = "\nalias = sound\n_hidden = sampler_under_test(EDM)(lambda model, shape, config, device, dtype: None)\n"
+    Path("several_one.py").write_text(
+        sound_file + sound_file.partition("\n\n@")[2].join(("\n\n@", "")).replace("def sound", "def second") + more
+    )
+    names = [subject.target for subject in load_subjects("several_one.py")]
+    assert names == ["several_one.py:sound", "several_one.py:second"]
+    with pytest.raises(TargetError, match="holds 2 samplers: name one of them"):
+        load_subject("several_one.py")
+
+
+def test_a_file_in_a_package_keeps_its_relative_imports(sampler_file: str, sound_file: str) -> None:
+    package = Path("my_pkg_one")
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "loop.py").write_text(sampler_file)
+    declared = sound_file.replace(sampler_file, "from .loop import *\nfrom .loop import euler\n")
+    (package / "declared.py").write_text(declared)
+    by_file = load_subject("my_pkg_one/declared.py:sound")
+    by_module = load_subject("my_pkg_one.declared:sound")
+    assert by_file.function is by_module.function
+    assert by_module.target == "my_pkg_one.declared:sound"
+
+
+def test_a_file_may_be_named_like_a_module_of_pythons(sound_file: str) -> None:
+    import random
+
+    Path("random.py").write_text(sound_file)
+    assert load_subject("random.py:sound").name == "sound"
+    assert sys.modules["random"] is random
+
+
+# Against
+
+
+def test_a_sampler_is_held_against_another(sound: str, faulty: str) -> None:
+    assert main([sound, *QUICK, "--check", "law/initial-noise", "--against", sound]) == 0
+    assert main([faulty, *QUICK, "--check", "law/initial-noise", "--against", sound]) == 1
+
+
+def test_a_saved_law_is_what_it_was(sound: str, faulty: str) -> None:
+    checks = ["--check", "law/initial-noise", "--check", "law/outputs"]
+    assert main([sound, *QUICK, *checks, "--save-law", "law.json"]) == 0
+    assert main([sound, *QUICK, *checks, "--against", "law.json"]) == 0
+    assert main([faulty, *QUICK, *checks, "--against", "law.json"]) == 1
+
+
+# The text
+
+
+def made(*findings: Finding, **more: Any) -> Verdict:
+    return Verdict("f.py:mine", "EDM", findings, Coverage(), 0.5, "quick", "cpu", **more)
+
+
+def test_chains_of_consequences_stand_under_their_root() -> None:
+    verdict = made(
+        Finding("law/times", "failed", "grid is wrong\nsmallest: n=1", margin=50.0, reproduction="print(1)"),
+        Finding("law/outputs", "failed", "so are steps", consequence_of="law/times"),
+        Finding("clip/replay", "failed", "so is the clamp", consequence_of="law/outputs"),
+        Finding("noise/generator", "failed", "generator ignored", margin=2.0),
+    )
+    text = "\n".join(line.text for line in render(verdict))
+    assert text.startswith("mine does not conform to EDM: 4 checks failed, all from 2 causes")
+    assert "2 separate causes; begin with the first." in text
+    assert text.index("FAILED  law/times") < text.index("    law/outputs: so are") < text.index("    clip/replay")
+    assert text.index("    clip/replay") < text.index("FAILED  noise/generator") < text.index("    print(1)")
+
+
+def test_fewer_than_planned_is_not_decided() -> None:
+    verdict = made(Finding("law/times", "passed", "fine", margin=0.1), planned=("law/times", "law/noise"))
+    assert not verdict.conforms
+    assert render(verdict)[0].text == "mine is not decided: 1 of 2 checks did not run"
+    assert to_json(verdict)["counts"]["not_run"] == 1
+    assert "not run 1" in "\n".join(line.text for line in summary_lines(verdict))
+    assert closing_line([verdict]).text.startswith("0 of 1 sampler conform, 1 not run")
+
+
+def test_a_cause_that_was_not_run_is_named() -> None:
+    verdict = made(Finding("law/outputs", "failed", "wrong", consequence_of="law/times"))
+    assert "follows from law/times" in "\n".join(line.text for line in render(verdict))
+
+
+def test_json_has_no_infinity() -> None:
+    import numpy as np
+
+    evidence = {"got": float("nan"), "array": np.arange(2), "scalar": np.float32(0.5), "shape": (1, 2), "odd": object}
+    (answer,) = json.loads(dumps([made(Finding("law/times", "failed", "x", evidence, margin=float("inf")))]))
+    assert answer["margin"] == "inf"
+    assert answer["checks"][0]["evidence"]["got"] == "nan"
+    assert answer["checks"][0]["evidence"]["array"] == [0, 1]
+    assert answer["checks"][0]["evidence"]["scalar"] == 0.5
