@@ -86,7 +86,7 @@ def test_the_reproduction_runs_as_printed(faulty: str, capsys: pytest.CaptureFix
 
 def test_one_deviating_among_several_decides(sound: str, faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([sound, faulty, *QUICK, "--check", "law/initial-noise"]) == 1
-    assert capsys.readouterr().out.splitlines()[-1].startswith("1 of 2 samplers conform, 1 not: 2 checks planned")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 of 2 samplers conform, 1 does not: 2 checks planned")
 
 
 def test_json_stands_alone_on_standard_output(sampler_file: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -118,9 +118,9 @@ def test_json_goes_to_a_file_beside_the_text(sound: str, capsys: pytest.CaptureF
 def test_a_check_that_cannot_judge_is_no_pass(sampler_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     empty = "\n@sampler_under_test(EDM, **GRID)\ndef empty(model, shape, config, *, device, dtype):\n    return None\n"
     Path("empty_one.py").write_text(sampler_file + empty)
-    assert main(["empty_one.py:empty", *QUICK, "--check", "noise/shape"]) == 1
+    assert main(["empty_one.py:empty", *QUICK, "--check", "law/times,noise/shape"]) == 1
     text = capsys.readouterr().out
-    assert "1 check could not judge it" in text
+    assert "1 check failed, 1 check could not judge it, all from one cause" in text
     assert "returned NoneType, should be a torch tensor" in text
 
 
@@ -354,7 +354,7 @@ def test_fewer_than_planned_is_not_decided() -> None:
     assert render(verdict)[0].text == "mine is not decided: 1 of 2 checks did not run"
     assert to_json(verdict)["counts"]["not_run"] == 1
     assert "not run 1" in "\n".join(line.text for line in summary_lines(verdict))
-    assert closing_line([verdict]).text.startswith("0 of 1 sampler conform, 1 not run")
+    assert closing_line([verdict]).text.startswith("1 sampler was not decided: 2 checks planned, 1 ran")
 
 
 def test_a_cause_that_was_not_run_is_named() -> None:

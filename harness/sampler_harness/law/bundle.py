@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from sampler_harness.observe.layout import Layout, NoLayout
 from sampler_harness.observe.probes import Dense, Impulses, scattered
 from sampler_harness.observe.trace import Case, Problem, Run, execute

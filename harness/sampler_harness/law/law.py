@@ -22,22 +22,26 @@ __all__ = ["Law", "row_echelon"]
 
 #: Noise below this share of the sample's scale opens no column (published programs add noise of 1e-10).
 NEGLIGIBLE = 1e-8
-#: Where more draws than columns exist (a Brownian tree), rounding alone leaves residuals of this many ulp.
-TREE_ULP = 64.0
+#: A row that holds no new draw is a combination of earlier rows but for this many ulp of them.
+ROUNDING_ULP = 32.0
 
 
-def row_echelon(noise: Array, *, precision: float = 2.0**-53) -> tuple[Array, tuple[int, ...], Array]:
+def row_echelon(
+    noise: Array, *, precision: float = 2.0**-53, gain: Array | None = None
+) -> tuple[Array, tuple[int, ...], Array]:
     """Factor ``A = L Q``, rows orthogonalised top down, diagonal positive.
 
     Args:
         noise: ``(K + 1, P)`` coefficients of the unit normals.
-        precision: unit roundoff of the numbers in ``noise``; matters only where draws outnumber columns.
+        precision: unit roundoff of the numbers in ``noise``.
+        gain: ``(K + 1,)`` how much each row may magnify the rounding of the rows that it is made of; None for 1.
 
     Returns:
         ``L`` of shape ``(K + 1, C)``, the row that opens each column, and ``Q`` of shape ``(C, P)``.
     """
     rows, primitives = noise.shape
     scale = float(np.abs(noise).max(initial=0.0))
+    sizes = np.linalg.norm(noise, axis=1)
     basis = np.zeros((min(rows, primitives), primitives))
     factor = np.zeros((rows, basis.shape[0]))
     opened: list[int] = []
@@ -50,20 +54,36 @@ def row_echelon(noise: Array, *, precision: float = 2.0**-53) -> tuple[Array, tu
             part = basis[:width] @ residual
             factor[k, :width] += part
             residual = residual - part @ basis[:width]
-        touched = row != 0
-        fresh = bool((touched & ~seen).any())
-        seen |= touched
+        # Draws that no earlier row holds are orthogonal to all of them, exactly. What is left among the others is a
+        # difference of rows, and as uncertain as their rounding.
+        rounding = ROUNDING_ULP * precision * float(sizes[max(0, k - 2) : k + 1].max())
+        if gain is not None:
+            rounding *= max(1.0, float(gain[k]))
+        if float(np.linalg.norm(residual[seen])) <= max(rounding, NEGLIGIBLE * scale):
+            residual[seen] = 0.0
+        seen |= row != 0
         norm = float(np.linalg.norm(residual))
-        floor = NEGLIGIBLE * scale
-        if not fresh or int(seen.sum()) > width + 1:
-            # Without a draw of its own a row can only hold rounding of what is already there.
-            floor = max(floor, TREE_ULP * precision * float(np.linalg.norm(row)))
-        if norm > floor and width < basis.shape[0]:
+        if norm > NEGLIGIBLE * scale and width < basis.shape[0]:
             factor[k, width] = norm
             basis[width] = residual / norm
             opened.append(k)
     width = len(opened)
     return factor[:, :width], tuple(opened), basis[:width]
+
+
+def rounding_gain(outputs: Array) -> Array:
+    """How much each row magnifies the rounding of the rows that it is made of: the weight of its latest outputs.
+
+    ``(x - D) / sigma`` is weighed like D, and rounds like x.
+
+    Args:
+        outputs: ``(K + 1, K)`` B.
+    """
+    gain = np.ones(outputs.shape[0])
+    for back in (1, 2):
+        for k in range(back, outputs.shape[0]):
+            gain[k] = max(gain[k], abs(float(outputs[k, k - back])))
+    return gain
 
 
 @dataclass(frozen=True)
@@ -94,7 +114,7 @@ class Law:
             response: as measured.
             precision: unit roundoff of the arithmetic that it was measured in.
         """
-        factor, opened, _ = row_echelon(response.noise, precision=precision)
+        factor, opened, _ = row_echelon(response.noise, precision=precision, gain=rounding_gain(response.outputs))
         largest = float(np.abs(response.offset).max(initial=0.0))
         return Law(
             times=response.times,

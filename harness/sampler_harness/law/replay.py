@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .law import row_echelon
+from .law import rounding_gain, row_echelon
 from .response import Array, Response, variance_value
 from .rounding import rounded, rounded_like, rounding
 from .tolerance import reference_response
@@ -31,7 +31,7 @@ def innovations(response: Response, fields: Array, precision: float) -> dict[int
     Returns:
         Row to field, for every row that opens a column of L.
     """
-    _, opened, rotation = row_echelon(response.noise, precision=precision)
+    _, opened, rotation = row_echelon(response.noise, precision=precision, gain=rounding_gain(response.outputs))
     return {row: rotation[i] @ fields for i, row in enumerate(opened)}
 
 

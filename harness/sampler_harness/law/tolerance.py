@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,8 @@ PRECISIONS = {
 
 #: Random roundings of the reference; the largest deviation among them stands for "the spread".
 RANDOM_ROUNDINGS = 6
+#: Steps before and after over which the rounding of fresh noise is alike.
+NEIGHBORS = 3
 #: Times what rounding does: the margin between one implementation's rounding and another's.
 SAFETY = 3.0
 #: Entries below this share of their row's largest are zero by algebra.
@@ -128,8 +130,9 @@ def _counts(reference: Any, learned_variance: bool) -> tuple[int, int]:
     return response.noise.shape[1], response.num_calls
 
 
-def _rounding_deviation(reference: Any, law: Law, bits: int, learned_variance: bool) -> tuple[Array, Array]:
-    """Largest deviation of B and L over plain evaluation and random roundings of the reference's source."""
+def _rounding_deviation(reference: Any, law: Law, bits: int, learned_variance: bool) -> tuple[Array, Array, Array]:
+    """Largest deviation of T, B and L over plain evaluation and random roundings of the reference's source."""
+    times = np.zeros_like(law.times)
     outputs = np.zeros_like(law.outputs)
     factor = np.zeros_like(law.factor)
     # Bit patterns of a long chain repeat their lesson: fewer roundings keep the cost in bounds.
@@ -141,11 +144,26 @@ def _rounding_deviation(reference: Any, law: Law, bits: int, learned_variance: b
             response = respond_reference(copied, learned_variance=learned_variance, wrap=rounded, counts=counts)
         if response.outputs.shape != law.outputs.shape or not np.isfinite(response.outputs).all():
             continue
+        times = np.fmax(times, np.abs(response.times - law.times))
         outputs = np.fmax(outputs, np.abs(response.outputs - law.outputs))
         perturbed = Law.of(response, precision=2.0**-bits)
         for index, row in enumerate(law.opened):
             factor[:, index] = np.fmax(factor[:, index], np.abs(perturbed.column(row) - law.factor[:, index]))
-    return outputs, factor
+    return times, outputs, np.fmax(factor, _among_neighbors(factor, law))
+
+
+def _among_neighbors(factor: Array, law: Law) -> Array:
+    """Spread of a column as its neighbors in time have it: a few roundings may all have been lucky at one step.
+
+    The strength of a step's fresh noise is rounded alike at the steps around it, and carried through its column.
+    """
+    result = np.zeros_like(factor)
+    strength = np.array([law.factor[row, c] for c, row in enumerate(law.opened)])
+    relative = np.array([factor[row, c] for c, row in enumerate(law.opened)]) / np.where(strength == 0, 1.0, strength)
+    for c in range(1, strength.size):
+        near = float(relative[max(1, c - NEIGHBORS) : c + NEIGHBORS + 1].max())
+        result[:, c] = near * np.abs(law.factor[:, c])
+    return result
 
 
 @functools.lru_cache(maxsize=512)
@@ -159,13 +177,17 @@ def tolerance_of(reference: Any, dtype: str, learned_variance: bool = False) -> 
     """
     law = reference_law(reference, learned_variance)
     precision = PRECISIONS[dtype]
+    spread_times = np.zeros_like(law.times)
     spread_outputs = np.zeros_like(law.outputs)
     spread_factor = np.zeros_like(law.factor)
     if dtype != "float64":  # in float64 what rounding does is far below the floor
         # A reference without source of its own keeps the floor; wide entries cannot be known.
         with contextlib.suppress(ValueError):
-            spread_outputs, spread_factor = _rounding_deviation(reference, law, precision.bits, learned_variance)
-    return _assemble(law, precision, spread_outputs, spread_factor)
+            spread_times, spread_outputs, spread_factor = _rounding_deviation(
+                reference, law, precision.bits, learned_variance
+            )
+    tolerance = _assemble(law, precision, spread_outputs, spread_factor)
+    return replace(tolerance, times=np.maximum(tolerance.times, SAFETY * spread_times))
 
 
 def tolerance_between(law: Law, dtype: str) -> Tolerance:

@@ -130,8 +130,11 @@ def _faults(bad: Sequence[Finding]) -> list[Line]:
         following = [f for f in bad if f is not cause and _root(f, by_id) == cause.id]
         if following:
             lines += [Line(""), Line("  Follows from it, and may well pass once it is mended:", "dim")]
+            same: dict[str, list[str]] = {}
             for finding in following:
-                lines.append(Line(f"    {finding.id}: {_first(finding.message)}", "dim"))
+                same.setdefault(_first(finding.message), []).append(finding.id)
+            for told_once, ids in same.items():
+                lines += [Line(line.text, "dim") for line in _wrapped(f"{', '.join(ids)}: {told_once}", 4)]
     return lines
 
 
@@ -248,21 +251,24 @@ def summary_lines(verdict: Verdict) -> list[Line]:
 
 def closing_line(verdicts: Sequence[Verdict]) -> Line:
     """The last line of a run over one or several samplers."""
-    conforming = sum(verdict.conforms for verdict in verdicts)
     total = len(verdicts)
+    conforming = sum(verdict.conforms for verdict in verdicts)
+    faulty = sum(verdict.is_faulty for verdict in verdicts)
     figures = (
-        f"{sum(v.num_planned for v in verdicts)} checks planned, {sum(v.num_ran for v in verdicts)} ran, "
+        f"{_many(sum(v.num_planned for v in verdicts), 'check')} planned, {sum(v.num_ran for v in verdicts)} ran, "
         f"{sum(v.count('skipped') for v in verdicts)} not applicable, "
         f"{sum(v.count('expected') for v in verdicts)} expected"
     )
     if conforming == total:
-        what = f"{_many(total, 'sampler')} conforms" if total == 1 else f"all {total} samplers conform"
+        what = "1 sampler conforms" if total == 1 else f"all {total} samplers conform"
         return Line(f"{what}: {figures}", "good")
-    faulty = sum(verdict.is_faulty for verdict in verdicts)
-    rest = total - conforming - faulty
-    parts = [f"{conforming} of {_many(total, 'sampler')} conform"]
-    parts += [f"{faulty} not"] if faulty else []
-    parts += [f"{rest} not run"] if rest else []
+    if total == 1:
+        what = "1 sampler does not conform" if faulty else "1 sampler was not decided"
+        return Line(f"{what}: {figures}", "bad" if faulty else "warn")
+    undecided = total - conforming - faulty
+    parts = [f"{conforming} of {total} samplers conform"]
+    parts += [f"{faulty} {'does' if faulty == 1 else 'do'} not"] if faulty else []
+    parts += [f"{undecided} not decided"] if undecided else []
     return Line(f"{', '.join(parts)}: {figures}", "bad" if faulty else "warn")
 
 
