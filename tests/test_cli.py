@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ QUICK = ["--budget", "quick"]
 
 
 @pytest.fixture(autouse=True)
-def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run in an empty folder, and forget what it held."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -106,7 +107,7 @@ def test_json_stands_alone_on_standard_output(sampler_file: str, capfd: pytest.C
     assert {"id", "outcome", "message", "evidence", "margin", "consequence_of", "reproduction"} <= set(
         answer["checks"][0]
     )
-    assert answer["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(answer["versions"]["torch"])
 
 
 def test_json_goes_to_a_file_beside_the_text(sound: str, capsys: pytest.CaptureFixture[str]) -> None:

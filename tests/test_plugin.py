@@ -310,7 +310,7 @@ def test_json_and_junit(host: pytest.Pytester, faulty_file: str) -> None:
     assert answer["counts"]["planned"] == len(answer["checks"]) == 7
     assert [check["id"] for check in answer["checks"]] == list(check_ids())[:7]
     assert answer["coverage"]["num_steps"] == "4/4"
-    assert answer["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(answer["versions"]["torch"])
     assert "sampler_harness" not in {p.get("name") for p in ElementTree.parse("out.xml").iter("property")}
 
 
@@ -395,6 +395,7 @@ def test_the_hosts_settings_change_nothing(
         assert sorted(answer["conforms"] for answer in answers) == [False, True]
 
 
+@pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="strict mode came with pytest 9")
 def test_pytests_strict_mode_is_met(host: pytest.Pytester, sound_file: str) -> None:
     host.makeini("[pytest]\nstrict = true\nfilterwarnings = error\n")
     host.makepyfile(test_sampler=sound_file)

@@ -228,6 +228,9 @@ def _from_file(path: Path) -> ModuleType:
     if parts[-1] == "__init__":
         parts.pop()
     _on_path(str(root))
+    if str(Path.cwd()) not in sys.path:
+        # Where absolute imports of a repository start; behind everything that is installed.
+        sys.path.append(str(Path.cwd()))
     importlib.invalidate_caches()
     name = ".".join(parts)
     known = sys.modules.get(name)

@@ -11,7 +11,7 @@ import torch
 
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.response import AMPLITUDE, Array
-from sampler_harness.law.tolerance import PRECISIONS
+from sampler_harness.law.tolerance import PRECISIONS, Tolerance, tolerance_between
 from sampler_harness.observe.probes import Impulses, scattered
 from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
@@ -139,6 +139,10 @@ def _partial_run(evidence: Evidence, case: Case, index: int, whole: Bundle, firs
             )
             return Judged(math.inf, text, case, {"step": index})
         rows.append(run)
+    known = evidence.standard.law(case) is not None
+    tolerance = evidence.standard.tolerance(case) if known else tolerance_between(whole.law, case.dtype)
+    if tolerance.outputs.shape != whole.first.response.outputs.shape:
+        tolerance = tolerance_between(whole.law, case.dtype)
     return _tail(
         case,
         index,
@@ -148,6 +152,7 @@ def _partial_run(evidence: Evidence, case: Case, index: int, whole: Bundle, firs
         whole._times(rows[1]),
         element,
         places,
+        tolerance,
     )
 
 
@@ -160,6 +165,7 @@ def _tail(
     times: Array,
     element: int,
     places: list[int],
+    tolerance: Tolerance,
 ) -> Judged:
     outputs = whole.first.response.outputs
     should_times = whole.first.response.times[first_call:]
@@ -177,12 +183,10 @@ def _tail(
     # What came before entry `index` reaches later rows only through the state at that entry.
     before = outputs[first_call:, :first_call]
     carried = np.outer(gain / (gain[0] or 1.0), before[0]) if first_call else np.zeros_like(before)
-    floor = PRECISIONS[case.dtype].floor
-    scale = np.abs(outputs[first_call:]).max(axis=1, initial=1e-12, keepdims=True)
-    ratios = [
-        np.abs(g - s) / (floor * np.abs(s) + 64 * PRECISIONS[case.dtype].unit * scale)
-        for g, s in ((got, should_be), (carried, before))
-    ]
+    # Two runs of one program round alike but for the state that the second is given: twice the entry's tolerance.
+    allowed = 2 * tolerance.outputs[first_call:]
+    pairs = ((got, should_be, allowed[:, first_call:]), (carried, before, allowed[:, :first_call]))
+    ratios = [np.abs(g - s) / np.maximum(a, 1e-12) for g, s, a in pairs]
     worst = max(float(r.max(initial=0.0)) for r in ratios)
     row = max((int(r.max(axis=1).argmax()) for r in ratios if r.size), default=0)
     text = (

@@ -28,7 +28,7 @@ __all__ = ["check_gaussian", "check_order"]
 #: Directions of an off-centre, anisotropic Gaussian: (mean, variance), data units.
 DIRECTIONS = ((0.5, 0.25), (-1.0, 0.04), (0.2, 1.0))
 #: Share of the last error that may be left at infinitely many steps.
-LEFT_SHARE = 0.3
+LEFT_SHARE = 0.15
 #: A slope may be this much below the claimed order; a little more where few steps are not yet asymptotic.
 ORDER_BAND = 0.25
 SHORT_LADDER_BAND = 0.32
@@ -174,7 +174,7 @@ def _ladder(evidence: Evidence, config: Any) -> list[int]:
         largest = next((n for n in range(most, 19, -1) if n % 4 == 0 and table % n == 0), None)
         return [] if largest is None else [largest // 4, largest // 2, largest]
     long = [64, 128, 256, 512] if top >= 512 else [top // 8, top // 4, top // 2, top]
-    wanted = [8, 16, 32] if quick else long
+    wanted = [12, 24, 48] if quick and top >= 48 else [top // 4, top // 2, top] if quick else long
     return [n for n in wanted if 5 <= n <= top]
 
 
@@ -229,7 +229,7 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
         return skipped(id, f"{type(base).__name__} gives no exact network")
     config = _plain(evidence, deterministic=deterministic)
     if config is None:
-        kind = "a deterministic configuration" if deterministic else "a configuration with a closed form"
+        kind = "deterministic configuration" if deterministic else "configuration with a closed form"
         return skipped(id, f"the declaration allows no {kind} without clamp")
     ladder = _ladder(evidence, config)
     if len(ladder) < 3:
@@ -255,7 +255,7 @@ def check_gaussian(evidence: Evidence) -> Finding:
     errors = [_error(one, law, law.num_calls - 1) for _, one, _, law in measured]
     left = _limit(errors)
     # What converges leaves next to nothing of its last error at infinitely many steps; a wrong limit leaves it all.
-    floor = 1e-6 if evidence.precise_dtype == "float64" else 1e-3
+    floor = 0.02 if steps[-1] < 256 else 2e-3
     ratio = left / (LEFT_SHARE * errors[-1] + floor)
     if not np.isfinite(ratio):
         ratio = np.inf

@@ -1,0 +1,62 @@
+# The only way anything is run, here and in CI. Every target sets up what it needs, so that each may come first.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+
+SAMPLER ?= fixtures.torch_samplers.under_test
+DEVICE ?= cpu
+BUDGET ?= standard
+# Further options of check-sampler: make check-sampler ARGS="--json verdict.json"
+ARGS ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := harness reference_samplers fixtures tests
+
+.PHONY: help setup check-sampler test lint types check bench golden kill-matrix format clean
+.DEFAULT_GOAL := help
+
+help: ## what there is to run
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+setup: $(STAMP) ## create .venv and install everything into it
+
+# torch first and alone: whoever wants another build of it names that in TORCH, and nothing replaces it.
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+check-sampler: $(STAMP) ## decide on SAMPLER (ours by default): SAMPLER=file.py:name DEVICE=cuda BUDGET=quick
+	$(BIN)/check-sampler $(SAMPLER) --device $(DEVICE) --budget $(BUDGET) $(ARGS)
+
+test: $(STAMP) ## the test suite
+	$(BIN)/python -m pytest -q $(ARGS)
+
+lint: $(STAMP) ## ruff, rules and format
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(STAMP) ## mypy --strict
+	$(BIN)/mypy
+
+check: lint types test ## all that CI runs
+
+bench: $(STAMP) ## how long things take, ratios in one run
+	$(BIN)/python -m tests.bench
+
+golden: $(STAMP) ## the references against recorded responses of released programs
+	$(BIN)/python -m pytest tests/test_golden.py -v
+
+kill-matrix: $(STAMP) ## which check fails which faulty sampler
+	$(BIN)/python -m tests.kill_matrix
+
+format: $(STAMP) ## let ruff put the files in order
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+clean: ## remove .venv and every cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist bench.json
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

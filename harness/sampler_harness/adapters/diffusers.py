@@ -1,0 +1,910 @@
+"""The schedulers of diffusers as subjects: ``diffusers:DDIMScheduler``.
+
+One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Five have a reference, built from the
+scheduler's own options; every option that changes numbers is mapped to a field of it or refused by name. Where a
+scheduler is known to differ from its paper stands in :data:`KNOWN_DEVIATIONS` and in ``FINDINGS.md``.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import functools
+import importlib
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sampler_harness.subject import DeclarationError, Subject
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["KNOWN_DEVIATIONS", "KnownDeviation", "SchedulerLoop", "names", "subject", "subjects"]
+
+#: Both ways between our name of a value and theirs, per field.
+_PREDICTIONS = {"epsilon": "epsilon", "x0": "sample", "v": "v_prediction"}
+_SCHEDULES = {
+    "linear": "linear",
+    "scaled_linear": "scaled_linear",
+    "cosine": "squaredcos_cap_v2",
+    "sigmoid": "sigmoid",
+    "exponential": "exp",
+}
+#: Constructor options that are a field of the reference as they stand.
+_SAME = (
+    "num_train_timesteps",
+    "beta_start",
+    "beta_end",
+    "timestep_spacing",
+    "steps_offset",
+    "sigma_data",
+    "rho",
+    "sigma_min",
+    "sigma_max",
+)
+#: What ``step`` takes besides the sample, as a field of the same name.
+_STEP_FIELDS = ("eta", "s_churn", "s_tmin", "s_tmax", "s_noise")
+#: Options that are no constructor's: they go to ``set_timesteps`` or ``step``.
+_RUN_OPTIONS: dict[str, Any] = {
+    "num_inference_steps": 10,
+    "timesteps": (),
+    "sigmas": (),
+    "eta": 0.0,
+    "use_clipped_model_output": False,
+    "s_churn": 0.0,
+    "s_tmin": 0.0,
+    "s_tmax": float("inf"),
+    "s_noise": 1.0,
+}
+
+_IMAGES = ((2, 3, 16, 16), (1, 1, 1, 1), (2, 1, 7, 5), (3, 4, 8, 2), (2, 3, 11), (2, 2, 3, 4, 5), (2, 17, 3, 3))
+
+
+def _library() -> Any:
+    """Import diffusers, whose own imports may warn.
+
+    Raises:
+        ModuleNotFoundError: where the extra is not installed; one sentence that says how to install it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module("diffusers.schedulers")
+        except ModuleNotFoundError as error:
+            if error.name is None or not error.name.startswith("diffusers"):
+                raise
+            raise ModuleNotFoundError(
+                'the schedulers of diffusers need its package: pip install "sampler-harness[diffusers]"',
+                name="diffusers",
+            ) from error
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """Every scheduler class that the installed diffusers exports."""
+    library = _library()
+    return tuple(
+        sorted(n for n in dir(library) if n.endswith("Scheduler") and not n.startswith(("Flax", "Karras", "AyS")))
+    )
+
+
+@functools.cache
+def _scheduler_class(name: str) -> type[Any]:
+    library = _library()
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
+        hint = f"; close: {', '.join(close)}" if close else f"; it has {', '.join(names())}"
+        raise DeclarationError(f"diffusers has no scheduler {name!r}{hint}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found: type[Any] = getattr(library, name)
+    return found
+
+
+@functools.cache
+def _constructor_options(name: str) -> dict[str, Any]:
+    """Option to default, of the scheduler's constructor."""
+    parameters = inspect.signature(_scheduler_class(name).__init__).parameters.values()
+    return {p.name: p.default for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD}
+
+
+@functools.cache
+def _accepts(name: str, method: str) -> frozenset[str]:
+    function = getattr(_scheduler_class(name), method, None)
+    return frozenset(inspect.signature(function).parameters) if function is not None else frozenset()
+
+
+@functools.cache
+def _known_options(name: str) -> dict[str, Any]:
+    """Everything that ``--set`` may name for a scheduler, with its default."""
+    run = _accepts(name, "step") | _accepts(name, "set_timesteps")
+    run_options = {option: default for option, default in _RUN_OPTIONS.items() if option in run}
+    return {**_constructor_options(name), **run_options}
+
+
+def _parsed(name: str, option: str, text: Any, default: Any) -> Any:
+    """The value of an option that was typed as text, held to the kind of its default.
+
+    Raises:
+        DeclarationError: where the text is of another kind.
+    """
+    value = text
+    if isinstance(text, str):
+        lowered = text.strip().lower()
+        if lowered in ("true", "false"):
+            value = lowered == "true"
+        elif lowered in ("none", "null"):
+            value = None
+        elif lowered in ("inf", "infinity"):
+            value = float("inf")
+        else:
+            try:
+                value = ast.literal_eval(text.strip())
+            except (ValueError, SyntaxError):
+                value = text.strip()
+    wanted: str | None = None
+    if isinstance(default, bool) and not isinstance(value, bool):
+        wanted = "true or false"
+    elif isinstance(default, int) and not isinstance(default, bool):
+        wanted = None if isinstance(value, int) and not isinstance(value, bool) else "a whole number"
+    elif isinstance(default, float):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        wanted, value = (None, float(value)) if is_number else ("a number", value)
+    elif isinstance(default, str) and not isinstance(value, str):
+        wanted = "a name"
+    elif isinstance(default, tuple) or option == "trained_betas":
+        value = (value,) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+        if not isinstance(value, (tuple, list)) or not all(
+            isinstance(v, (int, float)) and not isinstance(v, bool) for v in value
+        ):
+            wanted = "numbers with commas between them"
+        else:
+            value = tuple(value)
+    if wanted is not None:
+        raise DeclarationError(f"{name}: {option}={text} should be {wanted}")
+    return value
+
+
+def _parsed_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    known = _known_options(name)
+    parsed = {}
+    for option, text in settings.items():
+        if option not in known:
+            close = difflib.get_close_matches(option, known, n=3, cutoff=0.5)
+            hint = f"; close: {', '.join(close)}" if close else f"; it has {', '.join(known)}"
+            raise DeclarationError(f"{name} has no option {option!r}{hint}")
+        parsed[option] = _parsed(name, option, text, known[option])
+    return parsed
+
+
+# From a configuration of the reference to what the scheduler is given.
+
+
+def _options_from(config: Any) -> dict[str, Any]:
+    """The reference's fields in diffusers' words; what a scheduler has no option for is dropped by the caller."""
+    options = {name: getattr(config, name) for name in _SAME if hasattr(config, name)}
+
+    def put(option: str, source: str, spell: Callable[[Any], Any]) -> None:
+        if hasattr(config, source):
+            options[option] = spell(getattr(config, source))
+
+    put("beta_schedule", "beta_schedule", _SCHEDULES.__getitem__)
+    put("trained_betas", "betas", lambda betas: None if betas is None else list(betas))
+    put("prediction_type", "prediction", _PREDICTIONS.__getitem__)
+    put("rescale_betas_zero_snr", "rescale_zero_terminal_snr", bool)
+    put("clip_sample", "clip_denoised", bool)
+    put("clip_sample_range", "clip_range", float)
+    put("thresholding", "threshold", lambda threshold: threshold is not None)
+    if getattr(config, "threshold", None) is not None:
+        options["dynamic_thresholding_ratio"] = config.threshold
+        options["sample_max_value"] = config.threshold_max
+    put("set_alpha_to_one", "final_alpha_bar", lambda final: final == "one")
+    if hasattr(config, "variance"):
+        logarithm = "_log" if getattr(config, "variance_as_logarithm", False) else ""
+        options["variance_type"] = config.variance + logarithm
+    if hasattr(config, "sigma_spacing"):
+        options["sigma_schedule"] = config.sigma_spacing
+        for spacing in ("karras", "exponential", "beta"):
+            options[f"use_{spacing}_sigmas"] = config.sigma_spacing == spacing
+    put("timestep_type", "continuous_time", lambda continuous: "continuous" if continuous else "discrete")
+    return options
+
+
+@dataclass(frozen=True)
+class SchedulerLoop:
+    """The generic loop around a scheduler.
+
+    Attributes:
+        name: the scheduler's class.
+        pinned: options as the user gave them; they win over what the configuration says.
+    """
+
+    name: str
+    pinned: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, config: Any) -> Any:
+        """The scheduler with the configuration's options."""
+        accepted = _constructor_options(self.name)
+        options = {**_options_from(config), **self.pinned}
+        given = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items() if k in accepted}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _scheduler_class(self.name)(**given)
+
+    def start(self, config: Any, device: Any) -> Any:
+        """A scheduler with its grid laid out on the device."""
+        import torch
+
+        scheduler = self.build(config)
+        accepted = _accepts(self.name, "set_timesteps")
+        arguments: dict[str, Any] = {"device": device} if "device" in accepted else {}
+        for option in ("timesteps", "sigmas"):
+            by_hand = self.pinned.get(option, getattr(config, option, None))
+            if by_hand is not None:
+                arguments[option] = list(by_hand)
+                if option == "sigmas" and self.name == "EDMEulerScheduler":
+                    arguments[option] = torch.tensor(by_hand)  # it says a list will do, and asks it for its dtype
+                break
+        else:
+            steps = self.pinned.get("num_inference_steps", getattr(config, "num_steps", None))
+            arguments["num_inference_steps"] = config.num_train_timesteps if steps is None else steps
+        scheduler.set_timesteps(**arguments)
+        return scheduler
+
+    def __call__(
+        self,
+        model: Any,
+        shape: tuple[int, ...],
+        config: Any,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        generator: torch.Generator | None = None,
+    ) -> Any:
+        """Run the scheduler once, from noise to the sample."""
+        import torch
+
+        scheduler = self.start(config, device)
+        x = torch.randn(shape, generator=generator, device=device, dtype=dtype)
+        x = x * getattr(scheduler, "init_noise_sigma", 1.0)
+        return self._walk(scheduler, scheduler.timesteps, model, x, config, generator)
+
+    def partial(
+        self, model: Any, x: Any, config: Any, index: int, *, device: Any, dtype: Any, generator: Any = None
+    ) -> Any:
+        """A run that starts at entry ``index`` of the grid, as image-to-image does it.
+
+        Args:
+            model: what stands in for the network.
+            x: state at that entry, as the scheduler keeps it.
+            config: configuration of the reference.
+            index: entry of the grid, 0 for the whole run.
+            device: torch device.
+            dtype: torch dtype.
+            generator: what every draw comes from.
+        """
+        scheduler = self.start(config, device)
+        first = index * scheduler.order
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(first)
+        return self._walk(scheduler, scheduler.timesteps[first:], model, x, config, generator)
+
+    def forward(self, x0: Any, draw: Any, config: Any, index: int, *, device: Any, dtype: Any) -> Any:
+        """The scheduler's own noising at entry ``index``: as training calls it and as image-to-image does.
+
+        Raises:
+            ValueError: where the two ways differ.
+        """
+        import torch
+
+        noised = []
+        for image_to_image in (False, True):
+            scheduler = self.start(config, device)
+            if image_to_image:
+                if not hasattr(scheduler, "set_begin_index"):
+                    break
+                scheduler.set_begin_index(index * scheduler.order)
+            method = scheduler.add_noise if hasattr(scheduler, "add_noise") else scheduler.scale_noise
+            noised.append(method(x0, draw, self._times(scheduler, index, x0)))
+        if len(noised) == 2 and not torch.equal(noised[0], noised[1]):
+            raise ValueError("add_noise differs after set_begin_index, which image-to-image calls first")
+        return noised[0]
+
+    def velocity(self, x0: Any, draw: Any, config: Any, index: int, *, device: Any, dtype: Any) -> Any:
+        """The scheduler's ``get_velocity`` at entry ``index``."""
+        scheduler = self.start(config, device)
+        return scheduler.get_velocity(x0, draw, self._times(scheduler, index, x0))
+
+    def _times(self, scheduler: Any, index: int, x0: Any) -> Any:
+        time = scheduler.timesteps[index * scheduler.order]
+        return time.repeat(x0.shape[0])
+
+    def _walk(self, scheduler: Any, timesteps: Any, model: Any, x: Any, config: Any, generator: Any) -> Any:
+        accepted = _accepts(self.name, "step")
+        arguments: dict[str, Any] = {"generator": generator} if "generator" in accepted else {}
+        for name in _STEP_FIELDS:
+            value = self.pinned.get(name, getattr(config, name, None))
+            if name in accepted and value is not None:
+                arguments[name] = value
+        if "use_clipped_model_output" in accepted and hasattr(config, "rederive_epsilon"):
+            rederive = self.pinned.get("use_clipped_model_output", config.rederive_epsilon)
+            arguments["use_clipped_model_output"] = rederive
+        for timestep in timesteps:
+            seen = scheduler.scale_model_input(x, timestep) if hasattr(scheduler, "scale_model_input") else x
+            output = model(seen, timestep)
+            x = scheduler.step(output, timestep, x, **arguments).prev_sample
+        return x
+
+
+# From options that a user gave to fields of the reference.
+
+
+def _reversed_name(table: Mapping[str, str], value: str) -> str:
+    return next((ours for ours, theirs in table.items() if theirs == value), value)
+
+
+def _refused(name: str, option: str, value: Any, reason: str) -> DeclarationError:
+    return DeclarationError(f"{name}: {option}={value} has no reference here: {reason}")
+
+
+_ENDS_AT_ZERO = "the references end at noise level 0, and with sigma_min the run ends above it"
+_NO_PAPER = "no paper says what it should do"
+#: Options by value that cannot be mapped, with the reason.
+_REFUSED: dict[tuple[str, Any], str] = {
+    ("final_sigmas_type", "sigma_min"): _ENDS_AT_ZERO,
+    ("beta_schedule", "exp"): f"{_NO_PAPER}, and only Heun documents it",
+}
+
+
+def _fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The reference's fields that options fix.
+
+    Raises:
+        DeclarationError: names an option that has no counterpart, and why.
+    """
+    fields: dict[str, Any] = {}
+    for option, value in options.items():
+        reason = _REFUSED.get((option, value if not isinstance(value, (list, tuple)) else None))
+        if reason is not None and not (option == "beta_schedule" and name == "HeunDiscreteScheduler"):
+            raise _refused(name, option, value, reason)
+        if option in _SAME or option in _STEP_FIELDS:
+            fields[option] = value
+        elif option == "num_inference_steps":
+            fields["num_steps"] = value
+        elif option in ("timesteps", "sigmas"):
+            fields[option] = value
+            fields["num_steps"] = None
+        elif option == "beta_schedule" and value == "laplace" and name == "DDPMScheduler":
+            from .diffusers_references import laplace_betas
+
+            fields["betas"] = laplace_betas(options.get("num_train_timesteps", 1000))
+        elif option == "beta_schedule":
+            fields[option] = _reversed_name(_SCHEDULES, value)
+        elif option == "trained_betas":
+            fields["betas"] = value
+            if value is not None:
+                fields |= {"num_train_timesteps": len(value), "beta_schedule": "linear"}
+                fields |= {"beta_start": 1e-4, "beta_end": 0.02}
+        elif option == "prediction_type":
+            fields["prediction"] = _reversed_name(_PREDICTIONS, value)
+        elif option == "rescale_betas_zero_snr":
+            fields["rescale_zero_terminal_snr"] = value
+        elif option == "clip_sample":
+            fields["clip_denoised"] = value
+        elif option == "clip_sample_range":
+            fields["clip_range"] = value
+        elif option == "thresholding":
+            ratio = options.get("dynamic_thresholding_ratio", 0.995)
+            fields["threshold"] = ratio if value else None
+        elif option == "dynamic_thresholding_ratio":
+            if options.get("thresholding") is not False:
+                fields["threshold"] = value
+        elif option == "sample_max_value":
+            fields["threshold_max"] = value
+        elif option == "set_alpha_to_one":
+            fields["final_alpha_bar"] = "one" if value else "first"
+        elif option == "use_clipped_model_output":
+            fields["rederive_epsilon"] = value
+        elif option == "variance_type":
+            fields["variance"] = value.removesuffix("_log")
+            fields["variance_as_logarithm"] = value.endswith("_log")
+        elif option == "sigma_schedule":
+            fields["sigma_spacing"] = value
+        elif option in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"):
+            spacing = option.split("_")[1]
+            if value:
+                fields["sigma_spacing"] = spacing
+            else:
+                fields.setdefault("sigma_spacing", "timesteps")
+        elif option == "timestep_type":
+            fields["continuous_time"] = value == "continuous"
+        elif option not in ("interpolation_type", "final_sigmas_type"):
+            raise DeclarationError(f"{name}: {option} has no counterpart in the reference; leave it at its default")
+    return fields
+
+
+# What is varied: every option that is mapped, as far as the scheduler follows its paper.
+
+
+def _chain_strategies() -> dict[str, Any]:
+    from hypothesis import strategies as st
+
+    return {
+        "num_steps": st.integers(1, 1000),
+        "num_train_timesteps": st.sampled_from([1000, 100]),
+        "beta_start": st.sampled_from([1e-4, 8.5e-4]),
+        "beta_end": st.sampled_from([0.02, 0.012]),
+        "timestep_spacing": st.sampled_from(["leading", "linspace", "trailing"]),
+        "steps_offset": st.sampled_from([0, 1]),
+        "rescale_zero_terminal_snr": st.booleans(),
+        "prediction": st.sampled_from(["epsilon", "x0", "v"]),
+        "clip_denoised": st.booleans(),
+        "clip_range": st.floats(0.5, 2.0),
+        "threshold": st.sampled_from([None, 0.995, 0.75]),
+        "threshold_max": st.sampled_from([1.0, 1.5]),
+    }
+
+
+def _ddpm() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_references import DDPM
+
+    return DDPM, {
+        **_chain_strategies(),
+        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine", "sigmoid"]),
+        "variance": st.sampled_from(["fixed_small", "fixed_large"]),
+        "variance_as_logarithm": st.booleans(),
+    }
+
+
+def _ddim() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_references import DDIM
+
+    return DDIM, {
+        **_chain_strategies(),
+        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
+        "eta": st.floats(0.0, 1.0),
+        "final_alpha_bar": st.sampled_from(["one", "first"]),
+        "rederive_epsilon": st.booleans(),
+    }
+
+
+def _edm_euler() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_references import EDMEuler
+
+    return EDMEuler, {
+        "num_steps": st.integers(1, 200),
+        "sigma_min": st.floats(0.002, 0.1),
+        "sigma_max": st.floats(0.5, 80.0),
+        "rho": st.sampled_from([7.0, 3.0, 1.0]),
+        "sigma_spacing": st.sampled_from(["karras", "exponential"]),
+        "sigma_data": st.sampled_from([0.5, 0.25, 1.0]),
+        "prediction": st.sampled_from(["epsilon", "v"]),
+    }
+
+
+def _euler() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_references import EulerDiscrete
+
+    return EulerDiscrete, {
+        "num_steps": st.integers(1, 200),
+        "num_train_timesteps": st.sampled_from([1000, 200]),
+        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
+        "beta_start": st.sampled_from([1e-4, 8.5e-4]),
+        "beta_end": st.sampled_from([0.02, 0.012]),
+        "rescale_zero_terminal_snr": st.booleans(),
+        "timestep_spacing": st.sampled_from(["linspace", "leading", "trailing"]),
+        "steps_offset": st.sampled_from([0, 1]),
+        "sigma_spacing": st.sampled_from(["timesteps", "karras", "exponential"]),
+        "sigma_min": st.sampled_from([None, 0.1]),
+        "sigma_max": st.sampled_from([None, 2.0]),
+        "prediction": st.sampled_from(["epsilon", "x0", "v"]),
+        "continuous_time": st.booleans(),
+    }
+
+
+def _heun() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_references import HeunDiscrete
+
+    dropped = ("rescale_zero_terminal_snr", "sigma_min", "sigma_max", "continuous_time")
+    fields = {name: value for name, value in _euler()[1].items() if name not in dropped}
+    return HeunDiscrete, {
+        **fields,
+        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine", "exponential"]),
+        "clip_denoised": st.booleans(),
+        "clip_range": st.floats(0.5, 2.0),
+    }
+
+
+_REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
+    "DDPMScheduler": _ddpm,
+    "DDIMScheduler": _ddim,
+    "EDMEulerScheduler": _edm_euler,
+    "EulerDiscreteScheduler": _euler,
+    "HeunDiscreteScheduler": _heun,
+}
+
+
+# The corners in which a scheduler is known to differ from its paper.
+
+
+@dataclass(frozen=True)
+class KnownDeviation:
+    """A corner in which a released scheduler differs from its paper, proven by hand in ``FINDINGS.md``.
+
+    Attributes:
+        name: the finding's name there, and what ``--set known=NAME`` asks for.
+        scheduler: the class.
+        settings: options that show it, as a person sets them.
+        reason: one sentence for the verdict.
+        expected: ids of the checks that fail because of it.
+        steps: numbers of steps that show it; empty where every one does.
+        any_value: options of ``settings`` that show it with any other value than their default.
+        fields: further fields of the reference, where the scheduler has no option that says so.
+        whole: the reference is the paper's own, not the one that refuses these corners.
+        has_velocity: ``get_velocity`` is part of what is judged.
+        learned_variance: the model returns a second output for the variance.
+        versions: of diffusers, in which it was seen.
+    """
+
+    name: str
+    scheduler: str
+    settings: Mapping[str, Any]
+    reason: str
+    expected: tuple[str, ...]
+    steps: tuple[int, ...] = ()
+    any_value: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    whole: bool = True
+    has_velocity: bool = False
+    learned_variance: bool = False
+    versions: str = "0.42.1"
+
+    def is_asked_for(self, options: Mapping[str, Any]) -> bool:
+        """Whether the options that a user gave are those that show it."""
+        if not self.settings:
+            return False
+        for option, value in self.settings.items():
+            given = options.get(option)
+            if option == "num_inference_steps" and given is not None:
+                if given != value and not self._same_kind(given, options):
+                    return False
+            elif not (given == value or (option in self.any_value and given)):
+                return False
+        steps = options.get("num_inference_steps")
+        return steps is None or not self.steps or steps in self.steps or self._same_kind(steps, options)
+
+    def _same_kind(self, steps: int, options: Mapping[str, Any]) -> bool:
+        """Whether a number of steps that is not listed shows it as well."""
+        shows = _SHOWS.get(self.name)
+        return shows is not None and shows(options.get("num_train_timesteps", 1000), steps)
+
+
+def _overrun(length: int, steps: int) -> bool:
+    from .diffusers_references import overruns
+
+    return overruns(length, steps)
+
+
+#: Which numbers of steps (of T) show a deviation, beyond those that its subject runs.
+_SHOWS: dict[str, Callable[[int, int], bool]] = {
+    "ddpm-trailing-one-step-too-many": _overrun,
+    "ddim-trailing-one-step-too-many": _overrun,
+    "euler-trailing-one-step-too-many": _overrun,
+    "heun-trailing-one-step-too-many": _overrun,
+    "ddpm-noise-on-the-last-step": lambda length, steps: not _overrun(length, steps),
+    "ddim-linspace-next-entry": lambda length, steps: steps not in (1, length),
+    "ddim-trailing-next-entry": lambda length, steps: length % steps != 0,
+    "ddim-offset-next-entry": lambda length, steps: length // steps <= 1,
+}
+
+_TOO_MANY = "trailing timesteps are counted down by a rounded quotient: one entry too many, timestep -1"
+_NEXT = "step takes t - T // n for the next level, which is not the next entry of the grid"
+_CHURNED = "churn raises the noise level inside step, after the model has seen the lower level"
+_BETA = "beta quantiles are spread over the noise level, not over time"
+
+#: Every corner that was found, in the order of FINDINGS.md.
+KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
+    KnownDeviation(
+        "ddpm-trailing-one-step-too-many",
+        "DDPMScheduler",
+        {"timestep_spacing": "trailing", "num_inference_steps": 61},
+        _TOO_MANY,
+        ("law/times",),
+    ),
+    KnownDeviation(
+        "ddpm-noise-on-the-last-step",
+        "DDPMScheduler",
+        {"variance_type": "fixed_large", "timestep_spacing": "trailing"},
+        "noise is left out at timestep 0 and not on the last step, which trailing timesteps end above",
+        ("law/noise",),
+        steps=(1, 2, 5, 10, 50),
+    ),
+    KnownDeviation(
+        "ddpm-fixed-large-log",
+        "DDPMScheduler",
+        {"variance_type": "fixed_large_log"},
+        "step takes the square root of a logarithm: NaN",
+        ("law/times",),
+        steps=(2, 5, 10),
+    ),
+    KnownDeviation(
+        "ddpm-learned-variance",
+        "DDPMScheduler",
+        {"variance_type": "learned"},
+        "the model's second output is taken for the variance, not for its logarithm: NaN where it is negative",
+        ("law/times",),
+        steps=(2, 5, 10),
+        learned_variance=True,
+    ),
+    KnownDeviation(
+        "ddpm-laplace-schedule",
+        "DDPMScheduler",
+        {"beta_schedule": "laplace"},
+        "the signal scale of the Laplace schedule is taken for alpha_bar, which is its square",
+        ("law/outputs",),
+        steps=(2, 5, 10),
+    ),
+    KnownDeviation(
+        "ddim-linspace-next-entry",
+        "DDIMScheduler",
+        {"timestep_spacing": "linspace"},
+        _NEXT,
+        ("law/outputs",),
+        steps=(2, 3, 7, 10, 50),
+    ),
+    KnownDeviation(
+        "ddim-trailing-next-entry",
+        "DDIMScheduler",
+        {"timestep_spacing": "trailing"},
+        _NEXT,
+        ("law/outputs",),
+        steps=(3, 7, 30),
+    ),
+    KnownDeviation(
+        "ddim-trailing-one-step-too-many",
+        "DDIMScheduler",
+        {"timestep_spacing": "trailing", "num_inference_steps": 61},
+        _TOO_MANY,
+        ("law/times",),
+    ),
+    KnownDeviation(
+        "ddim-offset-next-entry",
+        "DDIMScheduler",
+        {"num_train_timesteps": 10, "steps_offset": 1},
+        _NEXT,
+        ("law/outputs",),
+        steps=(6, 7, 9),
+    ),
+    KnownDeviation(
+        "edm-euler-first-noise",
+        "EDMEulerScheduler",
+        {},
+        "the first noise has std sqrt(sigma_max^2 + 1), where Algorithm 1 has sigma_max",
+        ("law/initial-noise",),
+        fields={"first_noise": "level"},
+    ),
+    KnownDeviation(
+        "edm-euler-churn-after-the-model-call",
+        "EDMEulerScheduler",
+        {"s_churn": 5.0},
+        _CHURNED,
+        ("law/times",),
+        any_value=("s_churn",),
+    ),
+    KnownDeviation(
+        "edm-euler-exponential-one-step",
+        "EDMEulerScheduler",
+        {"sigma_schedule": "exponential", "num_inference_steps": 1},
+        "one exponential level is sigma_min, though the first noise is that of sigma_max",
+        ("law/times",),
+    ),
+    KnownDeviation(
+        "euler-churn-after-the-model-call",
+        "EulerDiscreteScheduler",
+        {"s_churn": 5.0},
+        _CHURNED,
+        ("law/times",),
+        any_value=("s_churn",),
+    ),
+    KnownDeviation(
+        "euler-trailing-one-step-too-many",
+        "EulerDiscreteScheduler",
+        {"timestep_spacing": "trailing", "num_inference_steps": 61},
+        _TOO_MANY,
+        ("law/times",),
+    ),
+    KnownDeviation(
+        "euler-get-velocity",
+        "EulerDiscreteScheduler",
+        {},
+        "get_velocity looks alpha_bar up at the position in the grid, not at the timestep",
+        ("law/forward",),
+        has_velocity=True,
+        whole=False,
+    ),
+    KnownDeviation(
+        "euler-log-linear-times",
+        "EulerDiscreteScheduler",
+        {"interpolation_type": "log_linear"},
+        "levels are laid out anew and the times are not; there is one level too many, and the run stops above 0",
+        ("law/times",),
+        fields={"sigma_spacing": "exponential", "timestep_spacing": "linspace", "continuous_time": False},
+        steps=(2, 5, 10),
+    ),
+    KnownDeviation(
+        "euler-beta-sigmas",
+        "EulerDiscreteScheduler",
+        {"use_beta_sigmas": True},
+        _BETA,
+        ("law/times",),
+        steps=(3, 5, 10, 20),
+    ),
+    KnownDeviation(
+        "euler-levels-beyond-the-table",
+        "EulerDiscreteScheduler",
+        {"use_karras_sigmas": True, "sigma_max": 200.0},
+        "levels above the table share its last timestep, and the run starts at the second of them: it ends in an error",
+        ("law/times",),
+        steps=(10, 20),
+    ),
+    KnownDeviation(
+        "heun-trailing-one-step-too-many",
+        "HeunDiscreteScheduler",
+        {"timestep_spacing": "trailing", "num_inference_steps": 61},
+        _TOO_MANY,
+        ("law/times",),
+    ),
+    KnownDeviation(
+        "heun-beta-sigmas",
+        "HeunDiscreteScheduler",
+        {"use_beta_sigmas": True},
+        _BETA,
+        ("law/times",),
+        steps=(3, 5, 10, 20),
+    ),
+)
+
+
+def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
+    """A scheduler of diffusers as a subject.
+
+    Where the settings ask for a corner of :data:`KNOWN_DEVIATIONS`, its subject comes, with what is expected to fail.
+
+    Args:
+        name: the class, as ``DDIMScheduler``.
+        settings: options of the constructor, of ``set_timesteps`` or of ``step``, as ``--set key=value`` gives them;
+            ``known=NAME`` asks for a known deviation by its name.
+
+    Raises:
+        DeclarationError: for an unknown scheduler, an unknown option, a value of the wrong kind, or an option that
+            has no reference.
+        ModuleNotFoundError: where diffusers is not installed.
+    """
+    given = dict(settings or {})
+    _scheduler_class(name)
+    wanted = given.pop("known", None)
+    options = _parsed_settings(name, given)
+    for deviation in KNOWN_DEVIATIONS:
+        if deviation.scheduler != name:
+            continue
+        if deviation.name == wanted or (wanted is None and deviation.is_asked_for(options)):
+            return _deviating(deviation, options)
+    if wanted is not None:
+        mine = ", ".join(d.name for d in KNOWN_DEVIATIONS if d.scheduler == name) or "none"
+        raise DeclarationError(f"{name} has no known deviation {wanted!r}; it has {mine}")
+    if name not in _REFERENCED:
+        return _unreferenced(name, options)
+    reference, strategies = _REFERENCED[name]()
+    learned = options.get("variance_type") == "learned_range"
+    return _subject(name, reference, {**strategies, **_fields_from(name, options)}, options, learned=learned)
+
+
+def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subject]:
+    """The scheduler's subject, and one for each known deviation that the settings leave open.
+
+    Args:
+        name: the class, as ``DDIMScheduler``.
+        settings: as for :func:`subject`.
+
+    Raises:
+        DeclarationError: as for :func:`subject`.
+    """
+    first = subject(name, settings)
+    if first.expected_failures:
+        return [first]
+    options = _parsed_settings(name, dict(settings or {}))
+    mine = [d for d in KNOWN_DEVIATIONS if d.scheduler == name]
+    open_ones = [d for d in mine if all(options.get(o, v) == v for o, v in d.settings.items())]
+    return [first, *(_deviating(deviation, options) for deviation in open_ones)]
+
+
+def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject:
+    from hypothesis import strategies as st
+
+    import reference_samplers
+
+    from . import diffusers_references
+
+    name = deviation.scheduler
+    pinned = {**deviation.settings, **options}
+    reference, strategies = _REFERENCED[name]()
+    if deviation.whole:
+        whole = {
+            "DDPMScheduler": reference_samplers.DDPM,
+            "DDIMScheduler": reference_samplers.DDIM,
+            "EDMEulerScheduler": diffusers_references.WholeEDMEuler,
+            "EulerDiscreteScheduler": diffusers_references.WholeEulerDiscrete,
+            "HeunDiscreteScheduler": diffusers_references.WholeHeunDiscrete,
+        }
+        reference = whole.get(name, reference)
+    known_fields = {f.name for f in dataclasses.fields(reference)}
+    fields = {**strategies, **_fields_from(name, {k: v for k, v in pinned.items() if k not in deviation.fields})}
+    fields |= dict(deviation.fields)
+    if deviation.steps and "num_inference_steps" not in options:
+        fields["num_steps"] = st.sampled_from(deviation.steps)
+    if fields.get("betas") is not None:  # excludes the schedule and its ends
+        fields = {k: v for k, v in fields.items() if k not in ("beta_schedule", "beta_start", "beta_end")}
+    fields = {key: value for key, value in fields.items() if key in known_fields}
+    made = _subject(name, reference, fields, pinned, learned=deviation.learned_variance)
+    because = f"{deviation.reason} (FINDINGS.md, {deviation.name})"
+    return dataclasses.replace(
+        made,
+        name=f"{name}[{deviation.name}]",
+        target=f"diffusers:{name}[{deviation.name}]",
+        expected_failures=dict.fromkeys(deviation.expected, because),
+        velocity=SchedulerLoop(name, pinned).velocity if deviation.has_velocity else made.velocity,
+    )
+
+
+def _subject(
+    name: str, reference: type[Any], fields: Mapping[str, Any], options: Mapping[str, Any], *, learned: bool
+) -> Subject:
+    loop = SchedulerLoop(name, {k: v for k, v in options.items() if k != "num_inference_steps"})
+    known_fields = {f.name for f in dataclasses.fields(reference)}
+    unknown = [key for key in fields if key not in known_fields]
+    if unknown:
+        raise DeclarationError(f"{name}: {', '.join(unknown)} cannot be set: {reference.__name__} has no such field")
+    is_chain = name in ("DDPMScheduler", "DDIMScheduler")
+    return Subject(
+        function=loop,
+        reference=reference,
+        fields=dict(fields),
+        name=name,
+        shapes=_IMAGES if is_chain else None,
+        takes_generator=True,
+        model_channels=2 if learned else 1,
+        forward=loop.forward,
+        velocity=loop.velocity if is_chain else None,
+        partial=loop.partial,
+    )
+
+
+def _unreferenced(name: str, options: Mapping[str, Any]) -> Subject:
+    from hypothesis import strategies as st
+
+    from .diffusers_references import NoReference
+
+    loop = SchedulerLoop(name, {k: v for k, v in options.items() if k != "num_inference_steps"})
+    steps = options.get("num_inference_steps", st.integers(2, 50))
+    return Subject(
+        function=loop,
+        reference=NoReference,
+        fields={"num_steps": steps},
+        name=name,
+        shapes=_IMAGES,
+        takes_generator="generator" in _accepts(name, "step"),
+    )
