@@ -137,7 +137,7 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Add the samplers that stand in no test file to what the session collects."""
+    """Add the samplers that stand in no test file to what pytest collects."""
     report = yield
     if isinstance(collector, pytest.Session) and report.passed:
         report.result = [*(report.result or []), *_declared_modules(collector)]

@@ -31,7 +31,7 @@ DIRECTIONS = ((0.5, 0.25), (-1.0, 0.04), (0.2, 1.0))
 LEFT_SHARE = 0.15
 #: A slope may be this much below the claimed order; a little more where few steps are not yet asymptotic.
 ORDER_BAND = 0.25
-SHORT_LADDER_BAND = 0.32
+SHORT_LADDER_BAND = 0.35
 
 
 @dataclass(frozen=True)

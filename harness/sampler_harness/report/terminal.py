@@ -66,7 +66,10 @@ def headline(verdict: Verdict) -> Line:
         )
     known = verdict.count("expected")
     but = f", but for {_many(known, 'declared deviation')}" if known else ""
-    return Line(f"{name} conforms to {verdict.reference}{but}", "good")
+    selected = verdict.num_planned
+    # A part of the checks is no verdict on the whole.
+    part = f", as far as {selected} of {len(CATALOGUE)} checks can tell" if selected < len(CATALOGUE) else ""
+    return Line(f"{name} conforms to {verdict.reference}{but}{part}", "good")
 
 
 def _short_name(sampler: str) -> str:
