@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from reference_samplers import DDPM, EDM
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.observe.trace import Case
 from sampler_harness.runner import Assessment
 from sampler_harness.subject import Subject
 from sampler_harness.targets import load_subject
-
-from reference_samplers import DDPM, EDM
 
 TORCH_SAMPLERS = "fixtures.torch_samplers.under_test"
 

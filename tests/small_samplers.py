@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from hypothesis import strategies as st
-from sampler_harness import sampler_under_test
 
 from reference_samplers import EDM
+from sampler_harness import sampler_under_test
 
 
 def levels(config: EDM) -> list[float]:

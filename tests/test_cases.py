@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from sampler_harness.cases import BUDGETS, covering_set, drawn_configurations, must_see, smallest_failing
-from sampler_harness.subject import Subject
 
 from reference_samplers import DDIM, DDPM, EDM
+from sampler_harness.cases import BUDGETS, covering_set, drawn_configurations, must_see, smallest_failing
+from sampler_harness.subject import Subject
 
 
 def subject(reference: type[Any], **fields: Any) -> Subject:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from sampler_harness.cli import main
 from sampler_harness.report.json import dumps, to_json
 from sampler_harness.report.terminal import closing_line, render, summary_lines

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import strategies as st
-from sampler_harness import Subject, sampler_under_test
-from sampler_harness.subject import DeclarationError
 
 from reference_samplers import DDIM, DDPM, EDM, FlowEuler
+from sampler_harness import Subject, sampler_under_test
+from sampler_harness.subject import DeclarationError
 
 
 def right(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> Any:

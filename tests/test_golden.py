@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
+
+from fixtures.golden.configurations import GOLDEN, Golden
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.law import Law, row_echelon
 from sampler_harness.law.tolerance import reference_law, tolerance_of
-
-from fixtures.golden.configurations import GOLDEN, Golden
 
 
 def published(golden: Golden) -> Law:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fixtures.faulty_samplers import FAULTY, Faulty
 from fixtures.sound_samplers import SOUND
 from sampler_harness.checks.catalogue import check_ids

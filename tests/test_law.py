@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
+from reference_samplers import DDIM, DDPM, EDM
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.law import Law, row_echelon
 from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.law.tolerance import reference_law, tolerance_between, tolerance_of
-
-from reference_samplers import DDIM, DDPM, EDM
 
 matrices = st.tuples(st.integers(2, 7), st.integers(1, 6)).flatmap(
     lambda s: arrays(np.float64, s, elements=st.floats(-10, 10).map(lambda v: round(v, 3)))

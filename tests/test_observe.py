@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
+from reference_samplers import EDM
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.observe.layout import Layout, NoLayout
 from sampler_harness.observe.probes import Impulses
 from sampler_harness.observe.tape import Draw
 from sampler_harness.observe.trace import Case, Run, execute
 from sampler_harness.subject import Subject
-
-from reference_samplers import EDM
 
 SHAPE = (2, 3, 4, 4)
 CASE = Case(EDM(num_steps=2), SHAPE)

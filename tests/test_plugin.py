@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+
 from sampler_harness.checks.catalogue import check_ids
 
 NUM_CHECKS = len(check_ids())

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from reference_samplers import EDM
 from sampler_harness import Subject, check_sampler, respond, sampler_under_test
 from sampler_harness.runner import Assessment, load_law, save_law
 from sampler_harness.verdict import Finding
-
-from reference_samplers import EDM
 
 from . import small_samplers
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 import torch
+
 from sampler_harness.observe.probes import RunStopped, scattered
 from sampler_harness.observe.tape import NoiseTap, UnknownDraw
 

@@ -253,7 +253,6 @@ def _broken(subject: Subject, options: argparse.Namespace, message: str) -> Verd
 
 
 def _not_run(subject: Subject, options: argparse.Namespace, problem: str, checks: frozenset[str] | None) -> Verdict:
-    from .runner import _versions
 
     return Verdict(
         sampler=subject.target or subject.name,
@@ -263,7 +262,7 @@ def _not_run(subject: Subject, options: argparse.Namespace, problem: str, checks
         seconds=0.0,
         budget=options.budget,
         device=options.device,
-        versions=_versions(),
+        versions=versions(),
         not_run=problem,
         planned=tuple(id for id in check_ids() if checks is None or id in checks),
     )

@@ -16,13 +16,14 @@ from .checks.catalogue import CATALOGUE, check_function
 from .subject import Subject
 from .verdict import SCHEMA_VERSION, Coverage, Finding, Verdict
 
-__all__ = ["Assessment", "SavedLaws", "check_sampler", "load_law", "respond", "save_law"]
+__all__ = ["Assessment", "SavedLaws", "check_sampler", "load_law", "respond", "save_law", "versions"]
 
 #: With a law of its own for each case, a saved file is compared where its cases are met.
 SavedLaws = Mapping[str, Any]
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of everything that a verdict may depend on."""
     found = {"python": platform.python_version()}
     for name in ("sampler-harness", "torch", "numpy", "scipy", "hypothesis", "diffusers"):
         try:
@@ -167,7 +168,7 @@ class Assessment:
             seconds=self._spent,
             budget=self.budget,
             device=self.device,
-            versions=_versions(),
+            versions=versions(),
             not_run=self.not_run,
         )
 
@@ -303,7 +304,7 @@ def save_law(assessment: Assessment, path: str | Path) -> None:
     data = {
         "schema_version": SCHEMA_VERSION,
         "sampler": assessment.subject.target or assessment.subject.name,
-        "versions": _versions(),
+        "versions": versions(),
         "cases": cases,
     }
     Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

@@ -421,6 +421,9 @@ def _fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             else:
                 fields.setdefault("sigma_spacing", "timesteps")
         elif option == "timestep_type":
+            if value == "continuous" and options.get("prediction_type", "v_prediction") != "v_prediction":
+                reason = "diffusers has no effect of it unless prediction_type=v_prediction, and says nothing"
+                raise _refused(name, option, value, reason)
             fields["continuous_time"] = value == "continuous"
         elif option not in ("interpolation_type", "final_sigmas_type"):
             raise DeclarationError(f"{name}: {option} has no counterpart in the reference; leave it at its default")
@@ -554,7 +557,7 @@ class KnownDeviation:
         steps: numbers of steps that show it; empty where every one does.
         any_value: options of ``settings`` that show it with any other value than their default.
         fields: further fields of the reference, where the scheduler has no option that says so.
-        whole: the reference is the paper's own, not the one that refuses these corners.
+        pinned: further options that the scheduler is given, which nobody need ask for.
         has_velocity: ``get_velocity`` is part of what is judged.
         learned_variance: the model returns a second output for the variance.
         versions: of diffusers, in which it was seen.
@@ -568,7 +571,7 @@ class KnownDeviation:
     steps: tuple[int, ...] = ()
     any_value: tuple[str, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
-    whole: bool = True
+    pinned: Mapping[str, Any] = field(default_factory=dict)
     has_velocity: bool = False
     learned_variance: bool = False
     versions: str = "0.42.1"
@@ -690,12 +693,22 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         steps=(6, 7, 9),
     ),
     KnownDeviation(
+        "ddim-eta-one-zero-snr",
+        "DDIMScheduler",
+        {"eta": 1.0, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "num_inference_steps": 10},
+        "the weight of the direction is the root of a difference that rounds below 0 where alpha_bar is 0: NaN",
+        ("law/times",),
+        fields={"prediction": "v"},
+        pinned={"prediction_type": "v_prediction"},
+    ),
+    KnownDeviation(
         "edm-euler-first-noise",
         "EDMEulerScheduler",
         {},
         "the first noise has std sqrt(sigma_max^2 + 1), where Algorithm 1 has sigma_max",
         ("law/initial-noise",),
-        fields={"first_noise": "level"},
+        fields={"first_noise": "level", "sigma_max": 5.0},
+        steps=(1, 2, 7, 18),
     ),
     KnownDeviation(
         "edm-euler-churn-after-the-model-call",
@@ -703,6 +716,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         {"s_churn": 5.0},
         _CHURNED,
         ("law/times",),
+        steps=(2, 7, 18),
         any_value=("s_churn",),
     ),
     KnownDeviation(
@@ -718,6 +732,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         {"s_churn": 5.0},
         _CHURNED,
         ("law/times",),
+        steps=(2, 7, 18),
         any_value=("s_churn",),
     ),
     KnownDeviation(
@@ -733,8 +748,8 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         {},
         "get_velocity looks alpha_bar up at the position in the grid, not at the timestep",
         ("law/forward",),
+        steps=(2, 7, 10),
         has_velocity=True,
-        whole=False,
     ),
     KnownDeviation(
         "euler-log-linear-times",
@@ -742,7 +757,8 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         {"interpolation_type": "log_linear"},
         "levels are laid out anew and the times are not; there is one level too many, and the run stops above 0",
         ("law/times",),
-        fields={"sigma_spacing": "exponential", "timestep_spacing": "linspace", "continuous_time": False},
+        fields={"sigma_spacing": "exponential"},
+        pinned={"use_exponential_sigmas": False},
         steps=(2, 5, 10),
     ),
     KnownDeviation(
@@ -785,9 +801,9 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     Where the settings ask for a corner of :data:`KNOWN_DEVIATIONS`, its subject comes, with what is expected to fail.
 
     Args:
-        name: the class, as ``DDIMScheduler``.
+        name: the class, as ``DDIMScheduler``; ``DDIMScheduler[NAME]`` asks for a known deviation by its name.
         settings: options of the constructor, of ``set_timesteps`` or of ``step``, as ``--set key=value`` gives them;
-            ``known=NAME`` asks for a known deviation by its name.
+            ``known=NAME`` is another way to ask for a known deviation.
 
     Raises:
         DeclarationError: for an unknown scheduler, an unknown option, a value of the wrong kind, or an option that
@@ -795,8 +811,8 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
         ModuleNotFoundError: where diffusers is not installed.
     """
     given = dict(settings or {})
+    name, wanted = _split_known(name, given)
     _scheduler_class(name)
-    wanted = given.pop("known", None)
     options = _parsed_settings(name, given)
     for deviation in KNOWN_DEVIATIONS:
         if deviation.scheduler != name:
@@ -811,6 +827,13 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     reference, strategies = _REFERENCED[name]()
     learned = options.get("variance_type") == "learned_range"
     return _subject(name, reference, {**strategies, **_fields_from(name, options)}, options, learned=learned)
+
+
+def _split_known(name: str, given: dict[str, Any]) -> tuple[str, str | None]:
+    """The scheduler's class, and the known deviation that is asked for; taken out of the settings."""
+    wanted = given.pop("known", None)
+    bare, bracket, rest = name.partition("[")
+    return (bare, rest.removesuffix("]")) if bracket else (bare, wanted)
 
 
 def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subject]:
@@ -828,11 +851,12 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
         return [first]
     options = _parsed_settings(name, dict(settings or {}))
     mine = [d for d in KNOWN_DEVIATIONS if d.scheduler == name]
-    open_ones = [d for d in mine if all(options.get(o, v) == v for o, v in d.settings.items())]
+    open_ones = [d for d in mine if all(options.get(o, v) == v for o, v in {**d.settings, **d.pinned}.items())]
     return [first, *(_deviating(deviation, options) for deviation in open_ones)]
 
 
 def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject:
+    """The corner itself: only the number of steps is varied, so that what fails is the same every time."""
     from hypothesis import strategies as st
 
     import reference_samplers
@@ -840,33 +864,28 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     from . import diffusers_references
 
     name = deviation.scheduler
-    pinned = {**deviation.settings, **options}
-    reference, strategies = _REFERENCED[name]()
-    if deviation.whole:
-        whole = {
-            "DDPMScheduler": reference_samplers.DDPM,
-            "DDIMScheduler": reference_samplers.DDIM,
-            "EDMEulerScheduler": diffusers_references.WholeEDMEuler,
-            "EulerDiscreteScheduler": diffusers_references.WholeEulerDiscrete,
-            "HeunDiscreteScheduler": diffusers_references.WholeHeunDiscrete,
-        }
-        reference = whole.get(name, reference)
-    known_fields = {f.name for f in dataclasses.fields(reference)}
-    fields = {**strategies, **_fields_from(name, {k: v for k, v in pinned.items() if k not in deviation.fields})}
-    fields |= dict(deviation.fields)
-    if deviation.steps and "num_inference_steps" not in options:
-        fields["num_steps"] = st.sampled_from(deviation.steps)
-    if fields.get("betas") is not None:  # excludes the schedule and its ends
-        fields = {k: v for k, v in fields.items() if k not in ("beta_schedule", "beta_start", "beta_end")}
-    fields = {key: value for key, value in fields.items() if key in known_fields}
-    made = _subject(name, reference, fields, pinned, learned=deviation.learned_variance)
+    whole: dict[str, type[Any]] = {
+        "DDPMScheduler": reference_samplers.DDPM,
+        "DDIMScheduler": reference_samplers.DDIM,
+        "EDMEulerScheduler": diffusers_references.WholeEDMEuler,
+        "EulerDiscreteScheduler": diffusers_references.WholeEulerDiscrete,
+        "HeunDiscreteScheduler": diffusers_references.WholeHeunDiscrete,
+    }
+    reference = whole[name]
+    asked = {**deviation.settings, **options}
+    fields: dict[str, Any] = {"num_steps": st.sampled_from(deviation.steps)} if deviation.steps else {}
+    fields |= _fields_from(name, asked) | dict(deviation.fields)
+    fields.pop("variance_as_logarithm", None)
+    made = _subject(name, reference, fields, {**deviation.pinned, **asked}, learned=deviation.learned_variance)
     because = f"{deviation.reason} (FINDINGS.md, {deviation.name})"
     return dataclasses.replace(
         made,
         name=f"{name}[{deviation.name}]",
         target=f"diffusers:{name}[{deviation.name}]",
         expected_failures=dict.fromkeys(deviation.expected, because),
-        velocity=SchedulerLoop(name, pinned).velocity if deviation.has_velocity else made.velocity,
+        velocity=SchedulerLoop(name, asked).velocity if deviation.has_velocity else None,
+        forward=made.forward if deviation.has_velocity else None,
+        partial=None,
     )
 
 

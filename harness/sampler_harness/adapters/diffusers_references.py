@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -48,8 +49,9 @@ PREDICTIONS = ("epsilon", "x0", "v")
 BETA_SHAPE = 0.6
 #: Stands in for alpha_bar = 0 at the end of a rescaled table, where the noise level would be infinite.
 LEAST_ALPHA_BAR = 2.0**-24
-#: Where the noise is so much larger than the data, what rounding leaves of the data decides which side is clamped.
-LARGEST_CLIPPED_LEVEL = 1000.0
+#: The corrector divides a state of size sigma by sigma_next, and multiplies by the step: rounding of 2^-24 grows by
+#: sigma^2 / sigma_next, and at 1e4 it is no longer small beside what is clamped.
+STEEPEST_CLIPPED_STEP = 1e4
 #: ``rho`` of the Karras levels, which the schedulers do not let one choose.
 RHO = 7.0
 
@@ -430,6 +432,11 @@ class EulerDiscrete(_Delegating):
             raise validation.refuse("steps_offset", self.steps_offset, f"small enough for the grid to end by {last}")
         return tuple(float(t) for t in grid)
 
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """The timesteps under the name that every chain has for them."""
+        return self.timestep_grid
+
     @cached_property
     def levels(self) -> tuple[float, ...]:
         """``(N,)`` noise levels above 0, decreasing, data units."""
@@ -531,8 +538,9 @@ class HeunDiscrete(EulerDiscrete):
                 )
         validation.real("clip_range", self.clip_range, 0, above=True)
         super().__post_init__()
-        if self.clip_denoised and self.levels[0] > LARGEST_CLIPPED_LEVEL:
-            legal = f"False above noise level {LARGEST_CLIPPED_LEVEL:g}: float32 cannot hold that noise and the data"
+        steepest = max((high**2 / low for high, low in pairwise(self.levels)), default=0.0)
+        if self.clip_denoised and steepest > STEEPEST_CLIPPED_STEP:
+            legal = "False where a step falls so far that rounding in float32 decides what is clamped"
             raise validation.refuse("clip_denoised", True, legal)
 
     @cached_property
