@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +27,11 @@ def tapped(function: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, NoiseTap
     return result, tap
 
 
+def distribution(mean: Any, std: Any) -> Any:
+    """A normal distribution of torch's."""
+    return torch.distributions.Normal(mean, std)
+
+
 def out_form() -> torch.Tensor:
     out = torch.empty(SHAPE)
     torch.randn(SHAPE, out=out)
@@ -46,8 +52,8 @@ GAUSSIAN: dict[str, Callable[[], torch.Tensor]] = {
     "normal std": lambda: torch.normal(0.0, torch.ones(SHAPE)),
     "out": out_form,
     "init": lambda: torch.nn.init.normal_(torch.empty(SHAPE)),
-    "distribution": lambda: torch.distributions.Normal(torch.zeros(SHAPE), torch.ones(SHAPE)).sample(),
-    "rsample": lambda: torch.distributions.Normal(torch.zeros(SHAPE), torch.ones(SHAPE)).rsample(),
+    "distribution": lambda: distribution(torch.zeros(SHAPE), torch.ones(SHAPE)).sample(),
+    "rsample": lambda: distribution(torch.zeros(SHAPE), torch.ones(SHAPE)).rsample(),
     "strided": lambda: torch.empty(SHAPE[::-1]).t().normal_(),
 }
 
@@ -73,7 +79,7 @@ def test_every_gaussian_form_is_replaced(form: str, mode: str) -> None:
         lambda: torch.normal(torch.full(SHAPE, 2.0), torch.full(SHAPE, 3.0)),
         lambda: torch.normal(torch.full(SHAPE, 2.0), 3.0),
         lambda: torch.normal(2.0, torch.full(SHAPE, 3.0)),
-        lambda: torch.distributions.Normal(2.0, 3.0).sample(torch.Size(SHAPE)),
+        lambda: distribution(2.0, 3.0).sample(torch.Size(SHAPE)),
     ],
 )
 def test_the_calls_own_mean_and_std_are_kept(form: Callable[[], torch.Tensor]) -> None:

@@ -253,6 +253,7 @@ def _broken(subject: Subject, options: argparse.Namespace, message: str) -> Verd
 
 
 def _not_run(subject: Subject, options: argparse.Namespace, problem: str, checks: frozenset[str] | None) -> Verdict:
+    from .runner import versions
 
     return Verdict(
         sampler=subject.target or subject.name,
