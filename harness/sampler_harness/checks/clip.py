@@ -18,6 +18,9 @@ from .judging import Judged, conclude
 from .law import cause_of, where
 from .noise import affine_ratio
 
+#: A power of two, far below any clamp.
+SCALED_DOWN = 2.0**-20
+
 __all__ = ["check_replay", "replayed_ratio"]
 
 
@@ -70,6 +73,32 @@ def replayed_ratio(
     return float(worst_rows.max()), row, float(rows[row, element]), float(exact[row, element])
 
 
+def _scaling_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
+    """How far a run with everything a power of two smaller is from being that much smaller.
+
+    Multiplying by a power of two is exact: arithmetic that is linear gives the same digits, so that rounding plays no
+    part, and a clamp, ``tanh`` or a statistic stands out by itself.
+
+    Returns:
+        The worst ratio, its row and its element.
+    """
+    small = bundle.run_dense(draw_scale=SCALED_DOWN, output_scale=SCALED_DOWN)
+    if isinstance(small, Problem) or small.rows.shape != dense.rows.shape:
+        return math.inf, 0, 0
+    constant = bundle.zero.rows()
+    got = (small.rows - constant) / SCALED_DOWN
+    should_be = dense.rows - constant
+    size = np.abs(should_be) + np.abs(should_be).mean(axis=1, keepdims=True)
+    unit = PRECISIONS[bundle.case.dtype].unit
+    # A guard of 1e-8 in a divisor, or a constant, is no clamp.
+    allowed = 1e-4 * size + 64 * unit * np.abs(constant) / SCALED_DOWN + 1e-30
+    rows = slice(None) if bundle.last_row else slice(-1)
+    ratio = (np.abs(got - should_be) / allowed)[rows]
+    ratio = np.where(np.isfinite(ratio), ratio, np.inf)
+    row, element = (int(i) for i in np.unravel_index(int(ratio.argmax()), ratio.shape))
+    return float(ratio[row, element]), row, element
+
+
 def check_replay(evidence: Evidence) -> Finding:
     """With large values the sampler still does what the reference does.
 
@@ -89,7 +118,7 @@ def check_replay(evidence: Evidence) -> Finding:
         blame = cause_of(evidence, case)
         clipped = bool(getattr(case.config, "is_clipped", False)) and evidence.standard.reference
         if not clipped:
-            ratio, row, _ = affine_ratio(bundle, dense)
+            ratio, row, _ = max(affine_ratio(bundle, dense), _scaling_ratio(bundle, dense))
             text = (
                 f"with large values {where(row, bundle.num_calls)} is not what the sampler's own coefficients "
                 "give: something is not affine (a clamp, tanh, division by a statistic); if the reference clips, "

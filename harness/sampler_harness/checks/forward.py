@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,8 @@ import torch
 
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.response import AMPLITUDE, Array
-from sampler_harness.law.tolerance import PRECISIONS, Tolerance, tolerance_between
+from sampler_harness.law.rounding import rounded_like, rounding
+from sampler_harness.law.tolerance import PRECISIONS, SAFETY, Tolerance, tolerance_between
 from sampler_harness.observe.probes import Impulses, scattered
 from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
@@ -52,6 +54,23 @@ def _scales(evidence: Evidence, case: Case, index: int, function: Callable[..., 
     return float(flat[data_at]) / AMPLITUDE, float(flat[draw_at]) / AMPLITUDE
 
 
+@functools.lru_cache(maxsize=4096)
+def _forward_spread(config: Any, index: int, bits: int) -> tuple[float, float]:
+    """What rounding does to the two scales: 1 - alpha_bar cancels where alpha_bar is near 1."""
+    exact = config.forward_scales(index)
+    if bits > 24:
+        return 0.0, 0.0
+    largest = [0.0, 0.0]
+    for seed in (None, 0, 1, 2, 3):
+        with rounding(bits, seed):
+            try:
+                rounded = rounded_like(config).forward_scales(index)
+            except ValueError:  # a reference without source of its own keeps the floor
+                return 0.0, 0.0
+        largest = [max(m, abs(float(r) - e)) for m, r, e in zip(largest, rounded, exact, strict=True)]
+    return largest[0], largest[1]
+
+
 def _judge_scales(
     evidence: Evidence,
     case: Case,
@@ -63,13 +82,12 @@ def _judge_scales(
     found = _scales(evidence, case, index, function)
     if isinstance(found, str):
         return Judged(math.inf, f"{name} at entry {index} of the grid {found}", case, {"step": index})
-    unit = PRECISIONS[case.dtype].unit
-    floor = PRECISIONS[case.dtype].floor
-    # 1 - alpha_bar cancels where alpha_bar is near 1: the noise scale is worth what that difference is.
-    cancellation = 8 * unit / max(should_be[1] ** 2, 1e-300) if should_be[0] < 1 else 0.0
+    precision = PRECISIONS[case.dtype]
+    spread = _forward_spread(case.config, index, precision.bits)
+    if name == "get_velocity":
+        spread = spread[::-1]
     allowed = [
-        floor * abs(should_be[0]) + 32 * unit,
-        (floor + 3 * cancellation) * abs(should_be[1]) + 32 * unit * abs(should_be[1]) + 1e-12,
+        precision.floor * abs(s) + SAFETY * d + 32 * precision.unit for s, d in zip(should_be, spread, strict=True)
     ]
     ratios = [abs(g - s) / a for g, s, a in zip(found, should_be, allowed, strict=True)]
     which = int(np.argmax(ratios))

@@ -212,8 +212,6 @@ def _measured(evidence: Evidence, config: Any, ladder: list[int]) -> list[tuple[
             one = dataclasses.replace(config, num_steps=steps)
         except ValueError:
             continue
-        if not evidence.affords(2 * expected_calls(one)):
-            continue
         case = evidence.case(one, dtype=evidence.precise_dtype)
         bundle = evidence.bundle(case)
         if bundle.zero.problem is None and bundle.first.problem is None:
@@ -234,6 +232,9 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
     ladder = _ladder(evidence, config)
     if len(ladder) < 3:
         return skipped(id, "needs a range of steps up to 40 or more: declare a wider range of num_steps")
+    cost = sum(2 * expected_calls(dataclasses.replace(config, num_steps=n)) for n in ladder)
+    if not evidence.affords(cost):
+        return skipped(id, f"the {evidence.budget.name} budget is used up: run with a larger one")
     return config, ladder
 
 
