@@ -29,6 +29,8 @@ def affine_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
         The worst ratio, its row and its element.
     """
     response = bundle.first.response
+    if dense.outputs.shape[0] != response.num_calls or dense.fields.shape[0] != response.noise.shape[1]:
+        return math.inf, 0, 0  # another number of calls or draws than was measured
     size = dense.rows.shape[1]
     # A long chain is predicted at as many places as can be afforded; a short one everywhere.
     places = np.arange(size) if bundle.num_calls <= LONG_CHAIN else np.array(sorted(scattered(600, size, 6)))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 
-from sampler_harness.law.bundle import DenseRun
+from sampler_harness.law.bundle import Bundle, DenseRun
+from sampler_harness.observe.probes import Impulses
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
@@ -46,19 +46,36 @@ def check_rerun(evidence: Evidence) -> Finding:
     """
     bundle = evidence.bundle(evidence.base)
     if bundle.problem is not None:
-        return conclude("state/rerun", evidence, [], passed="")
+        return conclude("state/rerun", evidence, _other_count(evidence), passed="")
     judged = [_difference(bundle.dense, bundle.run_dense(), "in a second run", evidence.base)]
     others = [c for c in evidence.cases if c.config != evidence.base.config][:3]
     for other in others:
-        between = evidence.bundle(other)
-        if between.problem is not None:
-            continue
-        between.run_dense()
+        evidence.bundle(other).execute(Impulses())
         judged.append(_difference(bundle.dense, bundle.run_dense(), "after another configuration", evidence.base))
     judged += _after_other_dtype(evidence)
     judged += _interleaved(evidence, others)
     judged += _aliased(evidence)
     return conclude("state/rerun", evidence, judged, passed="later runs equal the first to the bit")
+
+
+def _other_count(evidence: Evidence) -> list[Judged]:
+    """Where nothing could be measured: whether the same run, made again, takes another number of steps."""
+    bundle = evidence.bundle(evidence.base)
+    if bundle.zero.problem is not None:
+        return []
+    first = len(bundle.zero.calls)
+    counts = []
+    for other in [c for c in evidence.cases if c.config != evidence.base.config][:3]:
+        evidence.bundle(other).execute(Impulses())
+        counts.append(len(bundle.execute(Impulses()).calls))
+    changed = [count for count in counts if count != first]
+    if not changed:
+        return []
+    text = (
+        f"the same run called the model {first} times at first and {changed[0]} times after a run of another "
+        "configuration: something of the earlier run is left"
+    )
+    return [Judged(math.inf, text, evidence.base)]
 
 
 def _after_other_dtype(evidence: Evidence) -> list[Judged]:
@@ -75,20 +92,31 @@ def _after_other_dtype(evidence: Evidence) -> list[Judged]:
 
 
 def _interleaved(evidence: Evidence, others: list[Case]) -> list[Judged]:
-    """Another run in the middle of this one, started while the model is being called."""
+    """Another run in the middle of this one, of the same and of another configuration."""
     bundle = evidence.bundle(evidence.base)
-    inner: Any = evidence.bundle(others[0]) if others else bundle
-    done: list[bool] = []
+    judged: list[Judged] = []
+    for case in (evidence.base, *others[:1]):
+        inner = evidence.bundle(case)
+        if inner.problem is None:
+            judged += _one_inside_the_other(bundle, inner)
+    return judged
+
+
+def _one_inside_the_other(bundle: Bundle, inner: Bundle) -> list[Judged]:
+    alone = inner.dense
+    started: list[DenseRun | Problem] = []
 
     def start_another(call: int) -> None:
-        if call == 1 and not done:
-            done.append(True)
-            inner.run_dense()
+        if call == 1 and not started:
+            started.append(inner.run_dense())
 
     again = bundle.run_dense(before_call=start_another)
-    if not done:
+    if not started:
         return []
-    return [_difference(bundle.dense, again, "with another run started in the middle", evidence.base)]
+    return [
+        _difference(bundle.dense, again, "with another run started in the middle", bundle.case),
+        _difference(alone, started[0], "started in the middle of another run", inner.case),
+    ]
 
 
 def _aliased(evidence: Evidence) -> list[Judged]:

@@ -307,12 +307,7 @@ class Bundle:
             run = self.execute(stimulus)
             problem = run.problem
             if problem is None and len(run.calls) != calls:
-                problem = Problem(
-                    "outside",
-                    f"the sampler called its model {len(run.calls)} times where the run with all-zero values "
-                    f"had {calls} calls: its number of steps depends on the values (an adaptive sampler is "
-                    "outside what the law covers)",
-                )
+                problem = self._other_count(len(run.calls))
             if problem is not None:
                 response = Response(times, np.zeros(calls + 1), noise, outputs, self.amplitude)
                 return Reading(response, tuple(elements), (), tuple(arrived), problem)
@@ -332,6 +327,21 @@ class Bundle:
         offset = self._offset()
         response = Response(times, offset, noise, outputs, self.amplitude)
         return Reading(response, tuple(elements), tuple(leaks), tuple(arrived))
+
+    def _other_count(self, count: int) -> Problem:
+        """A run with impulses took another number of calls: because of the values, or of an earlier run?"""
+        again = self.execute(Impulses())
+        if len(again.calls) != self.num_calls:
+            return Problem(
+                "outside",
+                f"the same run, made twice, calls the model {self.num_calls} and {len(again.calls)} times: something "
+                "of an earlier run is left",
+            )
+        return Problem(
+            "outside",
+            f"the sampler called its model {count} times where the run with all-zero values had {self.num_calls}: "
+            "its number of steps depends on the values (an adaptive sampler is outside what the law covers)",
+        )
 
     def _places(self, layout: Layout, group: Sequence[tuple[str, int]], phase: int) -> list[int]:
         """An element for each primitive, none of which meets what another primitive reaches."""
