@@ -233,9 +233,8 @@ class Bundle:
 
     @staticmethod
     def _fits(reading: Reading) -> bool:
-        """No drawn impulse was seen elsewhere while it is missing where it belongs."""
-        strayed = any(leak.primitive.startswith("draw") for leak in reading.leaks)
-        return not strayed or all(reading.arrived)
+        """Every drawn impulse was seen at its element, or nothing was seen where nothing belongs."""
+        return all(reading.arrived) or not reading.leaks
 
     def _plain(self) -> Layout | None:
         return Layout.plain(self.zero.draws, self.case.numel)
