@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from reference_samplers import EDM
+from fixtures.torch_samplers.ddim import ddim_sampler
+from fixtures.torch_samplers.schedules import alpha_bar_table, beta_table
+from reference_samplers import DDIM, DDPM, EDM
 from sampler_harness import sampler_under_test
 
 
@@ -72,3 +74,25 @@ def rewritten(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -
 def blurred(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
     """Blurred: see its declaration and what it plants."""
     return euler(model, shape, config, device, dtype, blur=0.99)
+
+
+@sampler_under_test(
+    DDPM,
+    num_steps=st.integers(1, 40),
+    timestep_spacing=st.sampled_from(["leading", "trailing"]),
+    prediction=st.sampled_from(["epsilon", "v"]),
+    dtypes=("float32", "float64"),
+)
+def ddim_ancestral(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
+    """Our DDIM at eta = 1, which is DDPM."""
+    timesteps = DDIM(num_steps=config.num_steps, timestep_spacing=config.timestep_spacing).grid
+    return ddim_sampler(
+        model,
+        shape,
+        alpha_bar=alpha_bar_table(beta_table("linear", 1000, 1e-4, 0.02)),
+        timesteps=timesteps,
+        eta=1.0,
+        prediction=config.prediction,
+        device=device,
+        dtype=dtype,
+    )

@@ -1,0 +1,87 @@
+"""Real samplers: ours, DIAMOND's as released, and two formulas that must have one law."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from fixtures.golden.configurations import DIAMOND, FOLDER
+from reference_samplers import DDPM, EDM
+from sampler_harness.law.law import Law, row_echelon
+from sampler_harness.runner import Assessment, check_sampler, respond
+from sampler_harness.targets import load_subject, load_subjects
+
+from . import small_samplers
+
+OURS = "fixtures.torch_samplers.under_test"
+
+
+@pytest.mark.parametrize("name", [s.name for s in load_subjects(OURS)])
+def test_our_torch_samplers_conform(name: str) -> None:
+    verdict = check_sampler(load_subject(f"{OURS}:{name}"), budget="quick")
+    told = [(f.id, f.message) for f in verdict.findings if f.outcome not in ("passed", "skipped")]
+    assert verdict.conforms, told
+    assert verdict.margin is not None
+    assert verdict.margin < 1 / 3
+
+
+@pytest.mark.parametrize("name", DIAMOND)
+def test_the_transcription_of_diamond_is_the_released_one(name: str) -> None:
+    data = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    options = data["config"]
+    config = EDM(
+        num_steps=options["num_steps_denoising"],
+        sigma_min=2e-3,
+        sigma_max=5.0,
+        solver="heun" if options.get("order") == 2 else "euler",
+        s_churn=options.get("s_churn", 0.0),
+    )
+    response = respond(load_subject("fixtures.faulty_samplers.diamond:diamond"), config)
+    law = Law.of(response, precision=2.0**-24)
+    factor, opened, _ = row_echelon(np.array(data["noise_factor"]))
+    assert np.allclose(response.times, data["times"], rtol=1e-6)
+    assert np.allclose(response.outputs, data["output_coefficients"], rtol=1e-4, atol=1e-4)
+    assert law.opened == opened
+    assert np.allclose(law.factor, factor, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("s_churn", "steps", "got", "should_be"),
+    # With gamma = 0.4 the first input has std sqrt(1 + 24) = 5: it looks right by accident.
+    [(0.0, 3, 1.0, 5.0), (2.0, 5, 5.0, 7.0), (4.0, 5, np.sqrt(26), 5 * np.sqrt(2))],
+)
+def test_diamond_starts_from_the_wrong_scale(s_churn: float, steps: int, got: float, should_be: float) -> None:
+    config = EDM(num_steps=steps, sigma_min=2e-3, sigma_max=5.0, s_churn=s_churn)
+    assessment = Assessment(load_subject("fixtures.faulty_samplers.diamond:diamond"), budget="quick")
+    evidence = assessment.evidence
+    deviations = {d.term: d for d in evidence.compared(evidence.case(config)) if d.row == 0 and d.ratio > 1}
+    assert deviations["initial-noise"].got == pytest.approx(got, rel=1e-4)
+    assert deviations["initial-noise"].should_be == pytest.approx(should_be, rel=1e-6)
+    if s_churn:
+        assert deviations["time"].got == pytest.approx(5.0, rel=1e-5)
+        assert deviations["time"].should_be == pytest.approx(should_be, rel=1e-6)
+    else:
+        assert "time" not in deviations
+
+
+def test_diamond_does_not_conform_and_both_defects_are_causes() -> None:
+    verdict = check_sampler(load_subject("fixtures.faulty_samplers.diamond:diamond"), budget="quick")
+    causes = {f.id for f in verdict.findings if f.outcome == "failed" and f.consequence_of is None}
+    assert causes == {"law/times", "law/initial-noise"}
+
+
+def test_ddim_with_eta_one_and_ddpm_have_one_law() -> None:
+    """Song et al. 2021, section 4.1: our torch DDIM at eta = 1 against our torch DDPM, both as measured."""
+    ddpm = load_subject(f"{OURS}:ddpm")
+    verdict = check_sampler(
+        small_samplers.ddim_ancestral, budget="quick", against=ddpm, checks={"law/outputs", "law/noise"}
+    )
+    assert verdict.conforms
+    assert verdict.margin is not None
+    assert verdict.margin < 0.1
+    one, two = (Law.of(respond(s, DDPM(num_steps=10), dtype="float64")) for s in (ddpm, small_samplers.ddim_ancestral))
+    assert one.opened == two.opened
+    assert np.allclose(one.factor, two.factor, rtol=1e-9, atol=1e-9)
+    assert np.allclose(one.outputs, two.outputs, rtol=1e-9, atol=1e-9)
