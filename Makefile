@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 
 SAMPLER ?= fixtures.torch_samplers.under_test
 DEVICE ?= cpu
-BUDGET ?= standard
+BUDGET ?= quick
 # Further options of check-sampler: make check-sampler ARGS="--json verdict.json"
 ARGS ?=
 
@@ -33,7 +33,7 @@ check-sampler: $(STAMP) ## decide on SAMPLER (ours by default): SAMPLER=file.py:
 	$(BIN)/check-sampler $(SAMPLER) --device $(DEVICE) --budget $(BUDGET) $(ARGS)
 
 test: $(STAMP) ## the test suite
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup $(ARGS)
 
 lint: $(STAMP) ## ruff, rules and format
 	$(BIN)/ruff check $(SOURCES)

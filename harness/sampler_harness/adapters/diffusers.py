@@ -355,6 +355,10 @@ _ENDS_AT_ZERO = "the references end at noise level 0, and with sigma_min the run
 _NO_PAPER = "no paper says what it should do"
 #: Options by value that cannot be mapped, with the reason.
 _REFUSED: dict[tuple[str, Any], str] = {
+    ("variance_type", "learned"): (
+        "diffusers takes the model's second output for the variance itself and NaN follows where it is negative; the "
+        "reference takes it for the logarithm, as the paper's released code does"
+    ),
     ("final_sigmas_type", "sigma_min"): _ENDS_AT_ZERO,
     ("beta_schedule", "exp"): f"{_NO_PAPER}, and only Heun documents it",
 }
@@ -375,6 +379,8 @@ def _fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             fields[option] = value
         elif option == "num_inference_steps":
             fields["num_steps"] = value
+        elif option == "sigmas" and name == "EDMEulerScheduler":
+            fields |= {"sigmas": (*value, 0.0), "num_steps": len(value)}  # the scheduler adds the final 0
         elif option in ("timesteps", "sigmas"):
             fields[option] = value
             fields["num_steps"] = None
@@ -559,7 +565,6 @@ class KnownDeviation:
         fields: further fields of the reference, where the scheduler has no option that says so.
         pinned: further options that the scheduler is given, which nobody need ask for.
         has_velocity: ``get_velocity`` is part of what is judged.
-        learned_variance: the model returns a second output for the variance.
         versions: of diffusers, in which it was seen.
     """
 
@@ -573,7 +578,6 @@ class KnownDeviation:
     fields: Mapping[str, Any] = field(default_factory=dict)
     pinned: Mapping[str, Any] = field(default_factory=dict)
     has_velocity: bool = False
-    learned_variance: bool = False
     versions: str = "0.42.1"
 
     def is_asked_for(self, options: Mapping[str, Any]) -> bool:
@@ -643,15 +647,6 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "step takes the square root of a logarithm: NaN",
         ("law/times",),
         steps=(2, 5, 10),
-    ),
-    KnownDeviation(
-        "ddpm-learned-variance",
-        "DDPMScheduler",
-        {"variance_type": "learned"},
-        "the model's second output is taken for the variance, not for its logarithm: NaN where it is negative",
-        ("law/times",),
-        steps=(2, 5, 10),
-        learned_variance=True,
     ),
     KnownDeviation(
         "ddpm-laplace-schedule",
@@ -726,6 +721,14 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         {"sigma_schedule": "exponential", "num_inference_steps": 1},
         "one exponential level is sigma_min, though the first noise is that of sigma_max",
         ("law/times", "law/initial-noise", "law/outputs"),
+    ),
+    KnownDeviation(
+        "edm-euler-levels-by-hand",
+        "EDMEulerScheduler",
+        {"sigmas": (80.0, 10.0, 1.0)},
+        "levels given by hand are taken for positions between sigma_max and sigma_min",
+        ("law/times",),
+        any_value=("sigmas",),
     ),
     KnownDeviation(
         "euler-churn-after-the-model-call",
@@ -883,7 +886,7 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     fields: dict[str, Any] = {"num_steps": st.sampled_from(deviation.steps)} if deviation.steps else {}
     fields |= _fields_from(name, asked) | dict(deviation.fields)
     fields.pop("variance_as_logarithm", None)
-    made = _subject(name, reference, fields, {**deviation.pinned, **asked}, learned=deviation.learned_variance)
+    made = _subject(name, reference, fields, {**deviation.pinned, **asked}, learned=False)
     because = f"{deviation.reason} (FINDINGS.md, {deviation.name})"
     return dataclasses.replace(
         made,

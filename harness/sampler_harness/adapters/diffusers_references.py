@@ -49,6 +49,8 @@ PREDICTIONS = ("epsilon", "x0", "v")
 BETA_SHAPE = 0.6
 #: Stands in for alpha_bar = 0 at the end of a rescaled table, where the noise level would be infinite.
 LEAST_ALPHA_BAR = 2.0**-24
+#: Below this alpha_bar the part of 1 that a step keeps is lost in float32, and so may be its sign.
+LOST_ALPHA_BAR = 1e-6
 #: The corrector divides a state of size sigma by sigma_next, and multiplies by the step: rounding of 2^-24 grows by
 #: sigma^2 / sigma_next, and at 1e4 it is no longer small beside what is clamped.
 STEEPEST_CLIPPED_STEP = 1e4
@@ -122,8 +124,8 @@ class DDIM(reference_samplers.DDIM):
         if self.final_alpha_bar == "first" and self.eta > 0 and self.grid[-1] > 0:
             # Equation 16 has noise there, since the last level is not 0; this project's DDIM has none.
             raise validation.refuse("eta", self.eta, "0 where the last step goes from above entry 0 to its level")
-        if self.eta > 0 and self.rescale_zero_terminal_snr and self.alpha_bar[self.grid[0]] == 0 and self.eta == 1:
-            raise validation.refuse("eta", self.eta, "< 1 where alpha_bar is 0 (FINDINGS: root of a negative number)")
+        if self.eta > 1 - 1e-6 and self.alpha_bar[self.grid[0]] < LOST_ALPHA_BAR:
+            raise validation.refuse("eta", self.eta, "< 1 where alpha_bar starts near 0 (FINDINGS: a root below 0)")
 
 
 def laplace_betas(num_train_timesteps: int) -> tuple[float, ...]:
@@ -216,6 +218,7 @@ class EDMEuler(_Delegating):
         s_tmin: lowest level at which noise is renewed, data units.
         s_tmax: highest such level, data units.
         s_noise: std of the renewed noise, > 0.
+        sigmas: the levels themselves, decreasing, with the final 0; ``num_steps`` must fit.
 
     Raises:
         ValueError: names field, value and legal range.
@@ -233,6 +236,7 @@ class EDMEuler(_Delegating):
     s_tmin: float = 0.0
     s_tmax: float = float("inf")
     s_noise: float = 1.0
+    sigmas: tuple[float, ...] | None = None
 
     #: Whether the corners that FINDINGS.md tells of are refused.
     refuses_findings: ClassVar[bool] = True
@@ -246,13 +250,17 @@ class EDMEuler(_Delegating):
             raise validation.refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
         if self.refuses_findings and self.num_steps == 1 and self.sigma_spacing == "exponential":
             raise validation.refuse("num_steps", 1, "> 1 where levels are exponential (FINDINGS: one step)")
+        if self.sigmas is not None and self.num_steps != len(self.sigmas) - 1:
+            raise validation.refuse("num_steps", self.num_steps, f"{len(self.sigmas) - 1}, one per level")
+        if self.sigmas is not None and self.refuses_findings:
+            raise validation.refuse("sigmas", self.sigmas, "None (FINDINGS: levels given by hand)")
         _ = self.solver
 
     @cached_property
     def solver(self) -> EDM:
         """Algorithm 1 with Euler's step."""
-        levels = None
-        if self.sigma_spacing == "exponential":
+        levels = self.sigmas
+        if levels is None and self.sigma_spacing == "exponential":
             levels = (*exponential_levels(self.num_steps, self.sigma_min, self.sigma_max), 0.0)
         first = np.sqrt(np.square(self.sigma_max) + 1)
         return EDM(

@@ -34,8 +34,8 @@ LONG_CHAIN = 300
 ROOM_TO_DRAW = 48
 
 #: Shares of the budget's model calls.
-COVERING_SHARE = 0.55
-DRAWN_SHARE = 0.7
+COVERING_SHARE = 0.5
+DRAWN_SHARE = 0.6
 
 
 class Standard:

@@ -25,11 +25,14 @@ __all__ = ["check_forward", "check_partial"]
 
 
 def _grid(evidence: Evidence, case: Case) -> int:
-    """Entries of the configuration's grid."""
-    steps = getattr(case.config, "num_steps", None)
-    if steps:
-        return int(steps)
-    return evidence.bundle(case).num_calls
+    """Entries of the configuration's grid, the final 0 left out."""
+    config = case.config
+    if hasattr(config, "sigma_grid"):
+        return len(config.sigma_grid) - 1
+    if hasattr(config, "grid"):
+        return len(config.grid)
+    steps = getattr(config, "num_steps", None)
+    return int(steps) if steps else evidence.bundle(case).num_calls
 
 
 def _impulse(case: Case, element: int) -> torch.Tensor:

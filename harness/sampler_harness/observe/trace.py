@@ -306,7 +306,9 @@ def execute(
             run.problem = Problem("raised", str(misuse), len(stand_in.calls) - 1)
         except SystemExit as left:
             run.problem = Problem("exit", f"the sampler called sys.exit({left.code!r})", len(stand_in.calls) - 1)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also GeneratorExit and whatever else a sampler may let out
             text = str(error).strip().splitlines()
             first = text[0] if text else ""
             run.problem = Problem(
