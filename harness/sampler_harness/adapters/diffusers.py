@@ -101,7 +101,12 @@ def _scheduler_class(name: str) -> type[Any]:
         raise DeclarationError(f"diffusers has no scheduler {name!r}{hint}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found: type[Any] = getattr(library, name)
+        try:
+            found: type[Any] = getattr(library, name)
+            inspect.signature(found.__init__)
+        except (AttributeError, ImportError) as error:
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise DeclarationError(f"diffusers lists {name} and cannot give it: {reason.strip()}") from error
     return found
 
 

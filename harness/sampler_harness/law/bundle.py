@@ -436,6 +436,8 @@ class Bundle:
         sent: dict[int, Array] = {}
 
         def outputs(call: int, shape: tuple[int, ...]) -> Array | None:
+            if call in sent:
+                return sent[call].reshape(shape)
             values = output_scale * dense_values(1, call, size).reshape(shape)
             if self.case.dtype != "float64":
                 values = _as_dtype(values, self.case.dtype)

@@ -56,11 +56,11 @@ class Impulses:
     def _place(places: list[tuple[int, float]] | None, shape: tuple[int, ...]) -> torch.Tensor | None:
         if not places:
             return None
-        values = torch.zeros(shape, dtype=torch.float64)
-        flat = values.view(-1)
+        # Built in numpy: every torch operation here would pass the tap on the sampler's own.
+        values = np.zeros(int(np.prod(shape)))
         for offset, value in places:
-            flat[offset] = value
-        return values
+            values[offset] = value
+        return torch.from_numpy(values.reshape(shape))
 
     def draw(self, index: int, shape: tuple[int, ...]) -> torch.Tensor | None:
         """The impulses of this draw."""
@@ -133,6 +133,11 @@ class Call:
     x: torch.Tensor
     time: Any
     extras: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+def _kept(values: torch.Tensor) -> torch.Tensor:
+    """A copy that later writes do not reach."""
+    return values.detach().clone() if values.requires_grad else values.clone()
 
 
 _X_NAMES = ("x", "sample", "x_t", "xt", "input", "hidden_states", "noisy")
@@ -217,9 +222,9 @@ class StandIn(nn.Module):
         x, time, extras = self._read(args, kwargs)
         items = self.__dict__["_shape"][0]
         if isinstance(time, torch.Tensor):
-            time = time.detach().clone()
+            time = _kept(time)
         # Guidance asks for several answers at once: r times the batch is r calls at one time.
-        parts = torch.split(x, items)
+        parts = (x,) if x.shape[0] == items else torch.split(x, items)
         per_part = isinstance(time, torch.Tensor) and time.numel() == x.shape[0] and len(parts) > 1
         times = torch.split(time.reshape(-1), items) if per_part else [time] * len(parts)
         outputs = [self._call(part, told, extras) for part, told in zip(parts, times, strict=True)]
@@ -237,22 +242,35 @@ class StandIn(nn.Module):
                 f"the model was called more than {self.__dict__['_limit']} times in one run: the sampler "
                 "does not end, or takes far more steps than its configuration says"
             )
-        calls.append(Call(x=x.detach().clone(), time=time, extras=extras))
+        calls.append(Call(x=_kept(x), time=time, extras=extras))
         before_call = self.__dict__["_before_call"]
         if before_call is not None:
             before_call(index)
         output = self._answer(index, x)
-        self.__dict__["outputs"].append((output, output.detach().clone()))
+        self.__dict__["outputs"].append(output)
         return output
 
-    def _answer(self, index: int, x: torch.Tensor) -> torch.Tensor:
+    def written_over(self) -> list[int]:
+        """Calls whose output is no longer what it was: the sampler wrote into its model's tensor."""
         stimulus: Stimulus = self.__dict__["_stimulus"]
+        return [
+            index
+            for index, (output, call) in enumerate(zip(self.__dict__["outputs"], self.__dict__["calls"], strict=True))
+            if not torch.equal(output.detach(), self._values(stimulus, index, call.x))
+        ]
+
+    def _values(self, stimulus: Stimulus, index: int, x: torch.Tensor) -> torch.Tensor:
+        """What a call is answered: the stimulus's output, and variance values where the model has them."""
         dtype = x.dtype if x.is_floating_point() else self.dtype
         values = stimulus.output(index, tuple(x.shape))
         output = torch.zeros_like(x, dtype=dtype) if values is None else values.to(device=x.device, dtype=dtype)
         if self.__dict__["_channels"] == 2:
             variance = stimulus.variance(index, tuple(x.shape)).to(device=x.device, dtype=dtype)
             output = torch.cat([output, variance], dim=1)
+        return output
+
+    def _answer(self, index: int, x: torch.Tensor) -> torch.Tensor:
+        output = self._values(self.__dict__["_stimulus"], index, x)
         if self.__dict__["_strided"]:
             doubled = torch.zeros((*output.shape, 2), device=output.device, dtype=output.dtype)
             doubled[..., 0] = output

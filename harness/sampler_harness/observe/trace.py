@@ -333,11 +333,7 @@ def execute(
     run.calls = stand_in.calls
     if run.problem is not None:
         return run
-    run.mutated_outputs = [
-        index
-        for index, (given, kept) in enumerate(stand_in.outputs)
-        if not torch.equal(given.detach(), kept) and not bool(torch.isnan(kept).any())
-    ]
+    run.mutated_outputs = stand_in.written_over()
     run.raw_sample = result
     sample, run.problem = _judge_return(subject, case, result)
     if sample is None:
