@@ -149,7 +149,13 @@ def _run(options: argparse.Namespace, stream: TextIO) -> int:
     for place in (options.json if options.json != "-" else None, options.save_law):
         _check_writable(place)
     try:
-        subjects = [subject for target in options.targets for subject in load_subjects(target, settings)]
+        # Held against something else, a known deviation of the scheduler's is no subject of its own.
+        single = options.against is not None or options.save_law is not None
+        subjects = [
+            subject
+            for target in options.targets
+            for subject in ([load_subject(target, settings)] if single else load_subjects(target, settings))
+        ]
         against: Any = None if options.against is None else _against(options.against)
         problem = device_problem(options.device)
     except TargetError as error:

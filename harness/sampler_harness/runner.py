@@ -135,7 +135,7 @@ class Assessment:
         reason = self.subject.expected_failures.get(finding.id)
         if reason is None:
             cause = finding.consequence_of
-            if finding.outcome == "failed" and cause is not None and cause in self.subject.expected_failures:
+            if finding.outcome in ("failed", "error") and cause is not None and cause in self.subject.expected_failures:
                 declared = self.subject.expected_failures[cause]
                 return dataclasses.replace(
                     finding,

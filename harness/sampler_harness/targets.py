@@ -85,6 +85,8 @@ def load_subject(target: str, settings: Mapping[str, Any] | None = None) -> Subj
         TargetError: when it cannot be had, or the target names several.
     """
     found = load_subjects(target, settings)
+    if len(found) > 1 and _split(target)[0] in ADAPTERS:
+        return found[0]
     if len(found) > 1:
         names = ", ".join(subject.name for subject in found)
         raise TargetError(f"{target} holds {len(found)} samplers: name one of them, {target}:NAME ({names})")
@@ -118,7 +120,7 @@ def load_named(target: str, settings: Mapping[str, Any] | None = None) -> tuple[
     if place in ADAPTERS:
         if not name:
             raise TargetError(f"{target!r} names no sampler: write {place}:NAME, for example {place}:DDIMScheduler")
-        return (Named(name, _adapted(place, name, settings or {}), None),)
+        return tuple(Named(one.name or name, one, None) for one in _adapted(place, name, settings or {}))
     if settings:
         given = ", ".join(f"{key}={value}" for key, value in settings.items())
         raise TargetError(f"--set {given} is for adapters such as diffusers:NAME; {target} declares its own fields")
@@ -149,10 +151,11 @@ def _renamed(subject: Subject, name: str, target: str) -> Subject:
     return dataclasses.replace(subject, name=name, target=target)
 
 
-def _adapted(adapter: str, name: str, settings: Mapping[str, Any]) -> Subject:
+def _adapted(adapter: str, name: str, settings: Mapping[str, Any]) -> list[Subject]:
+    """The subject of an adapter's name, then one for each deviation that is known of it."""
     home = f"sampler_harness.adapters.{adapter}"
     try:
-        built: Any = importlib.import_module(home).subject(name, settings)
+        built: list[Subject] = importlib.import_module(home).subjects(name, settings)
     except ModuleNotFoundError as error:
         if error.name is not None and home.startswith(error.name):
             raise TargetError(f"this version has no adapter for {adapter}") from error
@@ -162,8 +165,7 @@ def _adapted(adapter: str, name: str, settings: Mapping[str, Any]) -> Subject:
     except (ValueError, LookupError, TypeError, ImportError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         raise TargetError(f"{adapter}:{name}: {_first_line(message)}") from error
-    subject: Subject = built
-    return subject if subject.target else dataclasses.replace(subject, target=f"{adapter}:{name}")
+    return [one if one.target else dataclasses.replace(one, target=f"{adapter}:{name}") for one in built]
 
 
 def _attribute(module: ModuleType, name: str, place: str) -> Subject:

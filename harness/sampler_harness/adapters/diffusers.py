@@ -380,6 +380,8 @@ def _fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         reason = _REFUSED.get((option, value if not isinstance(value, (list, tuple)) else None))
         if reason is not None and not (option == "beta_schedule" and name == "HeunDiscreteScheduler"):
             raise _refused(name, option, value, reason)
+        if option == "num_train_timesteps" and name == "EDMEulerScheduler":
+            continue  # it lays out the levels before set_timesteps, which no run uses
         if option in _SAME or option in _STEP_FIELDS:
             fields[option] = value
         elif option == "num_inference_steps":
@@ -829,14 +831,13 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     name, wanted = _split_known(name, given)
     _scheduler_class(name)
     options = _parsed_settings(name, given)
-    for deviation in KNOWN_DEVIATIONS:
-        if deviation.scheduler != name:
-            continue
-        if deviation.name == wanted or (wanted is None and deviation.is_asked_for(options)):
-            return _deviating(deviation, options)
+    mine = [d for d in KNOWN_DEVIATIONS if d.scheduler == name]
+    asked = [d for d in mine if (d.name == wanted if wanted is not None else d.is_asked_for(options))]
+    if asked:
+        return _deviating(max(asked, key=lambda d: len(d.settings)), options)
     if wanted is not None:
-        mine = ", ".join(d.name for d in KNOWN_DEVIATIONS if d.scheduler == name) or "none"
-        raise DeclarationError(f"{name} has no known deviation {wanted!r}; it has {mine}")
+        known = ", ".join(d.name for d in mine) or "none"
+        raise DeclarationError(f"{name} has no known deviation {wanted!r}; it has {known}")
     if name not in _REFERENCED:
         return _unreferenced(name, options)
     reference, strategies = _REFERENCED[name]()

@@ -423,6 +423,11 @@ class EulerDiscrete(_Delegating):
         levels: Array = np.sqrt((1 - table) / table)
         return levels
 
+    @property
+    def _is_table_increasing(self) -> bool:
+        """False where rescaling puts an entry before the last one below what stands for 0 there."""
+        return bool(np.all(np.diff(self.train_sigmas) > 0))
+
     @cached_property
     def timestep_grid(self) -> tuple[float, ...]:
         """``(N,)`` timesteps, descending, before a spacing of levels replaces them."""
@@ -451,6 +456,9 @@ class EulerDiscrete(_Delegating):
         if self.sigmas is not None:
             return self.sigmas[:-1]
         table = self.train_sigmas
+        if self.sigma_spacing != "timesteps" and not self._is_table_increasing:
+            legal = "'timesteps' where rescaling leaves levels that do not increase"
+            raise validation.refuse("sigma_spacing", self.sigma_spacing, legal)
         at_timesteps = np.interp(self.timestep_grid, np.arange(len(table)), table)
         if self.sigma_spacing == "timesteps":
             return tuple(float(level) for level in at_timesteps)
@@ -515,7 +523,7 @@ class EulerDiscrete(_Delegating):
             s_noise=self.s_noise,
             sigmas=(*self.levels, 0.0),
             times=self.times,
-            train_sigmas=tuple(float(level) for level in self.train_sigmas),
+            train_sigmas=tuple(float(level) for level in self.train_sigmas) if self._is_table_increasing else None,
             initial_scale=float(first),
             model_kind=self.prediction,
         )

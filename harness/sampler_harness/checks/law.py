@@ -11,7 +11,7 @@ from sampler_harness.observe.trace import Case, Run
 from sampler_harness.verdict import Finding
 
 from .evidence import Evidence
-from .judging import Judged, conclude
+from .judging import Judged, conclude, nothing_seen
 
 __all__ = [
     "cause_of",
@@ -135,6 +135,9 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
 
 def _law_check(id: str, evidence: Evidence, terms: tuple[Term, ...], passed: str) -> Finding:
     judged = [j for case in evidence.cases for j in _judge(evidence, case, terms)]
+    if not judged and any(d.term == "count" for case in evidence.cases for d in evidence.compared(case)):
+        why = "the number of model calls differs, so that rows cannot be laid side by side"
+        return nothing_seen(id, why, consequence_of="law/times")
     return conclude(id, evidence, judged, passed=passed, shrink=lambda case: _judge(evidence, case, terms))
 
 

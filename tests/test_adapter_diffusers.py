@@ -1,0 +1,487 @@
+"""The adapter for diffusers: options, refusals, the loop against recorded responses, and what is known to deviate.
+
+What is measured here is measured by hand (``torch.randn`` replaced, impulses placed), not by the harness's own taps, so
+that the adapter and the taps cannot be wrong together.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import reference_samplers
+from sampler_harness.adapters import diffusers as adapter
+from sampler_harness.adapters import diffusers_references as references
+from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.law.law import Law
+from sampler_harness.law.response import Response, respond_reference
+from sampler_harness.subject import DeclarationError, Subject
+from sampler_harness.targets import TargetError, load_subject
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "fixtures" / "golden"
+REFERENCED = (
+    "DDPMScheduler",
+    "DDIMScheduler",
+    "EDMEulerScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+)
+SHAPE = (1, 1, 32, 32)
+AMPLITUDE = 2.0**-24
+CPU: dict[str, Any] = {"device": torch.device("cpu"), "dtype": torch.float32}
+IDS = [d.name for d in adapter.KNOWN_DEVIATIONS]
+
+
+@pytest.fixture(autouse=True)
+def _foreign_warnings_are_not_ours() -> Iterator[None]:
+    """What diffusers warns of while it imports or runs is its own affair."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def draws(values: Callable[[int], torch.Tensor]) -> Iterator[None]:
+    """Replace what ``torch.randn`` returns by ``values`` of the draw's number."""
+    count = 0
+
+    def randn(*args: Any, **keywords: Any) -> torch.Tensor:
+        nonlocal count
+        count += 1
+        return values(count - 1)
+
+    real = torch.randn
+    torch.randn = randn
+    try:
+        yield
+    finally:
+        torch.randn = real
+
+
+def one_run(subject: Subject, config: Any, primitives: int | None) -> tuple[list[torch.Tensor], list[float], int]:
+    """Rows, times and number of draws; impulses by number where ``primitives`` says how many draws there are."""
+    rows: list[torch.Tensor] = []
+    times: list[float] = []
+    drawn = 0
+
+    def impulse(place: int) -> torch.Tensor:
+        values = torch.zeros(SHAPE)
+        if primitives is not None:
+            values.view(-1)[place] = AMPLITUDE
+        return values
+
+    def draw(index: int) -> torch.Tensor:
+        nonlocal drawn
+        drawn += 1
+        return impulse(index)
+
+    def model(x: torch.Tensor, time: Any) -> torch.Tensor:
+        rows.append(x.double().reshape(-1).clone())
+        times.append(float(time))
+        output = impulse((primitives or 0) + len(rows) - 1)
+        return torch.cat([output, torch.zeros(SHAPE)], dim=1) if subject.model_channels == 2 else output
+
+    with draws(draw):
+        sample = subject.function(model, SHAPE, config, **CPU)
+    return [*rows, sample.double().reshape(-1)], times, drawn
+
+
+def law_of(subject: Subject, config: Any) -> Law:
+    """The law of a run, by hand."""
+    base, _, drawn = one_run(subject, config, None)
+    rows, times, _ = one_run(subject, config, drawn)
+    values = (torch.stack(rows) - torch.stack(base)).numpy() / AMPLITUDE
+    calls = len(times)
+    return Law.of(
+        Response(
+            times=np.array(times),
+            offset=np.zeros(calls + 1),
+            noise=values[:, :drawn],
+            outputs=values[:, drawn : drawn + calls],
+        )
+    )
+
+
+def chosen(subject: Subject, **given: Any) -> Any:
+    """A configuration: what the subject fixes, and what is given for what it varies."""
+    fixed = {name: value for name, value in subject.fields.items() if not hasattr(value, "example")}
+    return subject.reference(**{**fixed, **given})
+
+
+def apart(got: Law, should_be: Law) -> float:
+    """Worst deviation of B and L, relative to the entry, small entries relative to their row."""
+    opened = sorted(set(got.opened) | set(should_be.opened))
+    tables = [
+        np.concatenate([law.outputs, *(law.column(row)[:, None] for row in opened)], axis=1) for law in (got, should_be)
+    ]
+    size = np.maximum(np.abs(tables[1]), 1e-4 * np.abs(tables[1]).max(axis=1, keepdims=True))
+    return float((np.abs(tables[0] - tables[1]) / size).max())
+
+
+# Options.
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "fields"),
+    [
+        ("DDPMScheduler", {"beta_schedule": "squaredcos_cap_v2"}, {"beta_schedule": "cosine"}),
+        ("DDPMScheduler", {"prediction_type": "sample"}, {"prediction": "x0"}),
+        (
+            "DDPMScheduler",
+            {"clip_sample": "True", "clip_sample_range": "2"},
+            {"clip_denoised": True, "clip_range": 2.0},
+        ),
+        ("DDPMScheduler", {"thresholding": "true"}, {"threshold": 0.995}),
+        ("DDPMScheduler", {"thresholding": "false", "dynamic_thresholding_ratio": "0.9"}, {"threshold": None}),
+        ("DDPMScheduler", {"variance_type": "fixed_small_log"}, {"variance": "fixed_small"}),
+        ("DDPMScheduler", {"timesteps": "999, 500, 0"}, {"timesteps": (999, 500, 0), "num_steps": None}),
+        ("DDPMScheduler", {"trained_betas": "[0.1, 0.2]"}, {"betas": (0.1, 0.2), "num_train_timesteps": 2}),
+        ("DDIMScheduler", {"set_alpha_to_one": "false"}, {"final_alpha_bar": "first"}),
+        ("DDIMScheduler", {"eta": "1", "num_inference_steps": "7"}, {"eta": 1.0, "num_steps": 7}),
+        ("DDIMScheduler", {"use_clipped_model_output": "true"}, {"rederive_epsilon": True}),
+        (
+            "EDMEulerScheduler",
+            {"sigma_schedule": "exponential", "rho": "3"},
+            {"sigma_spacing": "exponential", "rho": 3.0},
+        ),
+        ("EulerDiscreteScheduler", {"use_karras_sigmas": "true"}, {"sigma_spacing": "karras"}),
+        ("EulerDiscreteScheduler", {"use_karras_sigmas": "false"}, {"sigma_spacing": "timesteps"}),
+        ("EulerDiscreteScheduler", {"sigmas": "10,1,0"}, {"sigmas": (10, 1, 0), "num_steps": None}),
+        ("EulerDiscreteScheduler", {"sigma_max": "none"}, {"sigma_max": None}),
+        ("HeunDiscreteScheduler", {"beta_schedule": "exp"}, {"beta_schedule": "exponential"}),
+    ],
+)
+def test_options_become_fields(name: str, settings: dict[str, str], fields: dict[str, Any]) -> None:
+    subject = adapter.subject(name, settings)
+    assert not subject.expected_failures
+    assert {field: subject.fields[field] for field in fields} == fields
+
+
+@pytest.mark.parametrize("name", REFERENCED)
+def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
+    for option, default in adapter._known_options(name).items():
+        if option in ("timesteps", "sigmas"):
+            continue
+        value = {"trained_betas": (0.1, 0.2), "sigma_min": 0.1, "sigma_max": 2.0}.get(option, default)
+        adapter.subject(name, {option: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "told"),
+    [
+        ("DDIMSheduler", {}, "close: DDIMScheduler"),
+        ("DDIMScheduler", {"timestep_spacin": "leading"}, "close: timestep_spacing"),
+        ("DDIMScheduler", {"clip_sample": "maybe"}, "clip_sample=maybe should be true or false"),
+        ("DDIMScheduler", {"steps_offset": "0.5"}, "steps_offset=0.5 should be a whole number"),
+        ("DDIMScheduler", {"beta_start": "low"}, "beta_start=low should be a number"),
+        ("DDPMScheduler", {"timesteps": "9, x"}, "numbers with commas between them"),
+        ("DDPMScheduler", {"variance_type": "learned"}, "takes the model's second output for the variance itself"),
+        ("EDMEulerScheduler", {"final_sigmas_type": "sigma_min"}, "the references end at noise level 0"),
+        ("EulerDiscreteScheduler", {"final_sigmas_type": "sigma_min"}, "the references end at noise level 0"),
+        ("EulerDiscreteScheduler", {"beta_schedule": "exp"}, "no paper says what it should do"),
+        (
+            "EulerDiscreteScheduler",
+            {"timestep_type": "continuous", "prediction_type": "epsilon"},
+            "no effect of it unless prediction_type=v_prediction",
+        ),
+        ("DDIMScheduler", {"known": "no-such"}, "has no known deviation 'no-such'; it has ddim-linspace-next-entry"),
+        ("AmusedScheduler", {"mask_token": "1"}, "close: mask_token_id"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_by_name(name: str, settings: dict[str, str], told: str) -> None:
+    with pytest.raises(DeclarationError, match=re.escape(told)):
+        adapter.subject(name, settings)
+
+
+def test_a_target_with_a_wrong_option_is_one_sentence() -> None:
+    with pytest.raises(TargetError, match="diffusers:DDIMScheduler: DDIMScheduler has no option 'ta'"):
+        load_subject("diffusers:DDIMScheduler", {"ta": "1"})
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {name!r}", name="diffusers")
+
+    for cached in (adapter.names, adapter._scheduler_class):
+        cached.cache_clear()
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(ModuleNotFoundError, match=re.escape('pip install "sampler-harness[diffusers]"')):
+        adapter.subject("DDIMScheduler")
+
+
+def test_the_adapter_itself_loads_without_the_extra() -> None:
+    import subprocess
+
+    script = (
+        "import sys, sampler_harness.adapters.diffusers\n"
+        "assert not {'diffusers', 'torch', 'hypothesis'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+# The loop.
+
+RECORDED = [
+    ("DDPMScheduler", {}, {"num_steps": 10}, "diffusers_DDPMScheduler"),
+    (
+        "DDPMScheduler",
+        {"timestep_spacing": "trailing", "prediction_type": "v_prediction", "rescale_betas_zero_snr": "true"},
+        {"num_steps": 10},
+        "diffusers_DDPMScheduler_timestep_spacing-trailing_prediction_type-v_prediction_rescale_betas_zero_snr-True",
+    ),
+    (
+        "DDPMScheduler",
+        {"variance_type": "fixed_large", "beta_schedule": "squaredcos_cap_v2"},
+        {"num_steps": 10},
+        "diffusers_DDPMScheduler_variance_type-fixed_large_beta_schedule-squaredcos_cap_v2",
+    ),
+    ("DDIMScheduler", {}, {"num_steps": 10}, "diffusers_DDIMScheduler"),
+    ("EDMEulerScheduler", {}, {"num_steps": 8}, "diffusers_EDMEulerScheduler"),
+    ("EulerDiscreteScheduler", {}, {"num_steps": 10}, "diffusers_EulerDiscreteScheduler"),
+    ("HeunDiscreteScheduler", {}, {"num_steps": 8}, "diffusers_HeunDiscreteScheduler"),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "fields", "record"), RECORDED, ids=[r[-1] for r in RECORDED])
+def test_loop_and_reference_have_the_recorded_law(
+    name: str, settings: dict[str, str], fields: dict[str, Any], record: str
+) -> None:
+    data = json.loads((GOLDEN / f"{record}.json").read_text(encoding="utf-8"))
+    subject = adapter.subject(name, settings)
+    config = chosen(subject, **fields)
+    factor = np.array(data["noise_factor"])
+    for law, tolerance in ((law_of(subject, config), 1e-5), (Law.of(respond_reference(config)), 1e-3)):
+        np.testing.assert_allclose(law.times, data["times"], rtol=1e-5, atol=1e-6)
+        got, outputs = law.outputs, np.array(data["output_coefficients"])
+        size = np.abs(outputs) + 1e-4 * np.abs(outputs).max(axis=1, keepdims=True) + 1e-12
+        assert (np.abs(got - outputs) / size).max() < tolerance
+        # A record may lack the columns of noise that is nothing.
+        np.testing.assert_allclose(law.factor[:, : factor.shape[1]], factor, rtol=tolerance, atol=1e-7)
+
+
+SOUND = [
+    ("DDPMScheduler", {"variance_type": "learned_range"}, {"num_steps": 5}),
+    ("DDPMScheduler", {"timesteps": "900,400,20,0"}, {}),
+    ("DDPMScheduler", {"trained_betas": "0.1,0.2,0.3,0.4"}, {"num_steps": 4}),
+    ("DDIMScheduler", {"eta": "0.5", "timestep_spacing": "trailing", "num_inference_steps": "5"}, {}),
+    ("EDMEulerScheduler", {"sigma_schedule": "exponential", "prediction_type": "v_prediction"}, {"num_steps": 6}),
+    ("EulerDiscreteScheduler", {"timesteps": "900,400.5,20"}, {}),
+    ("EulerDiscreteScheduler", {"sigmas": "10,3,0.5,0"}, {}),
+    (
+        "EulerDiscreteScheduler",
+        {"timestep_type": "continuous", "prediction_type": "v_prediction", "use_karras_sigmas": "true"},
+        {"num_steps": 6},
+    ),
+    ("EulerDiscreteScheduler", {"timestep_spacing": "leading", "steps_offset": "1"}, {"num_steps": 6}),
+    ("EulerDiscreteScheduler", {"rescale_betas_zero_snr": "true", "timestep_spacing": "trailing"}, {"num_steps": 6}),
+    ("HeunDiscreteScheduler", {"use_exponential_sigmas": "true", "prediction_type": "sample"}, {"num_steps": 6}),
+    ("HeunDiscreteScheduler", {"timesteps": "900,400,20"}, {}),
+    ("HeunDiscreteScheduler", {"beta_schedule": "exp", "timestep_spacing": "trailing"}, {"num_steps": 6}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "fields"), SOUND)
+def test_options_reach_scheduler_and_reference_alike(
+    name: str, settings: dict[str, str], fields: dict[str, Any]
+) -> None:
+    subject = adapter.subject(name, settings)
+    config = chosen(subject, **fields)
+    # By hand a second output is 0 everywhere; the reference is asked with the same.
+    learned = subject.model_channels == 2
+    should_be = respond_with_zero_variance(config) if learned else Law.of(respond_reference(config))
+    got = law_of(subject, config)
+    np.testing.assert_allclose(got.times, should_be.times, rtol=1e-5, atol=2e-3)
+    assert apart(got, should_be) < 2e-3
+
+
+def respond_with_zero_variance(config: Any) -> Law:
+    """The law of a reference whose model says 0 for the variance."""
+
+    class Halved:
+        def sample(self, model: Any, noise: Any) -> Any:
+            def zero_variance(x: Any, time: Any) -> Any:
+                return model(x, time), np.zeros(np.shape(x))
+
+            return config.sample(zero_variance, noise)
+
+    return Law.of(respond_reference(Halved()))
+
+
+def test_a_clamp_bites_as_in_the_reference() -> None:
+    subject = adapter.subject("HeunDiscreteScheduler", {"clip_sample": "true", "timestep_spacing": "trailing"})
+    config = chosen(subject, num_steps=5)
+    assert config.is_clipped
+    generator = torch.Generator().manual_seed(3)
+    start = torch.randn((2, 3, 4, 4), generator=generator)
+    outputs = torch.randn((9, 2, 3, 4, 4), generator=generator)
+    count = iter(range(100))
+
+    def model(x: torch.Tensor, time: Any) -> torch.Tensor:
+        return outputs[next(count)]
+
+    with draws(lambda index: start):
+        got = subject.function(model, (2, 3, 4, 4), config, **CPU)
+    count = iter(range(100))
+    exact = config.sample(lambda x, time: outputs[next(count)].double().numpy(), lambda: start.double().numpy())
+    np.testing.assert_allclose(got.numpy(), exact, rtol=0, atol=2e-3)
+    assert np.abs(exact).max() <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("name", REFERENCED)
+def test_a_run_can_start_at_every_entry_and_is_noised_for_it(name: str) -> None:
+    subject = adapter.subject(name)
+    config = subject.reference(num_steps=5)
+    assert subject.partial is not None
+    assert subject.forward is not None
+    x0, draw = torch.zeros(SHAPE), torch.zeros(SHAPE)
+    x0.view(-1)[1] = draw.view(-1)[2] = 1.0
+    whole: list[float] = []
+    for index in range(5):
+        times: list[float] = []
+
+        def model(x: torch.Tensor, time: Any, times: list[float] = times) -> torch.Tensor:
+            times.append(float(time))
+            return torch.zeros_like(x)
+
+        subject.partial(model, torch.ones(SHAPE), config, index, **CPU)
+        whole = whole or times
+        assert times == whole[len(whole) - len(times) :]
+        noised = subject.forward(x0, draw, config, index, **CPU).view(-1)
+        signal, noise = config.forward_scales(index)
+        assert float(noised[1]) == pytest.approx(signal, rel=1e-3)
+        assert float(noised[2]) == pytest.approx(noise, rel=1e-3)
+    assert len(times) == 1
+
+
+def test_a_generator_feeds_every_draw() -> None:
+    subject = adapter.subject("DDPMScheduler")
+    config = subject.reference(num_steps=4)
+
+    def model(x: torch.Tensor, time: Any) -> torch.Tensor:
+        return torch.zeros_like(x)
+
+    before = torch.get_rng_state()
+    samples = [
+        subject.function(model, (1, 1, 2, 2), config, **CPU, generator=torch.Generator().manual_seed(1))
+        for _ in range(2)
+    ]
+    assert torch.equal(*samples)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_scheduler_without_a_reference_runs_for_comparisons() -> None:
+    ddim = adapter.subject("DDIMScheduler")
+    config = ddim.reference(num_steps=10, timestep_spacing="trailing")
+    settings = {"solver_order": "1", "timestep_spacing": "trailing"}
+    dpm = adapter.subject("DPMSolverMultistepScheduler", settings)
+    assert dpm.reference is references.NoReference
+    # First-order DPM-Solver++ is DDIM with eta 0 (Lu et al. 2022, section 4).
+    assert apart(law_of(dpm, config), law_of(ddim, config)) < 1e-5
+    with pytest.raises(ValueError, match="has no reference here"):
+        dpm.reference(num_steps=2).sample(None, None)
+
+
+# The references of their own.
+
+
+def test_restricted_references_are_the_papers_where_they_do_not_refuse() -> None:
+    for mine, paper in ((references.DDPM, reference_samplers.DDPM), (references.DDIM, reference_samplers.DDIM)):
+        got, should_be = (respond_reference(kind(num_steps=5)) for kind in (mine, paper))
+        np.testing.assert_array_equal(got.outputs, should_be.outputs)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: references.DDPM(num_steps=61, timestep_spacing="trailing"), "one step too many"),
+        (lambda: references.DDPM(num_steps=48, timestep_spacing="trailing"), "half"),
+        (lambda: references.DDPM(num_steps=5, timestep_spacing="trailing", variance="fixed_large"), "last step"),
+        (lambda: references.DDIM(num_steps=5, timestep_spacing="linspace"), "t - T // n"),
+        (lambda: references.DDIM(num_steps=7, timestep_spacing="trailing"), "t - T // n"),
+        (lambda: references.DDIM(num_steps=600, steps_offset=1), "t - T // n"),
+        (lambda: references.EDMEuler(num_steps=1, sigma_spacing="exponential"), "one step"),
+        (lambda: references.EulerDiscrete(sigma_spacing="karras", sigma_max=500.0), "levels beyond it"),
+        (lambda: references.HeunDiscrete(num_steps=2, clip_denoised=True), "rounding in float32"),
+        (lambda: references.HeunDiscrete(s_churn=1.0), "no such option"),
+        (lambda: references.EulerDiscrete(continuous_time=True), "unless prediction is 'v'"),
+        (lambda: references.EulerDiscrete(num_steps=None), "given, or timesteps, or sigmas"),
+    ],
+)
+def test_corners_that_deviate_are_refused(make: Callable[[], Any], told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        make()
+
+
+def test_overruns_counts_as_numpy_does() -> None:
+    for steps in range(1, 500):
+        assert references.overruns(1000, steps) == (np.arange(1000, 0, -1000 / steps).size > steps)
+
+
+# What is known to deviate.
+
+
+def test_every_known_deviation_is_a_finding_and_its_command_asks_for_it() -> None:
+    text = (ROOT / "FINDINGS.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## ([a-z0-9-]+)\n(.*?)(?=^## |\Z)", text, flags=re.M | re.S))
+    assert sorted(sections) == sorted(IDS)
+    for deviation in adapter.KNOWN_DEVIATIONS:
+        command = re.search(r"^check-sampler (.*)$", sections[deviation.name], flags=re.M)
+        assert command is not None, deviation.name
+        target, *rest = shlex.split(command[1])
+        settings = dict(word.split("=", 1) for word in rest if word != "--set")
+        subject = load_subject(target, settings)
+        assert subject.name == f"{deviation.scheduler}[{deviation.name}]"
+        assert set(subject.expected_failures) == set(deviation.expected) <= set(check_ids())
+        assert all(deviation.name in reason for reason in subject.expected_failures.values())
+
+
+def test_a_corner_can_be_asked_for_by_name_and_is_left_alone_otherwise() -> None:
+    by_name = load_subject("diffusers:DDIMScheduler[ddim-linspace-next-entry]")
+    assert by_name.expected_failures
+    assert not adapter.subject("DDIMScheduler").expected_failures
+    assert not adapter.subject("DDIMScheduler", {"timestep_spacing": "leading"}).expected_failures
+    sound = {"timestep_spacing": "trailing", "num_inference_steps": "50"}
+    assert not adapter.subject("DDIMScheduler", sound).expected_failures
+    other = {"timestep_spacing": "trailing", "num_inference_steps": "103"}
+    assert "too many" in str(adapter.subject("DDPMScheduler", other).expected_failures)
+    found = adapter.subjects("EulerDiscreteScheduler")
+    assert len(found) == 1 + sum(d.scheduler == "EulerDiscreteScheduler" for d in adapter.KNOWN_DEVIATIONS)
+
+
+@pytest.mark.parametrize("deviation", adapter.KNOWN_DEVIATIONS, ids=IDS)
+def test_each_known_deviation_is_real(deviation: adapter.KnownDeviation) -> None:
+    subject = adapter.subject(deviation.scheduler, {"known": deviation.name})
+    config = chosen(subject, **({"num_steps": deviation.steps[-1]} if deviation.steps else {}))
+    if deviation.has_velocity:
+        assert subject.velocity is not None
+        x0 = torch.ones(SHAPE)
+        got = float(subject.velocity(x0, torch.zeros(SHAPE), config, 0, **CPU).view(-1)[0])
+        sigma = config.forward_scales(0)[1]
+        assert abs(got + sigma / np.sqrt(sigma**2 + 1)) > 0.5
+        return
+    should_be = Law.of(respond_reference(config))
+    try:
+        law = law_of(subject, config)
+    except IndexError:  # the run itself ends in an error
+        assert deviation.name in ("edm-euler-levels-by-hand", "euler-levels-beyond-the-table")
+        return
+    if law.num_calls != should_be.num_calls:
+        assert "too-many" in deviation.name
+        assert law.num_calls > should_be.num_calls
+        return
+    assert "too-many" not in deviation.name
+    assert not apart(law, should_be) < 5e-3  # NaN is apart from everything
