@@ -166,6 +166,11 @@ def _run(options: argparse.Namespace, stream: TextIO) -> int:
             raise UsageError(
                 f"{subject.target} takes the pytest fixtures {names}: run it with pytest, or give them defaults"
             )
+    for subject in subjects:
+        if against is None and subject.reference.__name__ == "NoReference":
+            raise UsageError(
+                f"{subject.target} has no reference: hold it against another sampler or a saved law with --against"
+            )
     if options.save_law is not None and len(subjects) != 1:
         raise UsageError(f"--save-law writes the law of one sampler, but {len(subjects)} were named")
     from .report.terminal import closing_line, render, write

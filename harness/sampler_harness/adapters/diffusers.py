@@ -902,6 +902,7 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
         velocity=SchedulerLoop(name, asked).velocity if deviation.has_velocity else None,
         forward=made.forward if deviation.has_velocity else None,
         partial=None,
+        dtypes=("float32",),
     )
 
 
@@ -920,6 +921,7 @@ def _subject(
         fields=dict(fields),
         name=name,
         shapes=_IMAGES if is_chain else None,
+        dtypes=("float32", "float16", "bfloat16"),
         takes_generator=True,
         model_channels=2 if learned else 1,
         forward=loop.forward,

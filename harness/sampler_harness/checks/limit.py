@@ -178,6 +178,14 @@ def _ladder(evidence: Evidence, config: Any) -> list[int]:
     return [n for n in wanted if 5 <= n <= top]
 
 
+def _replaced(config: Any, changes: dict[str, Any]) -> Any:
+    """The configuration with some fields changed; None where the reference refuses that."""
+    try:
+        return dataclasses.replace(config, **changes)
+    except ValueError:
+        return None
+
+
 def _plain(evidence: Evidence, *, deterministic: bool) -> Any:
     """The base without churn, clamp or partial stochasticity; None where the declaration fixes one of them."""
     wanted: dict[str, Any] = {
@@ -192,9 +200,10 @@ def _plain(evidence: Evidence, *, deterministic: bool) -> Any:
     base = evidence.covering.base
     allowed = evidence.covering.values
     changes = {name: value for name, value in wanted.items() if value in allowed.get(name, ())}
-    try:
-        config = dataclasses.replace(base, **changes)
-    except ValueError:
+    # The spacing is a wish: a reference may refuse it, and its own will do.
+    kept = {name: value for name, value in changes.items() if name != "timestep_spacing"}
+    config = _replaced(base, changes) or _replaced(base, kept)
+    if config is None:
         return None
     if config.stochasticity is None or getattr(config, "is_clipped", False):
         return None
