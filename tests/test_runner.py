@@ -12,6 +12,7 @@ import pytest
 from reference_samplers import EDM
 from sampler_harness import Subject, check_sampler, respond, sampler_under_test
 from sampler_harness.runner import Assessment, load_law, save_law
+from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Finding
 
 from . import small_samplers
@@ -135,9 +136,18 @@ def test_respond_tells_what_went_wrong() -> None:
         respond(broken, num_steps=2)
 
 
-def test_the_verdict_does_not_depend_on_the_order_of_checks() -> None:
-    forward = Assessment(small_samplers.unscaled, budget="quick")
-    backward = Assessment(small_samplers.unscaled, budget="quick")
+@pytest.mark.parametrize(
+    "target",
+    [
+        "fixtures.torch_samplers.under_test:flow",
+        "fixtures.faulty_samplers.diamond:diamond",
+        "fixtures.faulty_samplers.shape:item_one_never_updated",
+        "fixtures.faulty_samplers.ddpm:draw_reused",
+    ],
+)
+def test_the_verdict_does_not_depend_on_the_order_of_checks(target: str) -> None:
+    forward = Assessment(load_subject(target), budget="quick")
+    backward = Assessment(load_subject(target), budget="quick")
     one = [forward.run(i) for i in forward.planned()]
     two = [backward.run(i) for i in reversed(backward.planned())][::-1]
     told = [[(f.id, f.outcome, f.message, f.margin, f.consequence_of) for f in found] for found in (one, two)]

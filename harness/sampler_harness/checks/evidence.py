@@ -36,6 +36,8 @@ ROOM_TO_DRAW = 48
 #: Shares of the budget's model calls.
 COVERING_SHARE = 0.5
 DRAWN_SHARE = 0.6
+#: What a single check may spend on runs of its own.
+CHECK_SHARE = 0.25
 
 
 class Standard:
@@ -214,8 +216,8 @@ class Evidence:
         return self.model_calls + 4 * expected_calls(config) <= share * self.budget.model_calls
 
     def affords(self, calls: int) -> bool:
-        """Whether the budget still allows this many model calls."""
-        return self.model_calls + calls <= self.budget.model_calls
+        """Whether one check may spend this many model calls; what others spent does not matter."""
+        return calls <= CHECK_SHARE * self.budget.model_calls
 
     # What is measured
 

@@ -243,7 +243,9 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
         return skipped(id, "needs a range of steps up to 40 or more: declare a wider range of num_steps")
     cost = sum(2 * expected_calls(dataclasses.replace(config, num_steps=n)) for n in ladder)
     if not evidence.affords(cost):
-        return skipped(id, f"the {evidence.budget.name} budget is used up: run with a larger one")
+        return skipped(
+            id, f"its {cost} model calls are too many for the {evidence.budget.name} budget: run with a larger one"
+        )
     return config, ladder
 
 
