@@ -17,6 +17,7 @@ import numpy as np
 
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Array
+from sampler_harness.law.tolerance import reference_law
 from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
 
@@ -32,6 +33,8 @@ LEFT_SHARE = 0.15
 #: A slope may be this much below the claimed order; a little more where few steps are not yet asymptotic.
 ORDER_BAND = 0.25
 SHORT_LADDER_BAND = 0.35
+#: Steps from which errors fall as they will, also where the grid's last level moves with their number.
+ASYMPTOTIC = 250
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,18 @@ def _measured(evidence: Evidence, config: Any, ladder: list[int]) -> list[tuple[
     return found
 
 
+def _last_level_moves(config: Any, ladder: list[int]) -> bool:
+    """Whether runs of few and of many steps end at different levels: errors at few steps then say little."""
+    ends = []
+    for steps in (ladder[0], ladder[-1]):
+        one = _replaced(config, {"num_steps": steps})
+        if one is None:
+            return True
+        signal, noise = seen_scales(one, reference_law(one).times[-1])
+        ends.append(noise / signal)
+    return abs(ends[0] - ends[1]) > 0.01 * ends[1]
+
+
 def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, list[int]] | Finding:
     if not evidence.standard.reference:
         return skipped(id, "compared with another implementation, not with a reference")
@@ -241,6 +256,8 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
     ladder = _ladder(evidence, config)
     if len(ladder) < 3:
         return skipped(id, "needs a range of steps up to 40 or more: declare a wider range of num_steps")
+    if ladder[-1] < ASYMPTOTIC and _last_level_moves(config, ladder):
+        return skipped(id, f"the lowest level moves with the number of steps: needs {ASYMPTOTIC} steps or more")
     cost = sum(2 * expected_calls(dataclasses.replace(config, num_steps=n)) for n in ladder)
     if not evidence.affords(cost):
         return skipped(
