@@ -3,16 +3,22 @@
 Each module holds one paper's sampler as a frozen dataclass. ``sample(model, noise)`` is the paper's algorithm line
 for line; its two arguments are the only openings to the world: ``model(x, time)`` gives the network's output, and
 ``noise()`` a fresh unit normal of the sample's shape.
+
+The ``*_training`` modules hold the training steps that belong to them: ``step(model, x0, draws)`` is the loss of each
+item, and the same step's figures stand beside it as methods.
 """
 
 from __future__ import annotations
 
 from .ddim import DDIM
 from .ddpm import DDPM
+from .ddpm_training import DDPMTraining
 from .edm import EDM
+from .edm_training import EDMTraining
 from .flow import FlowEuler
+from .flow_training import FlowTraining
 
-__all__ = ["ALL_REFERENCES", "DDIM", "DDPM", "EDM", "FlowEuler"]
+__all__ = ["ALL_REFERENCES", "DDIM", "DDPM", "EDM", "DDPMTraining", "EDMTraining", "FlowEuler", "FlowTraining"]
 
 #: Every reference, in the order in which they are tried when a law is looked for.
 ALL_REFERENCES: tuple[type[EDM] | type[DDPM] | type[DDIM] | type[FlowEuler], ...] = (EDM, DDPM, DDIM, FlowEuler)

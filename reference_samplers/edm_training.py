@@ -1,0 +1,176 @@
+"""Training of Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models" (EDM)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from . import prediction, validation
+from .openings import Array
+from .training_openings import Draws, TrainedModel, column, standard_normal_quantile
+
+__all__ = ["EDMTraining"]
+
+ModelKind = Literal["denoiser", "network"]
+Weighting = Literal["edm", "snr"]
+Told = Literal["sigma", "c_noise"]
+
+_INFINITY = float("inf")
+
+
+@dataclass(frozen=True)
+class EDMTraining:
+    """One step of denoising score matching with preconditioning: the loss of each item.
+
+    Source: Karras et al. 2022, arXiv:2206.00364, equations 2, 7 and 8, table 1 ("Training" and "Network and
+    preconditioning"), column "Ours". Offset noise: Guttenberg 2023. A *level* is sigma, data units.
+
+    Args:
+        P_mean: mean of ln(sigma).
+        P_std: standard deviation of ln(sigma), > 0.
+        sigma_data: standard deviation of the data, > 0.
+        sigma_min: drawn levels below it are raised to it, data units, >= 0.
+        sigma_max: drawn levels above it are lowered to it, data units, > ``sigma_min``.
+        offset_noise: >= 0, strength of one more normal per item and channel in the noise.
+        model_kind: ``"denoiser"`` is D(x; sigma), told sigma; ``"network"`` is F inside the preconditioning.
+        weighting: ``"edm"`` is lambda(sigma) of table 1; ``"snr"`` weighs F by sigma_data^2 / (sigma^2 + sigma_data^2).
+        told: what ``"network"`` is told: ``"c_noise"`` is ln(sigma)/4; ``"sigma"`` the level itself; None for the
+            kind's own convention.
+
+    Raises:
+        ValueError: names field, value and legal range.
+    """
+
+    P_mean: float = -1.2
+    P_std: float = 1.2
+    sigma_data: float = 0.5
+    sigma_min: float = 0.0
+    sigma_max: float = _INFINITY
+    offset_noise: float = 0.0
+    model_kind: ModelKind = "denoiser"
+    weighting: Weighting = "edm"
+    told: Told | None = None
+
+    def __post_init__(self) -> None:
+        validation.store(self, "P_mean", validation.real("P_mean", self.P_mean))
+        for name in ("P_std", "sigma_data"):
+            validation.store(self, name, validation.real(name, getattr(self, name), 0, above=True))
+        validation.store(self, "sigma_min", validation.real("sigma_min", self.sigma_min, 0))
+        validation.store(self, "sigma_max", validation.real("sigma_max", self.sigma_max, 0, finite=False))
+        if self.sigma_max <= self.sigma_min:
+            raise validation.refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
+        validation.store(self, "offset_noise", validation.real("offset_noise", self.offset_noise, 0))
+        validation.choice("model_kind", self.model_kind, ("denoiser", "network"))
+        validation.choice("weighting", self.weighting, ("edm", "snr"))
+        if self.told is not None:
+            validation.choice("told", self.told, ("sigma", "c_noise"))
+        if self.model_kind == "denoiser" and self.told == "c_noise":
+            raise validation.refuse("told", self.told, "'sigma' or None for model_kind='denoiser'")
+
+    def step(self, model: TrainedModel, x0: Array, draws: Draws) -> Array:
+        """The loss of each item, mean over its elements.
+
+        Draws:
+            One normal per item for its level, one per element for the noise; with ``offset_noise`` one per item
+            and channel.
+
+        Args:
+            model: ``(x, time)`` to its output; time is ``(B,)``.
+            x0: ``(B, C, *D)`` data, data units.
+            draws: the openings.
+
+        Returns:
+            ``(B,)``.
+        """
+        ln_sigma = self.P_mean + self.P_std * draws.normal((x0.shape[0],))  # table 1, "Noise distribution"
+        sigma = np.clip(np.exp(ln_sigma), self.sigma_min, self.sigma_max)
+        n = draws.normal(x0.shape)
+        if self.offset_noise > 0:
+            n = n + self.offset_noise * draws.normal((*x0.shape[:2], *[1] * (x0.ndim - 2)))
+        s = column(sigma, x0.ndim)
+        x = x0 + s * n  # eq. 2: y + n, n of variance sigma^2
+        if self.model_kind == "denoiser":
+            difference = model(x, sigma) - x0
+            weight = self._lambda(s)
+        else:
+            # eq. 8: lambda c_out^2 || F(c_in x; c_noise) - (y - c_skip x) / c_out ||^2
+            effective = (x0 - prediction.c_skip(s, self.sigma_data) * x) / prediction.c_out(s, self.sigma_data)
+            told = np.array([self.told_time(one) for one in sigma])
+            difference = model(prediction.c_in(s, self.sigma_data) * x, told) - effective
+            weight = self._lambda(s) * prediction.c_out(s, self.sigma_data) ** 2
+        loss: Array = (weight * difference**2).reshape(x0.shape[0], -1).mean(axis=1)
+        return loss
+
+    def _lambda(self, sigma: Any) -> Any:
+        """Weight of the denoiser's squared error (table 1, "Loss weighting")."""
+        balanced = (sigma**2 + self.sigma_data**2) / (sigma * self.sigma_data) ** 2
+        if self.weighting == "edm":
+            return balanced
+        return balanced * self.sigma_data**2 / (sigma**2 + self.sigma_data**2)
+
+    @property
+    def time_draw(self) -> Literal["normal"]:
+        """ln(sigma) is normal."""
+        return "normal"
+
+    def level(self, draw: float) -> float:
+        """sigma, data units, from one standard normal."""
+        return float(np.clip(np.exp(self.P_mean + self.P_std * np.float64(draw)), self.sigma_min, self.sigma_max))
+
+    def quantile(self, p: float) -> float:
+        """The level below which a share ``p`` of the draws lies."""
+        return self.level(standard_normal_quantile(p))
+
+    @property
+    def level_bounds(self) -> tuple[float, float]:
+        """Lowest and highest sigma, data units."""
+        return self.sigma_min, self.sigma_max
+
+    def told_time(self, level: float) -> float:
+        """What the model is told."""
+        told = self.told or ("sigma" if self.model_kind == "denoiser" else "c_noise")
+        return float(level) if told == "sigma" else float(prediction.c_noise(level))
+
+    def level_of_time(self, time: float) -> float:
+        """Sigma from what the model is told."""
+        told = self.told or ("sigma" if self.model_kind == "denoiser" else "c_noise")
+        return float(time) if told == "sigma" else float(np.exp(4 * np.float64(time)))
+
+    def forward_scales(self, level: float) -> tuple[float, float]:
+        """Scales of data and noise before the model's own input scaling: ``(1, sigma)``."""
+        return 1.0, float(level)
+
+    def input_scales(self, level: float) -> tuple[float, float]:
+        """Scales of data and noise in the model's input."""
+        if self.model_kind == "denoiser":
+            return self.forward_scales(level)
+        c_in = float(prediction.c_in(level, self.sigma_data))
+        return c_in, c_in * float(level)
+
+    def target_scales(self, level: float) -> tuple[float, float]:
+        """Weights of data and noise in what the model's raw output is compared with."""
+        if self.model_kind == "denoiser":
+            return 1.0, 0.0
+        # (y - c_skip (y + sigma z)) / c_out, with 1 - c_skip = sigma^2 / (sigma^2 + sigma_data^2) taken together:
+        # as a difference it would cancel at low levels.
+        root = float(np.sqrt(level**2 + self.sigma_data**2))
+        return float(level) / (self.sigma_data * root), -self.sigma_data / root
+
+    def weight(self, level: float) -> float:
+        """An item's loss is this times the mean squared difference of output and target."""
+        weight = float(self._lambda(level))
+        return (
+            weight if self.model_kind == "denoiser" else weight * float(prediction.c_out(level, self.sigma_data)) ** 2
+        )
+
+    @property
+    def offset_scale(self) -> float:
+        """Strength of the normal per item and channel."""
+        return self.offset_noise
+
+    @property
+    def perturbation(self) -> float:
+        """The target's noise is the input's."""
+        return 0.0
