@@ -7,6 +7,8 @@ TORCH ?= torch==2.13.0
 SAMPLER ?= fixtures.torch_samplers.under_test
 DEVICE ?= cpu
 BUDGET ?= quick
+# Where the demo writes its page
+OUT ?= build/fading
 # Further options of check-sampler: make check-sampler ARGS="--json verdict.json"
 ARGS ?=
 
@@ -14,7 +16,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := harness reference_samplers fixtures tests
 
-.PHONY: help setup check-sampler test lint types check bench golden kill-matrix format clean
+.PHONY: help setup check-sampler test lint types check bench golden kill-matrix detail-ranking demo-fading \
+	demo-fading-seeds format clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to run
@@ -52,6 +55,15 @@ golden: $(STAMP) ## the references against recorded responses of released progra
 
 kill-matrix: $(STAMP) ## which check fails which faulty sampler
 	$(BIN)/python -m tests.kill_matrix
+
+detail-ranking: $(STAMP) ## how much detail each fault costs, and closed form against 10,000 samples
+	$(BIN)/python -m tests.detail_ranking
+
+demo-fading: $(STAMP) ## the story: real game frames, a small world model, four planted causes, one page
+	$(BIN)/python -m fixtures.fading --out $(OUT) $(ARGS)
+
+demo-fading-seeds: $(STAMP) ## the same with five seeds
+	$(BIN)/python -m fixtures.fading --out $(OUT) --seeds 5 $(ARGS)
 
 format: $(STAMP) ## let ruff put the files in order
 	$(BIN)/ruff check --fix $(SOURCES)

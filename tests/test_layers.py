@@ -20,13 +20,18 @@ LAYERS = {
     "observe": 2,
     "law": 3,
     "checks": 4,
+    "training": 4,
+    "data": 4,
     "runner": 5,
     "adapters": 5,
+    "detail": 5,
     "targets": 6,
     "report": 6,
-    "plugin": 7,
-    "cli": 7,
-    "__init__": 8,
+    "triage": 7,
+    "plugin": 8,
+    "cli": 8,
+    "cli_monitor": 8,
+    "__init__": 9,
 }
 #: The catalogue is a list of ids, light enough for everyone.
 FREE = {"sampler_harness.checks.catalogue"}

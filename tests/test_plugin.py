@@ -195,7 +195,7 @@ def test_parametrize_is_refused_with_what_to_write(host: pytest.Pytester, sound_
     )
     result = host.runpytest_inprocess(*FAST, "test_sampler.py")
     assert result.ret == 2
-    result.stdout.fnmatch_lines(["*sound is parametrized: name the field in @sampler_under_test instead*"])
+    result.stdout.fnmatch_lines(["*sound is parametrized: name the field in its declaration instead*"])
 
 
 def test_fixtures_after_the_star_are_the_hosts(host: pytest.Pytester, sampler_file: str) -> None:

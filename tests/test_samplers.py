@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from fixtures.golden.configurations import DIAMOND, FOLDER
 from reference_samplers import DDPM, EDM
 from sampler_harness.law.law import Law, row_echelon
 from sampler_harness.runner import Assessment, check_sampler, respond
+from sampler_harness.subject import Subject
 from sampler_harness.targets import load_subject, load_subjects
 
 from . import small_samplers
@@ -85,3 +88,14 @@ def test_ddim_with_eta_one_and_ddpm_have_one_law() -> None:
     assert one.opened == two.opened
     assert np.allclose(one.factor, two.factor, rtol=1e-9, atol=1e-9)
     assert np.allclose(one.outputs, two.outputs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["ddpm", "ddim"])
+@pytest.mark.parametrize("steps", [7, 61])
+def test_a_grid_whose_last_level_moves_is_not_flagged_by_limits(name: str, steps: int) -> None:
+    """Trailing spacing: 10 to 40 steps are not asymptotic, and the reference itself shows it."""
+    subject = load_subject(f"{OURS}:{name}")
+    assert isinstance(subject, Subject)
+    trailing = dataclasses.replace(subject, fields={"timestep_spacing": "trailing", "num_steps": st.integers(1, steps)})
+    verdict = check_sampler(trailing, budget="quick", checks={"limit/gaussian", "limit/order"})
+    assert [f.message for f in verdict.findings if f.outcome not in ("passed", "skipped")] == []

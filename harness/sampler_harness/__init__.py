@@ -1,4 +1,4 @@
-"""Decides whether a diffusion sampler is the one that its paper defines.
+"""Decides whether a diffusion sampler is the one that its paper defines, and whether training means the same.
 
 The public names are imported when they are first used: loading the package, as every pytest run does that has it
 installed, imports neither torch nor scipy nor hypothesis.
@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import cases as strategies
+    from .data.declare import data_under_test, preprocess_under_test
+    from .detail.monitor import DetailMonitor
     from .law.law import Law
     from .law.response import Response
     from .runner import check_sampler, respond
     from .subject import Subject, sampler_under_test
+    from .training.declare import training_under_test
     from .verdict import Finding, Verdict
 
 __all__ = [
+    "DetailMonitor",
     "Finding",
     "Law",
     "Response",
@@ -25,22 +29,29 @@ __all__ = [
     "Verdict",
     "__version__",
     "check_sampler",
+    "data_under_test",
+    "preprocess_under_test",
     "respond",
     "sampler_under_test",
     "strategies",
+    "training_under_test",
 ]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DetailMonitor": "detail.monitor",
     "Finding": "verdict",
     "Law": "law.law",
     "Response": "law.response",
     "Subject": "subject",
     "Verdict": "verdict",
     "check_sampler": "runner",
+    "data_under_test": "data.declare",
+    "preprocess_under_test": "data.declare",
     "respond": "runner",
     "sampler_under_test": "subject",
+    "training_under_test": "training.declare",
 }
 #: Public names that are modules.
 _MODULES = {"strategies": "cases"}

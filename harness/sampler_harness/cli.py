@@ -17,13 +17,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .checks.catalogue import CATALOGUE, check_ids
+from .checks.catalogue import KINDS, catalogue, check_ids
 from .targets import TargetError, device_problem, is_subject, load_subject, load_subjects
 from .verdict import Coverage, Finding, Verdict
 
 if TYPE_CHECKING:
     from .runner import Assessment
-    from .subject import Subject
+    from .subject import AnySubject
 
 __all__ = ["main"]
 
@@ -98,7 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    options = _parser().parse_intermixed_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["monitor"]:
+        from .cli_monitor import monitor
+
+        return monitor(given[1:])
+    options = _parser().parse_intermixed_args(given)
     if options.list_checks:
         _list_checks(sys.stdout)
         return CONFORMS
@@ -167,10 +172,18 @@ def _run(options: argparse.Namespace, stream: TextIO) -> int:
                 f"{subject.target} takes the pytest fixtures {names}: run it with pytest, or give them defaults"
             )
     for subject in subjects:
-        if against is None and subject.reference.__name__ == "NoReference":
+        if against is None and subject.reference_name == "NoReference":
             raise UsageError(
                 f"{subject.target} has no reference: hold it against another sampler or a saved law with --against"
             )
+    if single and any(
+        subject.kind != "sampler" for subject in [*subjects, *([against] if is_subject(against) else [])]
+    ):
+        raise UsageError("--against and --save-law are for samplers: only they have a law that another can be held to")
+    if checks is not None:
+        subjects = [subject for subject in subjects if checks.intersection(check_ids(subject.kind))]
+        if not subjects:
+            raise UsageError(f"none of the targets is judged by {', '.join(sorted(checks))} (--list-checks prints all)")
     if options.save_law is not None and len(subjects) != 1:
         raise UsageError(f"--save-law writes the law of one sampler, but {len(subjects)} were named")
     from .report.terminal import closing_line, render, write
@@ -210,7 +223,7 @@ def _status(verdicts: Sequence[Verdict], *, require_device: bool) -> int:
     return CONFORMS if verdicts and all(verdict.conforms for verdict in verdicts) else NOT_RUN
 
 
-def _assess(subject: Subject, options: argparse.Namespace, against: Any, checks: frozenset[str] | None) -> Verdict:
+def _assess(subject: AnySubject, options: argparse.Namespace, against: Any, checks: frozenset[str] | None) -> Verdict:
     from .runner import Assessment
 
     assessment = Assessment(subject, budget=options.budget, device=options.device, against=against)
@@ -249,26 +262,28 @@ def _save_law(assessment: Assessment, path: str) -> None:
     save_law(assessment, path)
 
 
-def _broken(subject: Subject, options: argparse.Namespace, message: str) -> Verdict:
-    finding = Finding("law/times", "error", f"could not be judged: {message}")
+def _broken(subject: AnySubject, options: argparse.Namespace, message: str) -> Verdict:
+    planned = check_ids(subject.kind)
+    finding = Finding(planned[0], "error", f"could not be judged: {message}")
     return Verdict(
         sampler=subject.target or subject.name,
-        reference=subject.reference.__name__,
+        reference=subject.reference_name,
         findings=(finding,),
         coverage=Coverage(),
         seconds=0.0,
         budget=options.budget,
         device=options.device,
-        planned=check_ids(),
+        planned=planned,
+        kind=subject.kind,
     )
 
 
-def _not_run(subject: Subject, options: argparse.Namespace, problem: str, checks: frozenset[str] | None) -> Verdict:
+def _not_run(subject: AnySubject, options: argparse.Namespace, problem: str, checks: frozenset[str] | None) -> Verdict:
     from .runner import versions
 
     return Verdict(
         sampler=subject.target or subject.name,
-        reference=subject.reference.__name__,
+        reference=subject.reference_name,
         findings=(),
         coverage=Coverage(),
         seconds=0.0,
@@ -276,7 +291,8 @@ def _not_run(subject: Subject, options: argparse.Namespace, problem: str, checks
         device=options.device,
         versions=versions(),
         not_run=problem,
-        planned=tuple(id for id in check_ids() if checks is None or id in checks),
+        planned=tuple(id for id in check_ids(subject.kind) if checks is None or id in checks),
+        kind=subject.kind,
     )
 
 
@@ -321,7 +337,7 @@ def _value(text: str) -> Any:
 def _checks(given: Sequence[str]) -> frozenset[str] | None:
     if not given:
         return None
-    known = check_ids()
+    known = tuple(id for kind in KINDS for id in check_ids(kind))
     families = {id.partition("/")[0] for id in known}
     chosen: set[str] = set()
     for name in (part.strip() for one in given for part in one.split(",")):
@@ -360,7 +376,7 @@ def _write_text(place: str, text: str, stream: TextIO) -> None:
 
 
 def _list_checks(stream: TextIO) -> None:
-    for info in CATALOGUE:
+    for info in (info for kind in KINDS for info in catalogue(kind)):
         stream.write(f"{info.id}\n    claims:   {info.claim}\n    catches:  {info.catches}\n")
         stream.write(f"    blind to: {info.blind_to}\n")
 

@@ -22,7 +22,7 @@ import pytest
 
 if TYPE_CHECKING:
     from .runner import Assessment
-    from .subject import Subject
+    from .subject import AnySubject
     from .verdict import Finding, Verdict
 
 __all__ = ["CheckFailed", "CheckItem", "SubjectCollector", "TargetModule"]
@@ -50,7 +50,7 @@ class CheckFailed(AssertionError):
 class _State:
     """What one process knows of its samplers."""
 
-    assessments: dict[tuple[int, str], tuple[Subject, Assessment]] = dataclasses.field(default_factory=dict)
+    assessments: dict[tuple[int, str], tuple[AnySubject, Assessment]] = dataclasses.field(default_factory=dict)
     device_problem: str | None = None
 
 
@@ -225,7 +225,7 @@ class SubjectCollector(pytest.Collector):
         kwargs: pytest's.
     """
 
-    def __init__(self, *, subject: Subject, **kwargs: Any) -> None:
+    def __init__(self, *, subject: AnySubject, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.subject = _named_as(subject, self.name, self.path)
         self.key = (id(subject), self.subject.target)
@@ -238,7 +238,7 @@ class SubjectCollector(pytest.Collector):
         marks = _marks_of(self._original)
         if any(mark.name == "parametrize" for mark in marks):
             raise self.CollectError(
-                f"{self.name} is parametrized: name the field in @sampler_under_test instead, with a strategy such as "
+                f"{self.name} is parametrized: name the field in its declaration instead, with a strategy such as "
                 "st.sampled_from([…])"
             )
         if self.config.pluginmanager.hasplugin("xdist"):
@@ -246,19 +246,21 @@ class SubjectCollector(pytest.Collector):
             marks.append(pytest.mark.xdist_group(self.nodeid).mark)
         return [
             CheckItem.from_parent(self, name=id, check_id=id, callobj=_callable_for(self, id, marks))
-            for id in check_ids()
+            for id in check_ids(self.subject.kind)
         ]
 
 
-def _named_as(subject: Subject, name: str, path: Path) -> Subject:
+def _named_as(subject: AnySubject, name: str, path: Path) -> AnySubject:
     """The subject under the name that the module gives it, so that what is printed can be typed again."""
     if subject.name == name:
         return subject
     file = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return dataclasses.replace(subject, name=name, target=f"{file.as_posix()}:{name}")
+    from .subject import renamed
+
+    return renamed(subject, name, f"{file.as_posix()}:{name}")
 
 
-def _marks_of(subject: Subject) -> list[pytest.Mark]:
+def _marks_of(subject: AnySubject) -> list[pytest.Mark]:
     """Marks above the declaration and below it."""
     given: list[Any] = []
     for holder in (subject, subject.function):
@@ -410,7 +412,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             {
                 "node": item.collector.nodeid,
                 "sampler": subject.target or subject.name,
-                "reference": subject.reference.__name__,
+                "reference": subject.reference_name,
+                "kind": subject.kind,
                 "planned": chosen[item.collector.nodeid],
             }
         )
@@ -483,7 +486,7 @@ class _Listener:
         from .verdict import Coverage, Verdict
 
         any_one = next(iter(told.values()))
-        planned = [id for id in check_ids() if id in any_one["planned"]]
+        planned = [id for id in check_ids(any_one["kind"]) if id in any_one["planned"]]
         found = [told[id] for id in planned if id in told and "finding" in told[id]]
         findings = tuple(finding_from(data["finding"]) for data in found)
         # Each worker covers what its own checks needed: the widest is told.
@@ -499,4 +502,5 @@ class _Listener:
             versions=next((data["versions"] for data in found if "versions" in data), {}),
             not_run=next((data["not_run"] for data in told.values() if "not_run" in data), None),
             planned=tuple(planned),
+            kind=any_one["kind"],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import platform
 import time
@@ -12,11 +13,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .checks.catalogue import CATALOGUE, check_function
-from .subject import Subject
+from .checks.catalogue import catalogue, check_function
+from .subject import AnySubject, Subject
 from .verdict import SCHEMA_VERSION, Coverage, Finding, Verdict
 
 __all__ = ["Assessment", "SavedLaws", "check_sampler", "load_law", "respond", "save_law", "versions"]
+
+#: What measures each kind of subject.
+EVIDENCE = {
+    "sampler": "sampler_harness.checks.evidence:Evidence",
+    "training": "sampler_harness.training.evidence:TrainingEvidence",
+    "preprocessing": "sampler_harness.data.evidence:PreprocessEvidence",
+    "data": "sampler_harness.data.evidence:DataEvidence",
+}
 
 #: With a law of its own for each case, a saved file is compared where its cases are met.
 SavedLaws = Mapping[str, Any]
@@ -46,7 +55,7 @@ class Assessment:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: AnySubject,
         *,
         budget: str = "standard",
         device: str = "cpu",
@@ -66,26 +75,21 @@ class Assessment:
 
     def planned(self) -> tuple[str, ...]:
         """Ids of the checks that will run, in order; imports nothing heavy."""
-        return tuple(info.id for info in CATALOGUE)
+        return tuple(info.id for info in catalogue(self.subject.kind))
 
     @property
     def evidence(self) -> Any:
         """What the checks look at; measured on demand."""
         if self._evidence is None:
-            from .checks.evidence import Evidence
-
-            self._evidence = Evidence(
-                self.subject,
-                budget=self.budget,
-                device=self.device,
-                standard=self._standard(),
-                fixtures=self.fixtures,
+            module, _, name = EVIDENCE[self.subject.kind].partition(":")
+            build = getattr(importlib.import_module(module), name)
+            standard = {"standard": self._standard()} if self.against is not None else {}
+            self._evidence = build(
+                self.subject, budget=self.budget, device=self.device, fixtures=self.fixtures, **standard
             )
         return self._evidence
 
     def _standard(self) -> Any:
-        if self.against is None:
-            return None
         from .checks.evidence import Evidence, Standard
 
         if isinstance(self.against, Subject):
@@ -98,6 +102,7 @@ class Assessment:
             return Standard.of_law(law, self.against.target or self.against.name)
         from .law.law import Law
 
+        assert self.against is not None
         saved = {_key(entry): Law.from_json(entry["law"]) for entry in self.against["cases"]}
         return Standard.of_law(lambda case: saved.get(_key_of(case)), f"saved law of {self.against['sampler']}")
 
@@ -112,13 +117,13 @@ class Assessment:
         """
         if check_id in self._findings:
             return self._findings[check_id]
-        info = next((i for i in CATALOGUE if i.id == check_id), None)
+        info = next((i for i in catalogue(self.subject.kind) if i.id == check_id), None)
         if info is None:
             raise KeyError(check_id)
         started = time.perf_counter()
         try:
             # First, so that what is measured never depends on which check is asked first.
-            _ = self.evidence.cases
+            self.evidence.measure()
             finding = check_function(info)(self.evidence)
         except ValueError as error:
             finding = Finding(check_id, "error", f"could not be judged: {error}")
@@ -172,53 +177,23 @@ class Assessment:
             device=self.device,
             versions=versions(),
             not_run=self.not_run,
+            kind=self.subject.kind,
         )
 
     def _against_name(self) -> str:
         if self.against is None:
-            return self.subject.reference.__name__
+            return self.subject.reference_name
         name: str = self.evidence.standard.name
         return name
 
     def coverage(self) -> Coverage:
         """What was varied, as far as it has been measured."""
-        evidence = self.evidence
-        try:
-            covering = evidence.covering
-            measured = evidence.measured_configurations
-        except ValueError:
-            return Coverage(model_calls=evidence.model_calls)
-        fields, pairs = covering.seen(measured)
-        wide = entries = 0
-        widest = "none"
-        for case in evidence.cases:
-            if evidence.standard.law(case) is None:
-                continue
-            tolerance = evidence.standard.tolerance(case)
-            entries += tolerance.entries
-            if tolerance.wide:
-                wide += tolerance.wide
-                widest = max(widest, tolerance.widest, key=_leading_number)
-        note = "none" if not wide else f"{wide} of {entries} entries, widest {widest}"
-        return Coverage(
-            fields=fields,
-            pairs=pairs,
-            not_varied=covering.not_varied,
-            cases=len(evidence.cases),
-            model_calls=evidence.model_calls,
-            wide_tolerances=note,
-        )
-
-
-def _leading_number(text: str) -> float:
-    try:
-        return float(text.partition("%")[0])
-    except ValueError:
-        return -1.0
+        covered: Coverage = self.evidence.coverage()
+        return covered
 
 
 def check_sampler(
-    subject: Subject,
+    subject: AnySubject,
     *,
     budget: str = "standard",
     device: str = "cpu",
@@ -229,10 +204,11 @@ def check_sampler(
     """Decide whether a sampler is the one that its reference defines.
 
     Args:
-        subject: what ``@sampler_under_test`` made.
+        subject: what ``@sampler_under_test`` made, or ``@training_under_test``, ``@preprocess_under_test``,
+            ``@data_under_test``.
         budget: ``quick``, ``standard`` or ``thorough``.
         device: any torch device.
-        against: another subject, or saved laws.
+        against: another sampler, or saved laws; for samplers only.
         fixtures: values for the sampler's further keyword-only arguments.
         checks: ids to run; None for all.
 

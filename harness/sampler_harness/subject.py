@@ -14,11 +14,19 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from .checks.catalogue import check_ids
 
-__all__ = ["DeclarationError", "DeclaredSubject", "ModelReturns", "Subject", "sampler_under_test"]
+__all__ = [
+    "AnySubject",
+    "DeclarationError",
+    "DeclaredSubject",
+    "ModelReturns",
+    "Subject",
+    "renamed",
+    "sampler_under_test",
+]
 
 ModelReturns = Literal["tensor", "tuple", "sample"]
 
@@ -35,6 +43,49 @@ MODEL_RETURNS = ("tensor", "tuple", "sample")
 
 class DeclarationError(ValueError):
     """The declaration itself is wrong: the message says which part and what to write instead."""
+
+
+class AnySubject(Protocol):
+    """What every declaration offers, whatever it is of: all that running checks and telling of them asks for."""
+
+    @property
+    def kind(self) -> str:
+        """A key of ``checks.catalogue.KINDS``."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The user's own."""
+
+    @property
+    def name(self) -> str:
+        """Short name, the function's."""
+
+    @property
+    def target(self) -> str:
+        """How a person names it, ``file.py:my_step``."""
+
+    @property
+    def source(self) -> tuple[str, int]:
+        """File and line of the function."""
+
+    @property
+    def expected_failures(self) -> Mapping[str, str]:
+        """Check id to the reason why it is known to fail."""
+
+    @property
+    def fixture_names(self) -> tuple[str, ...]:
+        """Fixtures of the host that the function asks for."""
+
+    @property
+    def reference_name(self) -> str:
+        """What it is held against."""
+
+
+def renamed(subject: AnySubject, name: str, target: str) -> AnySubject:
+    """The same declaration under the name that a person used for it."""
+    same: Any = subject
+    other: AnySubject = dataclasses.replace(same, name=name, target=target)
+    return other
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +150,13 @@ class Subject:
 
     #: The pytest plugin recognises subjects by this attribute, without importing anything.
     is_sampler_under_test = True
+    #: Which checks it is for, see ``checks.catalogue.KINDS``.
+    kind = "sampler"
+
+    @property
+    def reference_name(self) -> str:
+        """What it is held against, for a person."""
+        return self.reference.__name__
 
     @property
     def __name__(self) -> str:
@@ -115,7 +173,7 @@ class Subject:
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"<sampler under test {self.target or self.name} against {self.reference.__name__}>"
+        return f"<sampler under test {self.target or self.name} against {self.reference_name}>"
 
 
 class DeclaredSubject(Subject):

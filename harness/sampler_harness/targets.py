@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .subject import Subject
+from .subject import AnySubject, Subject, renamed
 
 __all__ = [
     "ADAPTERS",
@@ -54,7 +54,7 @@ class Named:
     """
 
     attribute: str
-    subject: Subject
+    subject: AnySubject
     module: ModuleType | None
 
 
@@ -63,9 +63,9 @@ def is_subject(value: Any) -> bool:
     return getattr(type(value), "is_sampler_under_test", None) is True
 
 
-def subjects_in(module: ModuleType) -> dict[str, Subject]:
+def subjects_in(module: ModuleType) -> dict[str, AnySubject]:
     """The samplers declared in or imported into a module, by name; each once, private names left out."""
-    found: dict[str, Subject] = {}
+    found: dict[str, AnySubject] = {}
     seen: set[int] = set()
     for name, value in list(vars(module).items()):
         if is_subject(value) and not name.startswith("_") and id(value) not in seen:
@@ -74,7 +74,7 @@ def subjects_in(module: ModuleType) -> dict[str, Subject]:
     return found
 
 
-def load_subject(target: str, settings: Mapping[str, Any] | None = None) -> Subject:
+def load_subject(target: str, settings: Mapping[str, Any] | None = None) -> AnySubject:
     """The one sampler that a target names.
 
     Args:
@@ -93,7 +93,7 @@ def load_subject(target: str, settings: Mapping[str, Any] | None = None) -> Subj
     return found[0]
 
 
-def load_subjects(target: str, settings: Mapping[str, Any] | None = None) -> tuple[Subject, ...]:
+def load_subjects(target: str, settings: Mapping[str, Any] | None = None) -> tuple[AnySubject, ...]:
     """Every sampler that a target names, at least one.
 
     Args:
@@ -126,13 +126,13 @@ def load_named(target: str, settings: Mapping[str, Any] | None = None) -> tuple[
         raise TargetError(f"--set {given} is for adapters such as diffusers:NAME; {target} declares its own fields")
     module = _module_of(place, target)
     if name:
-        return (Named(name, _renamed(_attribute(module, name, place), name, f"{place}:{name}"), module),)
+        return (Named(name, renamed(_attribute(module, name, place), name, f"{place}:{name}"), module),)
     found = subjects_in(module)
     if not found:
         raise TargetError(
             f"{target} holds no declared sampler: put @sampler_under_test(EDM, …) above the function that runs it"
         )
-    return tuple(Named(key, _renamed(value, key, f"{place}:{key}"), module) for key, value in found.items())
+    return tuple(Named(key, renamed(value, key, f"{place}:{key}"), module) for key, value in found.items())
 
 
 def _split(target: str) -> tuple[str, str]:
@@ -145,10 +145,6 @@ def _split(target: str) -> tuple[str, str]:
     if not place or (colon and not name):
         raise TargetError(f"{target!r} is not a target: write module:name, path/file.py:name or diffusers:NAME")
     return place, name
-
-
-def _renamed(subject: Subject, name: str, target: str) -> Subject:
-    return dataclasses.replace(subject, name=name, target=target)
 
 
 def _adapted(adapter: str, name: str, settings: Mapping[str, Any]) -> list[Subject]:
@@ -168,7 +164,7 @@ def _adapted(adapter: str, name: str, settings: Mapping[str, Any]) -> list[Subje
     return [one if one.target else dataclasses.replace(one, target=f"{adapter}:{name}") for one in built]
 
 
-def _attribute(module: ModuleType, name: str, place: str) -> Subject:
+def _attribute(module: ModuleType, name: str, place: str) -> AnySubject:
     try:
         value = getattr(module, name)
     except AttributeError:
@@ -184,7 +180,7 @@ def _attribute(module: ModuleType, name: str, place: str) -> Subject:
             f"{place}:{name} is {what}, not a declared sampler: put @sampler_under_test(EDM, …) above "
             f"def {name}(model, shape, config, *, device, dtype)"
         )
-    subject: Subject = value
+    subject: AnySubject = value
     return subject
 
 

@@ -77,6 +77,7 @@ class Verdict:
         versions: of python, torch, numpy, scipy, hypothesis and this package.
         not_run: why nothing could be run (a missing device, say); None otherwise.
         planned: ids of the checks that were to run, where they may be more than ``findings``; empty otherwise.
+        kind: of what was declared: ``sampler``, ``training``, ``preprocessing`` or ``data``.
     """
 
     sampler: str
@@ -89,6 +90,7 @@ class Verdict:
     versions: Mapping[str, str] = field(default_factory=dict)
     not_run: str | None = None
     planned: tuple[str, ...] = ()
+    kind: str = "sampler"
 
     @property
     def conforms(self) -> bool:

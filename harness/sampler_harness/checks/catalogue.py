@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CATALOGUE", "CheckInfo", "check_function", "check_ids"]
+__all__ = ["CATALOGUE", "KINDS", "CheckInfo", "catalogue", "check_function", "check_ids", "info_of"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class CheckInfo:
         claim: what holds when it passes.
         catches: mistakes that it fails.
         blind_to: mistakes that it cannot see, and which check does.
-        function: where it is, ``module:function`` below ``sampler_harness.checks``.
+        function: where it is, ``module:function``; a module without dots is below ``sampler_harness.checks``.
     """
 
     id: str
@@ -182,13 +182,39 @@ CATALOGUE: tuple[CheckInfo, ...] = (
 )
 
 
-def check_ids() -> tuple[str, ...]:
-    """Ids of all checks, in the order in which they run."""
-    return tuple(info.id for info in CATALOGUE)
+#: What can be declared, and where the checks of each kind are listed.
+KINDS = {
+    "sampler": f"{__name__}:CATALOGUE",
+    "training": "sampler_harness.training.catalogue:CHECKS",
+    "preprocessing": "sampler_harness.data.catalogue:PREPROCESSING_CHECKS",
+    "data": "sampler_harness.data.catalogue:DATA_CHECKS",
+}
+
+
+def catalogue(kind: str = "sampler") -> tuple[CheckInfo, ...]:
+    """The checks of one kind of subject, in the order in which they run.
+
+    Args:
+        kind: a key of :data:`KINDS`.
+    """
+    module, _, name = KINDS[kind].partition(":")
+    found: tuple[CheckInfo, ...] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def check_ids(kind: str = "sampler") -> tuple[str, ...]:
+    """Ids of the checks of one kind of subject, in the order in which they run."""
+    return tuple(info.id for info in catalogue(kind))
+
+
+def info_of(id: str) -> CheckInfo | None:
+    """The check of an id, whatever kind of subject it is for; None where there is none."""
+    return next((info for kind in KINDS for info in catalogue(kind) if info.id == id), None)
 
 
 def check_function(info: CheckInfo) -> Callable[[Any], Any]:
     """Import the function behind a check."""
     module, _, name = info.function.partition(":")
-    function: Callable[[Any], Any] = getattr(importlib.import_module(f"sampler_harness.checks.{module}"), name)
+    home = module if "." in module else f"sampler_harness.checks.{module}"
+    function: Callable[[Any], Any] = getattr(importlib.import_module(home), name)
     return function

@@ -14,6 +14,7 @@ from sampler_harness.law.law import Law
 from sampler_harness.law.tolerance import Tolerance, reference_law, tolerance_between, tolerance_of
 from sampler_harness.observe.trace import Case
 from sampler_harness.subject import Subject
+from sampler_harness.verdict import Coverage
 
 from .edges import either_side, on_own_grid
 
@@ -74,7 +75,7 @@ class Standard:
             dtype = case.dtype if case.dtype == "float64" else "float32"
             return tolerance_of(case.config, dtype, learned_variance(case.config))
 
-        return Standard(law, tolerance, subject.reference.__name__, reference=True)
+        return Standard(law, tolerance, subject.reference_name, reference=True)
 
     @staticmethod
     def of_law(law: Callable[[Case], Law | None], name: str) -> Standard:
@@ -219,6 +220,37 @@ class Evidence:
         """Whether one check may spend this many model calls; what others spent does not matter."""
         return calls <= CHECK_SHARE * self.budget.model_calls
 
+    def measure(self) -> None:
+        """Measure all cases, in their fixed order."""
+        _ = self.cases
+
+    def coverage(self) -> Coverage:
+        """What was varied, as far as it has been measured."""
+        try:
+            covering = self.covering
+            measured = self.measured_configurations
+        except ValueError:
+            return Coverage(model_calls=self.model_calls)
+        fields, pairs = covering.seen(measured)
+        wide = entries = 0
+        widest = "none"
+        for case in self.cases:
+            if self.standard.law(case) is None:
+                continue
+            tolerance = self.standard.tolerance(case)
+            entries += tolerance.entries
+            if tolerance.wide:
+                wide += tolerance.wide
+                widest = max(widest, tolerance.widest, key=_leading_number)
+        return Coverage(
+            fields=fields,
+            pairs=pairs,
+            not_varied=covering.not_varied,
+            cases=len(self.cases),
+            model_calls=self.model_calls,
+            wide_tolerances="none" if not wide else f"{wide} of {entries} entries, widest {widest}",
+        )
+
     # What is measured
 
     def _spend(self, calls: int) -> None:
@@ -299,6 +331,13 @@ def expected_calls(config: Any) -> int:
         return calls
     steps = getattr(config, "num_steps", None)
     return 3 * int(steps) if steps else 3_000
+
+
+def _leading_number(text: str) -> float:
+    try:
+        return float(text.partition("%")[0])
+    except ValueError:
+        return -1.0
 
 
 def _numel(shape: tuple[int, ...]) -> int:

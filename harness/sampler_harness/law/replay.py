@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.observe.learned_variance import variance_value
+
 from .law import rounding_gain, row_echelon
-from .response import Array, Response, variance_value
+from .response import Array, Response
 from .rounding import rounded, rounded_like, rounding
 from .tolerance import reference_response
 

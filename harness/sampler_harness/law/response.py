@@ -15,7 +15,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["AMPLITUDE", "Array", "Reference", "Response", "respond_reference", "variance_value"]
+from sampler_harness.observe.learned_variance import variance_value
+
+__all__ = ["AMPLITUDE", "Array", "Reference", "Response", "respond_reference"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -28,11 +30,6 @@ class Reference(Protocol):
 
     def sample(self, model: Callable[..., Any], noise: Callable[[], Array]) -> Array:
         """Run the algorithm once."""
-
-
-def variance_value(call: int) -> float:
-    """The learned-variance value that both sides are given at call ``call``, in [-1, 1] and exact."""
-    return ((5 * call + 3) % 17 - 8) / 8
 
 
 @dataclass(frozen=True)

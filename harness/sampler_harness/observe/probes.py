@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from .learned_variance import variance_value
+
 __all__ = ["Call", "Dense", "Impulses", "RunStopped", "SamplerMisuse", "StandIn", "Stimulus", "scattered"]
 
 
@@ -33,11 +35,6 @@ class Stimulus(Protocol):
 
     def variance(self, call: int, shape: tuple[int, ...]) -> torch.Tensor:
         """Stand-in for the learned-variance channels of call ``call``, in [-1, 1]."""
-
-
-def variance_value(call: int) -> float:
-    """A fixed learned-variance value per call, in [-1, 1] and exact in every float type: never all alike."""
-    return ((5 * call + 3) % 17 - 8) / 8
 
 
 @dataclass

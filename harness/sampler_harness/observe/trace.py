@@ -26,7 +26,18 @@ from sampler_harness.subject import Subject
 from .probes import Call, RunStopped, SamplerMisuse, StandIn, Stimulus
 from .tape import Draw, NoiseTap, UnknownDraw
 
-__all__ = ["Case", "Problem", "Run", "execute"]
+__all__ = [
+    "Case",
+    "Problem",
+    "Run",
+    "execute",
+    "generator_states",
+    "generators_put_back",
+    "hang_guard",
+    "own_line",
+    "restore_settings",
+    "settings_now",
+]
 
 #: Wall-clock bound of one run. A hang must end; it is far above any run that the budgets allow.
 HANG_SECONDS = 120.0
@@ -110,7 +121,7 @@ class Run:
         return np.stack([row.detach().to("cpu", torch.float64).numpy() for row in stacked])
 
 
-def _generator_states(device: torch.device) -> dict[str, Any]:
+def generator_states(device: torch.device) -> dict[str, Any]:
     name, keys, position, *rest = np.random.get_state()  # noqa: NPY002 - it is watched
     states: dict[str, Any] = {
         "torch's global generator": torch.get_rng_state().numpy().tobytes(),
@@ -122,7 +133,7 @@ def _generator_states(device: torch.device) -> dict[str, Any]:
     return states
 
 
-def _settings() -> dict[str, Any]:
+def settings_now() -> dict[str, Any]:
     """Global settings that a sampler has no business changing."""
     return {
         "torch default dtype": torch.get_default_dtype(),
@@ -137,7 +148,7 @@ def _settings() -> dict[str, Any]:
     }
 
 
-def _restore(settings: Mapping[str, Any]) -> None:
+def restore_settings(settings: Mapping[str, Any]) -> None:
     torch.set_default_dtype(settings["torch default dtype"])
     torch.set_grad_enabled(settings["torch grad mode"])
     torch.use_deterministic_algorithms(settings["torch deterministic algorithms"])
@@ -150,7 +161,7 @@ def _restore(settings: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _generators_put_back(device: torch.device) -> Iterator[None]:
+def generators_put_back(device: torch.device) -> Iterator[None]:
     torch_state = torch.get_rng_state()
     numpy_state = np.random.get_state()  # noqa: NPY002 - the global one is what a sampler might move
     python_state = random.getstate()
@@ -166,7 +177,7 @@ def _generators_put_back(device: torch.device) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _hang_guard() -> Iterator[None]:
+def hang_guard() -> Iterator[None]:
     """Raise :class:`RunStopped` in the main thread after HANG_SECONDS, where nobody else uses the alarm."""
     usable = (
         hasattr(signal, "setitimer")
@@ -189,7 +200,7 @@ def _hang_guard() -> Iterator[None]:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
-def _where(error: BaseException) -> str:
+def own_line(error: BaseException) -> str:
     """The sampler's own innermost line, not the harness's."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if "sampler_harness" not in f.filename and "site-packages" not in f.filename]
@@ -284,16 +295,16 @@ def execute(
         keywords["generator"] = generator
     run = Run(case=case)
     result: Any = None
-    settings = _settings()
-    with _generators_put_back(device):
-        before = _generator_states(device)
+    settings = settings_now()
+    with generators_put_back(device):
+        before = generator_states(device)
         given_before = None if generator is None else generator.get_state().numpy().tobytes()
         try:
             with (
                 warnings.catch_warnings(),
                 contextlib.redirect_stdout(io.StringIO()),
                 contextlib.redirect_stderr(io.StringIO()),
-                _hang_guard(),
+                hang_guard(),
                 tap,
             ):
                 warnings.simplefilter("ignore")
@@ -313,14 +324,14 @@ def execute(
             first = text[0] if text else ""
             run.problem = Problem(
                 "raised",
-                f"the sampler raised {type(error).__name__}: {first}{_where(error)}",
+                f"the sampler raised {type(error).__name__}: {first}{own_line(error)}",
                 len(stand_in.calls) - 1,
             )
-        after = _generator_states(device)
+        after = generator_states(device)
         if generator is not None:
             run.generator_used = generator.get_state().numpy().tobytes() != given_before
     run.generators_moved = [name for name, state in before.items() if after[name] != state]
-    changed = _settings()
+    changed = settings_now()
     run.side_effects = [
         f"{name} was {value}, is {changed[name]} afterwards"
         for name, value in settings.items()
@@ -328,7 +339,7 @@ def execute(
     ]
     if stand_in.training:
         run.side_effects.append("model.training was False, is True afterwards")
-    _restore(settings)
+    restore_settings(settings)
     run.draws = tap.draws
     run.calls = stand_in.calls
     if run.problem is not None:

@@ -52,6 +52,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
     }
     data = {
         "schema_version": SCHEMA_VERSION,
+        "kind": verdict.kind,
         "sampler": verdict.sampler,
         "reference": verdict.reference,
         "conforms": None if verdict.not_run is not None else verdict.conforms,

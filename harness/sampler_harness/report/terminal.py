@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
-from sampler_harness.checks.catalogue import CATALOGUE
+from sampler_harness.checks.catalogue import catalogue, info_of
 from sampler_harness.verdict import Finding, Verdict
 
 __all__ = [
@@ -68,7 +68,8 @@ def headline(verdict: Verdict) -> Line:
     but = f", but for {_many(known, 'declared deviation')}" if known else ""
     selected = verdict.num_planned
     # A part of the checks is no verdict on the whole.
-    part = f", as far as {selected} of {len(CATALOGUE)} checks can tell" if selected < len(CATALOGUE) else ""
+    every = len(catalogue(verdict.kind))
+    part = f", as far as {selected} of {every} checks can tell" if selected < every else ""
     return Line(f"{name} conforms to {verdict.reference}{but}{part}", "good")
 
 
@@ -157,7 +158,8 @@ def _word(finding: Finding) -> str:
 
 
 def _claim(id: str) -> str:
-    return next((info.claim for info in CATALOGUE if info.id == id), id)
+    info = info_of(id)
+    return id if info is None else info.claim
 
 
 def _first(message: str) -> str:
@@ -252,9 +254,24 @@ def summary_lines(verdict: Verdict) -> list[Line]:
     return lines
 
 
+#: What a kind of subject is called, one and several.
+_NOUNS = {
+    "sampler": ("sampler", "samplers"),
+    "training": ("training step", "training steps"),
+    "preprocessing": ("preprocessing", "preprocessings"),
+    "data": ("data set", "data sets"),
+}
+
+
+def _noun(verdicts: Sequence[Verdict]) -> tuple[str, str]:
+    kinds = {verdict.kind for verdict in verdicts}
+    return _NOUNS[kinds.pop()] if len(kinds) == 1 else ("declaration", "declarations")
+
+
 def closing_line(verdicts: Sequence[Verdict]) -> Line:
-    """The last line of a run over one or several samplers."""
+    """The last line of a run over one or several declarations."""
     total = len(verdicts)
+    one, many = _noun(verdicts)
     conforming = sum(verdict.conforms for verdict in verdicts)
     faulty = sum(verdict.is_faulty for verdict in verdicts)
     figures = (
@@ -263,13 +280,13 @@ def closing_line(verdicts: Sequence[Verdict]) -> Line:
         f"{sum(v.count('expected') for v in verdicts)} expected"
     )
     if conforming == total:
-        what = "1 sampler conforms" if total == 1 else f"all {total} samplers conform"
+        what = f"1 {one} conforms" if total == 1 else f"all {total} {many} conform"
         return Line(f"{what}: {figures}", "good")
     if total == 1:
-        what = "1 sampler does not conform" if faulty else "1 sampler was not decided"
+        what = f"1 {one} does not conform" if faulty else f"1 {one} was not decided"
         return Line(f"{what}: {figures}", "bad" if faulty else "warn")
     undecided = total - conforming - faulty
-    parts = [f"{conforming} of {total} samplers conform"]
+    parts = [f"{conforming} of {total} {many} conform"]
     parts += [f"{faulty} {'does' if faulty == 1 else 'do'} not"] if faulty else []
     parts += [f"{undecided} not decided"] if undecided else []
     return Line(f"{', '.join(parts)}: {figures}", "bad" if faulty else "warn")
