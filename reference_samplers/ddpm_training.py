@@ -168,6 +168,10 @@ class DDPMTraining:
         signal_scale, noise_scale = self.forward_scales(level)
         return -noise_scale, signal_scale
 
+    def target_terms(self, level: float) -> float:
+        """Size of the largest term that the target is the sum of: what its rounding is measured by."""
+        return 1.0
+
     def weight(self, level: float) -> float:
         """An item's loss is this times the mean squared difference of output and target."""
         if self.weighting == "uniform":

@@ -158,6 +158,10 @@ class EDMTraining:
         root = float(np.sqrt(level**2 + self.sigma_data**2))
         return float(level) / (self.sigma_data * root), -self.sigma_data / root
 
+    def target_terms(self, level: float) -> float:
+        """Size of the largest term that the target is the sum of: what its rounding is measured by."""
+        return 1.0 if self.model_kind == "denoiser" else 1.0 / float(prediction.c_out(level, self.sigma_data))
+
     def weight(self, level: float) -> float:
         """An item's loss is this times the mean squared difference of output and target."""
         weight = float(self._lambda(level))

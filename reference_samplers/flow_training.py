@@ -108,6 +108,10 @@ class FlowTraining:
         """Weights of data and noise in the flow: ``(-1, 1)`` at every time."""
         return -1.0, 1.0
 
+    def target_terms(self, level: float) -> float:
+        """Size of the largest term that the target is the sum of: what its rounding is measured by."""
+        return 1.0
+
     def weight(self, level: float) -> float:
         """Every time counts alike."""
         return 1.0

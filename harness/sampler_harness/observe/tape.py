@@ -44,6 +44,8 @@ class Draw:
         gaussian: whether it is a normal draw.
         generator_seed: ``initial_seed()`` of the generator that was passed; None when none was.
         calls_before: how many times the model had been called.
+        low: lowest value of a uniform or whole-number draw; None for others.
+        high: its upper end, excluded.
     """
 
     operator: str
@@ -53,6 +55,8 @@ class Draw:
     gaussian: bool
     generator_seed: int | None
     calls_before: int
+    low: float | None = None
+    high: float | None = None
 
     @property
     def numel(self) -> int:
@@ -84,6 +88,8 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         calls: tells how many times the model has been called so far.
         limit: draws after which the run is stopped.
         stop: raised (as an instance made by this callable) when the limit is passed.
+        other: given the index and record of a draw that is not Gaussian, the values that it returns, or None for a
+            fixed legal one.
 
     Raises:
         UnknownDraw: from inside the sampler, when it uses a random operator that cannot be replaced.
@@ -95,12 +101,14 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         calls: Callable[[], int],
         limit: int,
         stop: Callable[[str], BaseException],
+        other: Callable[[int, Draw], torch.Tensor | None] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._unit_normal = unit_normal
         self._calls = calls
         self._limit = limit
         self._stop = stop
+        self._other = other
         self.draws: list[Draw] = []
         #: False while another run is started from inside this one: its draws are not ours.
         self.listening = True
@@ -133,17 +141,19 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         made = result[0] if isinstance(result, tuple) else result
         generator = kwargs.get("generator")
         index = len(self.draws)
-        self.draws.append(
-            Draw(
-                operator=name,
-                shape=tuple(made.shape),
-                dtype=str(made.dtype).removeprefix("torch."),
-                device=str(made.device),
-                gaussian=gaussian,
-                generator_seed=None if generator is None else int(generator.initial_seed()),
-                calls_before=self._calls(),
-            )
+        low, high = (None, None) if gaussian else _bounds(name, args, kwargs)
+        draw = Draw(
+            operator=name,
+            shape=tuple(made.shape),
+            dtype=str(made.dtype).removeprefix("torch."),
+            device=str(made.device),
+            gaussian=gaussian,
+            generator_seed=None if generator is None else int(generator.initial_seed()),
+            calls_before=self._calls(),
+            low=low,
+            high=high,
         )
+        self.draws.append(draw)
         if gaussian:
             unit = self._unit_normal(index, tuple(result.shape))
             if unit is None:
@@ -151,8 +161,33 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
             else:
                 result.copy_(mean + std * unit.to(device=result.device))
         elif name not in _DROPOUT:
-            _fill_legal(name, result, args, kwargs)
+            values = None if self._other is None else self._other(index, draw)
+            if values is None:
+                _fill_legal(name, result, args, kwargs)
+            else:
+                result.copy_(values.to(device=result.device, dtype=result.dtype))
         return result
+
+
+def _bounds(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Between which values a draw lies that is not Gaussian; None where it has no such bounds."""
+    if name in ("rand", "rand_like"):
+        return 0.0, 1.0
+    if name in ("uniform_", "uniform"):
+        given = list(args[1:])
+        low = given[0] if given else kwargs.get("from", 0.0)
+        high = given[1] if len(given) > 1 else kwargs.get("to", 1.0)
+        return float(low), float(high)
+    if name in ("randint", "randint_like", "random", "random_"):
+        numbers = [a for a in args if isinstance(a, int) and not isinstance(a, bool)]
+        if not numbers:
+            return None, None
+        return (float(numbers[0]), float(numbers[1])) if len(numbers) > 1 else (0.0, float(numbers[0]))
+    if name == "multinomial":
+        weights = args[0]
+        alike = bool((weights == weights.reshape(-1)[0]).all())
+        return (0.0, float(weights.shape[-1])) if alike else (None, None)
+    return None, None
 
 
 def _fill_legal(name: str, result: torch.Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

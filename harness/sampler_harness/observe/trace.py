@@ -122,6 +122,7 @@ class Run:
 
 
 def generator_states(device: torch.device) -> dict[str, Any]:
+    """The state of every global generator, by name."""
     name, keys, position, *rest = np.random.get_state()  # noqa: NPY002 - it is watched
     states: dict[str, Any] = {
         "torch's global generator": torch.get_rng_state().numpy().tobytes(),
@@ -149,6 +150,7 @@ def settings_now() -> dict[str, Any]:
 
 
 def restore_settings(settings: Mapping[str, Any]) -> None:
+    """Put back what :func:`settings_now` told."""
     torch.set_default_dtype(settings["torch default dtype"])
     torch.set_grad_enabled(settings["torch grad mode"])
     torch.use_deterministic_algorithms(settings["torch deterministic algorithms"])
@@ -162,6 +164,7 @@ def restore_settings(settings: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def generators_put_back(device: torch.device) -> Iterator[None]:
+    """Leave every global generator as it was."""
     torch_state = torch.get_rng_state()
     numpy_state = np.random.get_state()  # noqa: NPY002 - the global one is what a sampler might move
     python_state = random.getstate()

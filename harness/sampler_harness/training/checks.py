@@ -1,0 +1,464 @@
+"""The checks of a training step; each a small function over the measured laws.
+
+What a check claims, catches and is blind to stands in :mod:`sampler_harness.training.catalogue`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from sampler_harness.cases import BUDGETS, covering_set
+from sampler_harness.checks.limit import seen_scales
+from sampler_harness.observe.trace import Case
+from sampler_harness.verdict import Finding
+
+from .evidence import TrainingEvidence
+from .expected import Expected, expected, is_half, time_tolerance
+from .gradient import judged_gradients
+from .judging import Judged, check, conclude
+from .law import NOTHING, ItemLaw, StepLaw, Told
+
+__all__ = [
+    "check_forward_backward_consistent",
+    "check_gradient",
+    "check_noise_matches_target",
+    "check_shape",
+    "check_target",
+    "check_time_distribution",
+    "check_weight",
+]
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+#: Rounding leaves this much of the largest entry unexplained, in unit roundoffs of float32; a wide one, since sums of
+#: several terms round several times. A leak is of the size of the data.
+UNEXPLAINED = 2e-4
+#: What noise of another draw may weigh in the target beside the input's own.
+OTHER_NOISE = 1e-3
+
+
+def _usable(evidence: TrainingEvidence, *, half: bool = False) -> Iterator[tuple[StepLaw, ItemLaw, Expected]]:
+    """Items of all laws at times that the reference tells, with what it has there."""
+    for law in evidence.laws:
+        if is_half(law.case.dtype) and not half:
+            continue
+        for item in law.items:
+            should = expected(law.case.config, item.time, law.case.dtype)
+            if should is not None:
+                yield law, item, should
+
+
+def _vectors(item: ItemLaw) -> tuple[Array, Array]:
+    """Weights of each draw's normals in the input and in the target, in one order of draws."""
+    order = sorted(item.noises)
+    return np.array([item.noises[i] for i in order]), np.array([item.target_noises[i] for i in order])
+
+
+def noise_scales(item: ItemLaw, perturbation: float) -> tuple[float, float, float]:
+    """How much of the target's noise is in the input, how much of it is in the target, and what does not match.
+
+    The noise may be a sum of several draws; what counts is that input and target hold the same sum.
+
+    Args:
+        item: of a law.
+        perturbation: strength of noise that only the input has, by the reference.
+
+    Returns:
+        s of the input; the weight of that same noise in the target; the share that is only in one of the two.
+    """
+    given, wanted = _vectors(item)
+    size, target = float(np.linalg.norm(given)), float(np.linalg.norm(wanted))
+    if perturbation > 0:
+        if target <= NOTHING:
+            return size / math.sqrt(1 + perturbation**2), 0.0, 0.0
+        s = float(given @ wanted) / target
+        extra = math.sqrt(max(size**2 - s**2, 0.0)) / abs(s) if s else math.inf
+        return abs(s), math.copysign(target, s), abs(extra - perturbation)
+    if size == 0.0:
+        return 0.0, target, math.inf if target > NOTHING else 0.0
+    along = float(given @ wanted) / size
+    apart = math.sqrt(max(target**2 - along**2, 0.0))
+    return size, along, apart / target if target > NOTHING else 0.0
+
+
+# Times
+
+
+@check("training/time-distribution")
+def check_time_distribution(evidence: TrainingEvidence) -> Finding:
+    """Each item has a time of its own, and the times are spread as the reference's are, both ends included."""
+    judged = [_judge_told(law.case, told) for law in evidence.laws for told in law.told]
+    return conclude(
+        "training/time-distribution", evidence, judged, passed="times are drawn as the reference draws them"
+    )
+
+
+def _judge_told(case: Case, told: Told) -> Judged:
+    config = case.config
+    if told.draw is None:
+        single = config.level_bounds[0] == config.level_bounds[1]
+        if single:
+            return Judged(0.0, "", case)
+        message = f"the time of model call {told.call} depends on no draw of torch: it is the same in each step"
+        return Judged(math.inf, message, case)
+    if not told.own:
+        message = (
+            f"all items of a batch are told one time ({told.draw.operator} of shape {told.draw.shape}), should be "
+            "a time of its own for each item"
+        )
+        return Judged(math.inf, message, case)
+    if told.whole is not None and config.time_draw == "integers":
+        ends = _judge_ends(case, told)
+        if ends is not None:
+            return ends
+    return _judge_spread(case, told)
+
+
+def _judge_ends(case: Case, told: Told) -> Judged | None:
+    """Draws of whole numbers: their first, second, last but one and last value."""
+    assert told.whole is not None
+    assert told.draw is not None
+    assert told.draw.low is not None
+    assert told.draw.high is not None
+    low, high = case.config.level_bounds
+    first, last = float(told.whole.min()), float(told.whole.max())
+    count = int(told.draw.high - told.draw.low)
+    if (first, last, count) == (low, high, int(high - low) + 1):
+        return None
+    missing = [f"{int(t)}" for t in (low, high) if not first <= t <= last]
+    also = [f"{t:g}" for t in (first, last) if not low <= t <= high]
+    words = f"the model is told times {first:g} to {last:g}, should be {low:g} to {high:g}"
+    words += f": {' and '.join(missing)} never occurs" if missing else ""
+    words += f"; {' and '.join(also)} is no timestep" if also else ""
+    return Judged(math.inf, words, case, {"got": [first, last], "should_be": [low, high]})
+
+
+def _judge_spread(case: Case, told: Told) -> Judged:
+    """The times at given shares of their draw, sorted, against the reference's at the same shares."""
+    config = case.config
+    same = bool((told.times == told.times[:, :1]).all())
+    if same:
+        got, shares = np.sort(told.times[:, 0]), np.asarray(told.shares)
+    else:
+        # Stratified or antithetic draws: an item's times are a part, the batch's together are the whole.
+        inner = [n for n, p in enumerate(told.shares) if 0.05 < p < 0.95]
+        got = np.sort(told.times[inner].reshape(-1))
+        shares = np.asarray([told.shares[n] for n in inner])
+    if not same:
+        return _judge_strata(case, told, got)
+    should_be: list[float] = sorted(config.told_time(config.quantile(float(p))) for p in shares)
+    worst = max(range(got.size), key=lambda n: abs(got[n] - should_be[n]) / time_tolerance(config, should_be[n]))
+    ratio = abs(got[worst] - should_be[worst]) / time_tolerance(config, should_be[worst])
+    p = sorted(shares)[worst]
+    middle = got.size // 2
+    message = (
+        f"the time below which {p:.4g} of the draws lie is {got[worst]:.6g}, should be {should_be[worst]:.6g} "
+        f"(median {got[middle]:.6g}, should be {should_be[middle]:.6g})"
+    )
+    details = {"share": p, "got": float(got[worst]), "should_be": float(should_be[worst])}
+    return Judged(float(ratio), message, case, details)
+
+
+def _judge_strata(case: Case, told: Told, got: Array) -> Judged:
+    """Items that divide the distribution among them: pooled, the shares of the reference's must be as many.
+
+    An item takes one n-th of the distribution at the draw's own share of it, or the mirror image of another item.
+    """
+    config = case.config
+    inner = [(n, p) for n, p in enumerate(told.shares) if 0.05 < p < 0.95]
+    items = told.times.shape[1]
+    options = {
+        "strata": [(b + p) / items for b in range(items) for _, p in inner],
+        "mirrored": [q for b in range(items) for _, p in inner for q in (p,)],
+    }
+    best, words = math.inf, ""
+    for shares in options.values():
+        should_be = np.sort([config.told_time(config.quantile(float(p))) for p in shares])
+        ratios = [abs(g - s) / time_tolerance(config, s) for g, s in zip(got, should_be, strict=True)]
+        if max(ratios) < best:
+            best = float(max(ratios))
+            worst = int(np.argmax(ratios))
+            words = f"the times of a batch together are off: {got[worst]:.6g}, should be {should_be[worst]:.6g}"
+    return Judged(best, words, case)
+
+
+# Noise
+
+
+@check("training/noise-matches-target")
+def check_noise_matches_target(evidence: TrainingEvidence) -> Finding:
+    """The noise that is added is the noise that is predicted, a normal of its own for every element."""
+    judged = []
+    for law in evidence.laws:
+        hidden = [remark for remark in law.remarks if "not seen" in remark]
+        judged += [Judged(math.inf, f"noise that torch does not see: {remark}", law.case) for remark in hidden]
+        judged += [_judge_noise(law, item) for item in law.items if not is_half(law.case.dtype)]
+    return conclude(
+        "training/noise-matches-target",
+        evidence,
+        judged,
+        passed="the noise in the target is the noise in the input, element by element",
+    )
+
+
+def _judge_noise(law: StepLaw, item: ItemLaw) -> Judged:
+    config, case = law.case.config, law.case
+    at = f"at time {item.time:.6g}"
+    given, wanted = _vectors(item)
+    size = max(float(np.linalg.norm(given)), abs(item.a), NOTHING)
+    shared = {i: c for i, c in item.shared.items() if abs(c) > NOTHING * size}
+    own = float(np.linalg.norm(given))
+    if own <= NOTHING * size:
+        if shared:
+            draw = law.draws[next(iter(shared))]
+            message = (
+                f"{at} several elements share one normal: noise is drawn with shape {draw.shape} for an input of shape "
+                f"{case.shape}"
+            )
+            return Judged(math.inf, message, case, {"draw": list(draw.shape)})
+        others = [d.operator for d in law.draws if not d.gaussian and d.numel >= np.prod(case.shape)]
+        how = f"; it is drawn with {others[0]}, should be a normal" if others else ""
+        return Judged(math.inf, f"no normal noise reaches the model's input {at}{how}", case)
+    if item.unexplained > UNEXPLAINED:
+        message = (
+            f"{at} the model's input holds something that is neither data nor a normal of the element's own "
+            f"({item.unexplained:.2g} of its largest entry)"
+        )
+        return Judged(item.unexplained / UNEXPLAINED, message, case)
+    s, along, apart = noise_scales(item, config.perturbation)
+    if apart > OTHER_NOISE:
+        what = "another draw than the one that was added" if math.isinf(apart) or apart > 0.5 else "not only the one"
+        message = (
+            f"{at} the target holds noise of {what} that was added to the input: input {given.round(6).tolist()}, "
+            f"target {wanted.round(6).tolist()} (by draw)"
+        )
+        return Judged(apart / OTHER_NOISE, message, case)
+    offset = math.sqrt(sum(c * c for c in shared.values())) / s if s else 0.0
+    off = abs(offset - config.offset_scale)
+    tolerance = OTHER_NOISE * max(config.offset_scale, 0.1)
+    if off > tolerance:
+        message = (
+            f"{at} noise that a channel shares is {offset:.4g} of the noise, should be {config.offset_scale:.4g} "
+            "(offset_noise)"
+        )
+        return Judged(off / tolerance, message, case, {"got": offset, "should_be": config.offset_scale})
+    ratios = [off / tolerance, apart / OTHER_NOISE, item.unexplained / UNEXPLAINED]
+    if along and config.offset_scale:
+        kept = math.sqrt(sum(c * c for c in item.target_shared.values())) / abs(along)
+        ratios.append(abs(kept - config.offset_scale) / tolerance)
+    message = f"{at} the target does not hold the offset noise that was added" if ratios[-1] > 1 else ""
+    return Judged(max(ratios), message, case)
+
+
+# Input
+
+
+@check("training/forward-backward-consistent")
+def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
+    """At each time the model's input holds as much data and noise as the sampler's does at that time."""
+    judged = []
+    for law, item, should in _usable(evidence, half=True):
+        s, _, _ = noise_scales(item, law.case.config.perturbation)
+        figures = (("data", item.a, should.a, should.tolerances[0]), ("noise", s, should.s, should.tolerances[1]))
+        for name, got, value, tolerance in figures:
+            message = (
+                f"at time {item.time:.6g} the model's input holds {got:.6g} times the {name}, should be {value:.6g}"
+                f"{_hint(got, value)}"
+            )
+            details = {"time": item.time, "term": name, "got": got, "should_be": value}
+            judged.append(Judged(abs(got - value) / tolerance, message, law.case, details))
+        tolerance = should.tolerances[0] + should.tolerances[1]
+        message = (
+            f"at time {item.time:.6g} a constant of {item.offset:.3g} is added to the model's input, should be none"
+        )
+        judged.append(Judged(item.offset / tolerance, message, law.case))
+    judged += _beside_sampler(evidence)
+    after = [check_noise_matches_target(evidence)]
+    with_sampler = " and as the declared sampler" if evidence.subject.sampler is not None else ""
+    return conclude(
+        "training/forward-backward-consistent",
+        evidence,
+        judged,
+        passed=f"the input is as the reference's{with_sampler} at each time",
+        after=after,
+    )
+
+
+def _hint(got: float, value: float) -> str:
+    """The usual mistakes, by their figures."""
+    if value > 0 and abs(got - value**2) < 1e-3 * value and abs(value - 1) > 1e-2:
+        return " (its square: a root is missing)"
+    if value > 0 and abs(got - math.sqrt(value)) < 1e-3 * got and abs(value - 1) > 1e-2:
+        return " (its root: a square is missing)"
+    return ""
+
+
+def _beside_sampler(evidence: TrainingEvidence) -> list[Judged]:
+    """The same against what the declared sampler gives its model at that time."""
+    sampler = evidence.subject.sampler
+    if sampler is None:
+        return []
+    config = (
+        covering_set(sampler, BUDGETS["quick"]).base if getattr(type(sampler), "kind", "") == "sampler" else sampler
+    )
+    judged = []
+    for law, item, should in _usable(evidence):
+        if law.case.config != evidence.base.config:
+            continue
+        try:
+            signal, noise = seen_scales(config, item.time)
+        except (ValueError, IndexError):
+            continue
+        s, _, _ = noise_scales(item, law.case.config.perturbation)
+        figures = (("data", item.a, signal, should.tolerances[0]), ("noise", s, noise, should.tolerances[1]))
+        for name, got, value, tolerance in figures:
+            message = (
+                f"told {item.time:.6g}, the model is trained on {got:.6g} times the {name}, sampled with {value:.6g}: "
+                f"{type(config).__name__} means another noise level by that time"
+            )
+            details = {"time": item.time, "term": name, "got": got, "should_be": value, "sampler": repr(config)}
+            judged.append(Judged(abs(got - value) / tolerance, message, law.case, details))
+    return judged
+
+
+# Target and weight
+
+
+@check("training/target")
+def check_target(evidence: TrainingEvidence) -> Finding:
+    """The model's output is compared with what the reference says, at each time."""
+    judged = []
+    for law, item, should in _usable(evidence):
+        if not item.curvature or item.spread > 0.5:
+            continue  # does not count, or not throughout: the weight's business
+        at = f"at time {item.time:.6g}"
+        if not item.bend < 1e-2:
+            judged.append(Judged(math.inf, f"{at} the loss is not the squared error of the model's output", law.case))
+            continue
+        _, noise, _ = noise_scales(item, law.case.config.perturbation)
+        figures = (
+            ("data", item.target_x0, should.target_x0, should.tolerances[2]),
+            ("noise", noise, should.target_noise, should.tolerances[3]),
+        )
+        for name, got, value, tolerance in figures:
+            flipped = " (the sign is turned)" if abs(got + value) < tolerance < abs(value) else ""
+            message = f"{at} the target holds {got:.6g} times the {name}, should be {value:.6g}{flipped}"
+            details = {"time": item.time, "term": name, "got": got, "should_be": value}
+            judged.append(Judged(abs(got - value) / tolerance, message, law.case, details))
+        terms = law.case.config.target_terms(law.case.config.level_of_time(item.time))
+        allowed = UNEXPLAINED * terms
+        message = f"{at} {item.target_unexplained:.2g} of the target is neither data nor noise"
+        judged.append(Judged(item.target_unexplained / allowed, message, law.case))
+    after = [check_noise_matches_target(evidence), check_forward_backward_consistent(evidence)]
+    return conclude(
+        "training/target", evidence, judged, passed="the target is the reference's at each time", after=after
+    )
+
+
+@check("training/weight")
+def check_weight(evidence: TrainingEvidence) -> Finding:
+    """Times count against each other as the reference weighs them; a constant factor is free."""
+    judged: list[Judged] = []
+    factors: list[float] = []
+    for law in evidence.laws:
+        if not is_half(law.case.dtype):
+            factors += _judge_weights(law, judged)
+    after = [check_target(evidence)]
+    free = f"; the loss is {factors[0]:.4g} times its weights" if factors else ""
+    return conclude(
+        "training/weight", evidence, judged, passed=f"times are weighed as the reference weighs them{free}", after=after
+    )
+
+
+def _judge_weights(law: StepLaw, judged: list[Judged]) -> list[float]:
+    """Judge one law's weights; returns the free factor, where there is one."""
+    pairs = [(item, expected(law.case.config, item.time, law.case.dtype)) for item in law.items]
+    known = [(item, should) for item, should in pairs if should is not None]
+    ratios = [item.curvature / should.weight for item, should in known if item.curvature > 0 and should.weight > 0]
+    if not ratios:
+        judged.append(Judged(math.inf, "no item counts in the loss at any time", law.case))
+        return []
+    elements = float(np.prod(law.case.shape))
+    factor = float(np.median(ratios))
+    for item, should in known:
+        at = f"at time {item.time:.6g}"
+        got = item.curvature / factor
+        tolerance = should.tolerances[4]
+        if item.curvature <= 0:
+            judged.append(Judged(math.inf, f"item {item.item} does not count in the loss {at}", law.case))
+            continue
+        if item.spread > 0.01:
+            message = f"{at} elements of one item count differently ({item.spread:.2g} of their mean)"
+            judged.append(Judged(item.spread / 0.01, message, law.case))
+            continue
+        off = abs(got / should.weight - 1)
+        message = (
+            f"{at} an item counts {got:.6g}, should be {should.weight:.6g} (relative to the median of all times): "
+            f"{got / should.weight:.4g} times too {'much' if got > should.weight else 'little'}"
+        )
+        details = {"time": item.time, "got": got, "should_be": should.weight}
+        judged.append(Judged(off / tolerance, message, law.case, details))
+    return [factor * elements / 2]
+
+
+# Gradient and shape
+
+
+@check("training/gradient")
+def check_gradient(evidence: TrainingEvidence) -> Finding:
+    """The gradient reaches the model's output at each time and every parameter, and is the loss's own."""
+    judged: list[Judged] = []
+    for law in evidence.laws:
+        judged += [
+            Judged(math.inf, f"the step changes what is not its own: {remark}", law.case)
+            for remark in law.remarks
+            if "not seen" not in remark
+        ]
+        judged += [
+            Judged(math.inf, f"the answer of model call {k} receives no gradient: it is detached, or unused", law.case)
+            for k in law.lost
+        ]
+        for item in law.items:
+            if item.curvature == 0.0 and not is_half(law.case.dtype):
+                message = f"no gradient reaches item {item.item} of model call {item.call} at time {item.time:.6g}"
+                judged.append(Judged(math.inf, message, law.case))
+    judged += judged_gradients(evidence)
+    after = [check_target(evidence), check_weight(evidence)]
+    passed = "the gradient reaches every parameter and is the numerical one; halves of a batch add up"
+    return conclude("training/gradient", evidence, judged, passed=passed, after=after)
+
+
+@check("training/shape")
+def check_shape(evidence: TrainingEvidence) -> Finding:
+    """The step means the same for every batch size and shape: an item's loss depends on that item alone."""
+    judged: list[Judged] = []
+    for law in evidence.shaped:
+        _judge_weights(law, judged)
+        for item in law.items:
+            should = expected(law.case.config, item.time, law.case.dtype)
+            if should is None:
+                continue
+            s, noise, _ = noise_scales(item, law.case.config.perturbation)
+            got = (item.a, s, item.target_x0, noise)
+            values = (should.a, should.s, should.target_x0, should.target_noise)
+            names = ("data in the input", "noise in the input", "data in the target", "noise in the target")
+            for name, one, value, tolerance in zip(names, got, values, should.tolerances, strict=False):
+                message = (
+                    f"with x0 of shape {law.case.shape} item {item.item} has {one:.6g} times the {name}, should be "
+                    f"{value:.6g}"
+                )
+                judged.append(Judged(abs(one - value) / tolerance, message, law.case))
+            message = f"with x0 of shape {law.case.shape} item {item.item} holds something of other items or places"
+            judged.append(Judged(item.unexplained / UNEXPLAINED, message, law.case))
+    same: tuple[Callable[[TrainingEvidence], Finding], ...] = (check_noise_matches_target, check_target, check_weight)
+    return conclude(
+        "training/shape",
+        evidence,
+        judged,
+        passed="every declared shape has the same law",
+        after=[check(evidence) for check in same],
+    )

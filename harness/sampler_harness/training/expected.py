@@ -1,0 +1,113 @@
+"""What a reference's step has at a time, and how far rounding may carry a sound step from it."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sampler_harness.law.rounding import rounded_like, rounding
+
+__all__ = ["Expected", "expected", "is_half", "time_tolerance"]
+
+#: An entry is flagged when it is off by this much of itself, whatever rounding may do.
+FLOOR = 2.5e-4
+#: Times what rounding does to the reference's own source.
+SAFETY = 3.0
+#: Unit roundoffs of the largest term that an entry is the sum of.
+TERMS = 32
+ROUNDINGS = (None, 0, 1, 2, 3)
+UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Values of a reference's step at one time, each with its tolerance.
+
+    Attributes:
+        a: weight of the data in the input.
+        s: weight of the noise in it.
+        target_x0: weight of the data in the target.
+        target_noise: weight of the noise in it.
+        weight: of the item.
+        tolerances: of these five, in this order; the last one relative.
+    """
+
+    a: float
+    s: float
+    target_x0: float
+    target_noise: float
+    weight: float
+    tolerances: tuple[float, float, float, float, float]
+
+
+def is_half(dtype: str) -> bool:
+    """Whether gradients and targets are too coarse to be judged in a dtype."""
+    return dtype in ("float16", "bfloat16")
+
+
+def _values(config: Any, level: float) -> tuple[float, float, float, float, float]:
+    a, s = config.input_scales(level)
+    target_x0, target_noise = config.target_scales(level)
+    return float(a), float(s), float(target_x0), float(target_noise), float(config.weight(level))
+
+
+@functools.lru_cache(maxsize=256)
+def _rounded(config: Any, seed: int | None) -> Any:
+    with rounding(24, seed):
+        return rounded_like(config)
+
+
+@functools.lru_cache(maxsize=8192)
+def expected(config: Any, time: float, dtype: str) -> Expected | None:
+    """What the reference has where the model is told ``time``.
+
+    Half precision is that of the model's input alone: tables and times belong in float32, so that the spread is the
+    same as there, and one rounding of the input is added.
+
+    Args:
+        config: a configuration of a reference of training.
+        time: as the model was told.
+        dtype: name of the declared torch dtype.
+
+    Returns:
+        None where the reference never tells such a time.
+    """
+    low, high = config.level_bounds
+    level = config.level_of_time(time)
+    whole = config.time_draw == "integers"
+    if not math.isfinite(level) or (whole and (level != round(level) or not low <= level <= high)):
+        return None
+    if (not whole and level <= 0.0) or level > high * (1 + 1e-5):
+        return None
+    values = _values(config, level)
+    spread = [0.0] * 5
+    if dtype != "float64":
+        for seed in ROUNDINGS:
+            copy = _rounded(config, seed)
+            with rounding(24, seed), np.errstate(all="ignore"):
+                again = _values(copy, level)
+            spread = [max(s, abs(v - w)) for s, v, w in zip(spread, values, again, strict=True)]
+    unit = max(UNITS[dtype], 2.0**-24 if dtype != "float64" else 0.0)
+    floor = FLOOR if dtype != "float64" else 1e-7
+    table = min(unit, 2.0**-24) if dtype != "float64" else unit
+    input_terms, target_terms = max(values[:2]), config.target_terms(level)
+    own = 4 * unit if is_half(dtype) else 0.0
+    scales = (input_terms, input_terms, target_terms, target_terms)
+    tolerances = [
+        max(floor, own) * abs(v) + SAFETY * s + TERMS * table * scale
+        for v, s, scale in zip(values[:4], spread[:4], scales, strict=True)
+    ]
+    relative = 2 * floor + SAFETY * spread[4] / values[4] if values[4] > 0 else math.inf
+    return Expected(*values, (tolerances[0], tolerances[1], tolerances[2], tolerances[3], relative))
+
+
+def time_tolerance(config: Any, time: float) -> float:
+    """How far a told time may be off: 1e-5 of it, of the range of ln(sigma)/4 where it is a logarithm."""
+    if config.time_draw == "integers":
+        return 1e-6
+    is_logarithm = config.level_of_time(time) != time
+    return 1e-5 * max(abs(time), 0.25 if is_logarithm else 0.0)

@@ -1,0 +1,205 @@
+"""The gradient of a training step against the numerical one, in halves of a batch, and under autocast."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sampler_harness.observe.trace import Case
+
+from .evidence import TrainingEvidence
+from .judging import Judged
+from .law import fixed_data
+from .probing import Chosen, run_step
+
+__all__ = ["judged_gradients"]
+
+#: Steps of the central difference, relative to the parameters; the two tell each other's error.
+STEPS = (2e-3, 1e-3)
+#: What autocast may do to a loss: a few roundings in bfloat16, of a squared quantity.
+AUTOCAST = 8 * 2.0**-8
+
+
+class _Small(nn.Module):
+    """A network with parameters of several kinds, smooth, for any number of channels, that hears the time.
+
+    Args:
+        options: of the stand-in that it plays for, ``returns`` and ``attributes``.
+    """
+
+    def __init__(self, returns: str, attributes: Any) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(0.7))
+        self.tilt = nn.Parameter(torch.tensor(0.2))
+        self.time = nn.Parameter(torch.tensor(0.3))
+        self.shift = nn.Parameter(torch.tensor(0.1))
+        self.__dict__["_returns"] = returns
+        for name, value in dict(attributes).items():
+            self.__dict__[name] = value
+
+    @property
+    def device(self) -> torch.device:
+        return self.gain.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.gain.dtype
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, (torch.Tensor, float, int))]
+        x = torch.as_tensor(tensors[0])
+        times = torch.as_tensor(tensors[1]).to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+        heard = torch.sin(times) if times.shape[0] in (1, x.shape[0]) else torch.zeros_like(x[:1])
+        answer = self.gain * torch.tanh(x + self.tilt * x.flip(-1)) + self.time * heard + self.shift
+        returns = self.__dict__["_returns"]
+        if returns == "tuple":
+            return (answer,)
+        if returns == "sample":
+            from types import SimpleNamespace
+
+            return SimpleNamespace(sample=answer)
+        return answer
+
+
+def _network(evidence: TrainingEvidence, dtype: str) -> nn.Module:
+    subject = evidence.subject
+    made: nn.Module = (
+        _Small(subject.model_returns, subject.model_attributes) if subject.model is None else subject.model()
+    )
+    return made.to(device=evidence.device, dtype=getattr(torch, dtype))
+
+
+def judged_gradients(evidence: TrainingEvidence) -> list[Judged]:
+    """All judgements of the gradient in the base configuration.
+
+    Args:
+        evidence: of a step that can be run.
+    """
+    return [*_numerical(evidence), *_halves(evidence), *_autocast(evidence)]
+
+
+def _chosen(evidence: TrainingEvidence, case: Case) -> Chosen:
+    """Data and draws, the same for every run of a case."""
+    first = run_step(evidence.subject, case, Chosen(np.zeros(case.shape)), fixtures=evidence.fixtures)
+    normals: dict[int, Any] = {}
+    others: dict[int, Any] = {}
+    for index, draw in enumerate(first.draws):
+        values = fixed_data(draw.shape, 100 + index)
+        if draw.gaussian:
+            normals[index] = values
+        elif draw.low is not None and draw.high is not None:
+            spread = draw.low + (values + 1) / 2 * (draw.high - draw.low)
+            others[index] = np.minimum(np.floor(spread), draw.high - 1) if "int" in draw.dtype else spread
+    return Chosen(fixed_data(case.shape, 99), normals, others)
+
+
+def _numerical(evidence: TrainingEvidence) -> Iterator[Judged]:
+    """Every parameter's gradient arrives, and along a direction it is the central difference."""
+    base = evidence.base
+    precise = "float64" if "float64" in evidence.subject.dtypes else base.dtype
+    case = Case(base.config, base.shape, precise, base.device)
+    chosen = _chosen(evidence, case)
+    network = _network(evidence, precise)
+    run = run_step(evidence.subject, case, chosen, fixtures=evidence.fixtures, network=network)
+    if run.problem is not None:
+        yield Judged(math.inf, f"with a real network: {run.problem.message}", case)
+        return
+    named = dict(network.named_parameters())
+    trained = {name: p for name, p in named.items() if p.requires_grad}
+    for name, parameter in trained.items():
+        if parameter.grad is None or not bool(parameter.grad.abs().max() > 0):
+            yield Judged(math.inf, f"no gradient reaches the model's parameter {name}", case)
+        elif not bool(torch.isfinite(parameter.grad).all()):
+            yield Judged(math.inf, f"the gradient of the model's parameter {name} holds NaN or infinity", case)
+        else:
+            continue
+        return
+    direction = {n: torch.from_numpy(fixed_data(tuple(p.shape), 7 + i)) for i, (n, p) in enumerate(trained.items())}
+    own = sum(
+        float((p.grad.double() * direction[n].to(p.device)).sum()) for n, p in trained.items() if p.grad is not None
+    )
+    slopes = []
+    scale = max(abs(run.loss), 1e-12)
+    for step in STEPS:
+        ends = []
+        for sign in (1.0, -1.0):
+            with torch.no_grad():
+                kept = {n: p.detach().clone() for n, p in trained.items()}
+                for n, p in trained.items():
+                    p.add_(sign * step * direction[n].to(p))
+            moved = run_step(evidence.subject, case, chosen, fixtures=evidence.fixtures, network=network)
+            with torch.no_grad():
+                for n, p in trained.items():
+                    p.copy_(kept[n])
+            ends.append(moved.loss)
+        slopes.append((ends[0] - ends[1]) / (2 * step))
+    unit = 2.0**-53 if precise == "float64" else 2.0**-24
+    # Halving the step quarters the truncation error; what rounding does to the loss is divided by the step.
+    tolerance = 3 * abs(slopes[0] - slopes[1]) + 64 * unit * scale / STEPS[1] + 1e-6 * abs(own)
+    message = (
+        f"along one direction of the parameters the gradient is {own:.6g}, the loss's own slope {slopes[1]:.6g}: a "
+        "part of the loss is detached, or the loss that is returned is not the one that is differentiated"
+    )
+    yield Judged(abs(own - slopes[1]) / tolerance, message, case, {"got": own, "should_be": slopes[1]})
+
+
+def _rows(values: Any, rows: slice, items: int) -> Any:
+    """The part of a draw that belongs to some items; a draw that has no axis of items is kept whole."""
+    return values[rows] if np.ndim(values) and np.shape(values)[0] == items else values
+
+
+def _halves(evidence: TrainingEvidence) -> Iterator[Judged]:
+    """The losses of two halves of a batch have the whole's as their mean or sum, as accumulation takes for granted."""
+    base = evidence.base
+    items = base.shape[0]
+    if items < 2 or items % 2:
+        return
+    chosen = _chosen(evidence, base)
+    whole = run_step(evidence.subject, base, chosen, fixtures=evidence.fixtures)
+    losses = []
+    for rows in (slice(0, items // 2), slice(items // 2, items)):
+        part = Chosen(
+            chosen.x0[rows],
+            {i: _rows(v, rows, items) for i, v in chosen.normals.items()},
+            {i: _rows(v, rows, items) for i, v in chosen.others.items()},
+        )
+        case = Case(base.config, (items // 2, *base.shape[1:]), base.dtype, base.device)
+        run = run_step(evidence.subject, case, part, fixtures=evidence.fixtures)
+        if run.problem is not None:
+            yield Judged(math.inf, f"with half of the batch: {run.problem.message}", case)
+            return
+        losses.append(run.loss)
+    total = sum(losses)
+    off = min(abs(whole.loss - total / 2), abs(whole.loss - total))
+    tolerance = 256 * 2.0**-24 * max(abs(whole.loss), abs(total))
+    message = (
+        f"the loss of a batch is {whole.loss:.6g}, of its halves {losses[0]:.6g} and {losses[1]:.6g}: neither their "
+        "mean nor their sum, so that accumulating gradients trains another model"
+    )
+    yield Judged(off / tolerance, message, base)
+
+
+def _autocast(evidence: TrainingEvidence) -> Iterator[Judged]:
+    """Under autocast the loss is finite and the same but for a few roundings in bfloat16."""
+    if not evidence.subject.autocast:
+        return
+    base = evidence.base
+    chosen = _chosen(evidence, base)
+    kind = torch.device(base.device).type
+    plain = run_step(evidence.subject, base, chosen, fixtures=evidence.fixtures)
+
+    def context() -> torch.autocast:
+        return torch.autocast(kind, dtype=torch.bfloat16)
+
+    cast = run_step(evidence.subject, base, chosen, fixtures=evidence.fixtures, context=context)
+    if cast.problem is not None:
+        yield Judged(math.inf, f"under autocast: {cast.problem.message}", base)
+        return
+    off = abs(cast.loss - plain.loss) / max(abs(plain.loss), 1e-12)
+    message = f"under autocast the loss is {cast.loss:.6g}, without it {plain.loss:.6g}"
+    yield Judged(off / AUTOCAST, message, base)

@@ -1,0 +1,334 @@
+"""One training step under probes: its draws and the model's answers are chosen, its inputs and gradients are read."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sampler_harness.observe.probes import RunStopped, SamplerMisuse, StandIn
+from sampler_harness.observe.tape import Draw, NoiseTap, UnknownDraw
+from sampler_harness.observe.trace import (
+    GENERATOR_SEED,
+    Case,
+    Problem,
+    generator_states,
+    generators_put_back,
+    hang_guard,
+    own_line,
+    restore_settings,
+    settings_now,
+)
+
+from .declare import TrainingSubject
+
+__all__ = ["Answers", "Chosen", "ModelCall", "StepRun", "run_step"]
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+#: Calls of the model in one step, and draws, after which it is stopped.
+CALL_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What one run is given.
+
+    Attributes:
+        x0: the data, float64.
+        normals: draw index to unit normals (an array of the draw's shape, or one number for all); others are 0.
+        others: draw index to the values of a draw that is not Gaussian; others get a fixed legal value.
+        answer: what the model answers everywhere.
+    """
+
+    x0: Array
+    normals: Mapping[int, Any] = field(default_factory=dict)
+    others: Mapping[int, Any] = field(default_factory=dict)
+    answer: float = 0.0
+
+
+@dataclass
+class ModelCall:
+    """One call of the model.
+
+    Attributes:
+        x: ``(B, *D)`` its input, float64.
+        times: what it was told, one number for each item.
+        time_shape: of the time argument, ``()`` for a number.
+        gradient: of the loss with respect to the answer, float64; None where there is none.
+        tracked: whether autograd was on when it was called.
+    """
+
+    x: Array
+    times: Array
+    time_shape: tuple[int, ...]
+    gradient: Array | None
+    tracked: bool
+
+
+@dataclass
+class StepRun:
+    """One run of a step.
+
+    Attributes:
+        draws: in order.
+        calls: in order.
+        loss: as a number.
+        problem: why the run cannot be used.
+        remarks: state that it changed, in words.
+    """
+
+    draws: list[Draw] = field(default_factory=list)
+    calls: list[ModelCall] = field(default_factory=list)
+    loss: float = 0.0
+    problem: Problem | None = None
+    remarks: list[str] = field(default_factory=list)
+
+
+class Answers(StandIn):
+    """Plays the model: answers with leaves whose gradients are read after the step.
+
+    Args:
+        answer: the value of every element of every answer.
+        network: a real network that answers instead; None for leaves.
+        options: of :class:`~sampler_harness.observe.probes.StandIn`.
+    """
+
+    def __init__(self, answer: float, network: nn.Module | None = None, **options: Any) -> None:
+        super().__init__(_NoStimulus(), **options)
+        state = self.__dict__
+        state["_answer"] = answer
+        state["_leaves"] = []
+        state["_seen"] = []
+        state["_network"] = network
+
+    @property
+    def seen(self) -> list[tuple[torch.Tensor, Any, torch.Tensor, bool]]:
+        """Input, time, answer and whether autograd was on, for each call."""
+        found: list[tuple[torch.Tensor, Any, torch.Tensor, bool]] = self.__dict__["_seen"]
+        return found
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer one call."""
+        state = self.__dict__
+        if len(state["_seen"]) >= CALL_LIMIT:
+            raise RunStopped(f"the step called its model more than {CALL_LIMIT} times")
+        x, time = self._split(args, kwargs)
+        if not x.is_floating_point():
+            raise SamplerMisuse(f"the step called its model with {x.dtype}, should be a floating type")
+        with torch.enable_grad():
+            leaf = torch.full(x.shape, state["_answer"], dtype=x.dtype, device=x.device, requires_grad=True)
+            answer = leaf.clone()
+        state["_seen"].append((x.detach().clone(), _kept(time), leaf, torch.is_grad_enabled()))
+        if not torch.is_grad_enabled():
+            answer = answer.detach()
+        returns = state["_returns"]
+        if returns == "tuple":
+            return (answer,)
+        if returns == "sample":
+            from types import SimpleNamespace
+
+            return SimpleNamespace(sample=answer)
+        return answer
+
+    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, Any]:
+        """Input and time, however they were passed."""
+        places = list(args)
+        named = dict(kwargs)
+        x = places.pop(0) if places else next((named.pop(n) for n in _X_NAMES if n in named), None)
+        time = places.pop(0) if places else next((named.pop(n) for n in _TIME_NAMES if n in named), None)
+        if not isinstance(x, torch.Tensor):
+            raise SamplerMisuse(
+                f"the step called its model with {type(x).__name__} first, should be the noisy tensor: wrap your "
+                "model's call so that it is model(x, time, …)"
+            )
+        if time is None:
+            raise SamplerMisuse("the step called its model without a time: wrap it so that the call is model(x, time)")
+        return x, time
+
+
+_X_NAMES = ("x", "sample", "x_t", "xt", "input", "hidden_states", "noisy", "noisy_latents", "x_noisy")
+_TIME_NAMES = ("sigma", "t", "timestep", "timesteps", "time", "noise_level", "noise_labels", "sigmas", "c_noise")
+
+
+class _NoStimulus:
+    """The leaves are the answers; nothing else is asked of a stimulus."""
+
+    def draw(self, index: int, shape: tuple[int, ...]) -> None:
+        return None
+
+    def output(self, call: int, shape: tuple[int, ...]) -> None:
+        return None
+
+    def variance(self, call: int, shape: tuple[int, ...]) -> torch.Tensor:
+        return torch.zeros(shape, dtype=torch.float64)
+
+
+def _kept(time: Any) -> Any:
+    return time.detach().clone() if isinstance(time, torch.Tensor) else time
+
+
+def run_step(
+    subject: TrainingSubject,
+    case: Case,
+    chosen: Chosen,
+    *,
+    fixtures: Mapping[str, Any] | None = None,
+    context: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+    network: nn.Module | None = None,
+) -> StepRun:
+    """Run a step once, then ``backward`` from its loss.
+
+    Args:
+        subject: what was declared.
+        case: configuration, shape of x0, dtype and device.
+        chosen: data, draws and answers.
+        fixtures: values for the step's further keyword-only arguments.
+        context: entered around the step, as ``torch.autocast``.
+        network: called in place of the stand-in; its parameters receive the gradient.
+
+    Returns:
+        The run; a problem stands in it, nothing is raised.
+    """
+    device = torch.device(case.device)
+    dtype: torch.dtype = getattr(torch, case.dtype)
+    stand_in: Any = network or Answers(
+        chosen.answer,
+        shape=case.shape,
+        device=device,
+        dtype=dtype,
+        returns=subject.model_returns,
+        attributes=subject.model_attributes,
+    )
+    seen: Callable[[], int] = (lambda: 0) if network is not None else (lambda: len(stand_in.seen))
+    tap = NoiseTap(_normals(chosen), seen, 40 * CALL_LIMIT, RunStopped, other=_others(chosen))
+    x0 = torch.from_numpy(np.ascontiguousarray(chosen.x0)).to(device=device, dtype=dtype)
+    kept = x0.clone()
+    run = StepRun()
+    loss: Any = None
+    settings = settings_now()
+    with generators_put_back(device), torch.enable_grad():
+        before = generator_states(device)
+        keywords = _keywords(subject, device, dtype, fixtures)
+        try:
+            with (
+                warnings.catch_warnings(),
+                contextlib.redirect_stdout(io.StringIO()),
+                contextlib.redirect_stderr(io.StringIO()),
+                hang_guard(),
+                tap,
+                context(),
+            ):
+                warnings.simplefilter("ignore")
+                batch = x0 if subject.batch is None else subject.batch(x0)
+                loss = subject.function(stand_in, batch, case.config, **keywords)
+            run.problem = _judge_loss(loss)
+            if run.problem is None:
+                loss.backward()
+        except RunStopped as stopped:
+            run.problem = Problem("endless", str(stopped))
+        except UnknownDraw as unknown:
+            run.problem = Problem("outside", str(unknown).replace("the sampler", "the step"))
+        except SamplerMisuse as misuse:
+            run.problem = Problem("raised", str(misuse).replace("your sampler", "your step"))
+        except SystemExit as left:
+            run.problem = Problem("exit", f"the step called sys.exit({left.code!r})")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            first = (str(error).strip().splitlines() or [""])[0]
+            run.problem = Problem("raised", f"the step raised {type(error).__name__}: {first}{own_line(error)}")
+        after = generator_states(device)
+    moved = [name for name in before if after[name] != before[name] and "torch" not in name and "CUDA" not in name]
+    run.remarks += [f"{name} moved: draws that are not torch's are not seen" for name in moved]
+    changed = settings_now()
+    run.remarks += [f"{n} was {v}, is {changed[n]} afterwards" for n, v in settings.items() if changed[n] != v]
+    restore_settings(settings)
+    if not torch.equal(x0, kept):
+        run.remarks.append("the batch x0 was written over")
+    run.draws = tap.draws
+    if network is None:
+        run.calls = [_read(*one) for one in stand_in.seen]
+        if run.problem is None and not run.calls:
+            run.problem = Problem("returned", "the step returned a loss without calling its model once")
+    if run.problem is None:
+        run.loss = float(loss.detach())
+        run.problem = _not_finite(run)
+    return run
+
+
+def _keywords(
+    subject: TrainingSubject, device: torch.device, dtype: torch.dtype, fixtures: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    parameters = inspect.signature(subject.function).parameters
+    any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    keywords: dict[str, Any] = dict(fixtures or {})
+    filled = {"device": device, "dtype": dtype}
+    keywords.update({name: value for name, value in filled.items() if name in parameters or any_name})
+    if subject.takes_generator:
+        keywords["generator"] = torch.Generator(device=device).manual_seed(GENERATOR_SEED)
+    return keywords
+
+
+def _normals(chosen: Chosen) -> Callable[[int, tuple[int, ...]], torch.Tensor | None]:
+    def unit_normal(index: int, shape: tuple[int, ...]) -> torch.Tensor | None:
+        values = chosen.normals.get(index)
+        if values is None:
+            return None
+        return torch.from_numpy(np.broadcast_to(np.asarray(values, dtype=np.float64), shape).copy())
+
+    return unit_normal
+
+
+def _others(chosen: Chosen) -> Callable[[int, Draw], torch.Tensor | None]:
+    def other(index: int, draw: Draw) -> torch.Tensor | None:
+        values = chosen.others.get(index)
+        if values is None:
+            return None
+        return torch.from_numpy(np.broadcast_to(np.asarray(values, dtype=np.float64), draw.shape).copy())
+
+    return other
+
+
+def _judge_loss(loss: Any) -> Problem | None:
+    if not isinstance(loss, torch.Tensor):
+        hint = "; return the loss alone, for example the first element" if isinstance(loss, (tuple, list, dict)) else ""
+        if isinstance(loss, float):
+            hint = "; return the tensor before .item(), and leave backward() to the harness"
+        return Problem("returned", f"the step returned {type(loss).__name__}, should be a scalar tensor{hint}")
+    if loss.numel() != 1:
+        return Problem("returned", f"the step returned a loss of shape {tuple(loss.shape)}: reduce it to one number")
+    if not loss.requires_grad:
+        return Problem(
+            "detached",
+            "the loss has no gradient: the model's output is detached, or the step runs under torch.no_grad(), or it "
+            "has called backward() and returned a copy",
+        )
+    return None
+
+
+def _read(x: torch.Tensor, time: Any, leaf: torch.Tensor, tracked: bool) -> ModelCall:
+    told = np.asarray(time.to("cpu", torch.float64).numpy() if isinstance(time, torch.Tensor) else float(time))
+    items = x.shape[0] if x.ndim else 1
+    flat = told.reshape(-1)
+    times = np.full(items, flat[0] if flat.size else np.nan) if flat.size != items else flat
+    gradient = None if leaf.grad is None else leaf.grad.to("cpu", torch.float64).numpy()
+    return ModelCall(x.to("cpu", torch.float64).numpy(), times, told.shape, gradient, tracked)
+
+
+def _not_finite(run: StepRun) -> Problem | None:
+    for index, call in enumerate(run.calls):
+        where = f"at time {call.times[0]:.6g}"
+        if not np.isfinite(call.x).all():
+            return Problem("not-finite", f"the input of model call {index} holds NaN or infinity {where}", index)
+        if call.gradient is not None and not np.isfinite(call.gradient).all():
+            return Problem("not-finite", f"the gradient of model call {index} holds NaN or infinity {where}", index)
+    return None if np.isfinite(run.loss) else Problem("not-finite", f"the loss is {run.loss}")
