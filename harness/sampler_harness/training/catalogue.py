@@ -44,9 +44,9 @@ CHECKS: tuple[CheckInfo, ...] = (
     CheckInfo(
         "training/weight",
         "the rest",
-        "times count against each other as the reference weighs them; a constant factor is free",
+        "times count against each other as the reference weighs them; a factor that is always the same is free",
         "min-SNR clamped in the wrong direction, a 1 added to the wrong side, sigma_data forgotten, a square too many",
-        "a weight that is wrong by the same factor at all times",
+        "a weight that is wrong by the same factor at all times and in all configurations",
         f"{_HOME}:check_weight",
     ),
     CheckInfo(

@@ -37,6 +37,8 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 #: Rounding leaves this much of the largest entry unexplained, in unit roundoffs of float32; a wide one, since sums of
 #: several terms round several times. A leak is of the size of the data.
 UNEXPLAINED = 2e-4
+#: By how much the free factor of the loss may differ between configurations: it is a reduction, it has no fields.
+FREE_FACTOR = 1e-2
 #: What noise of another draw may weigh in the target beside the input's own.
 OTHER_NOISE = 1e-3
 
@@ -363,12 +365,19 @@ def check_target(evidence: TrainingEvidence) -> Finding:
 def check_weight(evidence: TrainingEvidence) -> Finding:
     """Times count against each other as the reference weighs them; a constant factor is free."""
     judged: list[Judged] = []
-    factors: list[float] = []
+    factors: list[tuple[StepLaw, float]] = []
     for law in evidence.laws:
         if not is_half(law.case.dtype):
-            factors += _judge_weights(law, judged)
+            factors += [(law, factor) for factor in _judge_weights(law, judged)]
+    usual = float(np.median([factor for _, factor in factors])) if factors else 0.0
+    for law, factor in factors:
+        message = (
+            f"in this configuration the whole loss is {factor / usual:.6g} times what it is in others: the free factor "
+            "hides a field of the configuration"
+        )
+        judged.append(Judged(abs(factor / usual - 1) / FREE_FACTOR, message, law.case))
     after = [check_target(evidence)]
-    free = f"; the loss is {factors[0]:.4g} times its weights" if factors else ""
+    free = f"; the loss is {usual:.4g} times its weights" if factors else ""
     return conclude(
         "training/weight", evidence, judged, passed=f"times are weighed as the reference weighs them{free}", after=after
     )

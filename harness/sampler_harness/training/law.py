@@ -309,11 +309,11 @@ def _items(
     targets = {-1: reading.target(of_data)} | {i: reading.target(r) for i, r in of_noise.items()}
     patterns: dict[int, Array] = {i: p for i, p in ({-1: data} | dict(places)).items() if p is not None}
     total_input, total_target = all_of.calls[k].x - reading.rest.x, reading.target(all_of)
+    full = {i for i, p in patterns.items() if i >= 0 and _is_own(p)}
     found = []
     for b in range(total_input.shape[0]):
         given = {i: _coefficient(inputs[i][b], p[b]) for i, p in patterns.items()}
         wanted = {i: _coefficient(targets[i][b], p[b]) for i, p in patterns.items()}
-        full = {i for i, p in patterns.items() if i >= 0 and _is_own(p[b])}
         found.append(
             ItemLaw(
                 call=k,
@@ -371,7 +371,7 @@ def _gradient(call: ModelCall) -> Array:
 
 
 def _is_own(pattern: Array) -> bool:
-    """Whether every element has a normal of its own: what is shared repeats along an axis."""
+    """Whether every element of a batch has a normal of its own: what is shared repeats along an axis."""
     if pattern.size == 1:
         return True
     return all(

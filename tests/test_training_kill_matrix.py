@@ -1,0 +1,46 @@
+"""Every faulty training step fails a check that fits it, every sound one passes all."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from fixtures.faulty_training import FAULTY_TRAINING, SOUND_TRAINING, FaultyTraining
+from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.runner import check_sampler
+from sampler_harness.targets import load_subject
+from sampler_harness.verdict import Finding
+
+
+@functools.cache
+def failures(path: str) -> tuple[Finding, ...]:
+    """What fails or cannot be judged in a quick verdict."""
+    verdict = check_sampler(load_subject(path), budget="quick")
+    return tuple(f for f in verdict.findings if f.outcome not in ("passed", "skipped"))
+
+
+@pytest.mark.parametrize("faulty", FAULTY_TRAINING, ids=lambda f: f.name)
+def test_a_faulty_step_fails_a_check_that_fits(faulty: FaultyTraining) -> None:
+    failed = {f.id: f for f in failures(faulty.subject_path) if f.outcome == "failed"}
+    fitting = [failed[id] for id in faulty.fails if id in failed]
+    assert fitting, f"failed: {sorted(failed)}, should be among {faulty.fails}"
+    assert all(f.margin is None or f.margin > 3 for f in fitting)
+
+
+def test_every_check_fails_a_faulty_step() -> None:
+    fitting = {id for faulty in FAULTY_TRAINING for id in faulty.fails}
+    assert fitting == set(check_ids("training"))
+
+
+def test_at_least_twenty_faults_are_real() -> None:
+    assert len(FAULTY_TRAINING) >= 20
+    assert len({name for faulty in FAULTY_TRAINING for name in faulty.bug_ids}) >= 12
+
+
+@pytest.mark.parametrize("path", SOUND_TRAINING)
+def test_a_sound_step_passes_all(path: str) -> None:
+    verdict = check_sampler(load_subject(path), budget="quick")
+    assert verdict.conforms, [(f.id, f.message) for f in failures(path)]
+    assert verdict.margin is not None
+    assert verdict.margin < 1 / 3
