@@ -163,16 +163,22 @@ def _halves(evidence: TrainingEvidence) -> Iterator[Judged]:
     whole = run_step(evidence.subject, base, chosen, fixtures=evidence.fixtures)
     losses = []
     for rows in (slice(0, items // 2), slice(items // 2, items)):
-        part = Chosen(
-            chosen.x0[rows],
-            {i: _rows(v, rows, items) for i, v in chosen.normals.items()},
-            {i: _rows(v, rows, items) for i, v in chosen.others.items()},
+        normals, others = (
+            {i: _rows(v, rows, items) for i, v in draws.items()} for draws in (chosen.normals, chosen.others)
         )
+        part = Chosen(chosen.x0[rows], normals, others)
         case = Case(base.config, (items // 2, *base.shape[1:]), base.dtype, base.device)
+        drawn = run_step(evidence.subject, case, Chosen(part.x0), fixtures=evidence.fixtures).draws
+        given = normals | others
+        if any(np.shape(given[i]) != d.shape for i, d in enumerate(drawn) if i in given):
+            return  # what is drawn for half a batch is no half of what is drawn for the whole
         run = run_step(evidence.subject, case, part, fixtures=evidence.fixtures)
         if run.problem is not None:
             yield Judged(math.inf, f"with half of the batch: {run.problem.message}", case)
             return
+        times = zip(whole.calls, run.calls, strict=False)
+        if any(not np.array_equal(call.times[rows], half.times) for call, half in times):
+            return  # an item's time depends on its place in the batch (stratified draws): its half is another batch
         losses.append(run.loss)
     total = sum(losses)
     off = min(abs(whole.loss - total / 2), abs(whole.loss - total))

@@ -26,8 +26,9 @@ __all__ = ["ItemLaw", "StepLaw", "Told", "fixed_data", "measure"]
 
 #: Shares of the time's draw at which the law is read: both ends, and inside.
 SHARES = (0.0005, 0.999, 0.03, 0.3, 0.5, 0.7, 0.9, 0.995)
-#: Shares at which the time itself is read; symmetric, so that a negated draw is the same distribution.
-TIME_SHARES = tuple(sorted({p for q in (1e-6, 1e-3, 0.02, 0.1, 0.2, 0.35, 0.45) for p in (q, 1 - q)} | {0.5}))
+#: Shares of the time's draw at which the time itself is read; symmetric, so that a negated draw is the same
+#: distribution, and uneven, so that none falls on the border of two timesteps.
+TIME_SHARES = tuple(sorted(p for q in (1e-6, 1e-3, 0.0203, 0.1017, 0.2039, 0.3541, 0.4477) for p in (q, 1 - q)))
 #: A response this much smaller than the input is none.
 NOTHING = 1e-5
 
