@@ -85,6 +85,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ID",
         help="run only this check (law/noise) or family (law); repeatable, or with commas",
     )
+    why = parser.add_argument_group("why are my details fading?")
+    why.add_argument("--model", metavar="TARGET", help="a loader: load(checkpoint or None) -> model(x, time)")
+    why.add_argument("--data", metavar="TARGET", help="frames that samples should look like, or a function of none")
+    why.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="for the loader, the earliest first; repeatable",
+    )
+    why.add_argument("--html", metavar="FILE", help="write the answer as one self-contained page")
     parser.add_argument("--list-checks", action="store_true", help="print all checks and what each claims")
     return parser
 
@@ -151,7 +162,11 @@ def _run(options: argparse.Namespace, stream: TextIO) -> int:
     settings = _settings(options.set)
     if not options.targets:
         raise UsageError(_NO_TARGET)
-    for place in (options.json if options.json != "-" else None, options.save_law):
+    if (options.model is None) != (options.data is None):
+        raise UsageError("--model and --data belong together: the model, and frames that its samples should look like")
+    if options.model is None and (options.checkpoint or options.html is not None):
+        raise UsageError("--checkpoint and --html belong to --model and --data: they ask why details fade")
+    for place in (options.json if options.json != "-" else None, options.save_law, options.html):
         _check_writable(place)
     try:
         # Held against something else, a known deviation of the scheduler's is no subject of its own.
@@ -188,6 +203,8 @@ def _run(options: argparse.Namespace, stream: TextIO) -> int:
         raise UsageError(f"--save-law writes the law of one sampler, but {len(subjects)} were named")
     from .report.terminal import closing_line, render, write
 
+    if options.model is not None:
+        return _why(options, subjects, problem, stream)
     quiet = options.json == "-"
     if problem is not None and quiet:
         sys.stderr.write(f"device {options.device}: not run ({problem})\n")
@@ -207,6 +224,28 @@ def _run(options: argparse.Namespace, stream: TextIO) -> int:
 
         _write_text(options.json, dumps(verdicts), stream)
     return _status(verdicts, require_device=options.require_device)
+
+
+def _why(options: argparse.Namespace, subjects: Sequence[AnySubject], problem: str | None, stream: TextIO) -> int:
+    if problem is not None:
+        sys.stderr.write(f"device {options.device}: not run ({problem})\n")
+        return DEVIATES if options.require_device else NOT_RUN
+    from .triage.command import answer
+
+    try:
+        return answer(
+            subjects,
+            model=options.model,
+            data=options.data,
+            checkpoints=options.checkpoint,
+            device=options.device,
+            budget=options.budget,
+            json_file=options.json,
+            html_file=options.html,
+            stream=stream,
+        )
+    except (ValueError, ImportError) as error:
+        raise UsageError(str(error)) from error
 
 
 def _blank() -> Any:

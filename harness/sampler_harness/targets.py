@@ -27,6 +27,7 @@ __all__ = [
     "TargetError",
     "device_problem",
     "is_subject",
+    "load_attribute",
     "load_named",
     "load_subject",
     "load_subjects",
@@ -133,6 +134,25 @@ def load_named(target: str, settings: Mapping[str, Any] | None = None) -> tuple[
             f"{target} holds no declared sampler: put @sampler_under_test(EDM, …) above the function that runs it"
         )
     return tuple(Named(key, renamed(value, key, f"{place}:{key}"), module) for key, value in found.items())
+
+
+def load_attribute(target: str) -> Any:
+    """Whatever ``module:name`` or ``path/file.py:name`` names.
+
+    Args:
+        target: as a person types it.
+
+    Raises:
+        TargetError: when there is no such thing.
+    """
+    place, name = _split(target)
+    if not name:
+        raise TargetError(f"{target!r} names a module: write module:name or path/file.py:name")
+    module = _module_of(place, target)
+    if not hasattr(module, name):
+        close = difflib.get_close_matches(name, [n for n in vars(module) if not n.startswith("__")], n=1)
+        raise TargetError(f"{place} has no {name!r}{f'; did you mean {close[0]!r}?' if close else ''}")
+    return getattr(module, name)
 
 
 def _split(target: str) -> tuple[str, str]:

@@ -24,6 +24,8 @@ __all__ = ["Batch", "DataEvidence", "Values"]
 SHARE = {"quick": 0.5, "standard": 1.0, "thorough": 4.0}
 #: Values that differ are counted up to here: more of them is a continuum.
 MANY = 4096
+#: Values of a batch that are looked at for that.
+SAMPLED = 65_521
 #: An axis of channels is no longer than this where it is looked for.
 FEW_CHANNELS = 4
 
@@ -61,8 +63,8 @@ class Values:
         count: how many values.
         total: their sum.
         squares: sum of their squares.
-        below: how many lie below the declared range.
-        above: how many above.
+        outside: how many lie outside of the declared range.
+        excess: sum of the distances by which they do.
         distinct: the values that occur, sorted; None where they are more than ``MANY``.
         jumps: neighbors that are nearly the whole declared range apart.
         continued: those of them that go on smoothly if values wrap around at the range's ends.
@@ -77,8 +79,8 @@ class Values:
     count: int = 0
     total: float = 0.0
     squares: float = 0.0
-    below: int = 0
-    above: int = 0
+    outside: int = 0
+    excess: float = 0.0
     distinct: Array | None = field(default_factory=lambda: np.zeros(0))
     jumps: int = 0
     continued: int = 0
@@ -103,11 +105,14 @@ class Values:
         self.total += float(images.sum())
         self.squares += float((images * images).sum())
         slack = (high - low) / 255 / 100
-        self.below += int((images < low - slack).sum())
-        self.above += int((images > high + slack).sum())
+        beyond = np.maximum(np.maximum(low - images, images - high), 0.0)
+        self.outside += int((beyond > slack).sum())
+        self.excess += float(beyond.sum())
         self.at_floor += int((images == 0.0).sum())
         if self.distinct is not None:
-            here = np.union1d(self.distinct, np.unique(images))
+            # Large batches are sampled; the ends are always among what is kept.
+            some = images.reshape(-1)[:: max(images.size // SAMPLED, 1)]
+            here = np.union1d(self.distinct, np.concatenate((some, [images.min(), images.max()])))
             self.distinct = here if len(here) <= MANY else None
         if images.shape[1] > 1:
             self.equal_channels = self.equal_channels and bool((images == images[:, :1]).all())
@@ -244,8 +249,7 @@ class DataEvidence:
         if array.ndim not in (3, 4, 5):
             raise Unreadable(
                 f"its images have shape {array.shape}, should be (batch, channels, height, width), or with time "
-                "(batch, "
-                "time, channels, height, width)"
+                "(batch, time, channels, height, width)"
             )
         channels = self.subject.channels
         if array.ndim == 3:
@@ -302,8 +306,8 @@ def _images_of(batch: Any, chosen: str | int | Callable[[Any], Any] | None) -> A
         found = [key for key, value in batch.items() if _is_images(value)]
         if len(found) != 1:
             raise Unreadable(
-                f"it is a dict of {', '.join(map(str, batch)) or 'nothing'}, of which {len(found)} can be images: give "
-                "images= the key"
+                f"it is a dict of {', '.join(map(str, batch)) or 'nothing'}, of which {len(found)} can be images: "
+                "give images= the key"
             )
         return batch[found[0]]
     if isinstance(batch, (tuple, list)):

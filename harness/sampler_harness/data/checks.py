@@ -10,7 +10,18 @@ import numpy as np
 from sampler_harness.verdict import Finding
 
 from .evidence import PreprocessEvidence
-from .judging import END, LEVELS, Seen, conclude, not_applicable, nothing_seen, reproduction, size_text, unseen
+from .judging import (
+    END,
+    LEVELS,
+    Seen,
+    conclude,
+    not_applicable,
+    nothing_seen,
+    reproduction,
+    size_text,
+    unseen,
+    white_line,
+)
 from .measures import curve_name, name_of_weights, range_name
 from .options import LUMA
 
@@ -18,9 +29,9 @@ __all__ = ["check_channel_weights", "check_gamma", "check_range", "check_roundin
 
 #: 1.5 levels of 255 for each end of a color, as above.
 WEIGHT = 0.012 * 1.5
-#: Rounding sends half of what lies between two levels up, truncation none; cv2's bilinear, which truncates in between,
-#: sends 0.38 up.
-ROUNDED_UP = 0.125
+#: Rounding sends half of what lies between two levels up, truncation none; cv2's bilinear, whose fixed-point arithmetic
+#: truncates in between, sends 0.35 up, three times this.
+ROUNDED_UP = 1 / 9
 
 
 def check_shape(evidence: PreprocessEvidence) -> Finding:
@@ -44,8 +55,7 @@ def check_shape(evidence: PreprocessEvidence) -> Finding:
             Seen(
                 math.inf,
                 f"NaN or infinity comes out for an even frame ({names}): a game that fades to black would feed it to "
-                "the "
-                "model; a division by the frame's own spread or maximum does this",
+                "the model; a division by the frame's own spread or maximum does this",
             )
         )
     if evidence.repeats_off:
@@ -53,8 +63,7 @@ def check_shape(evidence: PreprocessEvidence) -> Finding:
             Seen(
                 math.inf,
                 f"the same frame twice gives different outputs (by up to {evidence.repeats_off:.3g}): declare the "
-                "function "
-                "without augmentation or dequantisation noise, so that what is fixed can be measured",
+                "function without augmentation or dequantisation noise, so that what is fixed can be measured",
             )
         )
     if output.channels != subject.channels and subject.latent_scale is None:
@@ -105,7 +114,7 @@ def check_range(evidence: PreprocessEvidence) -> Finding:
         what = (
             f"black becomes {b:.4g} and white {w:.4g}{whose}{known}" if alive else f"every gray becomes {b:.4g}{whose}"
         )
-        cause = "data/gamma" if evidence.context > LEVELS else None
+        cause = "data/gamma" if evidence.context > LEVELS or not evidence.tones[channel].rising else None
         seen.append(
             Seen(
                 off / (END * (high - low)),
@@ -133,7 +142,7 @@ def check_gamma(evidence: PreprocessEvidence) -> Finding:
     if (finding := unseen(id, evidence)) is not None:
         return finding
     allowed = LEVELS + evidence.tolerance_in_levels()
-    tone = max(evidence.tones, key=lambda t: t.bend)
+    tone = max(evidence.tones, key=lambda t: (not t.rising, t.bend))
     told: dict[str, Any] = {
         "curve": curve_name(tone),
         "gamma": None if tone.gamma is None else round(tone.gamma, 4),
@@ -143,26 +152,24 @@ def check_gamma(evidence: PreprocessEvidence) -> Finding:
         Seen(
             evidence.context / allowed,
             f"the same gray comes out {evidence.context:.3g} levels apart when the rest of the frame is black or "
-            "white: "
-            "the frame's own statistics (mean, spread, minimum, maximum) are in the output, so that one object has "
-            "another brightness in each frame; use fixed constants",
+            "white: the frame's own statistics (mean, spread, minimum, maximum) are in the output, so that one "
+            "object has another brightness in each frame; use fixed constants",
             {"depends_on_frame": evidence.context},
         )
     ]
-    cause = "data/range" if not tone.is_alive else None
-    if not tone.rising and tone.is_alive:
-        falls = tone.curve[1:] - tone.curve[:-1]
-        at = int(np.argmin(falls * np.sign(tone.span or 1.0)))
+    if not tone.is_alive and evidence.context <= allowed:
+        return nothing_seen(id, "every gray becomes the same value", consequence_of="data/range")
+    if not tone.rising:
+        at = tone.turn
         seen.append(
             Seen(
                 math.inf,
                 f"gray {at} becomes {tone.curve[at]:.4g} but gray {at + 1} becomes {tone.curve[at + 1]:.4g}: integers "
-                "wrap "
-                "around (arithmetic in uint8 or int8; convert to float first)",
+                "wrap around (arithmetic in uint8 or int8; convert to float first)",
                 {"gray": at},
             )
         )
-    elif subject.gamma is not None:
+    elif subject.gamma is not None and tone.is_alive:
         should = (np.arange(256) / 255.0) ** subject.gamma
         for one in evidence.tones:
             share = (one.curve - one.black) / one.span if one.span else np.zeros(256)
@@ -172,13 +179,10 @@ def check_gamma(evidence: PreprocessEvidence) -> Finding:
                 Seen(
                     float(off[at]) / allowed,
                     f"gray {at} comes out as bright as gray {255 * share[at]:.1f} should, {off[at]:.1f} levels off: "
-                    "the "
-                    f"tone curve is {curve_name(one)}, should be "
+                    f"the tone curve is {curve_name(one)}, should be "
                     f"{'straight' if subject.gamma == 1 else f'a gamma of {subject.gamma:g}'}; declare gamma=… if it "
-                    "is "
-                    "meant",
+                    "is meant",
                     {"gray": at, "got": float(255 * share[at]), "should_be": float(255 * should[at])},
-                    cause,
                 )
             )
     passed = f"the tone curve is {curve_name(tone)}: at most {tone.bend:.2g} gray levels from a straight line"
@@ -188,6 +192,7 @@ def check_gamma(evidence: PreprocessEvidence) -> Finding:
 
 
 def _weights_text(weights: Any) -> str:
+    weights = [abs(weight) if abs(weight) < 5e-4 else weight for weight in weights]
     return f"{weights[0]:.3f} red + {weights[1]:.3f} green + {weights[2]:.3f} blue"
 
 
@@ -205,7 +210,10 @@ def check_channel_weights(evidence: PreprocessEvidence) -> Finding:
     weights = evidence.colors.weights
     names = [name_of_weights(row) for row in weights]
     told = {"weights": [[round(float(w), 4) for w in row] for row in weights], "looks_like": names}
-    shown = "; ".join(f"channel {i}: {_weights_text(row)}" for i, row in enumerate(weights))
+    shown = "; ".join(
+        f"channel {i}: {name if name.endswith(' only') else _weights_text(row)}"
+        for i, (row, name) in enumerate(zip(weights, names, strict=True))
+    )
     shown = _weights_text(weights[0]) if len(weights) == 1 else shown
     known = f" ({names[0]})" if len(weights) == 1 and names[0][0].isalpha() else ""
     if subject.luma is None:
@@ -269,8 +277,9 @@ def check_rounding(evidence: PreprocessEvidence) -> Finding:
             Seen(
                 (256 - levels) / 1.5,
                 f"256 gray levels go in and {levels} come out: {256 - levels} are lost, by integers that are too "
-                "coarse, "
-                "a truncation or a clamp before the range is mapped",
+                "coarse, a truncation or a clamp before the range is mapped",
+                {},
+                "data/gamma" if max(tone.bend for tone in evidence.tones) > LEVELS else None,
             )
         )
     for share, where in ((by_color, "colors are turned into gray"), (by_place, "the picture is resized")):
@@ -280,16 +289,15 @@ def check_rounding(evidence: PreprocessEvidence) -> Finding:
             Seen(
                 ROUNDED_UP / share if share > 0 else math.inf,
                 f"where {where}, {share:.0%} of what lies between two gray levels is rounded up, should be a half: it "
-                "is "
-                "truncated (a cast to integers, floor division), half a gray level darker on average; round first",
+                "is truncated (a cast to integers, floor division), half a gray level darker on average; round first",
             )
         )
     if evidence.edges is not None:
         seen.append(
             Seen(
                 0.0 if evidence.edges.crossings <= 1 else math.inf,
-                f"at one edge between white and black the output crosses mid-gray {evidence.edges.crossings} times: "
-                "a kernel that overshoots was cast to integers that wrap around; clamp before the cast",
+                f"at one edge between white and black the output crosses mid-gray {evidence.edges.crossings} times: a "
+                "kernel that overshoots was cast to integers that wrap around; clamp before the cast",
                 {"crossings": evidence.edges.crossings},
             )
         )

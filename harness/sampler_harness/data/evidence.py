@@ -187,7 +187,9 @@ class PreprocessEvidence:
             self._values(probe, patterns.part(self.size, 1, 0.0, 0.5, inside=128, outside=outside))
             for outside in (0.0, 255.0)
         )
-        size = max(float(np.ptp(np.stack([tone.curve for tone in self.tones]))), 1e-300) if self.tones else 1.0
+        # A frame's own spread makes an even frame 0: then these two tell how far the output reaches.
+        reach = [*(float(np.ptp(tone.curve)) for tone in self.tones), float(np.ptp(dark)), float(np.ptp(bright))]
+        size = max(*reach, 1e-300)
         self.context = float(np.quantile(np.abs(dark - bright), 0.25)) / size * 255
 
     def _measure_colors(self, probe: Probe) -> None:
@@ -267,7 +269,7 @@ class PreprocessEvidence:
         bright = levels > 127.5
         along = max(int((bright[:, 1:] != bright[:, :-1]).sum(axis=1).max(initial=0)), 0)
         across = max(int((bright[..., 1:] != bright[..., :-1]).sum(axis=2).max(initial=0)), 0)
-        beyond = max(float(levels.max()) - 255.0, -float(levels.min()), 0.0)
+        beyond = abs(max(float(levels.max()) - 255.0, -float(levels.min()), 0.0))
         board = self._level(self._values(probe, patterns.checkerboard(self.size)))
         self.edges = Edges(max(along, across), beyond, min(float(board.std()) / 127.5, 1.0))
 

@@ -35,6 +35,8 @@ END = 1 / 64
 
 #: JSON has no infinity; a difference that no tolerance measures is told as this.
 LARGEST_MARGIN = 1e9
+#: What a person reads of one check.
+MOST_LINES = 3
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,12 @@ def conclude(
     details = dict(evidence)
     for one in reversed(failing):
         details.update(one.evidence)
+    lines = [s.message for s in failing[:MOST_LINES]]
+    lines += [f"and {len(failing) - MOST_LINES} more"] if len(failing) > MOST_LINES else []
     return Finding(
         id,
         "failed",
-        "\n".join(s.message for s in failing),
+        "\n".join(lines),
         details,
         margin=margin,
         consequence_of=None if causes else failing[0].consequence_of,
@@ -132,8 +136,8 @@ def unseen(id: str, evidence: PreprocessEvidence, *, straight: bool = False) -> 
     if not evidence.tones:
         return not_applicable(
             id,
-            "the model gets latents, in which no picture can be read: take the autoencoder as a keyword-only argument, "
-            f"def {evidence.subject.name}(frame, *, autoencoder), and a stand-in is passed",
+            "the model gets latents, in which no picture can be read: take the autoencoder as a keyword-only "
+            f"argument, def {evidence.subject.name}(frame, *, autoencoder), and a stand-in is passed",
         )
     if straight and not evidence.is_straight:
         return nothing_seen(

@@ -43,7 +43,8 @@ class Tone:
         bend: largest distance, in gray levels, from the straight line between black and white.
         bend_at: gray level where that is.
         gamma: exponent that fits the curve best; None where it does not rise.
-        rising: from each gray to the next the curve does not fall.
+        rising: from each gray to the next the curve never turns back.
+        turn: the gray after which it turns back most; -1 where it never does.
         levels: how many of the 256 stay apart.
     """
 
@@ -53,6 +54,7 @@ class Tone:
     bend_at: int
     gamma: float | None
     rising: bool
+    turn: int
     levels: int
 
     @property
@@ -102,14 +104,15 @@ def tone_of(curve: Array) -> Tone:
     inner = slice(8, 248)
     slope = float(np.polyfit(levels[inner], curve[inner], 1)[0])
     size = abs(span) if span else 1.0
-    steps = np.diff(curve) * (1.0 if span >= 0 else -1.0)
+    # Most steps tell the curve's direction: its ends do not, where integers wrap around.
+    steps = np.diff(curve) * (1.0 if float(np.median(np.diff(curve))) >= 0 else -1.0)
     apart = max(size, float(np.ptp(curve)), 1e-300) / 255 / 8
     kept = np.sort(curve)
     count = 1 + int((np.diff(kept) > apart).sum()) if np.ptp(curve) > 0 else 1
     bends = 255 * (curve - curve[0]) / span - levels if span else np.full(256, 255.0)
     at = int(np.abs(bends).argmax())
-    rising = bool((steps >= -apart).all())
-    return Tone(curve, slope or size / 255, float(abs(bends[at])), at, gamma_of(curve), rising, count)
+    turn = int(steps.argmin()) if float(steps.min()) < -apart else -1
+    return Tone(curve, slope or size / 255, float(abs(bends[at])), at, gamma_of(curve), turn < 0, turn, count)
 
 
 def gamma_of(curve: Array) -> float | None:
@@ -157,7 +160,7 @@ def _is_srgb_encoded(share: Array) -> bool:
 #: Ranges that are met, by name; the last word on what went wrong.
 _RANGES: Mapping[tuple[float, float], str] = {
     (-1.0, 1.0): "[-1,1]",
-    (0.0, 1.0): "[0,1]: it is not mapped to [-1,1]",
+    (0.0, 1.0): "[0,1]: the range that ToTensor gives",
     (0.0, 255.0): "[0,255]: it is not normalised",
     (-0.5, 0.5): "[-0.5,0.5]: half of [-1,1]",
     (0.0, 2.0): "[0,2]: the 1 is not subtracted",

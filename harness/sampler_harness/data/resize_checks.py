@@ -120,7 +120,7 @@ def _is_swapped(evidence: PreprocessEvidence) -> bool:
 def _blurred(one: Resampling) -> str:
     if one.geometry is None:
         return ""
-    if one.geometry.unseen and one.geometry.width < 0.5:
+    if one.geometry.unseen and one.is_known and one.kernel.family == "nearest":
         return ": pixels are picked, not averaged, so that a ball of one pixel flickers or is never seen"
     return ""
 
@@ -137,10 +137,8 @@ def _crop_seen(subject: PreprocessSubject, one: Resampling, name: str, n: int, s
             # Half a pixel's shift is the kernel's affair; a third of what is allowed is left to it.
             off / (3 * loose) if off <= 3 * loose else off / loose,
             f"of {n} {name} of the frame, {max(one.geometry.start, 0):.1f} to {min(one.geometry.stop, n):.1f} are "
-            "used, "
-            f"should be {start} to {stop}: the picture is cropped or stretched; declare crop=(top, left, height, "
-            "width) "
-            "if it is meant",
+            f"used, should be {start} to {stop}: the picture is cropped or stretched; declare crop=(top, left, "
+            "height, width) if it is meant",
             {"axis": name, "got": [one.geometry.start, one.geometry.stop], "should_be": [start, stop]},
         )
     ]
@@ -161,8 +159,7 @@ def check_pooling(evidence: PreprocessEvidence) -> Finding:
         Seen(
             lost / (LEVELS + evidence.tolerance_in_levels()),
             f"a sprite that only {where} holds comes out {lost:.0f} gray levels darker than one that all hold, should "
-            "be "
-            "the same: take the maximum over the frames (sprites that an Atari draws in every other frame blink)",
+            "be the same: take the maximum over the frames (sprites that an Atari draws in every other frame blink)",
             {"frame": where, "lost_in_levels": lost},
         )
         for where, lost in evidence.pooling.items()

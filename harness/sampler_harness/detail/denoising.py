@@ -28,6 +28,7 @@ __all__ = [
     "default_levels",
     "denoising_errors",
     "errors_by_octave",
+    "estimates",
     "told_levels",
 ]
 
@@ -112,13 +113,10 @@ def denoising_errors(
     Raises:
         ValueError: when data or levels cannot be used, or the denoiser returns NaN or another shape; names sigma.
     """
-    frames, variance = _chosen(data, items)
+    frames, variance = chosen_frames(data, items)
     found = []
     for sigma in checked_levels(levels):
-        error = sum(
-            float(((estimate - clean) ** 2).sum()) for clean, estimate in _runs(denoiser, frames, sigma, device)
-        )
-        mse = error / frames.size
+        mse = float(((estimates(denoiser, frames, sigma, device=device) - frames) ** 2).mean())
         found.append(LevelError(sigma, mse, mse / variance))
     return tuple(found)
 
@@ -145,11 +143,11 @@ def errors_by_octave(
     Raises:
         ValueError: the same, and when the data has no power in an octave.
     """
-    frames, _ = _chosen(data, items)
+    frames, _ = chosen_frames(data, items)
     found = []
     for sigma in checked_levels(levels):
-        errors = [estimate - clean for clean, estimate in _runs(denoiser, frames, sigma, device)]
-        found.append(OctaveErrors(sigma, retained(np.concatenate(errors), frames, window=window)))
+        errors = estimates(denoiser, frames, sigma, device=device) - frames
+        found.append(OctaveErrors(sigma, retained(errors, frames, window=window)))
     return tuple(found)
 
 
@@ -168,8 +166,12 @@ def checked_levels(levels: Sequence[float]) -> tuple[float, ...]:
     return values
 
 
-def _chosen(data: Any, items: int) -> tuple[Array, float]:
-    """The frames that are denoised, and the variance of all of them."""
+def chosen_frames(data: Any, items: int) -> tuple[Array, float]:
+    """The frames that are denoised, ``(N, C, H, W)`` evenly spaced over the data, and the variance of all of it.
+
+    Raises:
+        ValueError: when the data cannot be used, or is one single gray level.
+    """
     if isinstance(items, bool) or not isinstance(items, int) or items < 1:
         raise ValueError(f"items is {items!r}, should be a number of frames of at least 1")
     frames = as_frames(data, "data")
@@ -187,18 +189,33 @@ def _noise_of(item: int, shape: tuple[int, ...]) -> Array:
     return noise
 
 
-def _runs(denoiser: Denoiser, frames: Array, sigma: float, device: str) -> Iterator[tuple[Array, Array]]:
-    """Clean frames and their estimates at one level, in batches that fit into memory."""
+def estimates(denoiser: Denoiser, frames: Array, sigma: float, *, device: str = "cpu") -> Array:
+    """What a denoiser makes of frames under the fixed noise of one level, in batches that fit into memory.
+
+    Args:
+        denoiser: as in :func:`denoising_errors`.
+        frames: ``(N, C, H, W)`` data units.
+        sigma: data units, > 0.
+        device: where the weights are.
+
+    Returns:
+        ``(N, C, H, W)`` data units.
+
+    Raises:
+        ValueError: when the denoiser returns NaN or another shape; names sigma.
+    """
     batch = max(1, MOST_PIXELS // int(np.prod(frames.shape[1:])))
     networks = networks_of(denoiser)
     dtype = _dtype_of(networks)
+    found = []
     for start in range(0, len(frames), batch):
         clean = frames[start : start + batch]
         noise = np.stack([_noise_of(start + i, clean.shape[1:]) for i in range(len(clean))])
         x = torch.from_numpy(clean + sigma * noise).to(device=device, dtype=dtype)
         with evaluating(networks), torch.no_grad():
             estimate = denoiser(x, torch.full((len(x),), sigma, device=x.device, dtype=dtype))
-        yield clean, _checked(estimate, x, sigma)
+        found.append(_checked(estimate, x, sigma))
+    return np.concatenate(found)
 
 
 def _checked(estimate: Any, x: Tensor, sigma: float) -> Array:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from sampler_harness.detail.denoising import Denoiser, denoising_errors
 from sampler_harness.detail.records import LevelRecord, Run, SampleRange, Stage, StageWriter, pack_frames, write_frames
 from sampler_harness.detail.spectrum import as_frames, octaves, psnr, radial_spectrum, retained
 from sampler_harness.detail.trend import Trend, find_trend
@@ -190,7 +191,7 @@ class DetailMonitor:
                 seconds=time.perf_counter() - began,
             )
             stage, unwritten = self._keep(stage)
-            alarm = self._new_alarm()
+            alarm = _attempt(problems, "the trend", self._new_alarm)
         if unwritten:
             problems.append(unwritten)
         if problems:
@@ -239,20 +240,20 @@ class DetailMonitor:
         return kept, seen, ratio
 
     def _measure_model(self, model: Any, problems: list[str]) -> tuple[LevelRecord, ...]:
-        """The model's own denoising error; a level where it is not finite is said."""
-        from sampler_harness.detail.denoising import denoising_errors
-
-        def measured() -> tuple[LevelRecord, ...]:
-            found = denoising_errors(
-                model, self._denoised, self._run.levels, device=str(_device_of(model)), items=len(self._denoised)
+        """The model's own denoising error; where it cannot be had is said."""
+        device = str(_device_of(model))
+        errors: list[LevelRecord] = []
+        failed: list[str] = []
+        for sigma in self._run.levels:  # one by one: a level that overflows in half precision spoils no other
+            found = _attempt(
+                failed, "the denoising error", functools.partial(_level_error, model, self._denoised, sigma, device)
             )
-            return tuple(LevelRecord(float(one.sigma), float(one.mse), float(one.relative)) for one in found)
-
-        errors = _attempt(problems, "the denoising error", measured) or ()
-        broken = [f"{level.sigma:g}" for level in errors if not math.isfinite(level.mse)]
-        if broken:
-            problems.append(f"the model's output is not finite at noise level {', '.join(broken)}")
-        return errors
+            errors += [] if found is None else [found]
+        if failed:
+            more = len(failed) - 1
+            rest = f" (the same or another at {more} level{'s' if more > 1 else ''} more)" if more else ""
+            problems.append(failed[0] + rest)
+        return tuple(errors)
 
     def _keep_frames(self, step: int, samples: Any, trajectory: Any, problems: list[str]) -> str | None:
         """Write a few frames for the page; returns the file's name relative to the directory."""
@@ -311,6 +312,11 @@ def _attempt(problems: list[str], what: str, measure: Callable[[], T]) -> T | No
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         problems.append(f"{what} was not measured: {kind}{told[0] if told else 'no message'}")
         return None
+
+
+def _level_error(model: Denoiser, data: Array, sigma: float, device: str) -> LevelRecord:
+    (found,) = denoising_errors(model, data, (sigma,), device=device, items=len(data))
+    return LevelRecord(found.sigma, found.mse, found.relative)
 
 
 def _ratio(samples: Any, targets: Any, items: int, data_range: tuple[float, float]) -> float:

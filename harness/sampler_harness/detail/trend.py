@@ -164,7 +164,7 @@ def _fall(levels: Array, octave: int, tested: int) -> _Fall:
     """Compare the best stages of one octave with the last ones."""
     detail = np.minimum(levels, 0.0)  # power beyond the data's is noise
     alike = -np.abs(levels)  # the best stages are those most like the data, not those that are still noisy
-    middles = np.array([np.median(alike[start : start + RUN]) for start in range(alike.size - RUN + 1)])
+    middles = np.median(np.lib.stride_tricks.sliding_window_view(alike, RUN), axis=1)
     start = alike.size - RUN - int(middles[::-1].argmax())  # of equals the last: training longer did no harm
     best_run, last_run = float(middles[start]), float(np.median(detail[-RUN:]))
     best = start + RUN - 1 - int(alike[start : start + RUN][::-1].argmax())
@@ -182,7 +182,7 @@ def _fall(levels: Array, octave: int, tested: int) -> _Fall:
 def _scatter(levels: Array) -> float:
     """Standard deviation of a stage about its neighbors' trend, from second differences, robust against jumps.
 
-    Neighbors up to three stages apart are asked, and the largest answer taken: where a stage inherits the scatter of
+    Neighbors one and two stages apart are asked, and the largest answer taken: where a stage inherits the scatter of
     the one before, next neighbors are too alike to show it.
     """
     found = [0.0]
@@ -231,6 +231,8 @@ def _suspect(used: Sequence[Stage], best: int) -> tuple[Literal["sampler", "mode
         change = float(np.median(logs[-RUN:]) - np.median(logs[:RUN]))
         is_clear = abs(change) > SCATTERS * _scatter(logs)
         changes[level.sigma] = change if is_clear else 0.0
+    if not changes and measured:
+        return None, f"; the denoising error of {len(measured)} stages since then is too little to tell who lost it"
     if not changes:
         return None, "; give log() the model too, and the denoising error tells whether model or sampler lost it"
     worst = max(changes, key=lambda sigma: changes[sigma])

@@ -83,7 +83,9 @@ def curves(
         raise MissingExtraError(EXTRA) from None
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a host's matplotlibrc would change what the same run looks like
-        matplotlib.rcParams.update({"svg.hashsalt": "sampler-harness", "svg.fonttype": "none", "text.parse_math": False})
+        matplotlib.rcParams.update(
+            {"svg.hashsalt": "sampler-harness", "svg.fonttype": "none", "text.parse_math": False}
+        )
         figure = Figure(figsize=(8.0, 3.4), layout="constrained", facecolor="none")
         axes = figure.add_subplot(facecolor="none")
         for index, (name, (x, y)) in enumerate(points.items()):

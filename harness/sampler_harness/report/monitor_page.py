@@ -241,7 +241,7 @@ def _range_figure(records: Records, stages: Sequence[Stage]) -> Figure | None:
         levels = {"lowest of the data": low, "highest of the data": high}
     svg = curves(lines, xlabel=STEP, ylabel="value", levels=levels)
     worst = max(one.outside for _, one in seen)
-    text = f"Values of the samples, data units. At most {worst:.1%} of a stage's values lie outside the data's range."
+    text = f"Values of the samples, data units. At most {worst:.2%} of a stage's values lie outside the data's range."
     return "Range of the samples", text, svg
 
 

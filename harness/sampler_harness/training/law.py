@@ -394,8 +394,8 @@ def _left(total: Array, patterns: Mapping[int, Array], coefficients: Mapping[int
 def _placed(values: Array, response: Array) -> Array | None:
     """Where the elements of the data or of a draw arrive in a call's input: the values, laid out as the input.
 
-    Tried in turn: as they are, one slice along an axis (a frame of a clip), several slices flattened into the batch,
-    repeated along axes (shared), and in any other order within the items.
+    Tried in turn: as they are, one slice along an axis (a frame of a clip), several slices flattened into the batch, a
+    part of the batch, repeated along axes (shared), and in any other order within the items.
     """
     scale = float(np.abs(response).max())
     best: tuple[float, Array | None] = (math.inf, None)
@@ -422,6 +422,8 @@ def _layouts(values: Array, shape: tuple[int, ...]) -> list[Array]:
             found += [np.take(values, n, axis) for n in range(values.shape[axis])]
     if values.ndim == len(shape) + 1 and values.shape[2:] == shape[1:]:
         found += [values[:, n:].reshape(shape) for n in range(values.shape[1]) if values[:, n:].size == np.prod(shape)]
+    if values.ndim == len(shape) and values.shape[1:] == shape[1:] and values.shape[0] > shape[0]:
+        found += [values[n : n + shape[0]] for n in range(values.shape[0] - shape[0] + 1)]
     if values.size < int(np.prod(shape)):
         for given in (values.shape, values.shape + (1,) * (len(shape) - values.ndim)):
             try:

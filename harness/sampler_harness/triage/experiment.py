@@ -1,0 +1,256 @@
+"""The deciding experiment: one model under the user's sampler and under the numpy reference, on the same draws."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sampler_harness.detail.denoising import evaluating, networks_of
+from sampler_harness.detail.spectrum import Array, as_frames, radial_spectrum, retained
+from sampler_harness.observe.probes import RunStopped
+from sampler_harness.observe.tape import NoiseTap
+from sampler_harness.observe.trace import generators_put_back, hang_guard, own_line, restore_settings, settings_now
+from sampler_harness.subject import Subject
+
+__all__ = ["Experiment", "Side", "compare_samplers"]
+
+#: First number of the noise's PCG64 streams; the second is the draw's index.
+NOISE_SEED = 20_260_102
+#: Model calls of a run at most, in times of the reference's.
+CALLS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """What one sampler made of the model.
+
+    Attributes:
+        name: whose.
+        inputs: ``(K, N, C, H, W)`` what the model was given, data units where the sampler keeps them.
+        outputs: ``(K, N, C, H, W)`` what it answered.
+        times: ``(K,)`` what it was told.
+        sample: ``(N, C, H, W)``; None where the run did not end well.
+        problem: why not.
+    """
+
+    name: str
+    inputs: Array
+    outputs: Array
+    times: Array
+    sample: Array | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """Both sides and how much detail each keeps.
+
+    Attributes:
+        own: the user's sampler.
+        reference: the numpy reference.
+        config: the configuration that both ran.
+        same_draws: whether each draw of one was a draw of the other; otherwise the two agree in distribution only.
+        kept_own: share of the data's power that the own samples have, per octave, the finest first; None without them.
+        kept_reference: the same of the reference's.
+        apart: root mean squared difference of the two samples over the data's spread; None where a side has none.
+    """
+
+    own: Side
+    reference: Side
+    config: Any
+    same_draws: bool
+    kept_own: tuple[float, ...] | None
+    kept_reference: tuple[float, ...] | None
+    apart: float | None
+
+
+class _Recorder:
+    """Hands calls on to the user's model and keeps what passed."""
+
+    def __init__(self, model: Callable[..., Any], limit: int) -> None:
+        self.model = model
+        self.limit = limit
+        self.inputs: list[Array] = []
+        self.outputs: list[Array] = []
+        self.times: list[float] = []
+
+    def ask(self, x: Tensor, time: Any, *rest: Any, **named: Any) -> Tensor:
+        """One call."""
+        if len(self.inputs) >= self.limit:
+            raise RunStopped(f"the sampler called its model more than {self.limit} times")
+        answer = self.model(x, time, *rest, **named)
+        values = answer[0] if isinstance(answer, tuple) else getattr(answer, "sample", answer)
+        if not isinstance(values, Tensor) or values.shape != x.shape:
+            what = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise ValueError(f"the model returned {what} for an input of shape {tuple(x.shape)}")
+        self.inputs.append(_array(x))
+        self.outputs.append(_array(values))
+        self.times.append(float(torch.as_tensor(time, dtype=torch.float64).reshape(-1)[0]))
+        return values
+
+    def side(self, name: str, sample: Array | None, problem: str | None) -> Side:
+        """What was kept."""
+        shape = (0, 0, 0, 0, 0)
+        inputs = np.stack(self.inputs) if self.inputs else np.zeros(shape)
+        outputs = np.stack(self.outputs) if self.outputs else np.zeros(shape)
+        return Side(name, inputs, outputs, np.array(self.times), sample, problem)
+
+
+class _AsModel(torch.nn.Module):
+    """The recorder in the clothes that the user's sampler expects: a module with the subject's attributes."""
+
+    def __init__(self, recorder: _Recorder, subject: Subject, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros((), device=device, dtype=dtype))
+        state = self.__dict__
+        state["_recorder"] = recorder
+        state["_returns"] = subject.model_returns
+        state.update(subject.model_attributes)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameter lives."""
+        return self.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the parameter."""
+        return self.weight.dtype
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Hand one call on."""
+        values = self.__dict__["_recorder"].ask(*args, **kwargs)
+        if self.__dict__["_returns"] == "tuple":
+            return (values,)
+        if self.__dict__["_returns"] == "sample":
+            from types import SimpleNamespace
+
+            return SimpleNamespace(sample=values)
+        return values
+
+
+def _array(values: Tensor) -> Array:
+    found: Array = values.detach().to("cpu", torch.float64).numpy().copy()
+    return found
+
+
+def _draw(index: int, shape: tuple[int, ...]) -> Array:
+    """The unit normals of a draw: float64, one stream for each, the same on every machine."""
+    values: Array = np.random.Generator(np.random.PCG64([NOISE_SEED, index])).standard_normal(shape)
+    return values
+
+
+def compare_samplers(
+    subject: Subject, model: Callable[..., Any], data: Any, *, config: Any, device: str = "cpu"
+) -> Experiment:
+    """Run the model once under each of the two samplers and measure both results.
+
+    Args:
+        subject: the declared sampler.
+        model: ``(x, time)`` as the sampler calls it, with its conditioning inside, for as many items as ``data`` has.
+        data: ``(N, C, H, W)`` frames that samples should look like, data units.
+        config: what both run; an instance of the subject's reference.
+        device: of the model.
+
+    Raises:
+        ValueError: when the data cannot be used. What sampler and model do stands in the result.
+    """
+    frames = as_frames(data, "data")
+    shape = frames.shape
+    limit = CALLS * max(1, int(getattr(config, "num_calls", 0) or getattr(config, "num_steps", 250) or 250)) + 16
+    networks = networks_of(model)
+    with evaluating(networks), torch.no_grad():
+        own, drawn = _own_side(subject, model, shape, config, device, limit)
+        reference, asked = _reference_side(model, shape, config, device, limit)
+    spectrum = radial_spectrum(frames)
+    kept = [None if s.sample is None else retained(s.sample, spectrum) for s in (own, reference)]
+    apart = None
+    if own.sample is not None and reference.sample is not None:
+        apart = float(np.sqrt(((own.sample - reference.sample) ** 2).mean()) / frames.std())
+    return Experiment(own, reference, config, drawn == asked, kept[0], kept[1], apart)
+
+
+def _own_side(
+    subject: Subject, model: Callable[..., Any], shape: tuple[int, ...], config: Any, name: str, limit: int
+) -> tuple[Side, int]:
+    device = torch.device(name)
+    dtype: torch.dtype = getattr(torch, next((d for d in subject.dtypes if d == "float32"), subject.dtypes[0]))
+    recorder = _Recorder(model, limit)
+    whole: list[int] = []
+
+    def unit_normal(index: int, drawn: tuple[int, ...]) -> Tensor:
+        if int(np.prod(drawn)) == int(np.prod(shape)):
+            whole.append(index)
+            return torch.from_numpy(_draw(len(whole) - 1, shape).reshape(drawn))
+        return torch.from_numpy(_draw(10_000 + index, drawn))
+
+    tap = NoiseTap(unit_normal, lambda: len(recorder.inputs), 20 * limit, RunStopped)
+    keywords: dict[str, Any] = {"device": device, "dtype": dtype}
+    sample, problem = None, None
+    settings = settings_now()
+    with generators_put_back(device):
+        if subject.takes_generator:
+            keywords["generator"] = torch.Generator(device=device).manual_seed(0)
+        try:
+            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), hang_guard(), tap:
+                warnings.simplefilter("ignore")
+                result = subject.function(_AsModel(recorder, subject, device, dtype), shape, config, **keywords)
+            sample, problem = _sample_of(subject, result, shape)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a sampler may let out anything
+            text = (str(error).strip().splitlines() or [""])[0]
+            problem = f"your sampler stopped with {type(error).__name__}: {text}{own_line(error)}"
+    restore_settings(settings)
+    return recorder.side("own", sample, problem), len(tap.draws) if len(whole) == len(tap.draws) else -1
+
+
+def _sample_of(subject: Subject, result: Any, shape: tuple[int, ...]) -> tuple[Array | None, str | None]:
+    if not isinstance(result, Tensor) or tuple(result.shape) != shape:
+        what = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
+        return None, f"your sampler returned {what}, should be a tensor of shape {shape}"
+    values = (_array(result) - subject.output_shift) / subject.output_scale
+    if not np.isfinite(values).all():
+        return None, "your sampler returned NaN or infinity"
+    return values, None
+
+
+def _reference_side(
+    model: Callable[..., Any], shape: tuple[int, ...], config: Any, name: str, limit: int
+) -> tuple[Side, int]:
+    device = torch.device(name)
+    recorder = _Recorder(model, limit)
+    count = 0
+
+    def noise() -> Array:
+        nonlocal count
+        count += 1
+        return _draw(count - 1, shape)
+
+    def ask(x: Array, time: float) -> Array:
+        given = torch.from_numpy(np.ascontiguousarray(x)).to(device=device, dtype=torch.float32)
+        told = torch.full((shape[0],), float(time), device=device)
+        if hasattr(config, "transitions"):
+            told = told.round().long()  # a chain's network looks its timestep up in a table
+        return _array(recorder.ask(given, told))
+
+    sample, problem = None, None
+    try:
+        with generators_put_back(device), hang_guard():
+            values: Array = np.asarray(config.sample(ask, noise), dtype=np.float64)
+        sample = values if np.isfinite(values).all() else None
+        problem = None if sample is not None else "the model answers NaN or infinity under the reference sampler"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a model may let out anything
+        text = (str(error).strip().splitlines() or [""])[0]
+        problem = f"the model stopped under the reference sampler with {type(error).__name__}: {text}{own_line(error)}"
+    return recorder.side("reference", sample, problem), count
