@@ -29,6 +29,8 @@ __all__ = [
     "denoising_errors",
     "errors_by_octave",
     "estimates",
+    "evaluating",
+    "networks_of",
     "told_levels",
 ]
 
@@ -183,7 +185,7 @@ def chosen_frames(data: Any, items: int) -> tuple[Array, float]:
     return frames, variance
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def _noise_of(item: int, shape: tuple[int, ...]) -> Array:
     noise: Array = np.random.Generator(np.random.PCG64([NOISE_SEED, item])).standard_normal(shape)
     return noise

@@ -463,7 +463,12 @@ def check_shape(evidence: TrainingEvidence) -> Finding:
                 judged.append(Judged(abs(one - value) / tolerance, message, law.case))
             message = f"with x0 of shape {law.case.shape} item {item.item} holds something of other items or places"
             judged.append(Judged(item.unexplained / UNEXPLAINED, message, law.case))
-    same: tuple[Callable[[TrainingEvidence], Finding], ...] = (check_noise_matches_target, check_target, check_weight)
+    same: tuple[Callable[[TrainingEvidence], Finding], ...] = (
+        check_noise_matches_target,
+        check_forward_backward_consistent,
+        check_target,
+        check_weight,
+    )
     return conclude(
         "training/shape",
         evidence,

@@ -17,8 +17,11 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from sampler_harness.cases import BUDGETS, covering_set
+from sampler_harness.checks.evidence import learned_variance
 from sampler_harness.detail.denoising import LevelError, as_denoiser, default_levels, denoising_errors
+from sampler_harness.detail.retention import retention
 from sampler_harness.detail.spectrum import Array, Spectrum, as_frames, octaves, radial_spectrum
+from sampler_harness.law.tolerance import reference_law
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import AnySubject, Subject
 from sampler_harness.verdict import Verdict
@@ -85,6 +88,8 @@ class TriageVerdict:
         steps: in the order in which they were looked at.
         stages: one for each checkpoint, in the order given.
         linear_errors: relative denoising error of the best linear filter at the stages' levels.
+        possible: share of each octave that the reference keeps with a perfect model of Gaussian data, in closed form:
+            what the number of steps and the grid allow. Empty where there is no closed form.
         octaves: names of the octaves, the finest first.
         data: a few of the frames that samples are compared with.
     """
@@ -94,6 +99,7 @@ class TriageVerdict:
     steps: tuple[Step, ...]
     stages: tuple[Stage, ...]
     linear_errors: tuple[float, ...]
+    possible: tuple[float, ...]
     octaves: tuple[str, ...]
     data: Array
 
@@ -116,6 +122,7 @@ class TriageVerdict:
             "octaves": list(self.octaves),
             "stages": [_stage_json(stage) for stage in self.stages],
             "linear_errors": list(self.linear_errors),
+            "possible": list(self.possible),
         }
 
 
@@ -182,10 +189,18 @@ def triage(
     levels = [one.sigma for one in _last(stages).errors]
     linear = tuple(linear_error(spectrum, sigma) for sigma in levels)
     steps.append(_capacity(_last(stages), linear))
-    cause, summary = _answer(steps, _last(stages), tuple(o.name for o in octaves(spectrum)))
-    return TriageVerdict(
-        cause, summary, tuple(steps), tuple(stages), linear, tuple(o.name for o in octaves(spectrum)), values[:4]
-    )
+    names = tuple(octave.name for octave in octaves(spectrum))
+    possible = _possible(spectrum, chosen)
+    cause, summary = _answer(steps, _last(stages), names, possible)
+    return TriageVerdict(cause, summary, tuple(steps), tuple(stages), linear, possible, names, values[:4])
+
+
+def _possible(spectrum: Spectrum, config: Any) -> tuple[float, ...]:
+    """What the reference keeps with a perfect model: few steps cost detail however good the model is."""
+    try:
+        return retention(reference_law(config, learned_variance(config)), spectrum, config).octaves
+    except ValueError:
+        return ()
 
 
 def run_triage(
@@ -322,8 +337,12 @@ def _capacity(stage: Stage, linear: Sequence[float]) -> Step:
     return Step("capacity", "sound", f"the model leaves {share:.2g} of the error of the best linear filter")
 
 
-def _faded(kept: Sequence[float] | None) -> bool:
-    return kept is None or any(not share >= FADED for share in kept[:DETAIL])
+def _faded(kept: Sequence[float] | None, possible: Sequence[float]) -> bool:
+    """Whether an octave of detail is below what the steps allow."""
+    if kept is None:
+        return True
+    allowed = [*(min(1.0, share) for share in possible), *[1.0] * len(kept)]
+    return any(not share >= FADED * most for share, most in zip(kept[:DETAIL], allowed, strict=False))
 
 
 def _differ(one: Sequence[float] | None, other: Sequence[float] | None) -> bool:
@@ -339,7 +358,7 @@ def _kept(kept: Sequence[float] | None, names: Sequence[str]) -> str:
     return ", ".join(f"{share:.0%} of {name}" for name, share in zip(names[:DETAIL], kept, strict=False))
 
 
-def _answer(steps: Sequence[Step], stage: Stage, names: Sequence[str]) -> tuple[Cause, str]:
+def _answer(steps: Sequence[Step], stage: Stage, names: Sequence[str], possible: Sequence[float]) -> tuple[Cause, str]:
     """The first cause for which there is evidence, in words."""
     data, training, sampler, capacity = steps
     experiment = stage.experiment
@@ -350,7 +369,7 @@ def _answer(steps: Sequence[Step], stage: Stage, names: Sequence[str]) -> tuple[
         if step.state == "at fault":
             return cast(Cause, step.name), f"The {step.name} is at fault: {step.message.splitlines()[0]}. {both}"
     costs = _differ(own, reference) or (experiment.apart or 0.0) > ALIKE
-    if sampler.state == "at fault" and (costs or not _faded(reference)):
+    if sampler.state == "at fault" and (costs or not _faded(reference, possible)):
         return "sampler", f"The sampler is at fault: {sampler.message.splitlines()[0]}. {both}"
     if experiment.own.problem is not None:
         return "sampler", f"The sampler does not get through: {experiment.own.problem}."
@@ -365,7 +384,10 @@ def _answer(steps: Sequence[Step], stage: Stage, names: Sequence[str]) -> tuple[
             f"Cannot tell: the sampler conforms as declared, but with your model it keeps other detail than the "
             f"reference. {both} Does the run that fades use the declared configuration, dtype and model?",
         )
-    if not _faded(own) and not _faded(reference):
+    if not _faded(own, possible) and not _faded(reference, possible):
+        if any(share < FADED for share in possible[:DETAIL]):
+            few = f"with these steps even a perfect model would keep {_kept(possible, names)}: take more of them"
+            return "none", f"Nothing found: no check fails; but {few}. {both}"
         return "none", f"Nothing found: no check fails, and detail is kept. {both}"
     unseen = [step.name for step in (data, training) if step.state in ("not looked at", "cannot tell")]
     if capacity.state == "suspect":
