@@ -181,9 +181,8 @@ class DDPMTraining:
         divisor = {"epsilon": snr, "x0": 1.0, "v": snr + 1.0}[self.prediction]
         return float(capped / divisor)
 
-    @property
-    def offset_scale(self) -> float:
-        """Strength of the normal per item and channel."""
+    def offset_scale(self, level: float) -> float:
+        """Strength of the normal per item and channel, in units of the noise at a level."""
         return self.offset_noise
 
     @property

@@ -33,7 +33,10 @@ class EDMTraining:
         sigma_data: standard deviation of the data, > 0.
         sigma_min: drawn levels below it are raised to it, data units, >= 0.
         sigma_max: drawn levels above it are lowered to it, data units, > ``sigma_min``.
-        offset_noise: >= 0, strength of one more normal per item and channel in the noise.
+        offset_noise: >= 0, strength of one more normal per item and channel in the noise, in units of sigma.
+        sigma_offset_noise: >= 0, the same in data units, at every level; the model then hears of the whole noise,
+            sqrt(sigma^2 + sigma_offset_noise^2), in its preconditioning, weight and time (Alonso et al. 2024,
+            arXiv:2405.12399, released code). Excludes ``offset_noise``.
         model_kind: ``"denoiser"`` is D(x; sigma), told sigma; ``"network"`` is F inside the preconditioning.
         weighting: ``"edm"`` is lambda(sigma) of table 1; ``"snr"`` weighs F by sigma_data^2 / (sigma^2 + sigma_data^2).
         told: what ``"network"`` is told: ``"c_noise"`` is ln(sigma)/4; ``"sigma"`` the level itself; None for the
@@ -49,6 +52,7 @@ class EDMTraining:
     sigma_min: float = 0.0
     sigma_max: float = _INFINITY
     offset_noise: float = 0.0
+    sigma_offset_noise: float = 0.0
     model_kind: ModelKind = "denoiser"
     weighting: Weighting = "edm"
     told: Told | None = None
@@ -61,7 +65,10 @@ class EDMTraining:
         validation.store(self, "sigma_max", validation.real("sigma_max", self.sigma_max, 0, finite=False))
         if self.sigma_max <= self.sigma_min:
             raise validation.refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
-        validation.store(self, "offset_noise", validation.real("offset_noise", self.offset_noise, 0))
+        for name in ("offset_noise", "sigma_offset_noise"):
+            validation.store(self, name, validation.real(name, getattr(self, name), 0))
+        if self.offset_noise > 0 and self.sigma_offset_noise > 0:
+            raise validation.refuse("sigma_offset_noise", self.sigma_offset_noise, "0 where offset_noise is given")
         validation.choice("model_kind", self.model_kind, ("denoiser", "network"))
         validation.choice("weighting", self.weighting, ("edm", "snr"))
         if self.told is not None:
@@ -87,21 +94,28 @@ class EDMTraining:
         ln_sigma = self.P_mean + self.P_std * draws.normal((x0.shape[0],))  # table 1, "Noise distribution"
         sigma = np.clip(np.exp(ln_sigma), self.sigma_min, self.sigma_max)
         n = draws.normal(x0.shape)
-        if self.offset_noise > 0:
-            n = n + self.offset_noise * draws.normal((*x0.shape[:2], *[1] * (x0.ndim - 2)))
-        s = column(sigma, x0.ndim)
-        x = x0 + s * n  # eq. 2: y + n, n of variance sigma^2
+        x = x0 + column(sigma, x0.ndim) * n  # eq. 2: y + n, n of variance sigma^2
+        if self.offset_noise > 0 or self.sigma_offset_noise > 0:
+            strength = column([self.offset_scale(one) * one for one in sigma], x0.ndim)
+            x = x + strength * draws.normal((*x0.shape[:2], *[1] * (x0.ndim - 2)))
+        told = np.array([self.told_time(one) for one in sigma])
+        s = column(self.total(sigma), x0.ndim)
         if self.model_kind == "denoiser":
-            difference = model(x, sigma) - x0
+            difference = model(x, told) - x0
             weight = self._lambda(s)
         else:
             # eq. 8: lambda c_out^2 || F(c_in x; c_noise) - (y - c_skip x) / c_out ||^2
             effective = (x0 - prediction.c_skip(s, self.sigma_data) * x) / prediction.c_out(s, self.sigma_data)
-            told = np.array([self.told_time(one) for one in sigma])
             difference = model(prediction.c_in(s, self.sigma_data) * x, told) - effective
             weight = self._lambda(s) * prediction.c_out(s, self.sigma_data) ** 2
         loss: Array = (weight * difference**2).reshape(x0.shape[0], -1).mean(axis=1)
         return loss
+
+    def total(self, level: Any) -> Any:
+        """Std of all noise in the input as the model hears of it, data units."""
+        if self.sigma_offset_noise == 0:
+            return level
+        return np.sqrt(level**2 + self.sigma_offset_noise**2)
 
     def _lambda(self, sigma: Any) -> Any:
         """Weight of the denoiser's squared error (table 1, "Loss weighting")."""
@@ -131,12 +145,14 @@ class EDMTraining:
     def told_time(self, level: float) -> float:
         """What the model is told."""
         told = self.told or ("sigma" if self.model_kind == "denoiser" else "c_noise")
-        return float(level) if told == "sigma" else float(prediction.c_noise(level))
+        total = self.total(level)
+        return float(total) if told == "sigma" else float(prediction.c_noise(total))
 
     def level_of_time(self, time: float) -> float:
         """Sigma from what the model is told."""
         told = self.told or ("sigma" if self.model_kind == "denoiser" else "c_noise")
-        return float(time) if told == "sigma" else float(np.exp(4 * np.float64(time)))
+        total = float(time) if told == "sigma" else float(np.exp(4 * np.float64(time)))
+        return float(np.sqrt(max(total**2 - self.sigma_offset_noise**2, 0.0))) if self.sigma_offset_noise else total
 
     def forward_scales(self, level: float) -> tuple[float, float]:
         """Scales of data and noise before the model's own input scaling: ``(1, sigma)``."""
@@ -146,7 +162,7 @@ class EDMTraining:
         """Scales of data and noise in the model's input."""
         if self.model_kind == "denoiser":
             return self.forward_scales(level)
-        c_in = float(prediction.c_in(level, self.sigma_data))
+        c_in = float(prediction.c_in(self.total(level), self.sigma_data))
         return c_in, c_in * float(level)
 
     def target_scales(self, level: float) -> tuple[float, float]:
@@ -155,24 +171,27 @@ class EDMTraining:
             return 1.0, 0.0
         # (y - c_skip (y + sigma z)) / c_out, with 1 - c_skip = sigma^2 / (sigma^2 + sigma_data^2) taken together:
         # as a difference it would cancel at low levels.
-        root = float(np.sqrt(level**2 + self.sigma_data**2))
-        return float(level) / (self.sigma_data * root), -self.sigma_data / root
+        total = float(self.total(level))
+        root = float(np.sqrt(total**2 + self.sigma_data**2))
+        return total / (self.sigma_data * root), -self.sigma_data / root * (float(level) / total)
 
     def target_terms(self, level: float) -> float:
         """Size of the largest term that the target is the sum of: what its rounding is measured by."""
-        return 1.0 if self.model_kind == "denoiser" else 1.0 / float(prediction.c_out(level, self.sigma_data))
+        if self.model_kind == "denoiser":
+            return 1.0
+        return 1.0 / float(prediction.c_out(self.total(level), self.sigma_data))
 
     def weight(self, level: float) -> float:
         """An item's loss is this times the mean squared difference of output and target."""
+        level = self.total(level)
         weight = float(self._lambda(level))
         return (
             weight if self.model_kind == "denoiser" else weight * float(prediction.c_out(level, self.sigma_data)) ** 2
         )
 
-    @property
-    def offset_scale(self) -> float:
-        """Strength of the normal per item and channel."""
-        return self.offset_noise
+    def offset_scale(self, level: float) -> float:
+        """Strength of the normal per item and channel, in units of the noise at a level."""
+        return self.sigma_offset_noise / float(level) if self.sigma_offset_noise else self.offset_noise
 
     @property
     def perturbation(self) -> float:

@@ -116,8 +116,7 @@ class FlowTraining:
         """Every time counts alike."""
         return 1.0
 
-    @property
-    def offset_scale(self) -> float:
+    def offset_scale(self, level: float) -> float:
         """There is no offset noise."""
         return 0.0
 

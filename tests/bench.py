@@ -23,7 +23,7 @@ from sampler_harness.law.bundle import Bundle
 from sampler_harness.observe.trace import Case
 from sampler_harness.runner import Assessment
 from sampler_harness.subject import Subject
-from sampler_harness.targets import load_subject
+from sampler_harness.targets import load_sampler
 
 TORCH_SAMPLERS = "fixtures.torch_samplers.under_test"
 
@@ -49,7 +49,7 @@ def bare_run(subject: Subject, case: Case) -> Callable[[], Any]:
 
 def law_ratio(target: str, config: Any, shape: tuple[int, ...], rounds: int) -> dict[str, float]:
     """Zero and impulse run together, over the bare sampler."""
-    subject = load_subject(target)
+    subject = load_sampler(target)
     case = Case(config, shape)
     bare = bare_run(subject, case)
     bare()
@@ -67,7 +67,7 @@ def law_ratio(target: str, config: Any, shape: tuple[int, ...], rounds: int) -> 
 
 def verdict_seconds(target: str, budget: str) -> dict[str, Any]:
     """A whole verdict, after imports."""
-    assessment = Assessment(load_subject(target), budget=budget)
+    assessment = Assessment(load_sampler(target), budget=budget)
     started = time.perf_counter()
     verdict = assessment.verdict()
     spent = time.perf_counter() - started

@@ -258,7 +258,7 @@ def test_a_wrong_option(
     assert told in refused([sound, *arguments], capsys)
 
 
-@pytest.mark.parametrize("arguments", [["--budget", "huge"], ["--jsn", "x"], ["--html", "x"]])
+@pytest.mark.parametrize("arguments", [["--budget", "huge"], ["--jsn", "x"], ["--htm", "x"]])
 def test_an_option_that_is_not_there(arguments: list[str], sound: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([sound, *arguments])

@@ -116,9 +116,9 @@ def test_references_keep_all_detail_with_many_steps() -> None:
 def test_a_whole_chain_takes_well_under_a_second() -> None:
     law = reference_law(DDPM())
     spectrum = power_law(84, 84)
-    started = time.perf_counter()
+    started = time.process_time()
     retention(law, spectrum, DDPM())
-    assert time.perf_counter() - started < 2.0  # 0.04 s; forwards through all rows it would be minutes
+    assert time.process_time() - started < 2.0  # 0.04 s; forwards through all rows it would be minutes
 
 
 def test_constants_are_no_detail() -> None:
@@ -245,7 +245,7 @@ def one_number_a_frame(model: Any, shape: Any, config: EDM, *, device: torch.dev
         (faulty("clip:quantised_by_truncation"), None, "is not affine"),
         (faulty("edm:nan_into_zero"), None, "cannot be measured: the returned sample is not finite"),
         (faulty("state:noise_from_numpy"), None, "draws no noise that the harness sees"),
-        (faulty("ddpm:offset_noise_at_inference"), None, "share a drawn number"),
+        (faulty("ddpm:offset_noise_at_inference"), DDPM(num_steps=3), "share a drawn number"),
         (Subject(one_number_a_frame, EDM, name="flat"), EDM(num_steps=5, solver="euler"), "in flat pixels .* share"),
     ],
 )

@@ -13,8 +13,7 @@ from fixtures.golden.configurations import DIAMOND, FOLDER
 from reference_samplers import DDPM, EDM
 from sampler_harness.law.law import Law, row_echelon
 from sampler_harness.runner import Assessment, check_sampler, respond
-from sampler_harness.subject import Subject
-from sampler_harness.targets import load_subject, load_subjects
+from sampler_harness.targets import load_sampler, load_subjects
 
 from . import small_samplers
 
@@ -23,7 +22,7 @@ OURS = "fixtures.torch_samplers.under_test"
 
 @pytest.mark.parametrize("name", [s.name for s in load_subjects(OURS)])
 def test_our_torch_samplers_conform(name: str) -> None:
-    verdict = check_sampler(load_subject(f"{OURS}:{name}"), budget="quick")
+    verdict = check_sampler(load_sampler(f"{OURS}:{name}"), budget="quick")
     told = [(f.id, f.message) for f in verdict.findings if f.outcome not in ("passed", "skipped")]
     assert verdict.conforms, told
     assert verdict.margin is not None
@@ -41,7 +40,7 @@ def test_the_transcription_of_diamond_is_the_released_one(name: str) -> None:
         solver="heun" if options.get("order") == 2 else "euler",
         s_churn=options.get("s_churn", 0.0),
     )
-    response = respond(load_subject("fixtures.faulty_samplers.diamond:diamond"), config)
+    response = respond(load_sampler("fixtures.faulty_samplers.diamond:diamond"), config)
     law = Law.of(response, precision=2.0**-24)
     factor, opened, _ = row_echelon(np.array(data["noise_factor"]))
     assert np.allclose(response.times, data["times"], rtol=1e-6)
@@ -57,7 +56,7 @@ def test_the_transcription_of_diamond_is_the_released_one(name: str) -> None:
 )
 def test_diamond_starts_from_the_wrong_scale(s_churn: float, steps: int, got: float, should_be: float) -> None:
     config = EDM(num_steps=steps, sigma_min=2e-3, sigma_max=5.0, s_churn=s_churn)
-    assessment = Assessment(load_subject("fixtures.faulty_samplers.diamond:diamond"), budget="quick")
+    assessment = Assessment(load_sampler("fixtures.faulty_samplers.diamond:diamond"), budget="quick")
     evidence = assessment.evidence
     deviations = {d.term: d for d in evidence.compared(evidence.case(config)) if d.row == 0 and d.ratio > 1}
     assert deviations["initial-noise"].got == pytest.approx(got, rel=1e-4)
@@ -70,14 +69,14 @@ def test_diamond_starts_from_the_wrong_scale(s_churn: float, steps: int, got: fl
 
 
 def test_diamond_does_not_conform_and_both_defects_are_causes() -> None:
-    verdict = check_sampler(load_subject("fixtures.faulty_samplers.diamond:diamond"), budget="quick")
+    verdict = check_sampler(load_sampler("fixtures.faulty_samplers.diamond:diamond"), budget="quick")
     causes = {f.id for f in verdict.findings if f.outcome == "failed" and f.consequence_of is None}
     assert causes == {"law/times", "law/initial-noise"}
 
 
 def test_ddim_with_eta_one_and_ddpm_have_one_law() -> None:
     """Song et al. 2021, section 4.1: our torch DDIM at eta = 1 against our torch DDPM, both as measured."""
-    ddpm = load_subject(f"{OURS}:ddpm")
+    ddpm = load_sampler(f"{OURS}:ddpm")
     verdict = check_sampler(
         small_samplers.ddim_ancestral, budget="quick", against=ddpm, checks={"law/outputs", "law/noise"}
     )
@@ -94,8 +93,7 @@ def test_ddim_with_eta_one_and_ddpm_have_one_law() -> None:
 @pytest.mark.parametrize("steps", [7, 61])
 def test_a_grid_whose_last_level_moves_is_not_flagged_by_limits(name: str, steps: int) -> None:
     """Trailing spacing: 10 to 40 steps are not asymptotic, and the reference itself shows it."""
-    subject = load_subject(f"{OURS}:{name}")
-    assert isinstance(subject, Subject)
+    subject = load_sampler(f"{OURS}:{name}")
     trailing = dataclasses.replace(subject, fields={"timestep_spacing": "trailing", "num_steps": st.integers(1, steps)})
     verdict = check_sampler(trailing, budget="quick", checks={"limit/gaussian", "limit/order"})
     assert [f.message for f in verdict.findings if f.outcome not in ("passed", "skipped")] == []

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .checks.catalogue import KINDS, catalogue, check_ids
-from .targets import TargetError, device_problem, is_subject, load_subject, load_subjects
+from .targets import TargetError, device_problem, is_subject, load_sampler, load_subject, load_subjects
 from .verdict import Coverage, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -347,7 +347,7 @@ def _against(named: str) -> Any:
         except ValueError as error:
             raise UsageError(f"--against {named}: {error}") from error
     try:
-        return load_subject(named)
+        return load_sampler(named)
     except TargetError as error:
         raise UsageError(f"--against {named}: {error}") from error
 

@@ -29,6 +29,7 @@ __all__ = [
     "is_subject",
     "load_attribute",
     "load_named",
+    "load_sampler",
     "load_subject",
     "load_subjects",
     "subjects_in",
@@ -76,7 +77,7 @@ def subjects_in(module: ModuleType) -> dict[str, AnySubject]:
 
 
 def load_subject(target: str, settings: Mapping[str, Any] | None = None) -> AnySubject:
-    """The one sampler that a target names.
+    """The one declaration that a target names.
 
     Args:
         target: as a person types it.
@@ -92,6 +93,24 @@ def load_subject(target: str, settings: Mapping[str, Any] | None = None) -> AnyS
         names = ", ".join(subject.name for subject in found)
         raise TargetError(f"{target} holds {len(found)} samplers: name one of them, {target}:NAME ({names})")
     return found[0]
+
+
+def load_sampler(target: str, settings: Mapping[str, Any] | None = None) -> Subject:
+    """The one sampler that a target names, and no other kind of declaration.
+
+    Args:
+        target: as a person types it.
+        settings: for adapters, what ``--set`` gave.
+
+    Raises:
+        TargetError: when it cannot be had, the target names several, or something else.
+    """
+    subject = load_subject(target, settings)
+    if not isinstance(subject, Subject):
+        raise TargetError(
+            f"{target} declares no sampler but a {subject.kind}: name a function under @sampler_under_test"
+        )
+    return subject
 
 
 def load_subjects(target: str, settings: Mapping[str, Any] | None = None) -> tuple[AnySubject, ...]:

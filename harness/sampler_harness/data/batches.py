@@ -16,7 +16,7 @@ from sampler_harness.verdict import Coverage
 from .declare import DataSubject
 from .patterns import Array
 from .probing import keywords_for
-from .reading import Unreadable, as_array, dtype_name
+from .reading import Unreadable, article, as_array, dtype_name
 
 __all__ = ["Batch", "DataEvidence", "Values"]
 
@@ -210,7 +210,7 @@ class DataEvidence:
             self.problem = f"{name} raised {_told(error)}"
             return
         if not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
-            what = "None (is a return missing?)" if given is None else f"a {type(given).__name__}"
+            what = "None (is a return missing?)" if given is None else article(type(given).__name__)
             self.problem = (
                 f"{name} returned {what}, should be an iterable of batches: a DataLoader, a list, a generator"
             )
@@ -251,6 +251,9 @@ class DataEvidence:
                 f"its images have shape {array.shape}, should be (batch, channels, height, width), or with time "
                 "(batch, time, channels, height, width)"
             )
+        if array.size == 0:
+            self.batches.append(Batch(index, tuple(array.shape), dtype, 0, None, (), 0))
+            return
         channels = self.subject.channels
         if array.ndim == 3:
             stacked = array[None] if channels > 1 and array.shape[0] == channels else array[:, None]
@@ -269,7 +272,7 @@ class DataEvidence:
             found = tuple(int(i) for i in place), "NaN" if np.isnan(stacked[place]) else "infinity"
         flat = stacked.reshape(len(stacked), -1)
         digests = tuple(hashlib.sha256(row.tobytes()).digest() for row in flat)
-        even = int((flat == flat[:, :1]).all(axis=1).sum()) if flat.size else 0
+        even = int((flat == flat[:, :1]).all(axis=1).sum())
         self.batches.append(Batch(index, tuple(array.shape), dtype, len(stacked), found, digests, even))
         sound = stacked[finite.all(axis=(1, 2, 3))]
         if sound.size:

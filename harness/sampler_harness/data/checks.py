@@ -54,8 +54,8 @@ def check_shape(evidence: PreprocessEvidence) -> Finding:
         seen.append(
             Seen(
                 math.inf,
-                f"NaN or infinity comes out for an even frame ({names}): a game that fades to black would feed it to "
-                "the model; a division by the frame's own spread or maximum does this",
+                f"NaN or infinity comes out for test frames ({names}; all but the noise are even): a game that fades "
+                "to black would feed it to the model; a division by the frame's own spread or maximum does this",
             )
         )
     if evidence.repeats_off:

@@ -134,7 +134,8 @@ class PreprocessSubject:
         """Keyword-only arguments without a default that the harness does not fill: fixtures of the host."""
         own = _fixture_names(self.function)
         other = _fixture_names(self.inverse) if self.inverse is not None else ()
-        return tuple(dict.fromkeys(name for name in (*own, *other) if name != "autoencoder"))
+        filled = () if self.latent_scale is None else ("autoencoder",)
+        return tuple(dict.fromkeys(name for name in (*own, *other) if name not in filled))
 
     @property
     def __name__(self) -> str:

@@ -69,7 +69,8 @@ class Probe:
     @property
     def sees_pixels(self) -> bool:
         """Whether the picture can be read: always, but for latents of an autoencoder that is not the stand-in."""
-        return self.subject.latent_scale is None or "autoencoder" in self._forward
+        stands_in = self.autoencoder is not None and "autoencoder" in self._forward
+        return self.subject.latent_scale is None or stands_in
 
     def frame(self, pattern: Array) -> Any:
         """A pattern as the user's function takes frames."""

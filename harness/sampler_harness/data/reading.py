@@ -10,7 +10,7 @@ import numpy as np
 
 from .patterns import Array, Size
 
-__all__ = ["Output", "Unreadable", "as_array", "dtype_name", "read_frame", "read_output"]
+__all__ = ["Output", "Unreadable", "article", "as_array", "dtype_name", "read_frame", "read_output"]
 
 
 class Unreadable(ValueError):
@@ -49,17 +49,22 @@ def dtype_name(value: Any) -> str:
     return str(value.dtype).removeprefix("torch.")
 
 
+def article(noun: str) -> str:
+    """A noun with its indefinite article."""
+    return f"{'an' if noun[:1] in 'aeiouAEIOU' else 'a'} {noun}"
+
+
 def _described(value: Any) -> str:
     if value is None:
         return "None (is a return missing?)"
     shape = getattr(value, "shape", None)
     kind = type(value).__name__
     if shape is not None:
-        return f"a {kind} of shape {tuple(shape)}"
+        return f"{article(kind)} of shape {tuple(shape)}"
     if isinstance(value, (tuple, list)):
         inside = ", ".join(type(item).__name__ for item in value[:3])
-        return f"a {kind} of {len(value)} ({inside}{', …' if len(value) > 3 else ''})"
-    return f"a {kind}"
+        return f"{article(kind)} of {len(value)} ({inside}{', …' if len(value) > 3 else ''})"
+    return article(kind)
 
 
 def as_array(value: Any, what: str) -> np.ndarray[Any, Any]:

@@ -233,9 +233,8 @@ def check_latent_scale(evidence: PreprocessEvidence) -> Finding:
         parts.append("what is applied before the model is undone before decoding")
     spread = "" if found.spread is None else f"; their spread over the test frames is {found.spread:.3g}"
     if not seen:
-        return not_applicable(
+        return nothing_seen(
             id,
-            "the scale cannot be read: take the autoencoder as a keyword-only argument, or give inverse=" + spread,
-            told,
+            "take the autoencoder as a keyword-only argument, or give inverse=, so that the scale can be read" + spread,
         )
     return conclude(id, seen, passed="; ".join(parts) + spread, evidence=told, reproduction="")

@@ -12,6 +12,7 @@ from . import patterns
 from .measures import Tone, orientation_of
 from .patterns import Array
 from .probing import Probe, Stopped
+from .reading import as_array
 
 __all__ = ["Return", "return_of"]
 
@@ -91,7 +92,7 @@ def _measured(probe: Probe, tones: tuple[Tone, ...]) -> Return:
         return float(np.median(probe.returned(raw)[0])) * scale
 
     back = np.array([level(probe.raw(patterns.flat(size, v))) for v in range(256)])
-    integers = isinstance(white, np.ndarray) and white.dtype.kind in "iub"
+    integers = as_array(white, "the function returned").dtype.kind in "iub"
     straight = all(tone.bend <= 4.5 for tone in tones) and not integers
     bias = None
     if straight:

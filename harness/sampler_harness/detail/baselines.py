@@ -1,4 +1,4 @@
-"""Denoisers that need no training, only frames: what a network must beat, and what one that learned by heart would do."""
+"""Denoisers that need frames but no training: what a network must beat, and what one that learned by heart does."""
 
 from __future__ import annotations
 

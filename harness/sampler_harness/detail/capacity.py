@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from torch import nn
 
 from sampler_harness.detail.baselines import EmpiricalDenoiser, linear_filters
 from sampler_harness.detail.denoising import (
@@ -84,6 +83,7 @@ class CapacityReport:
         levels: noise levels, data units.
         models: as given.
         linear: the best linear filter fitted on the training frames, at each level the better one where there are two.
+            It knows the mean frame: where the background stands still, a network must have learned where things are.
         memory: the posterior mean over the training frames.
         comparisons: of each model with the next larger one, in words.
         notes: what a reader must know.
@@ -164,11 +164,10 @@ def capacity_probe(
     denoisers = {name: _as_denoiser(name, model) for name, model in models.items()}
     held, fitted, notes = _split(data, train)
     chosen = _levels(denoisers, levels)
-    sets = _Sets(held, None if train is None else fitted, chosen, device, items)
-    filters = [sets.measured(one)[0] for one in linear_filters(fitted)]
-    linear = _lowest(filters)
-    memory = sets.measured(EmpiricalDenoiser(fitted))[0]
-    found = tuple(_probed(name, denoiser, sets, linear) for name, denoiser in denoisers.items())
+    sets = _Sets(held, None if train is None else fitted, chosen, items)
+    linear = _lowest([sets.measured(one, "cpu")[0] for one in linear_filters(fitted)])
+    memory = sets.measured(EmpiricalDenoiser(fitted), "cpu")[0]
+    found = tuple(_probed(name, denoiser, sets, linear, device) for name, denoiser in denoisers.items())
     return CapacityReport(chosen, found, linear, memory, _comparisons(found, chosen), notes)
 
 
@@ -186,13 +185,11 @@ def _split(data: Any, train: Any) -> tuple[Array, Array, tuple[str, ...]]:
     frames = as_frames(data, "data")
     if train is None:
         if len(frames) < 4:
-            raise ValueError(
-                f"data holds {len(frames)} frames: without train at least 4 are needed, half of them to fit"
-            )
+            raise ValueError(f"data holds {len(frames)} frames: without train 4 or more are needed, half to fit")
         half = len(frames) // 2
         note = (
-            f"no training frames were given: the linear filter and the training set's row are those of the first {half} "
-            "frames, errors are measured on the rest, and whether a model memorises cannot be told"
+            "no training frames were given: the linear filter and the training set's row are those of the first "
+            f"{half} frames, errors are measured on the rest, and whether a model memorises cannot be told"
         )
         return frames[half:], frames[:half], (note,)
     fitted = as_frames(train, "train")
@@ -222,27 +219,26 @@ class _Sets:
     held: Array
     train: Array | None
     levels: tuple[float, ...]
-    device: str
     items: int
 
     @property
     def variance(self) -> float:
         return float(self.held.var())
 
-    def measured(self, denoiser: Denoiser) -> tuple[Errors, float]:
+    def measured(self, denoiser: Denoiser, device: str) -> tuple[Errors, float]:
         """Errors, and seconds per item and level on the held-out frames.
 
         Raises:
             ValueError: when the denoiser returns NaN or another shape.
         """
-        held, finest, seconds = self._of(denoiser, self.held)
-        train = None if self.train is None else self._of(denoiser, self.train)[0]
+        held, finest, seconds = self._of(denoiser, self.held, device)
+        train = None if self.train is None else self._of(denoiser, self.train, device)[0]
         return Errors(held, train, finest), seconds
 
-    def _of(self, denoiser: Denoiser, data: Array) -> tuple[tuple[float, ...], tuple[float, ...] | None, float]:
+    def _of(
+        self, denoiser: Denoiser, data: Array, device: str
+    ) -> tuple[tuple[float, ...], tuple[float, ...] | None, float]:
         frames, variance = chosen_frames(data, self.items)
-        # The baselines are float64 on the CPU, models are wherever they are.
-        device = "cpu" if isinstance(denoiser, nn.Module) and _is_baseline(denoiser) else self.device
         relative, finest, spent = [], [], 0.0
         for sigma in self.levels:
             started = time.perf_counter()
@@ -256,10 +252,6 @@ class _Sets:
             known if len(known) == len(finest) else None,
             spent / (len(frames) * len(self.levels)),
         )
-
-
-def _is_baseline(denoiser: nn.Module) -> bool:
-    return type(denoiser).__module__ == EmpiricalDenoiser.__module__
 
 
 def _finest(errors: Array, frames: Array) -> float | None:
@@ -282,11 +274,11 @@ def _lowest(errors: Sequence[Errors]) -> Errors:
     return Errors(held, lowest([one.train for one in errors]), lowest([one.finest for one in errors]))
 
 
-def _probed(name: str, denoiser: Denoiser, sets: _Sets, linear: Errors) -> ModelCapacity:
+def _probed(name: str, denoiser: Denoiser, sets: _Sets, linear: Errors, device: str) -> ModelCapacity:
     networks = dict.fromkeys(networks_of(denoiser))
     parameters = sum(values.numel() for network in networks for values in network.parameters())
     try:
-        errors, seconds = sets.measured(denoiser)
+        errors, seconds = sets.measured(denoiser, device)
     except ValueError as error:
         return ModelCapacity(name, parameters, 0.0, None, "broken", f"broken: {error}")
     kind, verdict = _verdict(errors, linear, sets.levels, sets.variance)
@@ -298,8 +290,7 @@ def _verdict(errors: Errors, linear: Errors, levels: tuple[float, ...], variance
     idle = [min(1.0, sigma**2 / variance) for sigma in levels]
     broken = [s for s, own, other in zip(levels, errors.held, idle, strict=True) if own > (1 + ALIKE) * other]
     worse = [s for s, own, other in zip(levels, errors.held, linear.held, strict=True) if own > (1 + ALIKE) * other]
-    trained = errors.train or errors.held
-    by_heart = [s for s, own, new in zip(levels, trained, errors.held, strict=True) if own < BY_HEART * new]
+    by_heart = _by_heart(errors, linear, levels)
     if by_heart:
         text = (
             f"near memorising at sigma {_shown(by_heart)}: training frames come out with less than half the error of "
@@ -307,10 +298,12 @@ def _verdict(errors: Errors, linear: Errors, levels: tuple[float, ...], variance
         )
         return "memorising", text + (f". Worse than a linear filter at sigma {_shown(worse)}" if worse else "")
     if broken:
-        return "broken", (
+        text = (
             f"broken or untrained at sigma {_shown(broken)}: worse than giving back the noisy frame or the mean gray; "
             "look at what the model is told there, and whether that level was ever trained"
         )
+        others = [sigma for sigma in worse if sigma not in broken]
+        return "broken", text + (f". Worse than a linear filter at sigma {_shown(others)} too" if others else "")
     if worse:
         return "worse", (
             f"worse than a linear filter at sigma {_shown(worse)}: too small, undertrained or broken there; train "
@@ -324,6 +317,14 @@ def _verdict(errors: Errors, linear: Errors, levels: tuple[float, ...], variance
         f"as good as a linear filter or better at every level, at sigma {levels[best]:.3g} with {ratios[best]:.0%} of "
         "its error"
     )
+
+
+def _by_heart(errors: Errors, linear: Errors, levels: tuple[float, ...]) -> list[float]:
+    """Levels at which training frames are known better than they are easier: the linear filter says how much."""
+    if errors.train is None or linear.train is None:
+        return []
+    columns = zip(levels, errors.train, errors.held, linear.train, linear.held, strict=True)
+    return [s for s, own, new, easy, hard in columns if own * hard < BY_HEART * new * easy]
 
 
 def _shown(levels: Sequence[float]) -> str:

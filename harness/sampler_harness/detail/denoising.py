@@ -213,7 +213,7 @@ def estimates(denoiser: Denoiser, frames: Array, sigma: float, *, device: str = 
     for start in range(0, len(frames), batch):
         clean = frames[start : start + batch]
         noise = np.stack([_noise_of(start + i, clean.shape[1:]) for i in range(len(clean))])
-        x = torch.from_numpy(clean + sigma * noise).to(device=device, dtype=dtype)
+        x = torch.from_numpy(clean + sigma * noise).to(dtype).to(device)  # some devices have no float64
         with evaluating(networks), torch.no_grad():
             estimate = denoiser(x, torch.full((len(x),), sigma, device=x.device, dtype=dtype))
         found.append(_checked(estimate, x, sigma))
@@ -231,7 +231,7 @@ def _checked(estimate: Any, x: Tensor, sigma: float) -> Array:
             f"at sigma {sigma:g} the denoiser returned shape {tuple(estimate.shape)}, should be {tuple(x.shape)}, the "
             "estimate of the clean frame"
         )
-    values: Array = estimate.detach().to("cpu", torch.float64).numpy()
+    values: Array = estimate.detach().cpu().double().numpy()
     if not np.isfinite(values).all():
         share = 1.0 - float(np.isfinite(values).mean())
         raise ValueError(
@@ -294,14 +294,14 @@ class ReferenceDenoiser:
             ``(B, C, H, W)`` data units.
         """
         wide = torch.promote_types(x.dtype, torch.float32)
-        levels = sigma.detach().to("cpu", torch.float64).numpy()
+        levels = sigma.detach().cpu().double().numpy()
         signal, noise, time = _seen(self.reference, levels)
 
         def broadcast(scale: Any) -> Tensor:
-            return torch.as_tensor(scale, device=x.device, dtype=wide).reshape(-1, *[1] * (x.ndim - 1))
+            return torch.as_tensor(scale).to(wide).to(x.device).reshape(-1, *[1] * (x.ndim - 1))
 
-        told = torch.as_tensor(time, device=x.device)
-        told = told if told.dtype == torch.int64 else told.to(wide)
+        told = torch.as_tensor(time)
+        told = (told if told.dtype == torch.int64 else told.to(wide)).to(x.device)
         x_wide = x.to(wide)
         kind = _kind(self.reference)
         if kind == "network":

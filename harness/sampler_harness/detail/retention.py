@@ -50,7 +50,9 @@ class Retention:
     Attributes:
         frequency: ``(R,)`` cycles per pixel.
         kept: ``(R,)`` the samples' power over the data's: 1 is all of it, below it detail fades, above it there is
-            power that the data has not. Power alone does not tell detail from grain; :func:`shared_power` does.
+            power that the data has not. Power does not tell detail from grain: noise that a mismatched model leaves
+            behind counts like detail. :func:`shared_power` knows fresh noise by being unrelated; where what is left
+            is of the very noise that the detail was made of, a linear model cannot tell the two apart.
         octaves: the same per octave, the finest first.
         names: of the octaves, the wavelengths in pixels.
         weights: ``(R, C)`` how much of each unit normal, in the order in which they enter, is in a sample; data units.

@@ -231,7 +231,7 @@ def _judge_noise(law: StepLaw, item: ItemLaw) -> Judged:
             f"({item.unexplained:.2g} of its largest entry)"
         )
         return Judged(item.unexplained / UNEXPLAINED, message, case)
-    s, along, apart = noise_scales(item, config.perturbation)
+    _, _, apart = noise_scales(item, config.perturbation)
     if apart > OTHER_NOISE:
         what = "another draw than the one that was added" if math.isinf(apart) or apart > 0.5 else "not only the one"
         message = (
@@ -239,21 +239,22 @@ def _judge_noise(law: StepLaw, item: ItemLaw) -> Judged:
             f"target {wanted.round(6).tolist()} (by draw)"
         )
         return Judged(apart / OTHER_NOISE, message, case)
-    offset = math.sqrt(sum(c * c for c in shared.values())) / s if s else 0.0
-    off = abs(offset - config.offset_scale)
-    tolerance = OTHER_NOISE * max(config.offset_scale, 0.1)
-    if off > tolerance:
-        message = (
-            f"{at} noise that a channel shares is {offset:.4g} of the noise, should be {config.offset_scale:.4g} "
-            "(offset_noise)"
-        )
-        return Judged(off / tolerance, message, case, {"got": offset, "should_be": config.offset_scale})
-    ratios = [off / tolerance, apart / OTHER_NOISE, item.unexplained / UNEXPLAINED]
-    if along and config.offset_scale:
-        kept = math.sqrt(sum(c * c for c in item.target_shared.values())) / abs(along)
-        ratios.append(abs(kept - config.offset_scale) / tolerance)
-    message = f"{at} the target does not hold the offset noise that was added" if ratios[-1] > 1 else ""
-    return Judged(max(ratios), message, case)
+    ratios = [apart / OTHER_NOISE, item.unexplained / UNEXPLAINED]
+    should = expected(config, item.time, case.dtype)
+    if should is not None:
+        # Held against what the reference has at that time, not against s: a small s is known less well than they are.
+        halves = (("input", shared, should.s), ("target", item.target_shared, should.target_noise))
+        for name, found, scale in halves:
+            got, value = math.sqrt(sum(c * c for c in found.values())), abs(scale) * should.offset
+            tolerance = OTHER_NOISE * max(value, 0.1 * abs(scale), NOTHING)
+            if abs(got - value) > tolerance:
+                message = (
+                    f"{at} noise that a channel shares has the weight {got:.4g} in the {name}, should be {value:.4g} "
+                    "(offset noise)"
+                )
+                return Judged(abs(got - value) / tolerance, message, case, {"got": got, "should_be": value})
+            ratios.append(abs(got - value) / tolerance)
+    return Judged(max(ratios), "", case)
 
 
 # Input

@@ -19,6 +19,8 @@ FLOOR = 2.5e-4
 SAFETY = 3.0
 #: Unit roundoffs of the largest term that an entry is the sum of.
 TERMS = 32
+#: Unit roundoffs of a told time: of the logarithm or root that it is, and of being told.
+TOLD = 2
 ROUNDINGS = (None, 0, 1, 2, 3)
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
@@ -33,7 +35,8 @@ class Expected:
         target_x0: weight of the data in the target.
         target_noise: weight of the noise in it.
         weight: of the item.
-        tolerances: of these five, in this order; the last one relative.
+        offset: strength of the noise that a channel shares, in units of s.
+        tolerances: of the first five, in this order; the last one relative.
     """
 
     a: float
@@ -41,6 +44,7 @@ class Expected:
     target_x0: float
     target_noise: float
     weight: float
+    offset: float
     tolerances: tuple[float, float, float, float, float]
 
 
@@ -91,6 +95,12 @@ def expected(config: Any, time: float, dtype: str) -> Expected | None:
             with rounding(24, seed), np.errstate(all="ignore"):
                 again = _values(copy, level)
             spread = [max(s, abs(v - w)) for s, v, w in zip(spread, values, again, strict=True)]
+    if not whole:
+        # The level is read off a time that was rounded when the model was told it.
+        for nudged in (time * (1 + TOLD * UNITS[dtype]), time * (1 - TOLD * UNITS[dtype])):
+            near = config.level_of_time(nudged)
+            if near > 0.0:
+                spread = [max(s, abs(v - w)) for s, v, w in zip(spread, values, _values(config, near), strict=True)]
     unit = max(UNITS[dtype], 2.0**-24 if dtype != "float64" else 0.0)
     floor = FLOOR if dtype != "float64" else 1e-7
     table = min(unit, 2.0**-24) if dtype != "float64" else unit
@@ -102,7 +112,8 @@ def expected(config: Any, time: float, dtype: str) -> Expected | None:
         for v, s, scale in zip(values[:4], spread[:4], scales, strict=True)
     ]
     relative = 2 * floor + SAFETY * spread[4] / values[4] if values[4] > 0 else math.inf
-    return Expected(*values, (tolerances[0], tolerances[1], tolerances[2], tolerances[3], relative))
+    offset = config.offset_scale(level)
+    return Expected(*values, offset, (tolerances[0], tolerances[1], tolerances[2], tolerances[3], relative))
 
 
 def time_tolerance(config: Any, time: float) -> float:
