@@ -43,7 +43,7 @@ NARROW = 2.05
 MANY_JUMPS = 64
 #: Share of jumps that go on smoothly modulo 256: edges of real pictures do so by chance only.
 CONTINUED = 0.25
-#: Undoing a reshape that never was makes a picture rougher (Atari games: 0.6 times as smooth at most), noise neither;
+#: Undoing a reshape that never was makes a picture rougher (Atari games: 0.75 times as smooth at most), noise neither;
 #: a reshape that was makes colors of neighboring channels neighbors, which are several times farther apart.
 CALMER = 1.75
 #: Images that must be alike before all are called the same: emulators stand still at their beginning, for seconds.

@@ -178,14 +178,15 @@ def triage(
     values = as_frames(data, "data")[:frames]
     spectrum = radial_spectrum(values)
     chosen = config if config is not None else covering_set(sampler, BUDGETS["quick"]).base
+    # First: what a sampler keeps between runs is then as its own program left it, not as hundreds of checks do.
+    stages = _stages(model, checkpoints, values, sampler, chosen, device)
+    if all(stage.experiment is None for stage in stages):
+        raise ValueError(stages[-1].problem or "no checkpoint could be run")
     steps = [
         _step("data", [one for one in (preprocess, data_stream) if one is not None], budget, device),
         _step("training", [] if training is None else [training], budget, device),
         _step("sampler", [sampler], budget, device),
     ]
-    stages = _stages(model, checkpoints, values, sampler, chosen, device)
-    if all(stage.experiment is None for stage in stages):
-        raise ValueError(stages[-1].problem or "no checkpoint could be run")
     levels = [one.sigma for one in _last(stages).errors]
     linear = tuple(linear_error(spectrum, sigma) for sigma in levels)
     steps.append(_capacity(_last(stages), linear))
@@ -269,7 +270,9 @@ def _step(name: str, subjects: Sequence[AnySubject], budget: str, device: str) -
     for verdict in verdicts:
         causes = [f for f in verdict.findings if f.outcome == "failed" and f.consequence_of is None]
         if causes:
-            return Step(name, "at fault", f"{causes[0].id}: {causes[0].message}", verdicts)
+            # What a run leaves behind changes every later one, so that all other rows follow from it.
+            first = next((f for f in causes if f.id == "state/rerun"), causes[0])
+            return Step(name, "at fault", f"{first.id}: {first.message}", verdicts)
     for verdict in verdicts:
         blind = [f for f in verdict.findings if f.outcome == "error"]
         if blind:
@@ -345,6 +348,14 @@ def _faded(kept: Sequence[float] | None, possible: Sequence[float]) -> bool:
     return any(not share >= FADED * most for share, most in zip(kept[:DETAIL], allowed, strict=False))
 
 
+def _noisy(kept: Sequence[float] | None, possible: Sequence[float]) -> bool:
+    """Whether an octave of detail holds more power than data and steps give it: noise that was left."""
+    if kept is None:
+        return False
+    allowed = [*(max(1.0, share) for share in possible), *[1.0] * len(kept)]
+    return any(share > DIFFERS * most for share, most in zip(kept[:DETAIL], allowed, strict=False))
+
+
 def _differ(one: Sequence[float] | None, other: Sequence[float] | None) -> bool:
     if one is None or other is None:
         return True
@@ -378,30 +389,32 @@ def _answer(steps: Sequence[Step], stage: Stage, names: Sequence[str], possible:
             "unknown",
             f"Cannot tell: {experiment.reference.problem}. A model that answers at every level would tell.",
         )
-    if sampler.state != "at fault" and experiment.same_draws and _differ(own, reference):
+    spoiled = [_faded(kept, possible) or _noisy(kept, possible) for kept in (own, reference)]
+    if sampler.state != "at fault" and _differ(own, reference) and (experiment.same_draws or spoiled[0] != spoiled[1]):
         return (
             "unknown",
             f"Cannot tell: the sampler conforms as declared, but with your model it keeps other detail than the "
             f"reference. {both} Does the run that fades use the declared configuration, dtype and model?",
         )
-    if not _faded(own, possible) and not _faded(reference, possible):
+    if not any(spoiled):
         if any(share < FADED for share in possible[:DETAIL]):
             few = f"with these steps even a perfect model would keep {_kept(possible, names)}: take more of them"
             return "none", f"Nothing found: no check fails; but {few}. {both}"
         return "none", f"Nothing found: no check fails, and detail is kept. {both}"
+    lose = "lose detail" if _faded(reference, possible) else "leave noise in place of detail"
     unseen = [step.name for step in (data, training) if step.state in ("not looked at", "cannot tell")]
     if capacity.state == "suspect":
-        return "capacity", f"Both samplers lose detail, and the model is to blame: {capacity.message}. {both}"
+        return "capacity", f"Both samplers {lose}, and the model is to blame: {capacity.message}. {both}"
     if unseen:
         which = " and ".join(unseen)
         return (
             "unknown",
-            f"Both samplers lose detail, so it is the model, its training or the data, not the sampler; which of them "
+            f"Both samplers {lose}, so it is the model, its training or the data, not the sampler; which of them "
             f"cannot be told, since {which} was not looked at: declare it. {both}",
         )
     return (
         "capacity",
-        f"Both samplers lose detail although data, training path and sampler are sound: the model is too small or has "
+        f"Both samplers {lose} although data, training path and sampler are sound: the model is too small or has "
         f"trained too little ({capacity.message}). {both}",
     )
 
