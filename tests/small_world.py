@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from reference_samplers import EDM, EDMTraining
 from sampler_harness import data_under_test, sampler_under_test, training_under_test
 from sampler_harness.detail.spectrum import Array, radial_frequency
+from sampler_harness.subject import Subject
 
 SIZE = 16
 STD = 0.5
@@ -79,6 +81,19 @@ def tells_twice_the_level(model: Any, shape: tuple[int, ...], config: EDM, *, de
 @sampler_under_test(EDM, **FIELDS)
 def crashes(model: Any, shape: tuple[int, ...], config: EDM, *, device: Any, dtype: Any) -> Tensor:
     raise OSError("the disk is gone")
+
+
+def remembers_its_runs() -> Subject:
+    """A sampler whose grid ends at a higher level in its second and third run; the first, fourth, … are right."""
+    runs = [0]
+
+    @sampler_under_test(EDM, **FIELDS)
+    def forgetful(model: Any, shape: tuple[int, ...], config: EDM, *, device: Any, dtype: Any) -> Tensor:
+        low = config.sigma_min * 8 ** (runs[0] % 3)
+        runs[0] += 1
+        return edm(model, shape, dataclasses.replace(config, sigma_min=low), device=device, dtype=dtype)
+
+    return forgetful
 
 
 def step(model: Any, x0: Tensor, config: EDMTraining, *, level_scale: float = 1.0) -> Tensor:

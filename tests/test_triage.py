@@ -86,6 +86,42 @@ def test_a_model_that_knows_no_detail_is_named() -> None:
     assert verdict.summary.startswith("Both samplers lose detail")
 
 
+def test_noise_that_is_left_is_not_taken_for_detail() -> None:
+    def leaves_noise(x: Tensor, sigma: Tensor) -> Tensor:
+        answer: Tensor = 0.9 * Perfect()(x, sigma) + 0.1 * x
+        return answer
+
+    verdict = triage(
+        model=leaves_noise,
+        data=frames(),
+        sampler=world.sound,
+        training=world.sound_step,
+        data_stream=world.sound_data,
+    )
+    assert verdict.cause == "capacity"
+    assert "leave noise in place of detail" in verdict.summary
+    kept = verdict.stages[0].experiment.kept_reference  # type: ignore[union-attr]
+    assert kept is not None
+    assert kept[0] > 2
+
+
+def test_a_sampler_that_keeps_something_between_runs_is_named_and_its_stages_are_its_own_runs() -> None:
+    """The model is sampled before the checks run the sampler hundreds of times."""
+    verdict = triage(
+        model=lambda path: Perfect(),
+        data=frames(),
+        sampler=world.remembers_its_runs(),
+        checkpoints=["one.pt", "two.pt", "three.pt"],
+        training=world.sound_step,
+        data_stream=world.sound_data,
+    )
+    assert verdict.cause == "sampler"
+    assert "state/rerun" in verdict.summary
+    kept = [stage.experiment.kept_own[0] for stage in verdict.stages]  # type: ignore[union-attr, index]
+    assert kept[0] > 0.9
+    assert kept[0] > kept[1] > kept[2]
+
+
 def test_what_was_not_declared_is_not_cleared() -> None:
     verdict = triage(model=Perfect(blur=0.2), data=frames(), sampler=world.sound)
     assert verdict.cause in ("capacity", "unknown")

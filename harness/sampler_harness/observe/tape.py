@@ -18,7 +18,9 @@ from .torch_private import DispatchTap, is_random, operator_name
 
 __all__ = ["Draw", "NoiseTap", "UnknownDraw"]
 
-_GAUSSIAN = {"randn", "randn_like", "normal", "normal_", "normal_functional"}
+#: The exponential of a normal: what is replaced is that normal.
+_LOG_NORMAL = {"log_normal", "log_normal_"}
+_GAUSSIAN = {"randn", "randn_like", "normal", "normal_", "normal_functional"} | _LOG_NORMAL
 #: Draws that are not Gaussian: they get a fixed legal value, and the law is "not Gaussian".
 _OTHER = {
     "rand", "rand_like", "uniform", "uniform_", "randint", "randint_like", "random", "random_", "randperm",
@@ -46,6 +48,7 @@ class Draw:
         calls_before: how many times the model had been called.
         low: lowest value of a uniform or whole-number draw; None for others.
         high: its upper end, excluded.
+        cumulative: of whole numbers that are not equally likely, the share of draws that are at most each; else empty.
     """
 
     operator: str
@@ -57,6 +60,7 @@ class Draw:
     calls_before: int
     low: float | None = None
     high: float | None = None
+    cumulative: tuple[float, ...] = ()
 
     @property
     def numel(self) -> int:
@@ -72,9 +76,9 @@ def _mean_and_std(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     if name in ("randn", "randn_like"):
         return 0.0, 1.0
     # normal_(self, mean, std) has the tensor first; normal(mean, std, …) does not.
-    values = args[1:] if name in ("normal_", "normal_functional") else args
-    mean = values[0] if len(values) > 0 else kwargs.get("mean", 0.0)
-    std = values[1] if len(values) > 1 else kwargs.get("std", 1.0)
+    values = args[1:] if name in ("normal_", "normal_functional", *_LOG_NORMAL) else args
+    mean = values[0] if len(values) > 0 else kwargs.get("mean", 1.0 if name in _LOG_NORMAL else 0.0)
+    std = values[1] if len(values) > 1 else kwargs.get("std", 2.0 if name in _LOG_NORMAL else 1.0)
     if name == "normal" and isinstance(mean, torch.Tensor) and "out" in kwargs and mean is kwargs["out"]:
         mean = 0.0
     return mean, std
@@ -110,6 +114,9 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         self._stop = stop
         self._other = other
         self.draws: list[Draw] = []
+        #: Index of the first draw from each generator that was passed, to the state in which that generator stood.
+        self.states: dict[int, bytes] = {}
+        self._generators: list[torch.Generator] = []
         #: False while another run is started from inside this one: its draws are not ours.
         self.listening = True
 
@@ -137,10 +144,13 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
             std = std.clone() if isinstance(std, torch.Tensor) else std
         if name in _DROPOUT:  # whole only in inference mode; elsewhere it arrives as a Bernoulli draw
             args = (args[0], 0.0, *args[2:])
-        result = func(*args, **kwargs)
-        made = result[0] if isinstance(result, tuple) else result
         generator = kwargs.get("generator")
         index = len(self.draws)
+        if generator is not None and all(one is not generator for one in self._generators):
+            self._generators.append(generator)
+            self.states[index] = generator.get_state().numpy().tobytes()
+        result = func(*args, **kwargs)
+        made = result[0] if isinstance(result, tuple) else result
         low, high = (None, None) if gaussian else _bounds(name, args, kwargs)
         draw = Draw(
             operator=name,
@@ -152,6 +162,7 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
             calls_before=self._calls(),
             low=low,
             high=high,
+            cumulative=_cumulative(args[0]) if name == "multinomial" and low is None else (),
         )
         self.draws.append(draw)
         if gaussian:
@@ -160,6 +171,8 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
                 result.copy_(mean if isinstance(mean, torch.Tensor) else torch.full_like(result, mean))
             else:
                 result.copy_(mean + std * unit.to(device=result.device))
+            if name in _LOG_NORMAL:
+                result.exp_()
         elif name not in _DROPOUT:
             values = None if self._other is None else self._other(index, draw)
             if values is None:
@@ -183,11 +196,22 @@ def _bounds(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[
         if not numbers:
             return None, None
         return (float(numbers[0]), float(numbers[1])) if len(numbers) > 1 else (0.0, float(numbers[0]))
+    if name == "randperm":
+        return 0.0, float(args[0])
     if name == "multinomial":
         weights = args[0]
         alike = bool((weights == weights.reshape(-1)[0]).all())
         return (0.0, float(weights.shape[-1])) if alike else (None, None)
     return None, None
+
+
+def _cumulative(weights: torch.Tensor) -> tuple[float, ...]:
+    """Shares of draws that are at most 0, 1, …, from weights that need not add up to 1; nothing where rows differ."""
+    rows = weights.detach().to("cpu", torch.float64).reshape(-1, weights.shape[-1])
+    if not bool((rows == rows[0]).all()):
+        return ()
+    sums = torch.cumsum(rows[0], 0)
+    return tuple((sums / sums[-1]).tolist())
 
 
 def _fill_legal(name: str, result: torch.Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.cases import BUDGETS, covering_set
-from sampler_harness.checks.limit import seen_scales
-from sampler_harness.observe.trace import Case
+from sampler_harness.observe.trace import GENERATOR_SEED, Case
 from sampler_harness.verdict import Finding
 
 from .evidence import TrainingEvidence
-from .expected import Expected, expected, is_half, time_tolerance
+from .expected import Expected, expected, is_half, share_tolerance
 from .gradient import judged_gradients
 from .judging import Judged, check, conclude
 from .law import NOTHING, ItemLaw, StepLaw, Told
+from .sampling import judged_beside_sampler
 
 __all__ = [
     "check_forward_backward_consistent",
@@ -93,14 +92,19 @@ def noise_scales(item: ItemLaw, perturbation: float) -> tuple[float, float, floa
 @check("training/time-distribution")
 def check_time_distribution(evidence: TrainingEvidence) -> Finding:
     """Each item has a time of its own, and the times are spread as the reference's are, both ends included."""
-    judged = [_judge_told(law.case, told) for law in evidence.laws for told in law.told]
+    declared = evidence.subject.time_shape
+    judged = [_judge_told(law.case, told, declared) for law in evidence.laws for told in law.told]
     return conclude(
         "training/time-distribution", evidence, judged, passed="times are drawn as the reference draws them"
     )
 
 
-def _judge_told(case: Case, told: Told) -> Judged:
+def _judge_told(case: Case, told: Told, declared: str | None) -> Judged:
     config = case.config
+    wanted = {"scalar": (), "one": (1,), "batch": told.times.shape[1:], None: told.shape}[declared]
+    if told.shape != wanted:
+        message = f"the model is told times of shape {told.shape}, declared is time_shape={declared!r}: {wanted}"
+        return Judged(math.inf, message, case, {"got": list(told.shape), "should_be": list(wanted)})
     if told.draw is None:
         single = config.level_bounds[0] == config.level_bounds[1]
         if single:
@@ -128,9 +132,12 @@ def _judge_ends(case: Case, told: Told) -> Judged | None:
     assert told.draw.high is not None
     low, high = case.config.level_bounds
     first, last = float(told.whole.min()), float(told.whole.max())
-    count = int(told.draw.high - told.draw.low)
-    if (first, last, count) == (low, high, int(high - low) + 1):
+    count, wanted = int(told.draw.high - told.draw.low), int(high - low) + 1
+    if (first, last, count % wanted) == (low, high, 0):
         return None
+    if (first, last) == (low, high):
+        words = f"timesteps are made of one of {count} numbers, should be of {wanted}: some come more often than others"
+        return Judged(math.inf, words, case, {"got": count, "should_be": wanted})
     missing = [f"{int(t)}" for t in (low, high) if not first <= t <= last]
     also = [f"{t:g}" for t in (first, last) if not low <= t <= high]
     words = f"the model is told times {first:g} to {last:g}, should be {low:g} to {high:g}"
@@ -152,10 +159,13 @@ def _judge_spread(case: Case, told: Told) -> Judged:
         shares = np.asarray([told.shares[n] for n in inner])
     if not same:
         return _judge_strata(case, told, got)
-    should_be: list[float] = sorted(config.told_time(config.quantile(float(p))) for p in shares)
-    worst = max(range(got.size), key=lambda n: abs(got[n] - should_be[n]) / time_tolerance(config, should_be[n]))
-    ratio = abs(got[worst] - should_be[worst]) / time_tolerance(config, should_be[worst])
-    p = sorted(shares)[worst]
+    uniform = told.draw is not None and not told.draw.gaussian
+    rows = sorted((config.told_time(config.quantile(float(p))), float(p)) for p in shares)
+    should_be, of = [time for time, _ in rows], [p for _, p in rows]
+    allowed = [share_tolerance(config, p, uniform=uniform) for p in of]
+    worst = max(range(got.size), key=lambda n: abs(got[n] - should_be[n]) / allowed[n])
+    ratio = abs(got[worst] - should_be[worst]) / allowed[worst]
+    p = of[worst]
     middle = got.size // 2
     message = (
         f"the time below which {p:.4g} of the draws lie is {got[worst]:.6g}, should be {should_be[worst]:.6g} "
@@ -168,19 +178,23 @@ def _judge_spread(case: Case, told: Told) -> Judged:
 def _judge_strata(case: Case, told: Told, got: Array) -> Judged:
     """Items that divide the distribution among them: pooled, the shares of the reference's must be as many.
 
-    An item takes one n-th of the distribution at the draw's own share of it, or the mirror image of another item.
+    An item takes one n-th of the distribution at the draw's own share of it, or the mirror image of another item, or
+    one number decides all times, which lie at equal distances round the distribution.
     """
     config = case.config
     inner = [(n, p) for n, p in enumerate(told.shares) if 0.05 < p < 0.95]
     items = told.times.shape[1]
+    uniform = told.draw is not None and not told.draw.gaussian
     options = {
         "strata": [(b + p) / items for b in range(items) for _, p in inner],
-        "mirrored": [q for b in range(items) for _, p in inner for q in (p,)],
+        "mirrored": [p for _ in range(items) for _, p in inner],
+        "turned": [(p + b / items) % 1.0 for b in range(items) for _, p in inner],
     }
     best, words = math.inf, ""
     for shares in options.values():
-        should_be = np.sort([config.told_time(config.quantile(float(p))) for p in shares])
-        ratios = [abs(g - s) / time_tolerance(config, s) for g, s in zip(got, should_be, strict=True)]
+        should_be, of = zip(*sorted((config.told_time(config.quantile(float(p))), p) for p in shares), strict=True)
+        allowed = [share_tolerance(config, p, uniform=uniform) for p in of]
+        ratios = [abs(g - s) / t for g, s, t in zip(got, should_be, allowed, strict=True)]
         if max(ratios) < best:
             best = float(max(ratios))
             worst = int(np.argmax(ratios))
@@ -196,15 +210,39 @@ def check_noise_matches_target(evidence: TrainingEvidence) -> Finding:
     """The noise that is added is the noise that is predicted, a normal of its own for every element."""
     judged = []
     for law in evidence.laws:
-        hidden = [remark for remark in law.remarks if "not seen" in remark]
-        judged += [Judged(math.inf, f"noise that torch does not see: {remark}", law.case) for remark in hidden]
+        judged += [_judge_stream(law, index) for index in range(len(law.draws))]
+        if evidence.subject.takes_generator:
+            judged += [_judge_generator(law, index) for index in range(len(law.draws))]
         judged += [_judge_noise(law, item) for item in law.items if not is_half(law.case.dtype)]
     return conclude(
         "training/noise-matches-target",
         evidence,
         judged,
-        passed="the noise in the target is the noise in the input, element by element",
+        passed=f"the noise in the target is the noise in the input, element by element{_unseen(evidence)}",
     )
+
+
+def _unseen(evidence: TrainingEvidence) -> str:
+    """What else is drawn, which has no effect on what is judged."""
+    names = {name for law in evidence.laws for name in law.foreign}
+    return f"; {' and '.join(sorted(names))} is drawn from too, without effect on input, time and loss" if names else ""
+
+
+def _judge_stream(law: StepLaw, index: int) -> Judged:
+    """Whether a draw is another one in the next step."""
+    draw = law.draws[index]
+    message = (
+        f"every step draws the same numbers: the generator of {draw.operator} of shape {draw.shape} is seeded inside "
+        "of the step; seed it once, before training"
+    )
+    return Judged(math.inf if index in law.repeated else 0.0, message, law.case)
+
+
+def _judge_generator(law: StepLaw, index: int) -> Judged:
+    """Whether a draw is from the generator that the harness passed."""
+    draw = law.draws[index]
+    message = f"{draw.operator} of shape {draw.shape} does not draw from the generator that was passed: add generator="
+    return Judged(0.0 if draw.generator_seed == GENERATOR_SEED else math.inf, message, law.case)
 
 
 def _judge_noise(law: StepLaw, item: ItemLaw) -> Judged:
@@ -279,7 +317,8 @@ def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
             f"at time {item.time:.6g} a constant of {item.offset:.3g} is added to the model's input, should be none"
         )
         judged.append(Judged(item.offset / tolerance, message, law.case))
-    judged += _beside_sampler(evidence)
+    if evidence.subject.sampler is not None:
+        judged += judged_beside_sampler(evidence.subject.sampler, evidence.base)
     after = [check_noise_matches_target(evidence)]
     with_sampler = " and as the declared sampler" if evidence.subject.sampler is not None else ""
     return conclude(
@@ -298,34 +337,6 @@ def _hint(got: float, value: float) -> str:
     if value > 0 and abs(got - math.sqrt(value)) < 1e-3 * got and abs(value - 1) > 1e-2:
         return " (its root: a square is missing)"
     return ""
-
-
-def _beside_sampler(evidence: TrainingEvidence) -> list[Judged]:
-    """The same against what the declared sampler gives its model at that time."""
-    sampler = evidence.subject.sampler
-    if sampler is None:
-        return []
-    config = (
-        covering_set(sampler, BUDGETS["quick"]).base if getattr(type(sampler), "kind", "") == "sampler" else sampler
-    )
-    judged = []
-    for law, item, should in _usable(evidence):
-        if law.case.config != evidence.base.config:
-            continue
-        try:
-            signal, noise = seen_scales(config, item.time)
-        except (ValueError, IndexError):
-            continue
-        s, _, _ = noise_scales(item, law.case.config.perturbation)
-        figures = (("data", item.a, signal, should.tolerances[0]), ("noise", s, noise, should.tolerances[1]))
-        for name, got, value, tolerance in figures:
-            message = (
-                f"told {item.time:.6g}, the model is trained on {got:.6g} times the {name}, sampled with {value:.6g}: "
-                f"{type(config).__name__} means another noise level by that time"
-            )
-            details = {"time": item.time, "term": name, "got": got, "should_be": value, "sampler": repr(config)}
-            judged.append(Judged(abs(got - value) / tolerance, message, law.case, details))
-    return judged
 
 
 # Target and weight
@@ -356,6 +367,9 @@ def check_target(evidence: TrainingEvidence) -> Finding:
         allowed = UNEXPLAINED * terms
         message = f"{at} {item.target_unexplained:.2g} of the target is neither data nor noise"
         judged.append(Judged(item.target_unexplained / allowed, message, law.case))
+    if not judged:
+        message = "saw nothing: at no time do all elements of an item count alike in the loss"
+        return Finding("training/target", "error", message, consequence_of="training/weight")
     after = [check_noise_matches_target(evidence), check_forward_backward_consistent(evidence)]
     return conclude(
         "training/target", evidence, judged, passed="the target is the reference's at each time", after=after
@@ -424,9 +438,7 @@ def check_gradient(evidence: TrainingEvidence) -> Finding:
     judged: list[Judged] = []
     for law in evidence.laws:
         judged += [
-            Judged(math.inf, f"the step changes what is not its own: {remark}", law.case)
-            for remark in law.remarks
-            if "not seen" not in remark
+            Judged(math.inf, f"the step changes what is not its own: {remark}", law.case) for remark in law.remarks
         ]
         judged += [
             Judged(math.inf, f"the answer of model call {k} receives no gradient: it is detached, or unused", law.case)

@@ -268,7 +268,8 @@ def _check_sampler(sampler: Any) -> None:
     __tracebackhide__ = True
     if sampler is None or getattr(type(sampler), "kind", None) == "sampler":
         return
-    if dataclasses.is_dataclass(sampler) and not isinstance(sampler, type) and hasattr(sampler, "forward_scales"):
+    is_configuration = dataclasses.is_dataclass(sampler) and not isinstance(sampler, type)
+    if is_configuration and hasattr(sampler, "network") and hasattr(sampler, "sample"):
         return
     raise DeclarationError(
         f"sampler must be a configuration such as EDM(num_steps=18), or a function under @sampler_under_test, "

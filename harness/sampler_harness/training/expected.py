@@ -11,7 +11,7 @@ import numpy as np
 
 from sampler_harness.law.rounding import rounded_like, rounding
 
-__all__ = ["Expected", "expected", "is_half", "time_tolerance"]
+__all__ = ["Expected", "expected", "is_half", "share_tolerance"]
 
 #: An entry is flagged when it is off by this much of itself, whatever rounding may do.
 FLOOR = 2.5e-4
@@ -81,7 +81,8 @@ def expected(config: Any, time: float, dtype: str) -> Expected | None:
         None where the reference never tells such a time.
     """
     low, high = config.level_bounds
-    level = config.level_of_time(time)
+    with np.errstate(all="ignore"):
+        level = config.level_of_time(time)
     whole = config.time_draw == "integers"
     if not math.isfinite(level) or (whole and (level != round(level) or not low <= level <= high)):
         return None
@@ -116,9 +117,23 @@ def expected(config: Any, time: float, dtype: str) -> Expected | None:
     return Expected(*values, offset, (tolerances[0], tolerances[1], tolerances[2], tolerances[3], relative))
 
 
-def time_tolerance(config: Any, time: float) -> float:
-    """How far a told time may be off: 1e-5 of it, of the range of ln(sigma)/4 where it is a logarithm."""
+def share_tolerance(config: Any, p: float, *, uniform: bool) -> float:
+    """How far the time may be off below which a share of the draws lies.
+
+    1e-5 of it, or of the range of ln(sigma)/4 where it is a logarithm; and where it comes of a uniform number, what
+    rounding that number near 1 to float32 does to it.
+
+    Args:
+        config: a configuration of a reference of training.
+        p: the share, in (0, 1).
+        uniform: whether the draw is one.
+    """
     if config.time_draw == "integers":
         return 1e-6
+    time = float(config.told_time(config.quantile(p)))
     is_logarithm = config.level_of_time(time) != time
-    return 1e-5 * max(abs(time), 0.25 if is_logarithm else 0.0)
+    tolerance = 1e-5 * max(abs(time), 0.25 if is_logarithm else 0.0)
+    if not uniform:
+        return tolerance
+    beside = [q for q in (p - 2.0**-24, p + 2.0**-24) if 0.0 < q < 1.0]
+    return tolerance + SAFETY * max(abs(float(config.told_time(config.quantile(q))) - time) for q in beside)

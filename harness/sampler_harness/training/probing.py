@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import io
+import random
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,12 +32,13 @@ from sampler_harness.observe.trace import (
 
 from .declare import TrainingSubject
 
-__all__ = ["Answers", "Chosen", "ModelCall", "StepRun", "run_step"]
+__all__ = ["Answers", "Chosen", "ModelCall", "StepRun", "answer_pattern", "run_step"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 #: Calls of the model in one step, and draws, after which it is stopped.
 CALL_LIMIT = 200
+_WENT_BACKWARD = "the step calls backward() itself: return the loss and leave backward() to the harness"
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,34 @@ class Chosen:
         x0: the data, float64.
         normals: draw index to unit normals (an array of the draw's shape, or one number for all); others are 0.
         others: draw index to the values of a draw that is not Gaussian; others get a fixed legal value.
-        answer: what the model answers everywhere.
+        answer: the model answers this times :func:`answer_pattern`.
+        answers: index of a model call to what it answers instead, shaped like its input.
+        low: whether the model answers in autocast's dtype, where autocast is on.
+        seed: of all global generators before the run; None to leave them as they are.
     """
 
     x0: Array
     normals: Mapping[int, Any] = field(default_factory=dict)
     others: Mapping[int, Any] = field(default_factory=dict)
     answer: float = 0.0
+    answers: Mapping[int, Array] = field(default_factory=dict)
+    low: bool = False
+    seed: int | None = None
+
+
+@functools.lru_cache(maxsize=64)
+def answer_pattern(shape: tuple[int, ...]) -> Array:
+    """What a model answers: numbers of both signs between 1 and 2, in eighths, which every float type holds exactly.
+
+    They differ from element to element, so that a loss is seen that couples elements.
+
+    Args:
+        shape: of the model's input.
+    """
+    generator = np.random.Generator(np.random.PCG64(31))
+    values: Array = (1 + generator.integers(0, 9, shape) / 8) * generator.choice([-1.0, 1.0], shape)
+    values.setflags(write=False)
+    return values
 
 
 @dataclass
@@ -65,6 +89,7 @@ class ModelCall:
         time_shape: of the time argument, ``()`` for a number.
         gradient: of the loss with respect to the answer, float64; None where there is none.
         tracked: whether autograd was on when it was called.
+        dtype: of the input.
     """
 
     x: Array
@@ -72,6 +97,7 @@ class ModelCall:
     time_shape: tuple[int, ...]
     gradient: Array | None
     tracked: bool
+    dtype: str
 
 
 @dataclass
@@ -84,6 +110,9 @@ class StepRun:
         loss: as a number.
         problem: why the run cannot be used.
         remarks: state that it changed, in words.
+        foreign: global generators that are not torch's and were drawn from.
+        torch_state: of torch's global generator afterwards.
+        generator_states: index of the first draw from each generator that was passed, to its state before.
     """
 
     draws: list[Draw] = field(default_factory=list)
@@ -91,24 +120,24 @@ class StepRun:
     loss: float = 0.0
     problem: Problem | None = None
     remarks: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    torch_state: bytes = b""
+    generator_states: dict[int, bytes] = field(default_factory=dict)
 
 
 class Answers(StandIn):
     """Plays the model: answers with leaves whose gradients are read after the step.
 
     Args:
-        answer: the value of every element of every answer.
-        network: a real network that answers instead; None for leaves.
+        chosen: what is answered.
         options: of :class:`~sampler_harness.observe.probes.StandIn`.
     """
 
-    def __init__(self, answer: float, network: nn.Module | None = None, **options: Any) -> None:
+    def __init__(self, chosen: Chosen, **options: Any) -> None:
         super().__init__(_NoStimulus(), **options)
         state = self.__dict__
-        state["_answer"] = answer
-        state["_leaves"] = []
+        state["_chosen"] = chosen
         state["_seen"] = []
-        state["_network"] = network
 
     @property
     def seen(self) -> list[tuple[torch.Tensor, Any, torch.Tensor, bool]]:
@@ -125,8 +154,8 @@ class Answers(StandIn):
         if not x.is_floating_point():
             raise SamplerMisuse(f"the step called its model with {x.dtype}, should be a floating type")
         with torch.enable_grad():
-            leaf = torch.full(x.shape, state["_answer"], dtype=x.dtype, device=x.device, requires_grad=True)
-            answer = leaf.clone()
+            leaf = self._answer_values(tuple(x.shape)).to(device=x.device, dtype=x.dtype).requires_grad_()
+            answer = leaf.to(_answer_dtype(x) if state["_chosen"].low else x.dtype, copy=True)
         state["_seen"].append((x.detach().clone(), _kept(time), leaf, torch.is_grad_enabled()))
         if not torch.is_grad_enabled():
             answer = answer.detach()
@@ -139,6 +168,12 @@ class Answers(StandIn):
             return SimpleNamespace(sample=answer)
         return answer
 
+    def _answer_values(self, shape: tuple[int, ...]) -> torch.Tensor:
+        chosen: Chosen = self.__dict__["_chosen"]
+        given = chosen.answers.get(len(self.seen))
+        values = chosen.answer * answer_pattern(shape) if given is None else np.asarray(given, dtype=np.float64)
+        return torch.from_numpy(values.reshape(shape).copy())
+
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, Any]:
         """Input and time, however they were passed."""
         places = list(args)
@@ -150,9 +185,25 @@ class Answers(StandIn):
                 f"the step called its model with {type(x).__name__} first, should be the noisy tensor: wrap your "
                 "model's call so that it is model(x, time, …)"
             )
+        if isinstance(time, torch.Tensor) and time.ndim > max(x.ndim, 1):
+            raise SamplerMisuse(
+                f"the step called its model with shape {tuple(x.shape)} first and {tuple(time.shape)} second, should "
+                "be the noisy tensor and then its time: wrap your model's call so that it is model(x, time, …)"
+            )
         if time is None:
             raise SamplerMisuse("the step called its model without a time: wrap it so that the call is model(x, time)")
         return x, time
+
+
+def _answer_dtype(x: torch.Tensor) -> torch.dtype:
+    """A network's answer has the dtype of its last layer, which autocast chooses.
+
+    A gradient that passes such an answer is rounded to its dtype, so that target and weight are not read from it.
+    """
+    kind = x.device.type
+    if x.dtype is torch.float64 or not torch.is_autocast_enabled(kind):
+        return x.dtype
+    return torch.get_autocast_dtype(kind)
 
 
 _X_NAMES = ("x", "sample", "x_t", "xt", "input", "hidden_states", "noisy", "noisy_latents", "x_noisy")
@@ -201,13 +252,15 @@ def run_step(
     device = torch.device(case.device)
     dtype: torch.dtype = getattr(torch, case.dtype)
     stand_in: Any = network or Answers(
-        chosen.answer,
+        chosen,
         shape=case.shape,
         device=device,
         dtype=dtype,
         returns=subject.model_returns,
         attributes=subject.model_attributes,
     )
+    if network is not None:
+        network.zero_grad(set_to_none=True)
     seen: Callable[[], int] = (lambda: 0) if network is not None else (lambda: len(stand_in.seen))
     tap = NoiseTap(_normals(chosen), seen, 40 * CALL_LIMIT, RunStopped, other=_others(chosen))
     x0 = torch.from_numpy(np.ascontiguousarray(chosen.x0)).to(device=device, dtype=dtype)
@@ -216,6 +269,8 @@ def run_step(
     loss: Any = None
     settings = settings_now()
     with generators_put_back(device), torch.enable_grad():
+        if chosen.seed is not None:
+            _seed_all(chosen.seed)
         before = generator_states(device)
         keywords = _keywords(subject, device, dtype, fixtures)
         try:
@@ -230,9 +285,9 @@ def run_step(
                 warnings.simplefilter("ignore")
                 batch = x0 if subject.batch is None else subject.batch(x0)
                 loss = subject.function(stand_in, batch, case.config, **keywords)
-            run.problem = _judge_loss(loss)
+            run.problem = _judge_loss(loss) or _went_backward(stand_in)
             if run.problem is None:
-                loss.backward()
+                run.problem = _go_backward(loss)
         except RunStopped as stopped:
             run.problem = Problem("endless", str(stopped))
         except UnknownDraw as unknown:
@@ -247,8 +302,10 @@ def run_step(
             first = (str(error).strip().splitlines() or [""])[0]
             run.problem = Problem("raised", f"the step raised {type(error).__name__}: {first}{own_line(error)}")
         after = generator_states(device)
-    moved = [name for name in before if after[name] != before[name] and "torch" not in name and "CUDA" not in name]
-    run.remarks += [f"{name} moved: draws that are not torch's are not seen" for name in moved]
+    moved = [name for name in before if after[name] != before[name]]
+    run.foreign = [name for name in moved if "torch" not in name and "CUDA" not in name]
+    run.torch_state = b"".join(state for name, state in after.items() if "torch" in name or "CUDA" in name)
+    run.generator_states = tap.states
     changed = settings_now()
     run.remarks += [f"{n} was {v}, is {changed[n]} afterwards" for n, v in settings.items() if changed[n] != v]
     restore_settings(settings)
@@ -259,10 +316,48 @@ def run_step(
         run.calls = [_read(*one) for one in stand_in.seen]
         if run.problem is None and not run.calls:
             run.problem = Problem("returned", "the step returned a loss without calling its model once")
+        run.problem = run.problem or _judge_times(run)
     if run.problem is None:
         run.loss = float(loss.detach())
         run.problem = _not_finite(run)
     return run
+
+
+def _seed_all(seed: int) -> None:
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - the global one is what a step might draw from
+    random.seed(seed)
+
+
+def _went_backward(model: Any) -> Problem | None:
+    """Whether gradients have arrived before the harness asked for any."""
+    leaves = [leaf for _, _, leaf, _ in model.seen] if isinstance(model, Answers) else list(model.parameters())
+    return Problem("returned", _WENT_BACKWARD) if any(leaf.grad is not None for leaf in leaves) else None
+
+
+def _go_backward(loss: torch.Tensor) -> Problem | None:
+    try:
+        loss.backward()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        if "backward through the graph a second time" in str(error):
+            return Problem("returned", _WENT_BACKWARD)
+        raise
+    return None
+
+
+def _judge_times(run: StepRun) -> Problem | None:
+    """A model is told one number for each item, or one for all."""
+    for index, call in enumerate(run.calls):
+        count, items = int(np.prod(call.time_shape)), call.x.shape[0]
+        if count not in (1, items):
+            return Problem(
+                "outside",
+                f"model call {index} is told times of shape {call.time_shape} for an input of {items} items: what is "
+                "judged is one time for each item; declare a step whose items have one time each, for example with "
+                "the frames of a clip as items of their own",
+                index,
+            )
+    return None
 
 
 def _keywords(
@@ -321,7 +416,8 @@ def _read(x: torch.Tensor, time: Any, leaf: torch.Tensor, tracked: bool) -> Mode
     flat = told.reshape(-1)
     times = np.full(items, flat[0] if flat.size else np.nan) if flat.size != items else flat
     gradient = None if leaf.grad is None else leaf.grad.to("cpu", torch.float64).numpy()
-    return ModelCall(x.to("cpu", torch.float64).numpy(), times, told.shape, gradient, tracked)
+    dtype = str(x.dtype).removeprefix("torch.")
+    return ModelCall(x.to("cpu", torch.float64).numpy(), times, told.shape, gradient, tracked, dtype)
 
 
 def _not_finite(run: StepRun) -> Problem | None:
