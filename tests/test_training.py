@@ -7,6 +7,7 @@ import json
 import random
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ def judged(step: Any, reference: Any = DDPMTraining, **fields: Any) -> dict[str,
     return {f.id.partition("/")[2]: f for f in verdict.findings}
 
 
-def outcomes(step: Any, **fields: Any) -> set[str]:
-    return {f.outcome for f in judged(step, **fields).values()}
+def outcomes(step: Any, reference: Any = DDPMTraining, **fields: Any) -> set[str]:
+    return {f.outcome for f in judged(step, reference, **fields).values()}
 
 
 # Draws of many kinds
@@ -125,6 +126,153 @@ def test_sound_draws_of_other_kinds_pass(step: Any, reference: Any, fields: dict
     found = judged(step, reference, **fields)
     told = {id: f.message for id, f in found.items() if f.outcome != "passed"}
     assert told == {}
+
+
+# Generators, choices beside the loss, and low precision
+
+
+def seeds_itself(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    torch.manual_seed(0)
+    return step_with(model, x0, torch.randint(0, config.num_train_timesteps, (x0.shape[0],)), config)
+
+
+def noise_of_a_generator_of_its_own(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    t = torch.randint(0, config.num_train_timesteps, (x0.shape[0],))
+    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(3))
+    signal, level = scales(x0, t, config)
+    loss: Tensor = (model(signal * x0 + level * noise, t) - noise).square().mean()
+    return loss
+
+
+def does_not_pass_its_generator(model: Any, x0: Tensor, config: DDPMTraining, *, generator: Any) -> Tensor:
+    t = torch.randint(0, config.num_train_timesteps, (x0.shape[0],), generator=generator)
+    return step_with(model, x0, t, config)
+
+
+def passes_its_generator(model: Any, x0: Tensor, config: DDPMTraining, *, generator: Any) -> Tensor:
+    t = torch.randint(0, config.num_train_timesteps, (x0.shape[0],), generator=generator)
+    noise = torch.randn(x0.shape, generator=generator)
+    signal, level = scales(x0, t, config)
+    loss: Tensor = (model(signal * x0 + level * noise, t) - noise).square().mean()
+    return loss
+
+
+def keeps_its_noise(model: Any, x0: Tensor, config: DDPMTraining, kept: dict[Any, Tensor] = {}) -> Tensor:  # noqa: B006
+    t = torch.randint(0, config.num_train_timesteps, (x0.shape[0],))
+    noise = kept.setdefault(x0.shape, torch.randn_like(x0))
+    signal, level = scales(x0, t, config)
+    loss: Tensor = (model(signal * x0 + level * noise, t) - noise).square().mean()
+    return loss
+
+
+def prefers_late_times(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    weights = torch.arange(1.0, config.num_train_timesteps + 1)
+    return step_with(model, x0, torch.multinomial(weights, x0.shape[0], replacement=True), config)
+
+
+def rounds_its_uniform(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    t = (torch.rand(x0.shape[0]) * (config.num_train_timesteps - 1)).round().long()
+    return step_with(model, x0, t, config)
+
+
+def target_in_low_precision(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    t = torch.randint(0, config.num_train_timesteps, (x0.shape[0],))
+    noise = torch.randn_like(x0)
+    signal, level = scales(x0, t, config)
+    output = model(signal * x0 + level * noise, t)
+    loss: Tensor = (output.float() - noise.to(output.dtype).float()).square().mean()
+    return loss
+
+
+def times_in_low_precision(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    t = torch.randint(0, config.num_train_timesteps, (x0.shape[0],))
+    noise = torch.randn_like(x0)
+    signal, level = scales(x0, t, config)
+    told = t.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else t
+    loss: Tensor = (model(signal * x0 + level * noise, told).float() - noise).square().mean()
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("step", "options", "check", "words"),
+    [
+        (seeds_itself, {}, "noise-matches-target", "every step draws the same numbers"),
+        (noise_of_a_generator_of_its_own, {}, "noise-matches-target", "every step draws the same numbers"),
+        (does_not_pass_its_generator, {"takes_generator": True}, "noise-matches-target", "add generator="),
+        (prefers_late_times, {}, "time-distribution", "the time below which"),
+        (rounds_its_uniform, {}, "time-distribution", "the time below which"),
+        (target_in_low_precision, {}, "gradient", "made in low precision"),
+        (times_in_low_precision, {"num_train_timesteps": 1000}, "gradient", "times are rounded to low precision"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_only_many_steps_or_low_precision_would_show_is_told(
+    step: Any, options: dict[str, Any], check: str, words: str
+) -> None:
+    finding = judged(step, **({"num_train_timesteps": 100} | options))[check]
+    assert finding.outcome == "failed"
+    assert words in finding.message
+
+
+def test_noise_that_is_kept_from_the_first_step_is_not_a_pass() -> None:
+    assert not outcomes(keeps_its_noise) <= {"passed"}
+
+
+def flips_a_coin_that_decides_nothing(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    _ = None if random.random() < 0.1 else "a label"
+    return step_with(model, x0, torch.randint(0, config.num_train_timesteps, (x0.shape[0],)), config)
+
+
+def casts_its_input(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    """As the first layer of a network under autocast would."""
+    t = torch.randint(0, config.num_train_timesteps, (x0.shape[0],))
+    noise = torch.randn_like(x0)
+    signal, level = scales(x0, t, config)
+    x = signal * x0 + level * noise
+    x = x.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else x
+    loss: Tensor = (model(x, t).float() - noise).square().mean()
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("step", "options"),
+    [
+        (passes_its_generator, {"takes_generator": True}),
+        (flips_a_coin_that_decides_nothing, {}),
+        (casts_its_input, {}),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_sound_uses_of_generators_and_low_precision_pass(step: Any, options: dict[str, Any]) -> None:
+    found = judged(step, num_train_timesteps=100, **options)
+    assert {id: f.message for id, f in found.items() if f.outcome != "passed"} == {}
+
+
+def tells_a_time_for_each_channel(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    t = torch.randint(0, config.num_train_timesteps, x0.shape[:2])
+    signal, level = (v.reshape(x0.shape[0], -1, 1, 1) for v in scales(x0, t.reshape(-1), config))
+    noise = torch.randn_like(x0)
+    loss: Tensor = (model(signal * x0 + level * noise, t) - noise).square().mean()
+    return loss
+
+
+def test_times_that_are_not_one_for_each_item_are_told_as_outside() -> None:
+    message = judged(tells_a_time_for_each_channel)["time-distribution"].message
+    assert "one time for each item" in message
+
+
+def tells_a_huge_time(model: Any, x0: Tensor, config: EDMTraining) -> Tensor:
+    sigma = (config.P_mean + config.P_std * torch.randn(x0.shape[0])).exp()
+    noise = torch.randn_like(x0)
+    level = sigma.reshape(-1, *[1] * (x0.ndim - 1))
+    loss: Tensor = (model(x0 + level * noise, 1000 * sigma) - x0).square().mean()
+    return loss
+
+
+def test_a_time_at_which_the_reference_overflows_is_a_failure_and_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not outcomes(tells_a_huge_time, reference=EDMTraining, model_kind="network") <= {"passed"}
 
 
 # Hostile steps

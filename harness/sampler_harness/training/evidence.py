@@ -6,6 +6,8 @@ import functools
 from collections.abc import Mapping
 from typing import Any, cast
 
+import numpy as np
+
 from sampler_harness.cases import BUDGETS, CoveringSet, covering_set, drawn_configurations
 from sampler_harness.observe.trace import Case
 from sampler_harness.subject import Subject
@@ -98,7 +100,8 @@ class TrainingEvidence:
         return tuple(self._measured(Case(base.config, s, base.dtype, base.device), times=False) for s in self.shapes)
 
     def _measured(self, case: Case, *, times: bool = True) -> StepLaw:
-        law = measure(self.subject, case, fixtures=self.fixtures, times=times)
+        with np.errstate(all="ignore"):  # what overflows is seen as such, and told
+            law = measure(self.subject, case, fixtures=self.fixtures, times=times)
         self.model_calls += law.runs * max(1, len({item.call for item in law.items}))
         return law
 
