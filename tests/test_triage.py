@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from reference_samplers import EDM
 from sampler_harness.cli import main
 from sampler_harness.detail.retention import power_law
+from sampler_harness.detail.spectrum import retained, retained_error
 from sampler_harness.subject import Subject
 from sampler_harness.triage.experiment import compare_samplers
 from sampler_harness.triage.triage import linear_error, render, run_triage, triage
@@ -103,6 +104,32 @@ def test_noise_that_is_left_is_not_taken_for_detail() -> None:
     kept = verdict.stages[0].experiment.kept_reference  # type: ignore[union-attr]
     assert kept is not None
     assert kept[0] > 2
+
+
+def test_the_error_of_a_share_is_what_other_frames_would_make_of_it() -> None:
+    data, count = frames(256), 16
+    samples = frames(512)[256:]
+    shares = [retained(samples[n : n + count], data[n : n + count]) for n in range(0, 256, count)]
+    told = [retained_error(samples[n : n + count], data[n : n + count]) for n in range(0, 256, count)]
+    seen = np.std(shares, axis=0, ddof=1)
+    assert np.all(np.abs(np.mean(told, axis=0) / seen - 1) < 0.5)
+    assert retained_error(samples[:1], data[:1]) == (float("inf"),) * len(shares[0])
+
+
+def test_an_octave_that_other_frames_would_put_elsewhere_is_no_fault() -> None:
+    """Two frames alone say little about how much detail is kept."""
+    few = [
+        triage(
+            model=Perfect(),
+            data=frames(256)[n : n + 2],
+            sampler=world.sound,
+            training=world.sound_step,
+            data_stream=world.sound_data,
+        )
+        for n in range(0, 16, 2)
+    ]
+    assert {verdict.cause for verdict in few} == {"none"}
+    assert any("another choice of frames" in verdict.summary for verdict in few)
 
 
 def test_a_sampler_that_keeps_something_between_runs_is_named_and_its_stages_are_its_own_runs() -> None:

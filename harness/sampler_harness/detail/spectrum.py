@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Array", "Octave", "Spectrum", "as_frames", "octaves", "psnr", "radial_spectrum", "retained"]
+__all__ = [
+    "Array", "Octave", "Spectrum", "as_frames", "octaves", "psnr", "radial_spectrum", "retained", "retained_error",
+]  # fmt: skip
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -186,6 +189,39 @@ def retained(samples: Any, data: Any, *, window: bool = True) -> tuple[float, ..
             raise ValueError(f"the data has no detail at all of {theirs.name}: its frames are constant there")
         shares.append(mine.power / theirs.power)
     return tuple(shares)
+
+
+def retained_error(samples: Any, data: Any, *, window: bool = True) -> tuple[float, ...]:
+    """Standard error of :func:`retained`, per octave, as leaving out one item at a time tells it.
+
+    Source: Efron & Stein 1981, "The jackknife estimate of variance", equation 1.3.
+
+    Args:
+        samples: ``(N, C, H, W)`` data units, each beside the frame of the same index.
+        data: ``(N, C, H, W)``.
+        window: as in :func:`radial_spectrum`.
+
+    Returns:
+        Infinity in every octave where there is one item alone.
+
+    Raises:
+        ValueError: when the two have different shapes.
+    """
+    own, should = as_frames(samples, "samples"), as_frames(data, "data")
+    if own.shape != should.shape:
+        raise ValueError(f"samples have shape {own.shape}, data {should.shape}: each sample needs its frame")
+    count = own.shape[0]
+    mine, theirs = (
+        np.array([[o.power for o in octaves(radial_spectrum(one[n : n + 1], window=window))] for n in range(count)])
+        for one in (own, should)
+    )
+    if count == 1:
+        return (math.inf,) * int(mine.shape[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        without = (mine.sum(0) - mine) / (theirs.sum(0) - theirs)
+    variance: Array = (count - 1) / count * ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+    errors: list[float] = np.sqrt(variance).tolist()
+    return tuple(error if math.isfinite(error) else math.inf for error in errors)
 
 
 def psnr(samples: Any, targets: Any, data_range: float | Sequence[float] = 2.0) -> float:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sampler_harness.detail.denoising import evaluating, networks_of
-from sampler_harness.detail.spectrum import Array, as_frames, radial_spectrum, retained
+from sampler_harness.detail.spectrum import Array, as_frames, radial_spectrum, retained, retained_error
 from sampler_harness.observe.probes import RunStopped
 from sampler_harness.observe.tape import NoiseTap
 from sampler_harness.observe.trace import generators_put_back, hang_guard, own_line, restore_settings, settings_now
@@ -60,6 +60,7 @@ class Experiment:
         same_draws: whether each draw of one was a draw of the other; otherwise the two agree in distribution only.
         kept_own: share of the data's power that the own samples have, per octave, the finest first; None without them.
         kept_reference: the same of the reference's.
+        error: standard error of the reference's share, per octave: so far another choice of frames would move it.
         apart: root mean squared difference of the two samples over the data's spread; None where a side has none.
     """
 
@@ -69,6 +70,7 @@ class Experiment:
     same_draws: bool
     kept_own: tuple[float, ...] | None
     kept_reference: tuple[float, ...] | None
+    error: tuple[float, ...]
     apart: float | None
 
 
@@ -172,10 +174,12 @@ def compare_samplers(
         reference, asked = _reference_side(model, shape, config, device, limit)
     spectrum = radial_spectrum(frames)
     kept = [None if s.sample is None else retained(s.sample, spectrum) for s in (own, reference)]
+    shown = reference.sample if reference.sample is not None else own.sample
+    error = () if shown is None else retained_error(shown, frames)
     apart = None
     if own.sample is not None and reference.sample is not None:
         apart = float(np.sqrt(((own.sample - reference.sample) ** 2).mean()) / frames.std())
-    return Experiment(own, reference, config, drawn == asked, kept[0], kept[1], apart)
+    return Experiment(own, reference, config, drawn == asked, kept[0], kept[1], error, apart)
 
 
 def _own_side(

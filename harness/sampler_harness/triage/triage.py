@@ -39,6 +39,8 @@ FADED = 10 ** (-1 / 10)
 DETAIL = 3
 #: Two samplers differ for a person where an octave's power differs by this much (1 dB).
 DIFFERS = 10 ** (1 / 10)
+#: An octave is judged where other frames would say the same with this probability.
+SURE = 0.999
 #: Up to this share of the data's spread two runs on the same draws are alike; half precision stays below it.
 ALIKE = 0.02
 
@@ -340,20 +342,37 @@ def _capacity(stage: Stage, linear: Sequence[float]) -> Step:
     return Step("capacity", "sound", f"the model leaves {share:.2g} of the error of the best linear filter")
 
 
-def _faded(kept: Sequence[float] | None, possible: Sequence[float]) -> bool:
-    """Whether an octave of detail is below what the steps allow."""
+def _faded(kept: Sequence[float] | None, possible: Sequence[float], slack: Sequence[float] = (0.0,) * DETAIL) -> bool:
+    """Whether an octave of detail is below what the steps allow, by more than a slack."""
     if kept is None:
         return True
     allowed = [*(min(1.0, share) for share in possible), *[1.0] * len(kept)]
-    return any(not share >= FADED * most for share, most in zip(kept[:DETAIL], allowed, strict=False))
+    rows = zip(kept[:DETAIL], allowed, slack, strict=False)
+    return any(not share + wide >= FADED * most for share, most, wide in rows)
 
 
-def _noisy(kept: Sequence[float] | None, possible: Sequence[float]) -> bool:
-    """Whether an octave of detail holds more power than data and steps give it: noise that was left."""
+def _noisy(kept: Sequence[float] | None, possible: Sequence[float], slack: Sequence[float] = (0.0,) * DETAIL) -> bool:
+    """Whether an octave of detail holds more power than data and steps give it, by more than a slack: noise is left."""
     if kept is None:
         return False
     allowed = [*(max(1.0, share) for share in possible), *[1.0] * len(kept)]
-    return any(share > DIFFERS * most for share, most in zip(kept[:DETAIL], allowed, strict=False))
+    rows = zip(kept[:DETAIL], allowed, slack, strict=False)
+    return any(share - wide > DIFFERS * most for share, most, wide in rows)
+
+
+def _slack(experiment: Experiment) -> list[float]:
+    """How far another choice of as many frames may be from the share that was measured, per octave of detail."""
+    from scipy.stats import t as student
+
+    side = experiment.reference if experiment.reference.sample is not None else experiment.own
+    count = 0 if side.sample is None else len(side.sample)
+    if count < 2:
+        return [math.inf] * DETAIL
+    return [float(student.ppf(SURE, count - 1)) * error for error in experiment.error[:DETAIL]]
+
+
+def _spoiled(kept: Sequence[float] | None, possible: Sequence[float], slack: Sequence[float]) -> bool:
+    return _faded(kept, possible, slack) or _noisy(kept, possible, slack)
 
 
 def _differ(one: Sequence[float] | None, other: Sequence[float] | None) -> bool:
@@ -389,7 +408,8 @@ def _answer(steps: Sequence[Step], stage: Stage, names: Sequence[str], possible:
             "unknown",
             f"Cannot tell: {experiment.reference.problem}. A model that answers at every level would tell.",
         )
-    spoiled = [_faded(kept, possible) or _noisy(kept, possible) for kept in (own, reference)]
+    slack = _slack(experiment)
+    spoiled = [_spoiled(kept, possible, slack) for kept in (own, reference)]
     if sampler.state != "at fault" and _differ(own, reference) and (experiment.same_draws or spoiled[0] != spoiled[1]):
         return (
             "unknown",
@@ -400,8 +420,14 @@ def _answer(steps: Sequence[Step], stage: Stage, names: Sequence[str], possible:
         if any(share < FADED for share in possible[:DETAIL]):
             few = f"with these steps even a perfect model would keep {_kept(possible, names)}: take more of them"
             return "none", f"Nothing found: no check fails; but {few}. {both}"
+        if any(_spoiled(kept, possible, (0.0,) * DETAIL) for kept in (own, reference)):
+            if not all(math.isfinite(wide) for wide in slack):
+                return "unknown", f"Cannot tell: one frame does not say how far another would be from it. {both}"
+            wide = ", ".join(f"{error:.0%}" for error in experiment.error[:DETAIL])
+            within = f"no octave is off by more than another choice of frames would move it (standard errors {wide})"
+            return "none", f"Nothing found: no check fails, and {within}. {both}"
         return "none", f"Nothing found: no check fails, and detail is kept. {both}"
-    lose = "lose detail" if _faded(reference, possible) else "leave noise in place of detail"
+    lose = "lose detail" if _faded(reference, possible, slack) else "leave noise in place of detail"
     unseen = [step.name for step in (data, training) if step.state in ("not looked at", "cannot tell")]
     if capacity.state == "suspect":
         return "capacity", f"Both samplers {lose}, and the model is to blame: {capacity.message}. {both}"
