@@ -22,6 +22,7 @@ LAYERS = {
     "checks": 4,
     "training": 4,
     "data": 4,
+    "diagnosis": 5,
     "runner": 5,
     "adapters": 5,
     "detail": 5,

@@ -42,6 +42,92 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """A line of the reference that a sampler has otherwise.
+
+    Attributes:
+        file: of the reference, as ``reference_samplers/edm.py``.
+        line: its first line there, from 1; where lines are added, the one after which.
+        reference: what stands there, as it is written; empty where lines are added.
+        sampler: what the sampler has instead; empty where it has nothing.
+        equation: the line, equation or algorithm of the paper that the reference gives beside it.
+        fault: name of the known fault; empty for any other edit.
+    """
+
+    file: str
+    line: int
+    reference: str
+    sampler: str
+    equation: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One answer to what a sampler does in place of its reference.
+
+    Attributes:
+        summary: in a sentence.
+        edits: lines that differ.
+        config: fields that have another value than was declared, by name.
+        reference: the reference that it is, where it is another one.
+        diff: unified diff against the reference's source; empty where no line differs.
+        effects: what a known fault does to samples, a sentence each.
+        happened: where a known fault happened before.
+    """
+
+    summary: str
+    edits: tuple[Edit, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    reference: str = ""
+    diff: str = ""
+    effects: tuple[str, ...] = ()
+    happened: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a sampler that does not conform does instead.
+
+    Attributes:
+        exact: the first answer has the sampler's law in every case, and nothing else that was looked at has it.
+        answers: explanations of everything, the likeliest first; several where they cannot be told apart.
+        near: explanations of a part, never of everything.
+        declared: deviations that the declaration names, taken off before.
+        observed: what the runs themselves show, where no line of the reference explains it.
+        consequences: what it does to samples: initial scale, variance, detail.
+        searched: how far the search went.
+        seconds: what it took.
+    """
+
+    exact: bool
+    answers: tuple[Explanation, ...] = ()
+    near: tuple[Explanation, ...] = ()
+    declared: tuple[Explanation, ...] = ()
+    observed: tuple[str, ...] = ()
+    consequences: tuple[str, ...] = ()
+    searched: str = ""
+    seconds: float = 0.0
+
+    @property
+    def summary(self) -> str:
+        """In one sentence."""
+        if self.answers and self.exact:
+            return self.answers[0].summary
+        if self.answers:
+            return (
+                f"one of {len(self.answers)}: {self.answers[0].summary}"
+                if len(self.answers) > 1
+                else (f"probably: {self.answers[0].summary}")
+            )
+        if self.observed:
+            return self.observed[0]
+        if self.near:
+            return f"no change of the reference explains it; nearest: {self.near[0].summary}"
+        return "no change of the reference that was tried explains it"
+
+
+@dataclass(frozen=True)
 class Coverage:
     """What was varied and what was not; printed in every verdict.
 
@@ -75,6 +161,7 @@ class Verdict:
         budget: ``quick``, ``standard`` or ``thorough``.
         device: the torch device that it ran on.
         versions: of python, torch, numpy, scipy, hypothesis and this package.
+        diagnosis: what a sampler that does not conform does instead; None where it conforms, or nothing was looked for.
         not_run: why nothing could be run (a missing device, say); None otherwise.
         planned: ids of the checks that were to run, where they may be more than ``findings``; empty otherwise.
         kind: of what was declared: ``sampler``, ``training``, ``preprocessing`` or ``data``.
@@ -91,6 +178,7 @@ class Verdict:
     not_run: str | None = None
     planned: tuple[str, ...] = ()
     kind: str = "sampler"
+    diagnosis: Diagnosis | None = None
 
     @property
     def conforms(self) -> bool:

@@ -45,7 +45,9 @@ class Deviation:
 
 def _ratio(got: Array, should_be: Array, tolerance: Array) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio: Array = np.abs(got - should_be) / tolerance
+        off = np.abs(got - should_be)
+        # Where nothing is off nothing need be allowed: next to entries beyond all measure the tolerance may be 0.
+        ratio: Array = np.where(off == 0.0, 0.0, off / tolerance)
     # NaN compares false with everything: it must never pass.
     return np.where(np.isfinite(ratio), ratio, np.inf)
 

@@ -19,7 +19,7 @@ from .response import Array, Response
 from .rounding import rounded, rounded_like, rounding
 from .tolerance import reference_response
 
-__all__ = ["innovations", "replay", "replay_spread"]
+__all__ = ["innovations", "replay", "replay_spread", "rows_of_draws"]
 
 
 def innovations(response: Response, fields: Array, precision: float) -> dict[int, Array]:
@@ -37,9 +37,12 @@ def innovations(response: Response, fields: Array, precision: float) -> dict[int
     return {row: rotation[i] @ fields for i, row in enumerate(opened)}
 
 
-def _rows_of_draws(reference: Any, learned_variance: bool) -> tuple[list[int | None], list[float]]:
-    """For each of the reference's draws the row that it opens (None where it never arrives) and its sign."""
-    response = reference_response(reference, learned_variance)
+def rows_of_draws(response: Response) -> tuple[list[int | None], list[float]]:
+    """For each of a program's draws the row that it opens (None where it never arrives) and its sign.
+
+    Args:
+        response: of the program.
+    """
     rows: list[int | None] = []
     signs: list[float] = []
     for column in response.noise.T:
@@ -58,6 +61,7 @@ def replay(
     learned_variance: bool = False,
     wrap: Callable[[Array], Array] = lambda values: values,
     run: Any = None,
+    response: Response | None = None,
 ) -> Array | None:
     """What the reference does with the same outputs and the same fresh noise.
 
@@ -68,12 +72,13 @@ def replay(
         fresh: row to unit normal, from :func:`innovations`.
         learned_variance: the model returns a pair.
         wrap: applied to every array handed in.
-        run: what to run instead of ``reference`` (its rounding copy).
+        run: what to run instead of ``reference`` (its rounding copy, or an edited program).
+        response: of what is run, where that does not draw as ``reference`` does.
 
     Returns:
         ``(K + 1, numel)`` rows, or None where the reference calls its model more often than there are outputs.
     """
-    rows, signs = _rows_of_draws(reference, learned_variance)
+    rows, signs = rows_of_draws(reference_response(reference, learned_variance) if response is None else response)
     drawn = [0]
     seen: list[Array] = []
 

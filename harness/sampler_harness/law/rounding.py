@@ -24,7 +24,7 @@ import numpy as np
 
 from .response import Array
 
-__all__ = ["RoundedArray", "rounded_like", "rounding"]
+__all__ = ["ROUNDING_NUMPY", "RoundedArray", "rounded_like", "rounding"]
 
 _PREFIX = "_rounded_"
 
@@ -116,7 +116,8 @@ class _RoundingNumpy:
         return call
 
 
-_NUMPY = _RoundingNumpy()
+#: What plays ``np`` in source that rounds.
+ROUNDING_NUMPY: Any = _RoundingNumpy()
 
 
 @functools.cache
@@ -143,7 +144,7 @@ def _copied_module(name: str) -> ModuleType:
     copy.__dict__["__builtins__"] = {**vars(builtins), "__import__": routed}
     with open(path, encoding="utf-8") as stream:
         exec(compile(stream.read(), path, "exec"), copy.__dict__)
-    copy.__dict__["np"] = _NUMPY
+    copy.__dict__["np"] = ROUNDING_NUMPY
     return copy
 
 
@@ -164,7 +165,7 @@ def _copied_references(name: str) -> ModuleType:
     module = importlib.import_module(_PREFIX + name)
     for key, loaded in list(sys.modules.items()):
         if key.startswith(root) and getattr(loaded, "np", None) is np:
-            loaded.__dict__["np"] = _NUMPY
+            loaded.__dict__["np"] = ROUNDING_NUMPY
     return module
 
 

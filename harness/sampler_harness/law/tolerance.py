@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "PRECISIONS",
     "Precision",
     "Tolerance",
+    "derived_tolerance",
     "reference_law",
     "reference_response",
     "time_tolerance",
@@ -130,18 +132,26 @@ def _counts(reference: Any, learned_variance: bool) -> tuple[int, int]:
     return response.noise.shape[1], response.num_calls
 
 
-def _rounding_deviation(reference: Any, law: Law, bits: int, learned_variance: bool) -> tuple[Array, Array, Array]:
-    """Largest deviation of T, B and L over plain evaluation and random roundings of the reference's source."""
+def _rounding_deviation(
+    copied: Callable[[], Any], counts: tuple[int, int], law: Law, bits: int, learned_variance: bool
+) -> tuple[Array, Array, Array]:
+    """Largest deviation of T, B and L over plain evaluation and random roundings of a sampler's source.
+
+    Args:
+        copied: makes the sampler in source that rounds; made anew for each rounding, since it may keep its tables.
+        counts: its draws and calls.
+        law: of it, in float64.
+        bits: of mantissa.
+        learned_variance: the model returns a pair.
+    """
     times = np.zeros_like(law.times)
     outputs = np.zeros_like(law.outputs)
     factor = np.zeros_like(law.factor)
     # Bit patterns of a long chain repeat their lesson: fewer roundings keep the cost in bounds.
     roundings = RANDOM_ROUNDINGS if law.num_calls <= 60 else 3 if law.num_calls <= 200 else 1
-    counts = _counts(reference, learned_variance)
     for seed in (None, *range(roundings)):
         with rounding(bits, seed), np.errstate(all="ignore"):
-            copied = rounded_like(reference)
-            response = respond_reference(copied, learned_variance=learned_variance, wrap=rounded, counts=counts)
+            response = respond_reference(copied(), learned_variance=learned_variance, wrap=rounded, counts=counts)
         if response.outputs.shape != law.outputs.shape or not np.isfinite(response.outputs).all():
             continue
         times = np.fmax(times, np.abs(response.times - law.times))
@@ -198,6 +208,31 @@ def tolerance_of(reference: Any, dtype: str, learned_variance: bool = False) -> 
         learned_variance: the model returns a pair.
     """
     law = reference_law(reference, learned_variance)
+    counts = _counts(reference, learned_variance)
+    return derived_tolerance(
+        law, dtype, lambda: rounded_like(reference), counts, learned_variance=learned_variance, reference=reference
+    )
+
+
+def derived_tolerance(
+    law: Law,
+    dtype: str,
+    copied: Callable[[], Any],
+    counts: tuple[int, int],
+    *,
+    learned_variance: bool = False,
+    reference: Any = None,
+) -> Tolerance:
+    """Tolerances of the law of any program whose source can be run in arithmetic that rounds.
+
+    Args:
+        law: of the program, in float64.
+        dtype: ``"float32"`` or ``"float64"``.
+        copied: makes the program in source that rounds; called while rounding is on.
+        counts: its draws and calls.
+        learned_variance: the model returns a pair.
+        reference: the configuration, for the forms that published programs give its update.
+    """
     precision = PRECISIONS[dtype]
     spread_times = np.zeros_like(law.times)
     spread_outputs = np.zeros_like(law.outputs)
@@ -206,7 +241,7 @@ def tolerance_of(reference: Any, dtype: str, learned_variance: bool = False) -> 
         # A reference without source of its own keeps the floor; wide entries cannot be known.
         with contextlib.suppress(ValueError):
             spread_times, spread_outputs, spread_factor = _rounding_deviation(
-                reference, law, precision.bits, learned_variance
+                copied, counts, law, precision.bits, learned_variance
             )
         form = _beta_of_its_own(reference, law, precision.unit)[:, None]
         spread_outputs = np.maximum(spread_outputs, form * np.abs(law.outputs))
