@@ -1,0 +1,88 @@
+"""Known faults: mistakes of samplers as edits of a reference's source, each with what it does and where it happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["KNOWN_FAULTS", "KnownFault", "Occurrence", "Replacement", "at_commit", "edit", "file_at", "issue"]
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """An edit of a reference's text.
+
+    Attributes:
+        file: as ``reference_samplers/edm.py``.
+        before: text that stands exactly once in it.
+        after: what it becomes.
+    """
+
+    file: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """Where a fault happened.
+
+    Attributes:
+        bug_id: its name in the list of known bugs.
+        repository: as ``owner/name``.
+        url: of the commit, the issue, or the file at a commit.
+    """
+
+    bug_id: str
+    repository: str
+    url: str
+
+
+@dataclass(frozen=True)
+class KnownFault:
+    """A mistake that people make.
+
+    Attributes:
+        name: in kebab case.
+        replacements: what turns the reference into it.
+        effect: what goes wrong for the user's samples, in one sentence.
+        happened: where; empty where no real one is known.
+    """
+
+    name: str
+    replacements: tuple[Replacement, ...]
+    effect: str
+    happened: tuple[Occurrence, ...] = ()
+
+
+def edit(file: str, name: str, before: str, after: str, effect: str, *happened: Occurrence) -> KnownFault:
+    """A fault that is a single edit."""
+    return KnownFault(name, (Replacement(file, before, after),), effect, happened)
+
+
+def at_commit(bug_id: str, repository: str, commit: str) -> Occurrence:
+    """A bug that the commit fixed."""
+    return Occurrence(bug_id, repository, f"https://github.com/{repository}/commit/{commit}")
+
+
+def issue(bug_id: str, repository: str, number: int, kind: str = "issues") -> Occurrence:
+    """A bug that is told of in an issue or, as ``"pull"``, in a pull request."""
+    return Occurrence(bug_id, repository, f"https://github.com/{repository}/{kind}/{number}")
+
+
+def file_at(bug_id: str, repository: str, commit: str, path: str) -> Occurrence:
+    """A bug that was not fixed when it was read, in the file at that commit."""
+    return Occurrence(bug_id, repository, f"https://github.com/{repository}/blob/{commit}/{path}")
+
+
+# The lists are made of what is defined above.
+from . import chain, ddim, ddpm, edm, flow, prediction, schedules  # noqa: E402
+
+KNOWN_FAULTS: tuple[KnownFault, ...] = (
+    *edm.FAULTS,
+    *ddpm.FAULTS,
+    *ddim.FAULTS,
+    *flow.FAULTS,
+    *chain.FAULTS,
+    *schedules.FAULTS,
+    *prediction.FAULTS,
+)
