@@ -15,7 +15,7 @@ from typing import Any
 
 from .checks.catalogue import catalogue, check_function
 from .subject import AnySubject, Subject
-from .verdict import SCHEMA_VERSION, Coverage, Finding, Verdict
+from .verdict import SCHEMA_VERSION, Coverage, Diagnosis, Finding, Verdict
 
 __all__ = ["Assessment", "SavedLaws", "check_sampler", "load_law", "respond", "save_law", "versions"]
 
@@ -51,6 +51,7 @@ class Assessment:
         device: any torch device.
         against: another subject, or saved laws, to be held against instead of the reference.
         fixtures: values for the sampler's further keyword-only arguments.
+        diagnose: whether to look for what a sampler that does not conform does instead.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class Assessment:
         device: str = "cpu",
         against: Subject | SavedLaws | None = None,
         fixtures: Mapping[str, Any] | None = None,
+        diagnose: bool = True,
     ) -> None:
+        self._diagnose = diagnose
         self.subject = subject
         self.budget = budget
         self.device = device
@@ -178,7 +181,30 @@ class Assessment:
             versions=versions(),
             not_run=self.not_run,
             kind=self.subject.kind,
+            diagnosis=self.diagnosis(),
         )
+
+    def diagnosis(self) -> Diagnosis | None:
+        """What the sampler does instead of its reference; None where it conforms, or where nobody looks for it.
+
+        Made of the findings so far, so that it comes last.
+        """
+        if not self._diagnose or self.subject.kind != "sampler" or self.against is not None:
+            return None
+        if all(finding.outcome not in ("failed", "error") for finding in self._findings.values()):
+            return None
+        from .diagnosis.diagnose import diagnose
+
+        started = time.perf_counter()
+        try:
+            found = diagnose(self.evidence, tuple(self._findings.values()), budget=self.budget)
+        except Exception as error:
+            # A diagnosis is a help; without it the findings stand as they are.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            told = f"the diagnosis itself failed with {type(error).__name__}: {error}"
+            found = Diagnosis(False, searched=f"{told} ({place.name}, line {place.lineno}); please report this")
+        self._spent += time.perf_counter() - started
+        return found
 
     def _against_name(self) -> str:
         if self.against is None:
@@ -200,6 +226,7 @@ def check_sampler(
     against: Subject | SavedLaws | None = None,
     fixtures: Mapping[str, Any] | None = None,
     checks: Collection[str] | None = None,
+    diagnose: bool = True,
 ) -> Verdict:
     """Decide whether a sampler is the one that its reference defines.
 
@@ -211,11 +238,15 @@ def check_sampler(
         against: another sampler, or saved laws; for samplers only.
         fixtures: values for the sampler's further keyword-only arguments.
         checks: ids to run; None for all.
+        diagnose: whether to look for what a sampler that does not conform does instead.
 
     Returns:
         The verdict; ``verdict.conforms`` is the answer.
     """
-    return Assessment(subject, budget=budget, device=device, against=against, fixtures=fixtures).verdict(checks)
+    assessment = Assessment(
+        subject, budget=budget, device=device, against=against, fixtures=fixtures, diagnose=diagnose
+    )
+    return assessment.verdict(checks)
 
 
 def respond(

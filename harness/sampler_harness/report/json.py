@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Finding, Verdict
+from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Diagnosis, Finding, Verdict
 
 __all__ = ["coverage_from", "dumps", "finding_from", "plain", "to_json"]
 
@@ -73,11 +73,33 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         },
         "checks": [dataclasses.asdict(_sendable(finding)) for finding in verdict.findings],
         "coverage": coverage,
-        "diagnosis": None,
+        "diagnosis": None if verdict.diagnosis is None else _diagnosis(verdict.diagnosis),
         "versions": verdict.versions,
     }
     answer: dict[str, Any] = plain(data)
     return answer
+
+
+def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The first answer's edits and fields at the top, since they are what most readers want."""
+    first = diagnosis.answers[0] if diagnosis.answers else None
+    return {
+        "exact": diagnosis.exact,
+        "summary": diagnosis.summary,
+        "edits": [] if first is None else [dataclasses.asdict(edit) for edit in first.edits],
+        "config": {} if first is None else first.config,
+        "reference": "" if first is None else first.reference,
+        "diff": "" if first is None else first.diff,
+        "effects": () if first is None else first.effects,
+        "happened": () if first is None else first.happened,
+        "consequences": diagnosis.consequences,
+        "observed": diagnosis.observed,
+        "alternatives": [dataclasses.asdict(one) for one in diagnosis.answers[1:]],
+        "near": [dataclasses.asdict(one) for one in diagnosis.near],
+        "declared": [dataclasses.asdict(one) for one in diagnosis.declared],
+        "searched": diagnosis.searched,
+        "seconds": round(diagnosis.seconds, 3),
+    }
 
 
 def _sendable(finding: Finding) -> Finding:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 from sampler_harness.checks.catalogue import catalogue, info_of
-from sampler_harness.verdict import Finding, Verdict
+from sampler_harness.verdict import Diagnosis, Explanation, Finding, Verdict
 
 __all__ = [
     "Line",
     "closing_line",
     "counts",
+    "diagnosis_lines",
     "failure_text",
     "headline",
     "margin_text",
@@ -90,6 +91,8 @@ def render(verdict: Verdict) -> list[Line]:
         return [*lines, Line(f"  {verdict.sampler} against {verdict.reference}: {verdict.not_run}")]
     bad = [f for f in verdict.findings if f.outcome in ("failed", "error")]
     lines += _faults(bad)
+    if verdict.diagnosis is not None:
+        lines += diagnosis_lines(verdict.diagnosis)
     expected = [f for f in verdict.findings if f.outcome == "expected"]
     if expected:
         lines += [Line(""), Line("Deviations that are declared, with their reasons:", "bold")]
@@ -140,6 +143,62 @@ def _faults(bad: Sequence[Finding]) -> list[Line]:
             for told_once, ids in same.items():
                 lines += [Line(line.text, "dim") for line in _wrapped(f"{', '.join(ids)}: {told_once}", 4)]
     return lines
+
+
+def diagnosis_lines(diagnosis: Diagnosis) -> list[Line]:
+    """What the sampler does instead of its reference: a sentence, the lines as a diff, what it does to samples.
+
+    Args:
+        diagnosis: of a sampler that does not conform.
+    """
+    lines = [Line(""), Line("What your sampler does instead", "bold")]
+    exact = diagnosis.exact and len(diagnosis.answers) == 1
+    for number, answer in enumerate(diagnosis.answers):
+        if number == 0:
+            sure = "" if exact else ("One of these; they cannot be told apart:" if len(diagnosis.answers) > 1 else "")
+            lines += [Line(f"  {sure}", "warn")] if sure else []
+        lines += _explained(answer, "bad" if exact else "warn")
+    for part in diagnosis.declared:
+        lines += _wrapped(f"Declared, and taken off: {part.summary}.", 2)
+    if not diagnosis.answers:
+        lines += [line for told in diagnosis.observed for line in _wrapped(_sentence(told), 2)]
+        if diagnosis.near:
+            lines += [
+                Line("  No single change of the reference explains it. The nearest, which explain a part:", "warn")
+            ]
+            lines += [line for one in diagnosis.near for line in _wrapped(f"- {one.summary}", 4)]
+        elif not diagnosis.observed:
+            lines.append(Line("  No change of the reference that was tried explains it."))
+    for told in diagnosis.consequences:
+        lines += _wrapped(f"What it does to samples: {told}.", 2)
+    if diagnosis.answers:
+        how = (
+            "Sure: same law in every configuration, and nothing else that was tried has it"
+            if exact
+            else "Not sure: it has the sampler's law in every configuration that was run, and so has something else"
+            if len(diagnosis.answers) > 1
+            else "Not sure: it has the sampler's law to a wider tolerance only"
+        )
+        lines += [Line(line.text, "dim") for line in _wrapped(f"{how} ({diagnosis.searched}).", 2)]
+    elif diagnosis.searched:
+        lines += [Line(line.text, "dim") for line in _wrapped(f"({diagnosis.searched})", 2)]
+    return lines
+
+
+def _explained(answer: Explanation, style: Style) -> list[Line]:
+    lines = [Line(line.text, style) for line in _wrapped(_sentence(answer.summary), 2)]
+    for row in answer.diff.splitlines():
+        color: Style = "good" if row.startswith("+") else "bad" if row.startswith("-") else "dim"
+        lines.append(Line(f"      {row}".rstrip(), color))
+    for effect in answer.effects:
+        lines += _wrapped(effect, 2)
+    for place in answer.happened:
+        lines += _wrapped(f"It happened before: {place}", 2)
+    return lines
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
 
 
 def failure_text(finding: Finding) -> str:
@@ -247,6 +306,8 @@ def summary_lines(verdict: Verdict) -> list[Line]:
     bad = [f for f in verdict.findings if f.outcome in ("failed", "error")]
     for cause in _causes(bad):
         lines += _wrapped(f"cause: {cause.id}: {_first(cause.message)}", 2)
+    if verdict.diagnosis is not None:
+        lines += diagnosis_lines(verdict.diagnosis)[1:]
     figure = "" if verdict.margin is None else f"; margin {verdict.margin:.3g}"
     lines.append(Line(f"  checks: {counts(verdict)}{figure}"))
     if verdict.coverage.not_varied:

@@ -1,0 +1,89 @@
+"""What function of its input a sampler's clamp is: read off the last step, whose result is the data it predicts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sampler_harness.law.bundle import Bundle
+from sampler_harness.law.response import Array
+from sampler_harness.observe.probes import Dense
+
+__all__ = ["clamp_of", "named"]
+
+#: Predicted data that is tried reaches this far, data units: well beyond any clamp.
+REACH = 3.0
+#: How well a function must fit, data units.
+FIT = 2e-3
+
+
+def clamp_of(bundle: Bundle) -> tuple[Array, Array] | None:
+    """Predicted data before and after whatever the sampler does to it, at the last step.
+
+    All draws and all outputs but the last are zero, so that the sample is the last output, weighed as the law says.
+
+    Args:
+        bundle: of a case whose law could be read.
+
+    Returns:
+        Both as flat arrays; None where the last output does not reach the sample alone.
+    """
+    calls = bundle.num_calls
+    weight = float(bundle.law.outputs[calls, calls - 1])
+    if calls == 0 or abs(weight) < 1e-6:
+        return None
+    size = bundle.case.numel
+    before: Array = REACH * (2 * np.mod(np.arange(1, size + 1) * 0.6180339887498949, 1.0) - 1)
+    run = bundle.execute(
+        Dense(
+            draws=lambda index, shape: np.zeros(math.prod(shape)),
+            outputs=lambda index, shape: before / weight if index == calls - 1 else np.zeros(size),
+        )
+    )
+    if run.problem is not None or len(run.calls) != calls:
+        return None
+    after: Array = (run.rows() - bundle.zero.rows())[-1]
+    return before, after
+
+
+def named(before: Array, after: Array) -> str:
+    """A function in words, from its values.
+
+    Args:
+        before: its inputs.
+        after: what it made of them.
+    """
+    if not np.isfinite(after).all():
+        return "gives NaN or infinity for large values"
+    if _close(after, before):
+        return "clamps nothing"
+    largest = float(np.abs(after).max())
+    if _close(after, np.clip(before, -largest, largest)):
+        return f"clamps at ±{largest:.4g}"
+    low, high = float(after.min()), float(after.max())
+    if _close(after, np.clip(before, low, high)):
+        return f"clamps to [{low:.4g}, {high:.4g}]"
+    if _close(after, np.tanh(before)):
+        return "is tanh, which bends all values, small ones too"
+    slope = _slope(before, after)
+    if _close(after, slope * before):
+        return f"multiplies everything by {slope:.4g}: it divides by a statistic of the sample"
+    edge = largest / slope if slope else math.inf
+    if _close(after, slope * np.clip(before, -edge, edge)):
+        return f"clamps at ±{edge:.4g} and multiplies by {slope:.4g}"
+    order = np.argsort(before)
+    shown = [int(order[round(share * (order.size - 1))]) for share in (0.1, 0.4, 0.6, 0.9)]
+    return "makes " + ", ".join(f"{before[n]:.3g} into {after[n]:.3g}" for n in shown)
+
+
+def _slope(before: Array, after: Array) -> float:
+    """Of the function near zero."""
+    near = np.abs(before) < 0.1 * REACH
+    if not near.any():
+        return 0.0
+    return float((before[near] @ after[near]) / (before[near] @ before[near]))
+
+
+def _close(one: Array, other: Array) -> bool:
+    return bool(np.abs(one - other).max() <= FIT)

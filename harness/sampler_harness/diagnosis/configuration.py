@@ -1,0 +1,214 @@
+"""Other values of fields, and other references: the explanations that need no edit."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+import reference_samplers
+from sampler_harness.law.response import Array
+
+from .explanation import Explanation, Shift
+from .target import Target
+
+__all__ = ["other_references", "other_values", "solved_values"]
+
+#: Fields that say when something happens: a law depends on them only through which steps they hold.
+_THRESHOLDS = ("s_tmin", "s_tmax")
+#: Values of a continuous field at which the search for its own begins, as factors of what is declared.
+_FACTORS = tuple(float(f) for f in np.geomspace(1e-3, 1e3, 31))
+#: Sums of squared distances that differ by this are alike: a value is then as good as another.
+AS_WELL = 1e-3
+#: Cases that a field is solved for together.
+SEVERAL = 5
+#: Stands for the distance of what has no law.
+FAR = 1e6
+#: Shares at which it begins where the field is one.
+_SHARES = tuple(float(s) for s in np.linspace(0.0, 1.0, 11))
+
+
+def _field_types(kind: type) -> dict[str, Any]:
+    return {f.name: typing.get_type_hints(kind)[f.name] for f in dataclasses.fields(kind) if f.init}
+
+
+def _discrete(name: str, hint: Any, declared: Any, default: Any) -> list[Any]:
+    """Other values of a field that has few."""
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        return [o for o in options if o != declared]
+    if hint is bool:
+        return [not declared]
+    if hint is int or (int in options and type(None) in options):
+        whole = declared if isinstance(declared, int) else 0
+        near = [whole + 1, whole - 1, 0, 1, 2, 10, 100, 1000, *range(3, 10), 18, 20, 25, 30, 40, 50, default]
+        absent = [None] if type(None) in options and declared is not None else []
+        return [*absent, *(n for n in dict.fromkeys(near) if n != declared), Shift(1), Shift(-1)]
+    if hint is float and default is not dataclasses.MISSING and default != declared:
+        return [default]
+    if float in options and type(None) in options and declared is not None:
+        return [None]
+    return []
+
+
+def other_values(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]:
+    """One field, or two with few values each, that have another value than was declared.
+
+    Args:
+        kind: the reference's class.
+        targets: the sampler's cases, the one that is explained first.
+    """
+    declared = targets[0].config
+    singles: list[tuple[str, Any]] = []
+    for f in dataclasses.fields(kind):
+        if not f.init:
+            continue
+        for value in _discrete(f.name, _field_types(kind)[f.name], getattr(declared, f.name), f.default):
+            singles.append((f.name, value))
+            yield Explanation("configuration", kind, {f.name: value})
+    few = [(n, v) for n, v in singles if isinstance(v, (str, bool)) or v is None]
+    for (one, a), (other, b) in itertools.combinations(few, 2):
+        if one != other:
+            yield Explanation("configuration", kind, {one: a, other: b})
+
+
+def other_references(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]:
+    """Other references that share the declared fields, at every value of their own fields that have few.
+
+    Args:
+        kind: the declared reference's class.
+        targets: the sampler's cases, the one that is explained first.
+    """
+    declared = targets[0].config
+    own = {f.name for f in dataclasses.fields(kind)}
+    for name in reference_samplers.__all__:
+        other: Any = getattr(reference_samplers, name)
+        if other is kind or not hasattr(other, "sample"):
+            continue
+        if len(own & {f.name for f in dataclasses.fields(other)}) < 3 and kind.__mro__[1] is not other.__mro__[1]:
+            continue
+        new = [f for f in dataclasses.fields(other) if f.init and f.name not in own]
+        options = []
+        for f in new:
+            few = _discrete(f.name, _field_types(other)[f.name], None, f.default)
+            values = [v for v in few if not isinstance(v, Shift)]
+            shares = [0.0, 1.0] if f.name == "eta" else []
+            options.append([(f.name, v) for v in dict.fromkeys([f.default, *shares, *values])])
+        for chosen in itertools.product(*options):
+            found = Explanation("reference", other, dict(chosen))
+            if found.config(declared) is not None:
+                yield found
+
+
+def solved_values(base: Explanation, targets: Sequence[Target], count: Callable[[], None]) -> Iterator[Explanation]:
+    """Continuous fields, each solved for the value at which the law is the sampler's.
+
+    Args:
+        base: what is run otherwise.
+        targets: the sampler's cases, the one that is explained first.
+        count: told of each program that is measured.
+    """
+    config = base.config(targets[0].config)
+    if config is None:
+        return
+    for name, hint in _field_types(base.reference).items():
+        declared = getattr(config, name)
+        if hint is not float and float not in typing.get_args(hint):
+            continue
+        if isinstance(declared, tuple):
+            continue
+        if name in _THRESHOLDS:
+            yield from _thresholds(base, targets, name)
+            continue
+        start = declared if isinstance(declared, float) and math.isfinite(declared) else 1.0
+        for value in _solve(base, targets[:1], name, start, count):
+            found = dataclasses.replace(base, fields={**base.fields, name: value})
+            yield found
+            several = targets[:SEVERAL]
+            if not all(found.fits(target) for target in several):
+                # One case may leave the value open (a limit that is reached): several together need not.
+                for other in _solve(base, several, name, start, count):
+                    yield dataclasses.replace(base, fields={**base.fields, name: other})
+
+
+def _thresholds(base: Explanation, targets: Sequence[Target], name: str) -> Iterator[Explanation]:
+    """Values between the levels that occur: one for each way to hold some of them and not others."""
+    levels = sorted({float(s) for t in targets for s in getattr(t.config, "sigma_grid", ()) if s > 0})
+    if not levels:
+        return
+    between = [math.sqrt(a * b) for a, b in itertools.pairwise(levels)]
+    for value in (0.0, math.inf, *(_rounded_between(a, b) for a, b in itertools.pairwise(levels)), *between):
+        yield dataclasses.replace(base, fields={**base.fields, name: value})
+
+
+def _rounded_between(low: float, high: float) -> float:
+    """The shortest decimal that lies between two numbers."""
+    for digits in range(1, 9):
+        value = float(f"{math.sqrt(low * high):.{digits}g}")
+        if low < value < high:
+            return value
+    return math.sqrt(low * high)
+
+
+def _solve(
+    base: Explanation, targets: Sequence[Target], name: str, start: float, count: Callable[[], None]
+) -> Iterator[float]:
+    """Values of one field at which the cases' laws are the sampler's, rounded as a person writes them."""
+    from scipy.optimize import least_squares
+
+    def residual(value: float) -> Array | None:
+        explanation = dataclasses.replace(base, fields={**base.fields, name: value})
+        rests = []
+        for target in targets:
+            count()
+            response = explanation.response(target, stop=False)
+            rest = None if response is None else target.distances(response)
+            if rest is None:
+                return None
+            rests.append(rest)
+        return np.concatenate(rests)
+
+    begun = [*(start * f for f in _FACTORS)] if start > 0 else list(_SHARES)
+    if name in ("eta", "initial_scale") or start <= 1.0:
+        begun += [s for s in _SHARES if s not in begun]
+    sizes = {}
+    for value in begun:
+        rest = residual(value)
+        if rest is not None:
+            sizes[value] = float(rest @ rest)
+    if not sizes or max(sizes.values()) - min(sizes.values()) <= 1e-12 * (1 + max(sizes.values())):
+        return  # the law does not depend on it
+    entries = next(rest.size for rest in (residual(value) for value in sizes) if rest is not None)
+    tried: list[float] = []
+    for value in sorted(sizes, key=lambda v: sizes[v])[:3]:
+        logarithmic = value > 0
+
+        def off(parameter: Array, logarithmic: bool = logarithmic) -> Array:
+            rest = residual(float(np.exp(parameter[0])) if logarithmic else float(parameter[0]))
+            return np.full(entries, FAR) if rest is None else rest
+
+        at = math.log(value) if logarithmic else value
+        solution = least_squares(off, [at], x_scale=0.1, xtol=1e-14, ftol=1e-14, gtol=1e-14, max_nfev=60)
+        found = float(np.exp(solution.x[0])) if logarithmic else float(solution.x[0])
+        if any(abs(found - other) <= 1e-4 * abs(found) for other in tried):
+            continue
+        tried.append(found)
+        rest = off(solution.x)
+        if float(np.abs(rest).max()) <= 1.0:
+            yield _as_written(found, residual, float(rest @ rest))
+            return
+
+
+def _as_written(value: float, residual: Callable[[float], Array | None], best: float) -> float:
+    """A solved value with as few digits as explain the law as well."""
+    for digits in range(1, 8):
+        short = float(f"{value:.{digits}g}")
+        rest = residual(short)
+        if rest is not None and float(rest @ rest) <= best + AS_WELL:
+            return short
+    return value

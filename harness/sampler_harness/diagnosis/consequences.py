@@ -1,0 +1,64 @@
+"""What a deviation does to samples, in closed form from the two laws: where it starts, how much variance and detail."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from sampler_harness.detail.retention import RetentionUnavailable, power_law, retention
+
+from .target import Target
+
+__all__ = ["consequences"]
+
+#: Side of the frames that detail is told for, in pixels: game frames as world models see them.
+SIDE = 84
+#: Changes below these are not worth a line.
+OF_SCALE = 1e-3
+OF_POWER = 0.005
+
+
+def consequences(targets: Sequence[Target]) -> tuple[str, ...]:
+    """Sentences on the case that shows most of a run.
+
+    Args:
+        targets: the sampler's cases; those with the most steps tell most.
+    """
+    failing = [t for t in targets if t.reference_ratio > 1 and t.law.num_calls == t.reference_law.num_calls]
+    if not failing:
+        return ()
+    target = max(failing, key=lambda t: (t.law.num_calls <= 60, min(t.law.num_calls, 60)))
+    lines = []
+    got, should_be = float(target.law.factor[0, 0]), float(target.reference_law.factor[0, 0])
+    if abs(got / should_be - 1) > OF_SCALE:
+        lines.append(f"the run starts from noise of standard deviation {got:.4g}, should be {should_be:.4g}")
+    try:
+        spectrum = power_law(SIDE, SIDE)
+        with np.errstate(all="ignore"):
+            own, reference = (retention(law, spectrum, target.config) for law in (target.law, target.reference_law))
+    except (RetentionUnavailable, ValueError, ArithmeticError):
+        return tuple(lines)
+    weight = spectrum.power * spectrum.count
+    variance = [float((one.kept * weight).sum() / weight.sum()) for one in (own, reference)]
+    where = f"at {target.law.num_calls} model calls, for frames of {SIDE} pixels with a natural spectrum"
+    parts = []
+    if _differ(*variance):
+        parts.append(f"samples have {_percent(variance[0])} of the data's variance (reference {_percent(variance[1])})")
+    if _differ(own.octaves[0], reference.octaves[0]):
+        kept = (
+            f"{_percent(own.octaves[0])} of its detail of {own.names[0]} (reference {_percent(reference.octaves[0])})"
+        )
+        parts.append(kept)
+    if parts:
+        lines.append(f"{' and '.join(parts)}, {where}")
+    return tuple(lines)
+
+
+def _differ(got: float, should_be: float) -> bool:
+    return not math.isfinite(got) or abs(got - should_be) > OF_POWER * max(should_be, 1e-9)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.3g} times" if share > 10 else f"{share:.1%}"

@@ -1,0 +1,152 @@
+"""A candidate: a reference, with fields or lines changed, whose law may be the sampler's."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from sampler_harness.law.law import Law
+from sampler_harness.law.response import Response
+from sampler_harness.law.rounding import ROUNDING_NUMPY
+from sampler_harness.law.tolerance import derived_tolerance
+
+from .program import Program, package_text
+from .target import Target, run_program
+
+__all__ = ["Explanation", "Kind", "Shift"]
+
+#: What is changed, the simplest first; of two explanations with one law the simpler one is told.
+Kind = Literal["configuration", "reference", "known", "edit", "pair"]
+KINDS: tuple[Kind, ...] = ("configuration", "reference", "known", "edit", "pair")
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A whole number that is off by so much from what was declared."""
+
+    by: int
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What may have been run in place of the reference.
+
+    Attributes:
+        kind: what is changed.
+        reference: the class whose source is run.
+        fields: fields that have another value than was declared; a :class:`Shift` is added to the declared one.
+        texts: files with edits in them, by name.
+        faults: names of the known faults among the edits.
+    """
+
+    kind: Kind
+    reference: type
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def program(self) -> Program:
+        """The source, compiled."""
+        return _program(self.reference, tuple(sorted(self.texts.items())))
+
+    @functools.cached_property
+    def _rounding_program(self) -> Program:
+        return Program(self.reference, texts=self.texts, numpy=ROUNDING_NUMPY)
+
+    @property
+    def size(self) -> int:
+        """How many things are changed: fields, and lines of the text."""
+        return len(self.fields) + sum(_changed(file, text) for file, text in self.texts.items())
+
+    def config(self, declared: Any) -> Any | None:
+        """The configuration that this runs where another was declared; None where there is none.
+
+        Args:
+            declared: of the sampler's own reference.
+        """
+        values = {k: (getattr(declared, k) or 0) + v.by if isinstance(v, Shift) else v for k, v in self.fields.items()}
+        try:
+            if self.reference is type(declared):
+                own: Any = declared
+                return dataclasses.replace(own, **values)
+            names = {f.name for f in dataclasses.fields(self.reference) if f.init}
+            shared = {f.name: getattr(declared, f.name) for f in dataclasses.fields(declared) if f.name in names}
+            return self.reference(**{**shared, **values})
+        except (ValueError, TypeError, OverflowError):
+            return None
+
+    def response(self, target: Target, *, stop: bool = True) -> Response | None:
+        """What it does in a case; None where it has no law there, or (with ``stop``) another one than the sampler.
+
+        Args:
+            target: the sampler's case.
+            stop: whether to give up at the first difference.
+        """
+        config = self.config(target.config)
+        if config is None:
+            return None
+        with np.errstate(all="ignore"):
+            outcome = run_program(
+                self.program.configured(config),
+                max_calls=target.max_calls,
+                max_draws=target.max_draws,
+                learned_variance=_is_pair(config),
+                target=target if stop else None,
+            )
+        return outcome.response
+
+    def fits(self, target: Target, *, exactly: bool = False) -> bool:
+        """Whether the sampler does in a case what this does.
+
+        Args:
+            target: the sampler's case.
+            exactly: within the tolerance that is derived from this program, not the widened one.
+        """
+        response = self.response(target)
+        config = self.config(target.config)
+        if response is None or config is None:
+            return False
+        with np.errstate(all="ignore"):
+            law = Law.of(response)
+            tolerance = None
+            if exactly:
+                tolerance = derived_tolerance(
+                    law,
+                    target.dtype,
+                    lambda: self._rounding_program.configured(config),
+                    (response.noise.shape[1], response.num_calls),
+                    learned_variance=_is_pair(config),
+                    reference=config,
+                )
+            if target.ratio(law, tolerance) > 1.0:
+                return False
+            return target.dense is None or target.replayed(self.program.configured(config), response) <= 1.0
+
+    def law(self, target: Target) -> Law | None:
+        """Its law in a case, whatever the sampler's is."""
+        response = self.response(target, stop=False)
+        return None if response is None else Law.of(response)
+
+
+@functools.lru_cache(maxsize=256)
+def _program(reference: type, texts: tuple[tuple[str, str], ...]) -> Program:
+    return Program(reference, texts=dict(texts))
+
+
+@functools.lru_cache(maxsize=4096)
+def _changed(file: str, text: str) -> int:
+    """How many lines of a file are not the package's."""
+    before, after = package_text(file).splitlines(), text.splitlines()
+    blocks = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    return sum(max(i2 - i1, j2 - j1) for tag, i1, i2, j1, j2 in blocks if tag != "equal")
+
+
+def _is_pair(config: Any) -> bool:
+    return int(getattr(config, "model_channels", 1)) == 2

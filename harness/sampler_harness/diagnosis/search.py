@@ -1,0 +1,405 @@
+"""The search for what was run in place of the reference: fields, other references, known faults, edits, then pairs.
+
+A candidate is stopped at the first model call at which it differs from the sampler. What goes further than the
+reference does, explains something: pairs are built on that alone.
+
+Context: a diagnosis must be the same on every machine, and a person waits for it.
+Choice: the budget counts measured programs, about 3,000 a second on one core, not seconds.
+Reversed by: machines on which that is off by more than a few times.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sampler_harness.law.response import Array
+
+from .configuration import other_references, other_values, solved_values
+from .explanation import KINDS, Explanation, Kind
+from .known_faults import KNOWN_FAULTS, KnownFault
+from .mutations import Mutation, edited_text, mutations
+from .program import Program, Trace
+from .target import TERMS, Target, run_program
+
+__all__ = ["BUDGET", "Answer", "Found", "Search"]
+
+#: What pairs are built upon, where several go as far: pairs in which one is known come first.
+_BUILT_UPON: tuple[Kind, ...] = ("known", "reference", "configuration", "edit", "pair")
+#: Fields that stand for a line of the algorithm rather than for what a user chooses.
+_LEFT_OUT = frozenset({"initial_scale", "sigmas", "times", "betas", "timesteps"})
+#: Fields that say at which levels noise is renewed, and whether it is.
+_WINDOW = frozenset({"s_tmin", "s_tmax", "s_churn"})
+#: Programs that are measured at most, by budget: about 5 and 30 seconds.
+BUDGET = {"quick": 12_000, "standard": 80_000, "thorough": 80_000}
+#: Explanations that are built upon, at most.
+PROMISING = 60
+#: Variants of one answer that are kept.
+VARIANTS = 40
+#: Further configurations in which the sampler is run to tell answers apart.
+SEPARATING = 8
+#: Laws of two programs are one where they differ by less than this of their largest entry.
+SAME = 1e-9
+
+
+@dataclass
+class Answer:
+    """Explanations that have one law in every case that was looked at.
+
+    Attributes:
+        variants: the simplest first.
+        laws: their common law, case by case.
+    """
+
+    variants: list[Explanation]
+    laws: list[Array]
+
+    @property
+    def first(self) -> Explanation:
+        """The simplest."""
+        return self.variants[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Lead:
+    """A candidate and how far it goes; its text is written only where it is wanted.
+
+    Attributes:
+        terms: of the case that it explains, from the first row on.
+        whole: whether these are all.
+        kind: what is changed.
+        make: the explanation itself.
+        is_ground: whether pairs may be built upon it; a window that holds no step hides what is wrong in it.
+    """
+
+    terms: int
+    whole: bool
+    kind: Kind
+    make: Callable[[], Explanation]
+    is_ground: bool = True
+
+
+@dataclass
+class Found:
+    """What a search found.
+
+    Attributes:
+        answers: that explain every case, the simplest first.
+        exact: there is one, within the derived tolerance everywhere.
+        near: explanations of a part, the furthest first, with the share of the first case that they explain.
+        programs: how many were measured.
+        ended: whether all there is was looked at, within the budget.
+        cases: how many cases the answers were held against.
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    exact: bool = False
+    near: list[tuple[Explanation, float]] = field(default_factory=list)
+    programs: int = 0
+    ended: bool = True
+    cases: int = 0
+
+
+class Search:
+    """One search.
+
+    Args:
+        reference: the declared reference's class.
+        targets: the sampler's cases, the one that is explained first at the head.
+        further: configurations in which the sampler may be run to tell answers apart.
+        measure: runs the sampler in one of them; None where that fails.
+        hypothetical: a case as it would be if the sampler were sound, to see whether answers differ there.
+        budget: programs that may be measured.
+        faults: the bank.
+    """
+
+    def __init__(
+        self,
+        reference: type,
+        targets: Sequence[Target],
+        *,
+        further: Sequence[Any] = (),
+        measure: Callable[[Any], Target | None] = lambda config: None,
+        hypothetical: Callable[[Any], Target | None] = lambda config: None,
+        budget: int = BUDGET["quick"],
+        faults: Sequence[KnownFault] = KNOWN_FAULTS,
+    ) -> None:
+        self.reference = reference
+        self.targets = list(targets)
+        self._further = list(further)
+        self._measure = measure
+        self._hypothetical = hypothetical
+        self._budget = budget
+        self._faults = faults
+        self.programs = 0
+        self._ended = True
+
+    def run(self) -> Found:
+        """Search until something explains every case, or there is nothing left, or the budget is spent."""
+        start = Explanation("edit", self.reference)
+        reference_terms, _ = self._outcome(start)
+        fitting: list[Explanation] = []
+        promising: list[_Lead] = []
+        for lead in self._from(start):
+            if lead.terms > reference_terms and lead.is_ground:
+                promising.append(lead)
+            fitting += self._whole(lead)
+        if not fitting:
+            fitting = self._pairs(promising)
+        answers = self._answers(fitting)
+        exact = self._told_apart(answers)
+        near = [] if answers else self._near(promising)
+        return Found(answers, exact, near, self.programs, self._ended, len(self.targets))
+
+    # One change at a time
+
+    def _whole(self, lead: _Lead) -> list[Explanation]:
+        """The lead's explanation, if it explains every case."""
+        if not lead.whole:
+            return []
+        explanation = lead.make()
+        return [explanation] if self._fits_all(explanation) else []
+
+    def _from(self, base: Explanation, target: Target | None = None) -> Iterator[_Lead]:
+        """Everything that is one change away.
+
+        Args:
+            base: what is changed.
+            target: the case; None for the first.
+        """
+        target = target or self.targets[0]
+        ordered = [target, *(t for t in self.targets if t is not target)]
+        if base.reference is self.reference and not base.fields:
+            for one in other_values(base.reference, ordered):
+                fields = {**base.fields, **one.fields}
+                yield self._lead(dataclasses.replace(base, kind=_kind(base, "configuration"), fields=fields), target)
+            if not base.texts:
+                for one in other_references(base.reference, ordered):
+                    yield self._lead(one, target)
+                    for solved in self._solved(one, ordered):
+                        yield self._lead(solved, target)
+        for solved in self._solved(dataclasses.replace(base, kind=_kind(base, "configuration")), ordered):
+            yield self._lead(solved, target)
+        yield from self._known(base, target)
+        yield from self._edits(base, target)
+
+    def _solved(self, base: Explanation, ordered: Sequence[Target]) -> Iterator[Explanation]:
+        if self._room():
+            yield from solved_values(base, ordered, self._count)
+
+    def _count(self) -> None:
+        self.programs += 1
+
+    def _lead(self, explanation: Explanation, target: Target) -> _Lead:
+        is_ground = not explanation.fields or not set(explanation.fields) <= _WINDOW
+        return _Lead(*self._outcome(explanation, target), explanation.kind, lambda: explanation, is_ground)
+
+    def _known(self, base: Explanation, target: Target) -> Iterator[_Lead]:
+        files = {function.place.file for function in base.program.functions.values()}
+        for fault in self._faults:
+            if fault.name in base.faults or not {one.file for one in fault.replacements} <= files:
+                continue
+            texts = _with_fault(base.texts, fault)
+            if texts is None:
+                continue
+            found = dataclasses.replace(base, kind=_kind(base, "known"), texts=texts, faults=(*base.faults, fault.name))
+            yield self._lead(found, target)
+
+    def _edits(self, base: Explanation, target: Target) -> Iterator[_Lead]:
+        config = base.config(target.config)
+        if config is None or not self._room():
+            return
+        program = base.program
+        trace = Trace()
+        limits: dict[str, Any] = {
+            "max_calls": target.max_calls,
+            "max_draws": target.max_draws,
+            "learned_variance": int(getattr(config, "model_channels", 1)) == 2,
+        }
+        with np.errstate(all="ignore"):
+            program.traced(lambda: run_program(program.configured(config), **limits), trace)
+            for mutation in mutations(program, trace):
+                if not self._room():
+                    return
+                self.programs += 1
+                with mutation.applied():
+                    try:
+                        with program.edited(mutation.function):
+                            outcome = run_program(program.configured(config), **limits, target=target)
+                    except (SyntaxError, ValueError, TypeError, AttributeError):
+                        continue  # no program
+                whole = outcome.response is not None
+                yield _Lead(
+                    outcome.terms, whole, _kind(base, "edit"), functools.partial(_written, base, program, mutation)
+                )
+
+    def _outcome(self, explanation: Explanation, target: Target | None = None) -> tuple[int, bool]:
+        """Terms of a case that an explanation shares with the sampler, and whether these are all."""
+        target = target or self.targets[0]
+        self.programs += 1
+        config = explanation.config(target.config)
+        if config is None:
+            return 0, False
+        try:
+            program = explanation.program
+        except (SyntaxError, ValueError):
+            return 0, False
+        with np.errstate(all="ignore"):
+            outcome = run_program(
+                program.configured(config),
+                max_calls=target.max_calls,
+                max_draws=target.max_draws,
+                learned_variance=int(getattr(config, "model_channels", 1)) == 2,
+                target=target,
+            )
+        return outcome.terms, outcome.response is not None
+
+    def _room(self) -> bool:
+        if self.programs >= self._budget:
+            self._ended = False
+        return self.programs < self._budget
+
+    # All cases
+
+    def _fits_all(self, explanation: Explanation) -> bool:
+        try:
+            return all(explanation.fits(target) for target in self.targets)
+        except SyntaxError:
+            return False
+
+    def _first_misfit(self, explanation: Explanation) -> Target | None:
+        return next((target for target in self.targets if not explanation.fits(target)), None)
+
+    def _pairs(self, promising: Sequence[_Lead]) -> list[Explanation]:
+        """Two changes, the first of which explains something by itself."""
+        ranked = sorted(promising, key=lambda lead: (-lead.terms, _BUILT_UPON.index(lead.kind)))
+        tried: list[list[Array]] = []
+        fitting: list[Explanation] = []
+        for lead in ranked:
+            if not self._room() or len(tried) >= PROMISING:
+                self._ended = False
+                break
+            base = lead.make()
+            laws = self._laws(base, self.targets[:4])
+            if any(_same(laws, others) for others in tried):
+                continue  # another way to write what was built upon already
+            tried.append(laws)
+            target = self._first_misfit(base)
+            if target is None:
+                continue
+            for candidate in self._from(base, target):
+                fitting += self._whole(candidate)
+            if fitting:
+                break
+        return fitting
+
+    # Answers
+
+    def _laws(self, explanation: Explanation, targets: Sequence[Target]) -> list[Array]:
+        return [_vector(explanation, target) for target in targets]
+
+    def _answers(self, fitting: Sequence[Explanation]) -> list[Answer]:
+        """Explanations with one law, together."""
+        ranked = sorted(fitting, key=_rank)
+        answers: list[Answer] = []
+        for one in ranked:
+            laws = self._laws(one, self.targets)
+            same = next((answer for answer in answers if _same(answer.laws, laws)), None)
+            if same is None:
+                answers.append(Answer([one], laws))
+            elif len(same.variants) < VARIANTS:
+                same.variants.append(one)
+        return answers
+
+    def _told_apart(self, answers: list[Answer]) -> bool:
+        """Run the sampler where answers differ until one is left; keep those that still explain everything."""
+        used = 0
+        # Variants that agree so far may differ elsewhere: what is compared there are all of them.
+        for config in self._further:
+            everyone = [variant for answer in answers for variant in answer.variants]
+            if used >= SEPARATING or len(everyone) < 2:
+                break
+            case = self._hypothetical(config)
+            if case is None:
+                continue
+            laws = [_vector(one, case) for one in everyone]
+            if all(_close(laws[0], other) for other in laws[1:]):
+                continue
+            target = self._measure(config)
+            if target is None:
+                continue
+            used += 1
+            kept = [one for one in everyone if one.fits(target)]
+            if not kept:
+                continue  # it shows something else that is wrong
+            self.targets.append(target)
+            answers[:] = self._answers(kept)
+        held = [answer for answer in answers if all(answer.first.fits(t, exactly=True) for t in self.targets)]
+        if held:
+            answers[:] = held
+        return len(answers) == 1 and bool(held)
+
+    def _near(self, promising: Sequence[_Lead]) -> list[tuple[Explanation, float]]:
+        ranked = sorted(promising, key=lambda lead: (-lead.terms, KINDS.index(lead.kind)))[:3]
+        every = TERMS * self.targets[0].rows
+        return [(lead.make(), lead.terms / every) for lead in ranked]
+
+
+def _written(base: Explanation, program: Program, mutation: Mutation) -> Explanation:
+    """An edit as text. The program's trees are as they were made whenever this is asked."""
+    file = mutation.function.place.file
+    text = edited_text(program.text(file), mutation)
+    return dataclasses.replace(base, kind=_kind(base, "edit"), texts={**base.texts, file: text})
+
+
+def _rank(one: Explanation) -> tuple[Any, ...]:
+    """Simplest first: one change before two, what a user declares before what is known, known before any edit."""
+    changes = 2 if one.kind == "pair" or (one.kind == "configuration" and len(one.fields) > 1) else 1
+    # An option that people leave out says less than the line that is wrong.
+    left_out = one.kind == "configuration" and set(one.fields) <= _LEFT_OUT
+    order = KINDS.index("edit") + 0.5 if left_out else float(KINDS.index(one.kind))
+    return changes, order, -len(one.faults), one.size
+
+
+def _kind(base: Explanation, kind: Any) -> Any:
+    """A change of something changed is a pair."""
+    return "pair" if base.texts or base.fields or base.faults else kind
+
+
+def _with_fault(texts: Mapping[str, str], fault: KnownFault) -> dict[str, str] | None:
+    """Files with a fault put in; None where its lines are not there any more."""
+    from .program import package_text
+
+    found = dict(texts)
+    for one in fault.replacements:
+        text = found.get(one.file, package_text(one.file))
+        if text.count(one.before) != 1:
+            return None
+        found[one.file] = text.replace(one.before, one.after)
+    return found
+
+
+def _vector(explanation: Explanation, target: Target) -> Array:
+    """An explanation's law in a case as one row of numbers; empty where it has none."""
+    law = explanation.law(target)
+    if law is None:
+        return np.zeros(0)
+    columns = np.zeros((law.num_calls + 1, law.num_calls + 1))
+    for index, row in enumerate(law.opened):
+        columns[:, row] = law.factor[:, index]
+    return np.concatenate([law.times, law.offset, law.outputs.reshape(-1), columns.reshape(-1)])
+
+
+def _close(one: Array, other: Array) -> bool:
+    if one.shape != other.shape or one.size == 0:
+        return one.size == other.size == 0
+    return bool(np.abs(one - other).max() <= SAME * max(float(np.abs(one).max()), 1e-12))
+
+
+def _same(one: Sequence[Array], other: Sequence[Array]) -> bool:
+    return len(one) == len(other) and all(_close(a, b) for a, b in zip(one, other, strict=True))

@@ -1,0 +1,316 @@
+"""What a sampler did in one case, and how far a program is from doing the same.
+
+A program is stopped at the first model call at which it differs, so that most edits cost a call or two.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sampler_harness.law.bundle import DenseRun
+from sampler_harness.law.law import Law
+from sampler_harness.law.replay import replay
+from sampler_harness.law.response import AMPLITUDE, Array, Response
+from sampler_harness.law.tolerance import PRECISIONS, Tolerance, reference_response, tolerance_between, tolerance_of
+from sampler_harness.observe.learned_variance import variance_value
+from sampler_harness.observe.trace import Case
+
+__all__ = ["Outcome", "Target", "run_program"]
+
+#: Tolerances are widened by this while candidates are looked for; the answer is held to the derived ones.
+SCREEN = 4.0
+#: A program may call its model and draw twice as often as the reference and the sampler, and this much more.
+MORE = 8
+#: Seconds after which a run is stopped; a sound one takes a thousandth of it.
+CLOCK = 2.0
+
+
+#: Terms of a row.
+TERMS = 4
+
+
+class _Stopped(Exception):
+    """A run that need not go on."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far a program went along with the sampler.
+
+    Attributes:
+        terms: how many terms agree, row after row, up to the first row in which not all do.
+        response: what was measured, where it went all the way.
+    """
+
+    terms: int
+    response: Response | None = None
+
+
+class Target:
+    """A sampler's law in one case.
+
+    Args:
+        case: what was run.
+        law: measured on the sampler.
+        reference_law: what it should have been.
+        tolerance: of the reference's entries.
+        last_row: False where the returned sample could not be read.
+        learned_variance: the model returns a pair.
+        dense: a run at large values, where the reference clamps.
+        fresh: row to the unit normal that it brings in, of that run.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        law: Law,
+        reference_law: Law,
+        tolerance: Tolerance,
+        *,
+        last_row: bool = True,
+        learned_variance: bool = False,
+        dense: DenseRun | None = None,
+        fresh: dict[int, Array] | None = None,
+    ) -> None:
+        self.dense = dense
+        self.fresh = fresh or {}
+        self.case = case
+        self.config = case.config
+        self.law = law
+        self.reference_law = reference_law
+        self.tolerance = tolerance
+        self.last_row = last_row
+        self.learned_variance = learned_variance
+        self.dtype = case.dtype if case.dtype == "float64" else "float32"
+        calls = max(law.num_calls, reference_law.num_calls)
+        self.max_calls = 2 * calls + MORE
+        self.max_draws = 2 * (calls + 1) + MORE
+        self.rows = law.num_calls + (1 if last_row else 0)
+        own = tolerance_between(law, self.dtype)
+        slack = law.resolution
+        outputs, factor = SCREEN * own.outputs, SCREEN * own.factor
+        if tolerance.outputs.shape == outputs.shape:
+            # What rounding does to the reference it does, about, to a program that is nearly the reference.
+            outputs = np.maximum(outputs, tolerance.outputs)
+            wide = np.linalg.norm(tolerance.factor, axis=1)
+        else:
+            wide = np.zeros(law.num_calls + 1)
+        self._outputs = outputs + slack
+        self._norms = np.linalg.norm(law.factor, axis=1)
+        self._norm_tolerance = np.maximum(np.linalg.norm(factor, axis=1), wide) + slack + 1e-12
+        self._times = SCREEN * own.times
+        self._offset = SCREEN * own.offset + slack
+
+    def replayed(self, instance: Any, response: Response) -> float:
+        """How far a program is from the sampler at large values, over the tolerance; 0 where nothing is clamped.
+
+        Args:
+            instance: a configured program.
+            response: of it.
+        """
+        if self.dense is None:
+            return 0.0
+        try:
+            rows = replay(
+                self.config,
+                self.case.shape,
+                self.dense.outputs,
+                self.fresh,
+                learned_variance=self.learned_variance,
+                run=instance,
+                response=response,
+            )
+        except Exception:  # an edit may raise anything
+            return math.inf
+        if rows is None or rows.shape != self.dense.rows.shape:
+            return math.inf
+        keep = slice(None) if self.last_row else slice(-1)
+        size = np.abs(rows) + np.sqrt(np.mean(rows**2, axis=1, keepdims=True))
+        return _worst(self.dense.rows[keep], rows[keep], SCREEN * PRECISIONS[self.dtype].floor * size[keep] + 1e-30)
+
+    def distances(self, response: Response) -> Array | None:
+        """How far a response is from the sampler, entry by entry, in tolerances; changes without steps with a field.
+
+        Args:
+            response: of a program.
+
+        Returns:
+            Times, weights of outputs, size of the noise of each row; None where it has another number of calls.
+        """
+        if response.num_calls != self.law.num_calls:
+            return None
+        rows = slice(0, self.rows)
+        lower = np.tril_indices(self.law.num_calls + 1, -1, self.law.num_calls)
+        inside = lower[0] < self.rows
+        entries = lower[0][inside], lower[1][inside]
+        outputs = (response.outputs - self.law.outputs)[entries] / self._outputs[entries]
+        noise = (np.linalg.norm(response.noise, axis=1) - self._norms)[rows] / self._norm_tolerance[rows]
+        found: Array = np.concatenate([(response.times - self.law.times) / self._times, outputs, noise])
+        return found if np.isfinite(found).all() else None
+
+    def agreement(self, row: int, x: Array, draws: int, told: float | None) -> int:
+        """How many terms of a program's row are the sampler's: time, outputs, noise and constant; ``TERMS`` is all.
+
+        Args:
+            row: which one.
+            x: the model's input, or the sample.
+            draws: how many elements of it are draws; outputs follow.
+            told: the time; None for the sample.
+        """
+        last = row == self.law.num_calls
+        if row > self.law.num_calls or last != (told is None):
+            return 0
+        if last and not self.last_row:
+            return TERMS
+        found = 0
+        if told is None or abs(told - self.law.times[row]) <= self._times[row]:
+            found += 1
+        off = np.abs(x[draws : draws + row] / AMPLITUDE - self.law.outputs[row, :row])
+        if bool((off <= self._outputs[row, :row]).all()):
+            found += 1
+        noise = x[:draws]
+        norm = math.sqrt(float(noise @ noise)) / AMPLITUDE
+        # Bounds of a sum are no sum of bounds: noise is held to its size here, and to its columns at the end.
+        if abs(norm - self._norms[row]) <= self._norm_tolerance[row]:
+            found += 1
+        return found + (1 if abs(x[-1] - self.law.offset[row]) <= self._offset[row] else 0)
+
+    def ratio(self, law: Law, tolerance: Tolerance | None = None) -> float:
+        """Worst deviation of the sampler from a law, over that law's tolerance; infinity where it cannot be one.
+
+        Args:
+            law: a candidate's.
+            tolerance: of its entries; None for the floor alone, widened as while searching.
+        """
+        if law.num_calls != self.law.num_calls:
+            return math.inf
+        screen = SCREEN if tolerance is None else 1.0
+        given = tolerance_between(law, self.dtype) if tolerance is None else tolerance
+        slack = self.law.resolution
+        worst = _worst(self.law.times, law.times, screen * given.times)
+        rows = slice(0, self.rows)
+        worst = max(worst, _worst(self.law.outputs[rows], law.outputs[rows], screen * given.outputs[rows] + slack))
+        worst = max(worst, _worst(self.law.offset[rows], law.offset[rows], screen * given.offset[rows] + slack))
+        # A column that only one side has is held to the tolerance of a zero entry of the row.
+        zero = np.minimum(given.outputs.min(axis=1, initial=np.inf), given.factor.min(axis=1, initial=np.inf))
+        for opened in sorted(set(self.law.opened) | set(law.opened)):
+            if opened >= self.rows:
+                continue
+            allowed = given.factor[:, law.opened.index(opened)] if opened in law.opened else zero
+            off = _worst(self.law.column(opened)[rows], law.column(opened)[rows], screen * allowed[rows] + slack)
+            worst = max(worst, off)
+        return worst
+
+    @functools.cached_property
+    def reference_ratio(self) -> float:
+        """How far the sampler is from its reference."""
+        tolerance = tolerance_of(self.config, self.dtype, self.learned_variance)
+        response = reference_response(self.config, self.learned_variance)
+        return max(self.ratio(self.reference_law, tolerance), self.replayed(self.config, response))
+
+    @property
+    def precision(self) -> float:
+        """Unit roundoff of what the sampler was measured in."""
+        return PRECISIONS[self.case.dtype].unit
+
+
+def _worst(got: Array, should_be: Array, tolerance: Array) -> float:
+    if got.size == 0:
+        return 0.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = np.abs(got - should_be)
+        ratio = np.where(off == 0.0, 0.0, off / tolerance)  # nothing is off, whatever is allowed
+    worst = float(np.max(ratio))
+    return worst if math.isfinite(worst) else math.inf
+
+
+@functools.cache
+def _impulses(size: int) -> Array:
+    table: Array = AMPLITUDE * np.eye(size)
+    table.setflags(write=False)
+    return table
+
+
+def run_program(
+    instance: Any,
+    *,
+    max_calls: int,
+    max_draws: int,
+    learned_variance: bool = False,
+    target: Target | None = None,
+) -> Outcome:
+    """Measure a program's response in one run, under limits.
+
+    Args:
+        instance: a configured program, or a reference.
+        max_calls: model calls at most.
+        max_draws: draws at most.
+        learned_variance: the model returns a pair.
+        target: what it should do; the run ends where it differs. None to measure it whatever it does.
+
+    Returns:
+        How far it went along. What raises, hits a limit or is NaN has no response.
+    """
+    size = max_draws + max_calls + 1
+    table = _impulses(size)
+    seen: list[Array] = []
+    times: list[float] = []
+    drawn = terms = 0
+    started = time.perf_counter()
+
+    def noise() -> Array:
+        nonlocal drawn
+        if drawn >= max_draws:
+            raise _Stopped
+        drawn += 1
+        impulse: Array = table[drawn - 1]
+        return impulse
+
+    def model(x: Any, told: Any) -> Any:
+        nonlocal terms
+        call = len(seen)
+        if call >= max_calls or not isinstance(x, np.ndarray) or x.shape != (size,):
+            raise _Stopped
+        told = float(told)
+        if target is not None:
+            agreeing = target.agreement(call, x, max_draws, told)
+            terms += agreeing
+            if agreeing < TERMS:
+                raise _Stopped
+        if time.perf_counter() - started > CLOCK:
+            raise _Stopped
+        seen.append(x)
+        times.append(told)
+        answer = table[max_draws + call]
+        return (answer, np.full(size, variance_value(call))) if learned_variance else answer
+
+    try:
+        sample = instance.sample(model, noise)
+    except Exception:  # an edit may raise anything: it has no law then
+        return Outcome(terms)
+    if not isinstance(sample, np.ndarray) or sample.shape != (size,) or not seen:
+        return Outcome(terms)
+    if target is not None:
+        agreeing = target.agreement(len(seen), sample, max_draws, None)
+        terms += agreeing
+        if agreeing < TERMS:
+            return Outcome(terms)
+    rows = np.array([*seen, sample])
+    if not np.isfinite(rows).all() or not np.isfinite(times).all():
+        return Outcome(terms)
+    offset = rows[:, -1].copy()
+    coefficients = (rows - offset[:, None]) / AMPLITUDE
+    calls = len(seen)
+    response = Response(
+        times=np.array(times),
+        offset=offset,
+        noise=coefficients[:, :drawn],
+        outputs=coefficients[:, max_draws : max_draws + calls],
+    )
+    return Outcome(terms, response)

@@ -1,0 +1,171 @@
+"""Explanations in words: the lines that differ, as a diff against the paper's algorithm, and a sentence for each."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import importlib
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sampler_harness.verdict import Edit
+from sampler_harness.verdict import Explanation as Told
+
+from .explanation import Explanation, Shift
+from .known_faults import KNOWN_FAULTS, KnownFault
+from .program import package_text
+
+__all__ = ["told"]
+
+
+@functools.cache
+def _fault(name: str) -> KnownFault:
+    return next(fault for fault in KNOWN_FAULTS if fault.name == name)
+
+
+def told(explanation: Explanation, declared: Sequence[Any], variants: Sequence[Explanation] = ()) -> Told:
+    """An explanation as a verdict tells it.
+
+    Args:
+        explanation: as found.
+        declared: the declared configurations that it was held against.
+        variants: explanations with the same law: the edge of a window may lie anywhere between two levels.
+    """
+    levels = sorted({float(s) for config in declared for s in getattr(config, "sigma_grid", ())})
+    fields = {name: _range(name, value, variants, levels) for name, value in explanation.fields.items()}
+    explanation = dataclasses.replace(explanation, fields=fields)
+    edits = tuple(edit for file, text in explanation.texts.items() for edit in _edits(file, text, explanation.faults))
+    faults = [_fault(name) for name in explanation.faults]
+    effects = tuple(fault.effect for fault in faults)
+    happened = tuple(
+        f"{fault.name}: {one.repository}, {one.url}" if one.url else f"{fault.name}: {one.repository}"
+        for fault in faults
+        for one in fault.happened
+    )
+    texts = {name: _field_text(name, value, declared) for name, value in explanation.fields.items()}
+    return Told(
+        summary=_summary(explanation, edits, texts, declared),
+        edits=edits,
+        config={name: _shown(value) for name, value in explanation.fields.items()},
+        reference=explanation.reference.__name__ if explanation.kind == "reference" else "",
+        diff="".join(_diff(file, text) for file, text in explanation.texts.items()),
+        effects=effects,
+        happened=happened,
+    )
+
+
+def _range(name: str, value: Any, variants: Sequence[Explanation], levels: Sequence[float]) -> Any:
+    """All values of a window's edge that do the same, from one level that occurs to the next: ``0.03 to 0.07``."""
+    if name not in ("s_tmin", "s_tmax") or not isinstance(value, float):
+        return value
+    alike = [value, *(one.fields[name] for one in variants if isinstance(one.fields.get(name), float))]
+    low = max((level for level in levels if level < min(alike)), default=0.0)
+    high = min((level for level in levels if level > max(alike)), default=math.inf)
+    return f"{low:.3g} to {high:.3g}"
+
+
+def _shown(value: Any) -> Any:
+    return f"declared {'+' if value.by > 0 else '-'} {abs(value.by)}" if isinstance(value, Shift) else value
+
+
+def _field_text(name: str, value: Any, declared: Sequence[Any]) -> str:
+    """``rho=5.0 (you declared 7.0)``."""
+    if isinstance(value, Shift):
+        return f"{name} one {'more' if value.by > 0 else 'less'} than declared"
+    shown = f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value!r}"
+    if isinstance(value, str) and " to " in value:
+        shown = f"{name} from {value}, which do the same"
+    values = list(dict.fromkeys(getattr(config, name) for config in declared if hasattr(config, name)))
+    if not values:
+        return shown
+    if len(values) == 1:
+        return f"{shown} (you declared {values[0]!r})"
+    return f"{shown}, whatever is declared"
+
+
+def _summary(explanation: Explanation, edits: Sequence[Edit], fields: dict[str, str], declared: Sequence[Any]) -> str:
+    name = explanation.reference.__name__
+    named = ", ".join(explanation.faults)
+    of_lines = ""
+    if edits:
+        count = "one line" if len(edits) == 1 else f"{len(edits)} lines"
+        equations = list(dict.fromkeys(edit.equation for edit in edits if edit.equation))
+        at = f" ({', '.join(equations)})" if equations else ""
+        of_lines = f"{paper(explanation.reference)} with {count} changed{at}" + (f": {named}" if named else "")
+    if explanation.kind == "reference":
+        others = ", ".join(fields.values())
+        start = f"this is {name}" + (f" with {others}" if others else "")
+        return f"{start}, not {type(declared[0]).__name__}" + (f", and {of_lines}" if of_lines else "")
+    if fields and not edits:
+        return f"your sampler behaves exactly as {name} with {' and '.join(fields.values())}"
+    if fields:
+        return f"your sampler is {of_lines}, and behaves as {' and '.join(fields.values())}"
+    return f"your sampler is {of_lines}"
+
+
+@functools.cache
+def paper(reference: type) -> str:
+    """Which paper a reference is written beside."""
+    document = importlib.import_module(reference.__module__).__doc__ or reference.__name__
+    number = re.search(r"arXiv:[0-9.]+[0-9]", document)
+    return f"{reference.__name__} ({number.group()})" if number else reference.__name__
+
+
+def _edits(file: str, text: str, faults: Sequence[str]) -> list[Edit]:
+    """The blocks of lines in which a file differs from the package's."""
+    before, after = package_text(file).splitlines(), text.splitlines()
+    found = []
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if tag == "equal":
+            continue
+        old, new = before[i1:i2], after[j1:j2]
+        if tag == "replace" and len(old) == len(new):
+            pairs = list(zip(range(i1, i2), old, new, strict=True))
+            found += [_edit(file, n, a, b, faults) for n, a, b in pairs if a != b]
+        else:
+            found.append(_edit(file, i1 if old else i1 - 1, "\n".join(old), "\n".join(new), faults))
+    return found
+
+
+def _edit(file: str, index: int, old: str, new: str, faults: Sequence[str]) -> Edit:
+    equation = re.search(r"#\s*(.+)$", (old or new).splitlines()[0]) if (old or new) else None
+    return Edit(
+        file=file,
+        line=index + 1,
+        reference=_stripped(old),
+        sampler=_stripped(new),
+        equation=equation.group(1).strip() if equation else "",
+        fault=next((name for name in faults if _stands_in(name, file, old, new)), ""),
+    )
+
+
+def _stripped(lines: str) -> str:
+    return "\n".join(line.strip() for line in lines.splitlines())
+
+
+def _stands_in(name: str, file: str, old: str, new: str) -> bool:
+    """Whether a change of lines is a known fault's."""
+    for one in _fault(name).replacements:
+        before, after = set(one.before.splitlines()), set(one.after.splitlines())
+        gone = {line.strip() for line in before - after}
+        come = {line.strip() for line in after - before}
+        here = {line.strip() for line in old.splitlines()}, {line.strip() for line in new.splitlines()}
+        inside = any(part and part in old for part in gone) or any(part and part in new for part in come)
+        if one.file == file and (gone & here[0] or come & here[1] or inside):
+            return True
+    return False
+
+
+def _diff(file: str, text: str) -> str:
+    lines = difflib.unified_diff(
+        package_text(file).splitlines(), text.splitlines(), file, "your sampler", n=2, lineterm=""
+    )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def without(explanation: Explanation, names: Sequence[str]) -> Explanation:
+    """The same explanation told without some of its known faults; the text stays what was measured."""
+    return dataclasses.replace(explanation, faults=tuple(n for n in explanation.faults if n not in names))

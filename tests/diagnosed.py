@@ -1,0 +1,89 @@
+"""Whether a diagnosis names the truth: by law, since one mistake can be written in several ways."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fixtures.faulty_samplers.true_edits import TrueEdit
+from sampler_harness.checks.evidence import Evidence
+from sampler_harness.diagnosis.diagnose import search_for
+from sampler_harness.diagnosis.explanation import Explanation
+from sampler_harness.diagnosis.program import package_text
+from sampler_harness.diagnosis.search import Found
+from sampler_harness.diagnosis.target import SCREEN, Target
+from sampler_harness.subject import Subject
+
+__all__ = ["Diagnosed", "as_explanation", "diagnosed", "has_law_of"]
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """What was found of one sampler whose fault is known.
+
+    Attributes:
+        rank: of the truth among the answers, from 1; 0 where it is none of them.
+        exact: whether the first answer is labelled exact.
+        answer: the first one; None without any.
+        found: everything.
+        targets: the cases that answers were held against.
+        seconds: of the search alone.
+    """
+
+    rank: int
+    exact: bool
+    answer: Explanation | None
+    found: Found | None
+    targets: Sequence[Target]
+    seconds: float
+
+    @property
+    def is_wrong_but_exact(self) -> bool:
+        """The one thing that must never happen."""
+        return self.exact and self.rank != 1
+
+
+def as_explanation(reference: type, truth: TrueEdit) -> Explanation:
+    """The truth as the search would have it."""
+    texts: dict[str, str] = {}
+    for file, before, after in truth.replacements:
+        text = texts.get(file, package_text(file))
+        assert text.count(before) == 1, (file, before)
+        texts[file] = text.replace(before, after)
+    return Explanation("edit", reference, fields=dict(truth.config), texts=texts)
+
+
+def has_law_of(one: Explanation, other: Explanation, targets: Sequence[Target]) -> bool:
+    """Whether two explanations cannot be told apart in any of the cases, within the sampler's own tolerance."""
+    for target in targets:
+        laws = [explanation.law(target) for explanation in (one, other)]
+        if laws[0] is None or laws[1] is None:
+            return False
+        case = Target(target.case, laws[0], laws[0], target.tolerance, learned_variance=target.learned_variance)
+        if case.ratio(laws[1]) > 1 / SCREEN:
+            return False
+        if target.dense is not None and one.fits(target) != other.fits(target):
+            return False
+    return True
+
+
+def diagnosed(subject: Subject, truth: Explanation, *, budget: str = "quick", search: str | None = None) -> Diagnosed:
+    """Search for what a sampler does, and hold it against the truth.
+
+    Args:
+        subject: the faulty sampler.
+        truth: what it does.
+        budget: of the checks.
+        search: of the search; None for the same.
+    """
+    evidence = Evidence(subject, budget=budget)
+    evidence.measure()
+    started = time.perf_counter()
+    found, targets = search_for(evidence, search or budget)
+    seconds = time.perf_counter() - started
+    if found is None:
+        return Diagnosed(0, False, None, None, targets, seconds)
+    ranks = [n for n, a in enumerate(found.answers, 1) if any(has_law_of(v, truth, targets) for v in a.variants)]
+    first = found.answers[0].first if found.answers else None
+    return Diagnosed(min(ranks, default=0), found.exact, first, found, targets, seconds)

@@ -1,0 +1,206 @@
+"""The diagnosis: the wrong line as a diff, the field that has another value, and silence where nothing is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from fixtures.faulty_samplers import diamond
+from fixtures.faulty_samplers.other_values import OTHER_VALUES, OtherValue
+from fixtures.faulty_samplers.parts import FEW_STEPS
+from fixtures.sound_samplers import unusual
+from fixtures.torch_samplers import under_test
+from reference_samplers import DDIM, DDPM, EDM
+from sampler_harness import sampler_under_test
+from sampler_harness.cli import main
+from sampler_harness.diagnosis.search import Search
+from sampler_harness.report.json import to_json
+from sampler_harness.report.terminal import diagnosis_lines
+from sampler_harness.runner import check_sampler
+from sampler_harness.subject import Subject
+from sampler_harness.targets import load_sampler
+from sampler_harness.verdict import Diagnosis, Verdict
+
+INITIAL = "reference_samplers/edm.py", "x: Array = self.initial_std * noise()  # line 2", "x: Array = noise()  # line 2"
+TOLD = (
+    "reference_samplers/edm.py",
+    "d_cur = (x_hat - denoised(x_hat, sigma_hat)) / sigma_hat  # line 7",
+    "d_cur = (x_hat - denoised(x_hat, sigma_cur)) / sigma_hat  # line 7",
+)
+
+
+def diagnosed(subject: Subject, **options: Any) -> tuple[Verdict, Diagnosis]:
+    verdict = check_sampler(subject, budget="quick", **options)
+    assert verdict.diagnosis is not None, verdict
+    assert "failed with" not in verdict.diagnosis.searched
+    return verdict, verdict.diagnosis
+
+
+def edits(diagnosis: Diagnosis) -> set[tuple[str, str, str]]:
+    return {(edit.file, edit.reference, edit.sampler) for edit in diagnosis.answers[0].edits}
+
+
+# DIAMOND's released sampler
+
+
+def released(**fields: Any) -> Subject:
+    """The transcription under other declarations."""
+    declared = {"num_steps": FEW_STEPS, "sigma_max": 5.0, "solver": "heun", "s_churn": 2.0, **fields}
+    return sampler_under_test(EDM, **declared)(diamond.diamond.function)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, {INITIAL, TOLD}),
+        ({"solver": "euler"}, {INITIAL, TOLD}),
+        ({"solver": st.sampled_from(["euler", "heun"]), "s_churn": st.floats(0, 4)}, {INITIAL, TOLD}),
+        ({"s_churn": 0.0}, {INITIAL}),
+        ({"solver": "euler", "s_churn": 0.0}, {INITIAL}),
+        ({"expected_failures": {"law/initial-noise": "intentional"}}, {TOLD}),
+    ],
+    ids=["heun", "euler", "both", "no-churn", "euler-no-churn", "first-declared"],
+)
+def test_diamonds_lines_are_named(fields: dict[str, Any], expected: set[tuple[str, str, str]]) -> None:
+    _, diagnosis = diagnosed(released(**fields))
+    assert diagnosis.exact
+    assert edits(diagnosis) == expected
+    declared = {(e.file, e.reference, e.sampler) for one in diagnosis.declared for e in one.edits}
+    assert declared == ({INITIAL} if "expected_failures" in fields else set())
+
+
+def test_the_same_diagnosis_every_time() -> None:
+    one, other = (diagnosed(released())[1] for _ in range(2))
+    assert dataclasses.replace(one, seconds=0) == dataclasses.replace(other, seconds=0)
+
+
+# Another value of a field
+
+
+@pytest.mark.parametrize("other", OTHER_VALUES[::3], ids=lambda other: other.name)
+def test_a_field_with_another_value_is_named(other: OtherValue) -> None:
+    _, diagnosis = diagnosed(other.subject())
+    assert diagnosis.exact
+    assert names(diagnosis, other), diagnosis.summary
+
+
+def names(diagnosis: Diagnosis, other: OtherValue) -> bool:
+    """Whether the first answer is this field with this value, continuous ones to three digits."""
+    answer = diagnosis.answers[0]
+    if answer.edits and other.field != "initial_scale":
+        return False
+    if other.field == "initial_scale" and other.value == 1.0:
+        return bool(answer.edits) or answer.config == {"initial_scale": 1.0}
+    if set(answer.config) != {other.field}:
+        return False
+    value = answer.config[other.field]
+    if other.is_shift:
+        return f"declared + {other.value}" == str(value)
+    if isinstance(value, str) and " to " in value:  # a window's edge lies between two levels
+        low, high = (float(part) for part in value.split(" to "))
+        return bool(low <= other.value <= high)
+    if isinstance(other.value, float):
+        return abs(float(value) - other.value) <= 5e-4 * abs(other.value)
+    return repr(value) == repr(other.value)
+
+
+def test_another_reference_is_named() -> None:
+    """Declared DDPM, and DDIM is run."""
+
+    @sampler_under_test(DDPM, num_train_timesteps=100, num_steps=st.integers(2, 12))
+    def implicit(model: Any, shape: Any, config: DDPM, *, device: Any, dtype: Any) -> Any:
+        shared = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name != "variance"}
+        return under_test.ddim.function(model, shape, DDIM(**shared, eta=0.5), device=device, dtype=dtype)
+
+    _, diagnosis = diagnosed(implicit)
+    assert diagnosis.exact
+    assert diagnosis.answers[0].reference == "DDIM"
+    assert diagnosis.answers[0].config["eta"] == 0.5
+
+
+# Silence
+
+
+@pytest.mark.parametrize("name", under_test.__all__)
+def test_a_conforming_sampler_has_no_diagnosis(name: str) -> None:
+    verdict = check_sampler(getattr(under_test, name), budget="quick")
+    assert verdict.conforms
+    assert verdict.diagnosis is None
+
+
+@pytest.mark.parametrize("name", sorted(n for n, one in vars(unusual).items() if isinstance(one, Subject)))
+def test_an_unusual_sound_sampler_has_no_diagnosis(name: str) -> None:
+    assert check_sampler(getattr(unusual, name), budget="quick").diagnosis is None
+
+
+def test_a_declared_deviation_alone_has_no_diagnosis() -> None:
+    verdict = check_sampler(
+        released(
+            s_churn=0.0,
+            expected_failures={"law/initial-noise": "intentional"},
+        ),
+        budget="quick",
+    )
+    assert verdict.diagnosis is None or not verdict.conforms
+
+
+def test_no_diagnosis_against_another_sampler_and_where_it_is_not_wanted() -> None:
+    assert check_sampler(released(), budget="quick", diagnose=False).diagnosis is None
+    assert check_sampler(released(), budget="quick", against=under_test.edm).diagnosis is None
+
+
+# What no edit expresses
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("fixtures.faulty_samplers.edm:nan_into_zero", "mul is given nan as operand 1"),
+        ("fixtures.faulty_samplers.ddpm:log_variance_square_rooted", "sqrt makes NaN out of numbers"),
+        ("fixtures.faulty_samplers.clip:tanh_for_clamp", "is tanh"),
+        ("fixtures.faulty_samplers.ddpm:noise_shared_by_batch", "items or channels share their noise"),
+        ("fixtures.faulty_samplers.clip:quantile_over_batch", "items of a batch are coupled"),
+        ("fixtures.faulty_samplers.state:table_cast_in_place", "something of the earlier run is left"),
+        ("fixtures.faulty_samplers.ddim:add_noise_ignores_noise", "noise"),
+    ],
+)
+def test_what_no_edit_expresses_is_told_from_its_own_evidence(path: str, words: str) -> None:
+    _, diagnosis = diagnosed(load_sampler(path))
+    assert not diagnosis.exact
+    assert not diagnosis.answers
+    assert words in " ".join(diagnosis.observed)
+
+
+# How it is told
+
+
+def test_the_diff_stands_in_terminal_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verdict, diagnosis = diagnosed(released())
+    text = "\n".join(line.text for line in diagnosis_lines(diagnosis))
+    for row in ("-            d_cur = (x_hat - denoised(x_hat, sigma_hat)) / sigma_hat  # line 7", "Sure:", "variance"):
+        assert row in text
+    data = json.loads(json.dumps(to_json(verdict)))["diagnosis"]
+    assert data["exact"] is True
+    assert {edit["equation"] for edit in data["edits"]} == {"line 2", "line 7"}
+    assert all(edit["line"] > 0 for edit in data["edits"])
+    file = tmp_path / "verdict.json"
+    target = str(Path("fixtures/faulty_samplers/edm.py").resolve()) + ":initial_noise_unscaled"
+    assert main([target, "--budget", "quick", "--json", str(file)]) == 1
+    assert "What your sampler does instead" in capsys.readouterr().out
+    assert json.loads(file.read_text())[0]["diagnosis"]["exact"] is True
+
+
+def test_without_its_budget_a_search_says_that_it_ended_early() -> None:
+    from sampler_harness.checks.evidence import Evidence
+    from sampler_harness.diagnosis.diagnose import _targets
+
+    evidence = Evidence(load_sampler("fixtures.faulty_samplers.edm:denoiser_at_sigma_after_churn"), budget="quick")
+    targets = [t for t in _targets(evidence) if t.reference_ratio > 1]
+    found = Search(EDM, targets, budget=40, faults=()).run()
+    assert not found.ended
+    assert not found.exact
