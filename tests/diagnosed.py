@@ -5,8 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from fixtures.faulty_samplers.true_edits import TrueEdit
+from sampler_harness import sampler_under_test
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis.diagnose import search_for
 from sampler_harness.diagnosis.explanation import Explanation
@@ -15,7 +21,7 @@ from sampler_harness.diagnosis.search import Found
 from sampler_harness.diagnosis.target import SCREEN, Target
 from sampler_harness.subject import Subject
 
-__all__ = ["Diagnosed", "as_explanation", "diagnosed", "has_law_of"]
+__all__ = ["Diagnosed", "as_explanation", "as_sampler", "diagnosed", "has_law_of"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,31 @@ def as_explanation(reference: type, truth: TrueEdit) -> Explanation:
         assert text.count(before) == 1, (file, before)
         texts[file] = text.replace(before, after)
     return Explanation("edit", reference, fields=dict(truth.config), texts=texts)
+
+
+def as_sampler(explanation: Explanation, **declared: Any) -> Subject:
+    """A torch sampler that runs an edited reference.
+
+    Args:
+        explanation: what is run.
+        declared: fields of the declaration, as for the reference itself.
+    """
+
+    def run(model: Any, shape: tuple[int, ...], config: Any, *, device: torch.device, dtype: torch.dtype) -> Tensor:
+        def ask(x: np.ndarray[Any, Any], time: float) -> Any:
+            whole = isinstance(time, (int, np.integer))
+            told = torch.full((shape[0],), time, dtype=torch.int64 if whole else torch.float64, device=device)
+            answer = model(torch.from_numpy(np.ascontiguousarray(x)).to(device=device, dtype=dtype), told)
+            return answer.double().cpu().numpy()
+
+        def noise() -> Any:
+            return torch.randn(shape, device=device, dtype=dtype).double().cpu().numpy()
+
+        with np.errstate(all="ignore"):
+            sample = explanation.program.configured(config).sample(ask, noise)
+        return torch.from_numpy(np.ascontiguousarray(sample)).to(device=device, dtype=dtype)
+
+    return sampler_under_test(explanation.reference, **declared)(run)
 
 
 def has_law_of(one: Explanation, other: Explanation, targets: Sequence[Target]) -> bool:

@@ -197,10 +197,10 @@ def test_the_diff_stands_in_terminal_and_json(tmp_path: Path, capsys: pytest.Cap
 
 def test_without_its_budget_a_search_says_that_it_ended_early() -> None:
     from sampler_harness.checks.evidence import Evidence
-    from sampler_harness.diagnosis.diagnose import _targets
+    from sampler_harness.diagnosis.diagnose import targets_of
 
     evidence = Evidence(load_sampler("fixtures.faulty_samplers.edm:denoiser_at_sigma_after_churn"), budget="quick")
-    targets = [t for t in _targets(evidence) if t.reference_ratio > 1]
+    targets = [t for t in targets_of(evidence) if t.reference_ratio > 1]
     found = Search(EDM, targets, budget=40, faults=()).run()
     assert not found.ended
     assert not found.exact

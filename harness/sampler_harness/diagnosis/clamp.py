@@ -72,6 +72,11 @@ def named(before: Array, after: Array) -> str:
     edge = largest / slope if slope else math.inf
     if _close(after, slope * np.clip(before, -edge, edge)):
         return f"clamps at ±{edge:.4g} and multiplies by {slope:.4g}"
+    steps = _steps(after)
+    if steps is not None and _close(after, np.clip(before, -largest, largest), 1.01 * steps):
+        gap = float(np.mean(np.clip(before, -largest, largest) - after))
+        how = "truncates" if abs(gap) > 0.25 * steps else "rounds"
+        return f"{how} to steps of {steps:.4g} (1/{1 / steps:.4g})"
     order = np.argsort(before)
     shown = [int(order[round(share * (order.size - 1))]) for share in (0.1, 0.4, 0.6, 0.9)]
     return "makes " + ", ".join(f"{before[n]:.3g} into {after[n]:.3g}" for n in shown)
@@ -85,5 +90,15 @@ def _slope(before: Array, after: Array) -> float:
     return float((before[near] @ after[near]) / (before[near] @ before[near]))
 
 
-def _close(one: Array, other: Array) -> bool:
-    return bool(np.abs(one - other).max() <= FIT)
+def _steps(values: Array) -> float | None:
+    """The distance of which all values are multiples, from the first on; None where there is no such."""
+    distinct = np.unique(np.round(values, 6))
+    if distinct.size < 4 or distinct.size > values.size / 2:
+        return None
+    step = float(np.diff(distinct).min())
+    whole = (distinct - distinct[0]) / step
+    return step if bool((np.abs(whole - np.rint(whole)) < 0.02).all()) else None
+
+
+def _close(one: Array, other: Array, fit: float = FIT) -> bool:
+    return bool(np.abs(one - other).max() <= fit)

@@ -12,7 +12,6 @@ import numpy as np
 from sampler_harness.cases import BUDGETS, covering_set, drawn_configurations
 from sampler_harness.checks.edges import either_side
 from sampler_harness.checks.evidence import Evidence, expected_calls, learned_variance
-from sampler_harness.checks.law import cause_of
 from sampler_harness.law.bundle import DenseRun
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.replay import innovations
@@ -29,7 +28,7 @@ from .search import BUDGET, Found, Search
 from .target import Target
 from .words import told
 
-__all__ = ["diagnose", "search_for"]
+__all__ = ["diagnose", "search_for", "targets_of"]
 
 #: Runs of more calls are not searched on; a few are kept to hold answers against.
 LONGEST = 130
@@ -92,7 +91,7 @@ def search_for(evidence: Evidence, budget: str = "quick") -> tuple[Found | None,
     Returns:
         None for the first where every law is the reference's, or where there is no source to search.
     """
-    targets = _targets(evidence)
+    targets = targets_of(evidence)
     failing = [t for t in targets if t.reference_ratio > 1]
     if not failing:
         return None, targets
@@ -116,7 +115,7 @@ def _searched(found: Found) -> str:
 # Cases
 
 
-def _targets(evidence: Evidence) -> list[Target]:
+def targets_of(evidence: Evidence) -> list[Target]:
     """The sampler's cases that have a law, the short ones first."""
     found: list[Target] = []
     cases = sorted(evidence.cases, key=lambda case: expected_calls(case.config))
@@ -297,7 +296,7 @@ def _observed(evidence: Evidence, bad: Sequence[Finding]) -> Iterator[str]:
         told: list[str] = []
         if finding.evidence.get("problem") == "not-finite":
             told += _not_finite(evidence)
-        if finding.id == "clip/replay" and not of_law:
+        if finding.id == "clip/replay":
             told += _clamped(evidence)
         if finding.id not in _OF_ITS_LAW or "problem" in finding.evidence:
             told.append(finding.message.splitlines()[0])
@@ -334,7 +333,7 @@ def _reference_clamp(config: Any, x0: Array) -> Array:
 def _clamped(evidence: Evidence) -> Iterator[str]:
     for case in evidence.cases:
         bundle = evidence.bundle(case)
-        if bundle.problem is not None or cause_of(evidence, case) is not None:
+        if bundle.problem is not None:
             continue
         found = clamp.clamp_of(bundle)
         if found is None:

@@ -25,9 +25,10 @@ from .explanation import KINDS, Explanation, Kind
 from .known_faults import KNOWN_FAULTS, KnownFault
 from .mutations import Mutation, edited_text, mutations
 from .program import Program, Trace
+from .solved_edits import solved_edits
 from .target import TERMS, Target, run_program
 
-__all__ = ["BUDGET", "Answer", "Found", "Search"]
+__all__ = ["BUDGET", "Answer", "Found", "Search", "with_fault"]
 
 #: What pairs are built upon, where several go as far: pairs in which one is known come first.
 _BUILT_UPON: tuple[Kind, ...] = ("known", "reference", "configuration", "edit", "pair")
@@ -150,6 +151,9 @@ class Search:
                 promising.append(lead)
             fitting += self._whole(lead)
         if not fitting:
+            for lead in self._numbers(start, self.targets[0]):
+                fitting += self._whole(lead)
+        if not fitting:
             fitting = self._pairs(promising)
         answers = self._answers(fitting)
         exact = self._told_apart(answers)
@@ -204,7 +208,7 @@ class Search:
         for fault in self._faults:
             if fault.name in base.faults or not {one.file for one in fault.replacements} <= files:
                 continue
-            texts = _with_fault(base.texts, fault)
+            texts = with_fault(base.texts, fault)
             if texts is None:
                 continue
             found = dataclasses.replace(base, kind=_kind(base, "known"), texts=texts, faults=(*base.faults, fault.name))
@@ -237,6 +241,20 @@ class Search:
                 yield _Lead(
                     outcome.terms, whole, _kind(base, "edit"), functools.partial(_written, base, program, mutation)
                 )
+
+    def _numbers(self, base: Explanation, target: Target) -> Iterator[_Lead]:
+        """Edits with a number in them, where nothing simpler explains everything."""
+        config = base.config(target.config)
+        if config is None or not self._room():
+            return
+        program, trace = base.program, Trace()
+        with np.errstate(all="ignore"):
+            program.traced(lambda: base.response(target, stop=False), trace)
+            for texts in solved_edits(program, config, target, trace, self._count):
+                explanation = dataclasses.replace(base, kind=_kind(base, "edit"), texts={**base.texts, **texts})
+                yield self._lead(explanation, target)
+                if not self._room():
+                    return
 
     def _outcome(self, explanation: Explanation, target: Target | None = None) -> tuple[int, bool]:
         """Terms of a case that an explanation shares with the sampler, and whether these are all."""
@@ -371,7 +389,7 @@ def _kind(base: Explanation, kind: Any) -> Any:
     return "pair" if base.texts or base.fields or base.faults else kind
 
 
-def _with_fault(texts: Mapping[str, str], fault: KnownFault) -> dict[str, str] | None:
+def with_fault(texts: Mapping[str, str], fault: KnownFault) -> dict[str, str] | None:
     """Files with a fault put in; None where its lines are not there any more."""
     from .program import package_text
 

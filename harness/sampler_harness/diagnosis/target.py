@@ -168,6 +168,9 @@ class Target:
             return 0
         if last and not self.last_row:
             return TERMS
+        constant = x[-1]  # no impulse is ever put there
+        if constant != 0.0:
+            x = x - constant
         found = 0
         if told is None or abs(told - self.law.times[row]) <= self._times[row]:
             found += 1
@@ -179,7 +182,7 @@ class Target:
         # Bounds of a sum are no sum of bounds: noise is held to its size here, and to its columns at the end.
         if abs(norm - self._norms[row]) <= self._norm_tolerance[row]:
             found += 1
-        return found + (1 if abs(x[-1] - self.law.offset[row]) <= self._offset[row] else 0)
+        return found + (1 if abs(constant - self.law.offset[row]) <= self._offset[row] else 0)
 
     def ratio(self, law: Law, tolerance: Tolerance | None = None) -> float:
         """Worst deviation of the sampler from a law, over that law's tolerance; infinity where it cannot be one.

@@ -224,4 +224,20 @@ FAULTS: tuple[KnownFault, ...] = (
             ),
         ),
     ),
+    edit(
+        _FILE,
+        "implicit-sample-mapped-to-unit-range",
+        "        return x\n\n    def sigma(",
+        "        return (x + 1) / 2\n\n    def sigma(",
+        "Samples come out in [0, 1] where the data lies in [-1, 1]: of half the contrast for whatever takes them next.",
+    ),
+    edit(
+        _FILE,
+        "epsilon-of-v-of-wrong-sign",
+        "        return prediction.epsilon_from_x0(x, x0, signal_scale, noise_scale)",
+        """        if self.prediction == "v":
+            return signal_scale * output - noise_scale * x
+        return prediction.epsilon_from_x0(x, x0, signal_scale, noise_scale)""",
+        "A v model's noise points away from where its data lies, and samples drift into grain.",
+    ),
 )

@@ -299,4 +299,11 @@ FAULTS: tuple[KnownFault, ...] = (
         "x = np.clip(x + self.std(alpha_bar, alpha_bar_next, beta, v) * noise(), -1, 1)  # line 4, draw",
         "Noise beyond 1 is cut off at every step, and the model sees input that it was not trained on.",
     ),
+    edit(
+        _FILE,
+        "ancestral-sample-mapped-to-unit-range",
+        "        return x  # line 6",
+        "        return (x + 1) / 2  # line 6",
+        "Samples come out in [0, 1] where the data lies in [-1, 1]: of half the contrast for whatever takes them next.",
+    ),
 )

@@ -477,4 +477,11 @@ FAULTS: tuple[KnownFault, ...] = (
         "output: Array = np.clip(model(x, self.time(sigma)), -1, 1)",
         "What the denoiser gives beyond 1 is cut off at every level, which changes bright and dark parts.",
     ),
+    edit(
+        _FILE,
+        "sample-mapped-to-unit-range",
+        "        return x  # line 12",
+        "        return (x + 1) / 2  # line 12",
+        "Samples come out in [0, 1] where the data lies in [-1, 1]: of half the contrast for whatever takes them next.",
+    ),
 )

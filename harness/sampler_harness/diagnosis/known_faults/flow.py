@@ -128,4 +128,11 @@ FAULTS: tuple[KnownFault, ...] = (
         "With a single step the grid is divided by its length of 0, and samples are NaN.",
         issue("flowmatch-single-step-terminal-stretch-nan", "huggingface/diffusers", 14572, "pull"),
     ),
+    edit(
+        _FILE,
+        "flow-sample-mapped-to-unit-range",
+        "        return x\n\n    @cached_property\n    def time_grid",
+        "        return (x + 1) / 2\n\n    @cached_property\n    def time_grid",
+        "Samples come out in [0, 1] where the data lies in [-1, 1]: of half the contrast for whatever takes them next.",
+    ),
 )
