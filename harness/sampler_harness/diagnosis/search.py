@@ -155,6 +155,8 @@ class Search:
                 fitting += self._whole(lead)
         if not fitting:
             fitting = self._pairs(promising)
+        if not fitting:
+            fitting = self._known_pairs(start)
         answers = self._answers(fitting)
         exact = self._told_apart(answers)
         near = [] if answers else self._near(promising)
@@ -314,6 +316,26 @@ class Search:
                 fitting += self._whole(candidate)
             if fitting:
                 break
+        return fitting
+
+    def _known_pairs(self, start: Explanation) -> list[Explanation]:
+        """All pairs of known faults: two that spoil one term of one row explain nothing alone."""
+        sample = self.targets[:4]
+        sound = self._laws(start, sample)
+        target = self.targets[0]
+        fitting: list[Explanation] = []
+        singles = [lead.make() for lead in self._known(start, target)]
+        effective = [one for one in singles if not _same(self._laws(one, sample), sound)]
+        for place, first in enumerate(effective):
+            for second in effective[place + 1 :]:
+                if not self._room():
+                    return fitting
+                fault = next(fault for fault in self._faults if fault.name == second.faults[0])
+                texts = with_fault(first.texts, fault)
+                if texts is None:
+                    continue
+                both = dataclasses.replace(first, kind="pair", texts=texts, faults=(*first.faults, fault.name))
+                fitting += self._whole(self._lead(both, target))
         return fitting
 
     # Answers
