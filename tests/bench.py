@@ -16,10 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from reference_samplers import DDPM, EDM
+from sampler_harness.diagnosis.mutations import mutations
+from sampler_harness.diagnosis.program import Program, Trace
+from sampler_harness.diagnosis.target import Target, run_program
 from sampler_harness.law.bundle import Bundle
+from sampler_harness.law.tolerance import reference_law, tolerance_of
 from sampler_harness.observe.trace import Case
 from sampler_harness.runner import Assessment
 from sampler_harness.subject import Subject
@@ -107,6 +112,48 @@ def empty_pytest(rounds: int) -> dict[str, Any]:
     }
 
 
+def mutants(config: Any, rounds: int, *, stopped: bool) -> dict[str, float]:
+    """Single edits of a reference, each compiled and measured, as the diagnosis does.
+
+    Args:
+        config: what they run.
+        rounds: how often all of them.
+        stopped: whether a run ends at the first call at which it differs from a sampler (whose first noise is off).
+    """
+    program, trace = Program(type(config)), Trace()
+    law = reference_law(config)
+    tolerance = tolerance_of(config, "float32")
+    case = Case(config, (2, 3, 16, 16))
+    target = Target(case, law, law, tolerance) if stopped else None
+    limits: dict[str, Any] = {"max_calls": 2 * law.num_calls + 8, "max_draws": 2 * law.num_calls + 10}
+
+    def run() -> None:
+        run_program(program.configured(config), **limits, target=target)
+
+    with np.errstate(all="ignore"):
+        program.traced(run, trace)
+        spent, measuring, count = [], [], 0
+        for _ in range(rounds):
+            inside = 0.0
+            count = 0
+            started = time.perf_counter()
+            for mutation in mutations(program, trace):
+                count += 1
+                with mutation.applied():
+                    try:
+                        with program.edited(mutation.function):
+                            inside += seconds(run)
+                    except (SyntaxError, ValueError, TypeError, AttributeError):
+                        continue
+            spent.append(time.perf_counter() - started)
+            measuring.append(inside / spent[-1])
+    return {
+        "mutants": float(count),
+        "per_second": count / statistics.median(spent),
+        "share_outside_measuring": 1 - statistics.median(measuring),
+    }
+
+
 def main() -> int:
     """Measure and print; a JSON copy goes to ``bench.json``."""
     torch.set_num_threads(1)
@@ -120,6 +167,9 @@ def main() -> int:
         "quick verdict, DDPM": verdict_seconds(ddpm, "quick"),
         "standard verdict, EDM": verdict_seconds(edm, "standard"),
         "standard verdict, DDPM": verdict_seconds(ddpm, "standard"),
+        "mutants of EDM, 5 steps, Heun and churn, whole laws": mutants(EDM(num_steps=5, s_churn=2.0), 5, stopped=False),
+        "the same, stopped at the first difference": mutants(EDM(num_steps=5, s_churn=2.0), 5, stopped=True),
+        "mutants of DDPM, 5 steps, whole laws": mutants(DDPM(num_steps=5), 5, stopped=False),
         "empty pytest run with the plugin over without": empty_pytest(7),
     }
     for name, figures in results.items():

@@ -70,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         default="standard",
         help="how much is run: about 3,000, 30,000 or 1,000,000 model calls (default: standard)",
     )
+    parser.add_argument(
+        "--no-diagnosis", action="store_true", help="do not look for what a sampler that fails does instead"
+    )
     parser.add_argument("--json", metavar="FILE", help="write all verdicts as JSON; - for standard output")
     parser.add_argument(
         "--against", metavar="TARGET|FILE", help="hold against another sampler, or a law from --save-law"
@@ -265,7 +268,9 @@ def _status(verdicts: Sequence[Verdict], *, require_device: bool) -> int:
 def _assess(subject: AnySubject, options: argparse.Namespace, against: Any, checks: frozenset[str] | None) -> Verdict:
     from .runner import Assessment
 
-    assessment = Assessment(subject, budget=options.budget, device=options.device, against=against)
+    assessment = Assessment(
+        subject, budget=options.budget, device=options.device, against=against, diagnose=not options.no_diagnosis
+    )
     chosen = tuple(id for id in assessment.planned() if checks is None or id in checks)
     try:
         with _progress(subject.target):

@@ -51,6 +51,7 @@ class _State:
     """What one process knows of its samplers."""
 
     assessments: dict[tuple[int, str], tuple[AnySubject, Assessment]] = dataclasses.field(default_factory=dict)
+    diagnosed: set[tuple[int, str]] = dataclasses.field(default_factory=set)
     device_problem: str | None = None
 
 
@@ -88,6 +89,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         dest="sampler_harness_json",
         help="write the verdicts as JSON",
+    )
+    group.addoption(
+        "--sampler-no-diagnosis",
+        action="store_true",
+        dest="sampler_harness_no_diagnosis",
+        help="do not look for what a sampler that fails does instead (it takes some seconds)",
     )
     parser.addini(
         "samplers_under_test",
@@ -354,8 +361,13 @@ class CheckItem(pytest.Function):
         sent = dataclasses.replace(finding, evidence=plain(finding.evidence))
         told: dict[str, Any] = {"finding": dataclasses.asdict(sent)}
         if finding.outcome != "error":
-            verdict = assessment.verdict([self.check_id])
+            verdict = assessment.verdict([self.check_id], diagnose=False)
             told |= {"coverage": dataclasses.asdict(verdict.coverage), "versions": dict(verdict.versions)}
+        if finding.outcome in ("failed", "error") and not self.config.getoption("sampler_harness_no_diagnosis"):
+            # Of all checks, so that it is the same whichever of them fails first, and in whichever worker.
+            found = None if owner.key in state.diagnosed else assessment.diagnosis(of_all=True)
+            state.diagnosed.add(owner.key)
+            told |= {} if found is None else {"diagnosis": dataclasses.asdict(found)}
         self.tell(plain(told))
         return finding
 
@@ -482,7 +494,7 @@ class _Listener:
 
     def _verdict(self, told: Mapping[str, Mapping[str, Any]]) -> Verdict:
         from .checks.catalogue import check_ids
-        from .report.json import coverage_from, finding_from
+        from .report.json import coverage_from, diagnosis_from, finding_from
         from .verdict import Coverage, Verdict
 
         any_one = next(iter(told.values()))
@@ -503,4 +515,5 @@ class _Listener:
             not_run=next((data["not_run"] for data in told.values() if "not_run" in data), None),
             planned=tuple(planned),
             kind=any_one["kind"],
+            diagnosis=next((diagnosis_from(data["diagnosis"]) for data in told.values() if "diagnosis" in data), None),
         )

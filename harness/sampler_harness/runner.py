@@ -72,6 +72,7 @@ class Assessment:
         self.fixtures = dict(fixtures or {})
         self.not_run: str | None = None
         self._findings: dict[str, Finding] = {}
+        self._diagnoses: dict[tuple[str, ...], Diagnosis | None] = {}
         self._evidence: Any = None
         self._started = time.perf_counter()
         self._spent = 0.0
@@ -163,11 +164,12 @@ class Assessment:
             )
         return finding
 
-    def verdict(self, checks: Collection[str] | None = None) -> Verdict:
+    def verdict(self, checks: Collection[str] | None = None, *, diagnose: bool = True) -> Verdict:
         """Run what is planned, or the named checks, and sum up.
 
         Args:
             checks: ids to run; None for all planned.
+            diagnose: whether to say what a sampler that does not conform does instead.
         """
         findings = tuple(self.run(i) for i in self.planned() if checks is None or i in checks)
         return Verdict(
@@ -181,23 +183,34 @@ class Assessment:
             versions=versions(),
             not_run=self.not_run,
             kind=self.subject.kind,
-            diagnosis=self.diagnosis(),
+            diagnosis=self.diagnosis() if diagnose else None,
         )
 
-    def diagnosis(self) -> Diagnosis | None:
+    def diagnosis(self, *, of_all: bool = False) -> Diagnosis | None:
         """What the sampler does instead of its reference; None where it conforms, or where nobody looks for it.
 
-        Made of the findings so far, so that it comes last.
+        Args:
+            of_all: whether to run all planned checks first; else it is made of the findings so far.
         """
         if not self._diagnose or self.subject.kind != "sampler" or self.against is not None:
             return None
-        if all(finding.outcome not in ("failed", "error") for finding in self._findings.values()):
+        if of_all:
+            for id in self.planned():
+                self.run(id)
+        findings = tuple(self._findings[id] for id in self.planned() if id in self._findings)
+        if all(finding.outcome not in ("failed", "error") for finding in findings):
             return None
+        key = tuple(finding.id for finding in findings)
+        if key not in self._diagnoses:
+            self._diagnoses[key] = self._diagnosed(findings)
+        return self._diagnoses[key]
+
+    def _diagnosed(self, findings: tuple[Finding, ...]) -> Diagnosis | None:
         from .diagnosis.diagnose import diagnose
 
         started = time.perf_counter()
         try:
-            found = diagnose(self.evidence, tuple(self._findings.values()), budget=self.budget)
+            found = diagnose(self.evidence, findings, budget=self.budget)
         except Exception as error:
             # A diagnosis is a help; without it the findings stand as they are.
             place = traceback.extract_tb(error.__traceback__)[-1]
