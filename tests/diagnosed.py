@@ -87,16 +87,18 @@ def as_sampler(explanation: Explanation, **declared: Any) -> Subject:
 
 def has_law_of(one: Explanation, other: Explanation, targets: Sequence[Target]) -> bool:
     """Whether two explanations cannot be told apart in any of the cases, within the sampler's own tolerance."""
-    for target in targets:
-        laws = [explanation.law(target) for explanation in (one, other)]
-        if laws[0] is None or laws[1] is None:
-            return False
-        case = Target(target.case, laws[0], laws[0], target.tolerance, learned_variance=target.learned_variance)
-        if case.ratio(laws[1]) > 1 / SCREEN:
-            return False
-        if target.dense is not None and one.fits(target) != other.fits(target):
-            return False
-    return True
+    with np.errstate(all="ignore"):
+        return all(_alike(one, other, target) for target in targets)
+
+
+def _alike(one: Explanation, other: Explanation, target: Target) -> bool:
+    laws = [explanation.law(target) for explanation in (one, other)]
+    if laws[0] is None or laws[1] is None:
+        return False
+    case = Target(target.case, laws[0], laws[0], target.tolerance, learned_variance=target.learned_variance)
+    if case.ratio(laws[1]) > 1 / SCREEN:
+        return False
+    return target.dense is None or one.fits(target) == other.fits(target)
 
 
 def diagnosed(subject: Subject, truth: Explanation, *, budget: str = "quick", search: str | None = None) -> Diagnosed:

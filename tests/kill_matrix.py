@@ -19,7 +19,7 @@ _verdicts: dict[str, Verdict] = {}
 def verdict_of(target: str) -> Verdict:
     """The verdict of a fixture under the quick budget; measured once per process."""
     if target not in _verdicts:
-        _verdicts[target] = check_sampler(load_subject(target), budget="quick")
+        _verdicts[target] = check_sampler(load_subject(target), budget="quick", diagnose=False)
     return _verdicts[target]
 
 

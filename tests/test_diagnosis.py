@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -18,7 +20,11 @@ from fixtures.torch_samplers import under_test
 from reference_samplers import DDIM, DDPM, EDM
 from sampler_harness import sampler_under_test
 from sampler_harness.cli import main
+from sampler_harness.diagnosis.known_faults import Replacement
+from sampler_harness.diagnosis.mutations import edited_text, mutations
+from sampler_harness.diagnosis.program import Program, Trace
 from sampler_harness.diagnosis.search import Search
+from sampler_harness.diagnosis.target import run_program
 from sampler_harness.report.json import to_json
 from sampler_harness.report.terminal import diagnosis_lines
 from sampler_harness.runner import check_sampler
@@ -162,9 +168,9 @@ def test_no_diagnosis_against_another_sampler_and_where_it_is_not_wanted() -> No
     [
         ("fixtures.faulty_samplers.edm:nan_into_zero", "mul is given nan as operand 1"),
         ("fixtures.faulty_samplers.ddpm:log_variance_square_rooted", "sqrt makes NaN out of numbers"),
-        ("fixtures.faulty_samplers.clip:tanh_for_clamp", "is tanh"),
+        ("fixtures.faulty_samplers.clip:quantised_by_truncation", "truncates to steps of"),
         ("fixtures.faulty_samplers.ddpm:noise_shared_by_batch", "items or channels share their noise"),
-        ("fixtures.faulty_samplers.clip:quantile_over_batch", "items of a batch are coupled"),
+        ("fixtures.faulty_samplers.shape:divided_by_batch_spread", "items of a batch are coupled"),
         ("fixtures.faulty_samplers.state:table_cast_in_place", "something of the earlier run is left"),
         ("fixtures.faulty_samplers.ddim:add_noise_ignores_noise", "noise"),
     ],
@@ -204,3 +210,101 @@ def test_without_its_budget_a_search_says_that_it_ended_early() -> None:
     found = Search(EDM, targets, budget=40, faults=()).run()
     assert not found.ended
     assert not found.exact
+
+
+def test_the_page_shows_the_diff_and_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    target = str(Path("fixtures/faulty_samplers/edm.py").resolve()) + ":denoiser_at_sigma_after_churn"
+    page = tmp_path / "page.html"
+    assert main([target, "--budget", "quick", "--html", str(page)]) == 1
+    text = page.read_text(encoding="utf-8")
+    assert '<span class="gone">-            d_cur = (x_hat - denoised(x_hat, sigma_hat))' in text
+    assert '<span class="come">+            d_cur = (x_hat - denoised(x_hat, sigma_cur))' in text
+    assert "It happened before" in text
+    assert "<script" not in text
+    assert "<link" not in text
+    assert main([target, "--budget", "quick", "--no-diagnosis", "--html", str(page)]) == 1
+    assert "What your sampler does instead" not in page.read_text(encoding="utf-8")
+
+
+def test_a_page_of_a_sound_and_a_faulty_sampler(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    folder = Path("fixtures").resolve()
+    targets = [f"{folder}/torch_samplers/under_test.py:flow", f"{folder}/faulty_samplers/edm.py:nan_into_zero"]
+    page = tmp_path / "page.html"
+    assert main([*targets, "--budget", "quick", "--html", str(page)]) == 1
+    text = page.read_text(encoding="utf-8")
+    assert "1 of 2 conform" in text
+    assert "mul is given nan as operand 1" in text
+
+
+# The program that is edited
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        EDM(num_steps=4, s_churn=2.0),
+        DDPM(num_train_timesteps=50, num_steps=4),
+        DDIM(num_train_timesteps=50, num_steps=4, eta=0.5, prediction="v"),
+    ],
+    ids=lambda config: type(config).__name__,
+)
+def test_an_edit_in_the_text_is_the_edit_that_was_measured(config: Any) -> None:
+    """Every seventh edit, written out, read again and measured again."""
+    program, trace = Program(type(config)), Trace()
+    limits: dict[str, Any] = {"max_calls": 24, "max_draws": 24}
+    with np.errstate(all="ignore"):
+        program.traced(lambda: run_program(program.configured(config), **limits), trace)
+        seen = 0
+        for number, mutation in enumerate(mutations(program, trace)):
+            if number % 7:
+                continue
+            file = mutation.function.place.file
+            before = ast.dump(mutation.function.node)
+            with mutation.applied():
+                try:
+                    with program.edited(mutation.function):
+                        measured = run_program(program.configured(config), **limits).response
+                except (SyntaxError, ValueError, TypeError, AttributeError):
+                    continue
+            assert ast.dump(mutation.function.node) == before
+            text = edited_text(program.text(file), mutation)
+            assert text != program.text(file)
+            again = run_program(Program(type(config), texts={file: text}).configured(config), **limits).response
+            assert (measured is None) == (again is None)
+            if measured is not None and again is not None:
+                assert np.array_equal(measured.outputs, again.outputs)
+                assert np.array_equal(measured.times, again.times)
+                assert np.array_equal(measured.noise, again.noise)
+            seen += 1
+        assert seen > 50
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("ramp = np.linspace(0.0, 1.0, num_steps)", "ramp = np.linspace(0.0, 1.0, 10**9)"),
+        ("ramp = np.linspace(0.0, 1.0, num_steps)", "ramp = np.linspace(0.0, 1.0, num_steps * 50)"),
+        ("return np.append(sigmas, 0.0)", "return np.append(sigmas, float('nan'))"),
+        ("return np.append(sigmas, 0.0)", "raise SystemError"),
+    ],
+    ids=["billions", "too-many-calls", "nan", "raises"],
+)
+def test_a_program_that_runs_wild_has_no_law(before: str, after: str) -> None:
+    edit = Replacement("reference_samplers/schedules.py", before, after)
+    program = Program(EDM, [edit])
+    with np.errstate(all="ignore"):
+        outcome = run_program(program.configured(EDM(num_steps=5)), max_calls=28, max_draws=28)
+    assert outcome.response is None
+
+
+def test_what_is_edited_leaves_everybody_elses_references_alone() -> None:
+    edit = Replacement("reference_samplers/schedules.py", "return np.append(sigmas, 0.0)", "return sigmas")
+    program = Program(EDM, [edit])
+    assert len(program.configured(EDM(num_steps=5)).sigma_grid) == 5
+    assert len(EDM(num_steps=5).sigma_grid) == 6
+    with pytest.raises(ValueError, match="stands 0 times"):
+        Program(EDM, [dataclasses.replace(edit, before="no such text")])
+    with pytest.raises(ValueError, match="none of the references"):
+        Program(Path)

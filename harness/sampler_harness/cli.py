@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         default="standard",
         help="how much is run: about 3,000, 30,000 or 1,000,000 model calls (default: standard)",
     )
+    parser.add_argument("--html", metavar="FILE", help="write what was found as one self-contained page")
     parser.add_argument(
         "--no-diagnosis", action="store_true", help="do not look for what a sampler that fails does instead"
     )
@@ -98,7 +99,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="for the loader, the earliest first; repeatable",
     )
-    why.add_argument("--html", metavar="FILE", help="write the answer as one self-contained page")
     parser.add_argument("--list-checks", action="store_true", help="print all checks and what each claims")
     return parser
 
@@ -167,8 +167,8 @@ def _run(options: argparse.Namespace, stream: TextIO) -> int:
         raise UsageError(_NO_TARGET)
     if (options.model is None) != (options.data is None):
         raise UsageError("--model and --data belong together: the model, and frames that its samples should look like")
-    if options.model is None and (options.checkpoint or options.html is not None):
-        raise UsageError("--checkpoint and --html belong to --model and --data: they ask why details fade")
+    if options.model is None and options.checkpoint:
+        raise UsageError("--checkpoint belongs to --model and --data: they ask why details fade")
     for place in (options.json if options.json != "-" else None, options.save_law, options.html):
         _check_writable(place)
     try:
@@ -226,6 +226,13 @@ def _run(options: argparse.Namespace, stream: TextIO) -> int:
         from .report.json import dumps
 
         _write_text(options.json, dumps(verdicts), stream)
+    if options.html is not None:
+        from .report.verdict_page import write_verdict_page
+
+        try:
+            write_verdict_page(verdicts, options.html)
+        except (ValueError, ImportError) as error:
+            raise UsageError(str(error)) from error
     return _status(verdicts, require_device=options.require_device)
 
 

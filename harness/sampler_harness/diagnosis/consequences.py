@@ -33,7 +33,7 @@ def consequences(targets: Sequence[Target]) -> tuple[str, ...]:
     lines = []
     got, should_be = float(target.law.factor[0, 0]), float(target.reference_law.factor[0, 0])
     if abs(got / should_be - 1) > OF_SCALE:
-        lines.append(f"the run starts from noise of standard deviation {got:.4g}, should be {should_be:.4g}")
+        lines.append(f"the first model input has standard deviation {got:.4g}, should be {should_be:.4g}")
     try:
         spectrum = power_law(SIDE, SIDE)
         with np.errstate(all="ignore"):

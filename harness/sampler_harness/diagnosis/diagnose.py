@@ -58,7 +58,8 @@ def diagnose(evidence: Evidence, findings: Sequence[Finding], *, budget: str = "
         return None
     started = time.perf_counter()
     observed = tuple(_observed(evidence, bad))
-    found, ordered = search_for(evidence, budget)
+    with np.errstate(all="ignore"):
+        found, ordered = search_for(evidence, budget)
     if found is None or not (found.answers or found.near):
         return Diagnosis(
             exact=False,

@@ -142,6 +142,11 @@ class Search:
 
     def run(self) -> Found:
         """Search until something explains every case, or there is nothing left, or the budget is spent."""
+        # An edit may overflow anywhere; what is not finite has no law.
+        with np.errstate(all="ignore"):
+            return self._run()
+
+    def _run(self) -> Found:
         start = Explanation("edit", self.reference)
         reference_terms, _ = self._outcome(start)
         fitting: list[Explanation] = []

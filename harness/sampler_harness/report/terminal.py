@@ -17,6 +17,7 @@ from sampler_harness.verdict import Diagnosis, Explanation, Finding, Verdict
 
 __all__ = [
     "Line",
+    "causes",
     "closing_line",
     "counts",
     "diagnosis_lines",
@@ -25,6 +26,7 @@ __all__ = [
     "margin_text",
     "render",
     "summary_lines",
+    "sureness",
     "write",
 ]
 
@@ -54,9 +56,9 @@ def headline(verdict: Verdict) -> Line:
     if failed or errors:
         what = [_many(failed, "check") + " failed"] if failed else []
         what += [_many(errors, "check") + " could not judge it"] if errors else []
-        causes = len(_causes([f for f in verdict.findings if f.outcome in ("failed", "error")]))
-        if causes < failed + errors:
-            what.append(f"all from {_many(causes, 'cause')}" if causes > 1 else "all from one cause")
+        reasons = len(causes([f for f in verdict.findings if f.outcome in ("failed", "error")]))
+        if reasons < failed + errors:
+            what.append(f"all from {_many(reasons, 'cause')}" if reasons > 1 else "all from one cause")
         return Line(f"{name} does not conform to {verdict.reference}: {', '.join(what)}", "bad")
     if not any(f.outcome in ("passed", "expected") for f in verdict.findings):
         return Line(f"{name} was not judged against {verdict.reference}: no check applies to it", "warn")
@@ -100,14 +102,14 @@ def render(verdict: Verdict) -> list[Line]:
             lines.append(Line(f"  {finding.id}", "warn"))
             lines += _indented(finding.message, 6)
     lines += [Line(""), Line("What was checked", "bold"), *_scope(verdict)]
-    script = next((f.reproduction for f in [*_causes(bad), *bad] if f.reproduction), "")
+    script = next((f.reproduction for f in [*causes(bad), *bad] if f.reproduction), "")
     if script:
         lines += [Line(""), Line("To see it yourself, save this as a file and run it:", "bold"), Line("")]
         lines += [Line(f"    {line}".rstrip()) for line in script.splitlines()]
     return lines
 
 
-def _causes(bad: Sequence[Finding]) -> list[Finding]:
+def causes(bad: Sequence[Finding]) -> list[Finding]:
     """Failures that no other failure explains."""
     ids = {finding.id for finding in bad}
     return [f for f in bad if f.consequence_of is None or f.consequence_of not in ids or f.consequence_of == f.id]
@@ -125,10 +127,10 @@ def _root(finding: Finding, by_id: dict[str, Finding]) -> str:
 def _faults(bad: Sequence[Finding]) -> list[Line]:
     lines: list[Line] = []
     by_id = {finding.id: finding for finding in bad}
-    causes = _causes(bad)
-    if len(causes) > 1:
-        lines += [Line(""), Line(f"{len(causes)} separate causes; begin with the first.", "bold")]
-    for cause in causes:
+    reasons = causes(bad)
+    if len(reasons) > 1:
+        lines += [Line(""), Line(f"{len(reasons)} separate causes; begin with the first.", "bold")]
+    for cause in reasons:
         lines += [Line(""), Line(f"{_word(cause)}  {cause.id}", "bad"), Line(f"  Should be: {_claim(cause.id)}.")]
         told = _indented(cause.message, 2)
         lines += [Line(f"  It is:     {told[0].text.strip()}"), *told[1:]] if told else []
@@ -171,18 +173,26 @@ def diagnosis_lines(diagnosis: Diagnosis) -> list[Line]:
             lines.append(Line("  No change of the reference that was tried explains it."))
     for told in diagnosis.consequences:
         lines += _wrapped(f"What it does to samples: {told}.", 2)
-    if diagnosis.answers:
-        how = (
-            "Sure: same law in every configuration, and nothing else that was tried has it"
-            if exact
-            else "Not sure: it has the sampler's law in every configuration that was run, and so has something else"
-            if len(diagnosis.answers) > 1
-            else "Not sure: it has the sampler's law to a wider tolerance only"
-        )
-        lines += [Line(line.text, "dim") for line in _wrapped(f"{how} ({diagnosis.searched}).", 2)]
-    elif diagnosis.searched:
-        lines += [Line(line.text, "dim") for line in _wrapped(f"({diagnosis.searched})", 2)]
+    if sureness(diagnosis):
+        lines += [Line(line.text, "dim") for line in _wrapped(sureness(diagnosis), 2)]
     return lines
+
+
+def sureness(diagnosis: Diagnosis) -> str:
+    """How sure a diagnosis is, and how far the search went.
+
+    Args:
+        diagnosis: of a sampler that does not conform.
+    """
+    if not diagnosis.answers:
+        return f"({diagnosis.searched})" if diagnosis.searched else ""
+    if diagnosis.exact:
+        how = "Sure: same law in every configuration, and nothing else that was tried has it"
+    elif len(diagnosis.answers) > 1:
+        how = "Not sure: it has the sampler's law in every configuration that was run, and so has something else"
+    else:
+        how = "Not sure: it has the sampler's law to a wider tolerance only"
+    return f"{how} ({diagnosis.searched})."
 
 
 def _explained(answer: Explanation, style: Style) -> list[Line]:
@@ -304,7 +314,7 @@ def summary_lines(verdict: Verdict) -> list[Line]:
     if verdict.not_run is not None:
         return [*lines, Line(f"  {verdict.sampler} against {verdict.reference}: {verdict.not_run}")]
     bad = [f for f in verdict.findings if f.outcome in ("failed", "error")]
-    for cause in _causes(bad):
+    for cause in causes(bad):
         lines += _wrapped(f"cause: {cause.id}: {_first(cause.message)}", 2)
     if verdict.diagnosis is not None:
         lines += diagnosis_lines(verdict.diagnosis)[1:]

@@ -274,7 +274,10 @@ def _step(name: str, subjects: Sequence[AnySubject], budget: str, device: str) -
         if causes:
             # What a run leaves behind changes every later one, so that all other rows follow from it.
             first = next((f for f in causes if f.id == "state/rerun"), causes[0])
-            return Step(name, "at fault", f"{first.id}: {first.message}", verdicts)
+            told, _, rest = first.message.partition("\n")
+            instead = verdict.diagnosis.summary if verdict.diagnosis is not None and verdict.diagnosis.exact else ""
+            told = f"{told}: {instead}" if instead else told
+            return Step(name, "at fault", f"{first.id}: {told}\n{rest}".rstrip(), verdicts)
     for verdict in verdicts:
         blind = [f for f in verdict.findings if f.outcome == "error"]
         if blind:
