@@ -16,8 +16,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := harness reference_samplers fixtures tests
 
-.PHONY: help setup check-sampler test lint types check bench golden kill-matrix detail-ranking demo-fading \
-	demo-fading-seeds format clean
+.PHONY: help setup check-sampler test lint types check bench golden kill-matrix detail-ranking diagnosis \
+	diagnosis-pairs demo-fading demo-fading-seeds format clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to run
@@ -58,6 +58,12 @@ kill-matrix: $(STAMP) ## which check fails which faulty sampler
 
 detail-ranking: $(STAMP) ## how much detail each fault costs, and closed form against 10,000 samples
 	$(BIN)/python -m tests.detail_ranking
+
+diagnosis: $(STAMP) ## every fault that an edit expresses: the first answer, the truth's rank, seconds
+	$(BIN)/python -W ignore -m tests.diagnosis_table $(ARGS)
+
+diagnosis-pairs: $(STAMP) ## forty pairs of known faults together, and whether both are named
+	$(BIN)/python -W ignore -m tests.diagnosis_pairs $(ARGS)
 
 demo-fading: $(STAMP) ## the story: real game frames, a small world model, four planted causes, one page
 	$(BIN)/python -m fixtures.fading --out $(OUT) $(ARGS)

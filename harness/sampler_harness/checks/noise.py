@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS
+from sampler_harness.observe.layout import Field, Layout
 from sampler_harness.observe.probes import scattered
+from sampler_harness.observe.tape import Draw
 from sampler_harness.observe.trace import GENERATOR_SEED, Case, Problem
 from sampler_harness.verdict import Finding
 
@@ -59,6 +62,33 @@ def _place(shape: tuple[int, ...], element: int) -> str:
     return f"item {index[0]}, place {index[1:]}"
 
 
+def _sharing(layout: Layout, draws: Sequence[Draw], shape: tuple[int, ...]) -> str:
+    """Which draw is shared, and by what: items, channels or places."""
+
+    def most_shared(field: Field) -> int:
+        return int(np.unique(field.offset_of[field.offset_of >= 0], return_counts=True)[1].max(initial=0))
+
+    field = max(layout.fields, key=most_shared)
+    values, counts = np.unique(field.offset_of[field.offset_of >= 0], return_counts=True)
+    together = np.flatnonzero(field.offset_of == values[int(counts.argmax())])
+    index = np.stack(np.unravel_index(together, shape))
+    axes = ["items", "channels" if len(shape) > 2 else "places", *["places"] * len(shape)][: len(shape)]
+    sharing = dict.fromkeys(axis for axis, along in zip(axes, index, strict=True) if np.unique(along).size > 1)
+    number = field.parts[0]
+    when = (
+        "before the first model call"
+        if draws[number].calls_before == 0
+        else (f"after model call {draws[number].calls_before - 1}")
+    )
+    shown = f"items {', '.join(str(i) for i in np.unique(index[0])[:4])} share it" if "items" in sharing else ""
+    rest = [axis for axis in sharing if axis != "items"]
+    shown = " and ".join([*([shown] if shown else []), *(f"{axis} of an item share it" for axis in rest)])
+    return (
+        f"one drawn number reaches {together.size} elements of the sample (draw {number} of shape "
+        f"{draws[number].shape}, {when}): {shown}"
+    )
+
+
 def check_shape(evidence: Evidence) -> Finding:
     """Every element of the sample receives its own independent normal.
 
@@ -93,12 +123,8 @@ def check_shape(evidence: Evidence) -> Finding:
             )
             return [Judged(math.inf, text, case, {"draws": [list(d.shape) for d in drawn[:8]]})]
         if layout.shared or layout.missing:
-            first = layout.fields[0]
-            _, counts = np.unique(first.offset_of[first.offset_of >= 0], return_counts=True)
-            times = int(counts.max()) if counts.size else 0
             text = (
-                f"one drawn number reaches {times} elements of the sample (draw of shape {drawn[0].shape}, "
-                f"sample of shape {case.shape}): items or channels share their noise"
+                _sharing(layout, bundle.zero.draws, case.shape)
                 if layout.shared
                 else f"{layout.missing} elements of the sample receive no noise"
             )

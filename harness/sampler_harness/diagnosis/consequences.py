@@ -31,8 +31,8 @@ def consequences(targets: Sequence[Target]) -> tuple[str, ...]:
         return ()
     target = max(failing, key=lambda t: (t.law.num_calls <= 60, min(t.law.num_calls, 60)))
     lines = []
-    got, should_be = float(target.law.factor[0, 0]), float(target.reference_law.factor[0, 0])
-    if abs(got / should_be - 1) > OF_SCALE:
+    got, should_be = (float(np.linalg.norm(law.factor[0])) for law in (target.law, target.reference_law))
+    if abs(got - should_be) > OF_SCALE * should_be:
         lines.append(f"the first model input has standard deviation {got:.4g}, should be {should_be:.4g}")
     try:
         spectrum = power_law(SIDE, SIDE)

@@ -289,7 +289,9 @@ def _observed(evidence: Evidence, bad: Sequence[Finding]) -> Iterator[str]:
     ids = {finding.id for finding in bad}
     of_law = any(id in _OF_ITS_LAW for id in ids)
     said: set[str] = set()
-    for finding in bad:
+    shared = [f for f in bad if f.id == "noise/shape" and (f.evidence.get("shared") or f.evidence.get("missing"))]
+    # Where elements share their noise, nothing else that is measured of single elements means anything.
+    for finding in shared or bad:
         if finding.consequence_of in ids and finding.consequence_of != finding.id:
             continue
         if (of_law and finding.id.partition("/")[0] in ("steps", "precision", "limit")) or finding.id == "shape/any":
