@@ -30,10 +30,12 @@ from .words import told
 
 __all__ = ["diagnose", "search_for", "targets_of"]
 
-#: Runs of more calls are not searched on; a few are kept to hold answers against.
+#: Runs of more calls are searched on only where a declaration allows no others.
 LONGEST = 130
 #: Cases at most.
 CASES = 24
+#: Cases where there are long ones only.
+FEW = 2
 #: Model calls of the case that is explained first: enough to see a pattern, and quick.
 USUAL_CALLS = 7
 #: Checks that compare the law, which the search explains.
@@ -120,8 +122,9 @@ def targets_of(evidence: Evidence) -> list[Target]:
     """The sampler's cases that have a law, the short ones first."""
     found: list[Target] = []
     cases = sorted(evidence.cases, key=lambda case: expected_calls(case.config))
-    for case in cases:
-        if len(found) >= CASES or expected_calls(case.config) > LONGEST:
+    short = [case for case in cases if expected_calls(case.config) <= LONGEST]
+    for case in short or cases[:FEW]:
+        if len(found) >= CASES:
             break
         target = _target(evidence, case)
         if target is not None:
@@ -132,7 +135,7 @@ def targets_of(evidence: Evidence) -> list[Target]:
 def _target(evidence: Evidence, case: Case) -> Target | None:
     bundle = evidence.bundle(case)
     config = evidence.side_of(case).config if bundle.problem is None else case.config
-    if bundle.problem is not None or bundle.layout is None or bundle.num_calls > LONGEST:
+    if bundle.problem is not None or bundle.layout is None:
         return None
     if bundle.layout.shared or bundle.layout.missing:
         return None  # noise that elements share has no law of one element

@@ -38,6 +38,8 @@ _LEFT_OUT = frozenset({"initial_scale", "sigmas", "times", "betas", "timesteps"}
 _WINDOW = frozenset({"s_tmin", "s_tmax", "s_churn"})
 #: Programs that are measured at most, by budget: about 5 and 30 seconds.
 BUDGET = {"quick": 12_000, "standard": 80_000, "thorough": 80_000}
+#: Model calls that the budget takes for granted.
+USUAL_LENGTH = 20
 #: Explanations that are built upon, at most.
 PROMISING = 60
 #: Variants of one answer that are kept.
@@ -204,7 +206,8 @@ class Search:
             yield from solved_values(base, ordered, self._count)
 
     def _count(self) -> None:
-        self.programs += 1
+        """A program that is run to its end: a long chain counts for several."""
+        self.programs += 1 + self.targets[0].law.num_calls // USUAL_LENGTH
 
     def _lead(self, explanation: Explanation, target: Target) -> _Lead:
         is_ground = not explanation.fields or not set(explanation.fields) <= _WINDOW

@@ -27,6 +27,7 @@ __all__ = ["Outcome", "Target", "run_program"]
 SCREEN = 4.0
 #: A program may call its model and draw twice as often as the reference and the sampler, and this much more.
 MORE = 8
+LONG = 200
 #: Seconds after which a run is stopped; a sound one takes a thousandth of it.
 CLOCK = 2.0
 
@@ -89,8 +90,10 @@ class Target:
         self.learned_variance = learned_variance
         self.dtype = case.dtype if case.dtype == "float64" else "float32"
         calls = max(law.num_calls, reference_law.num_calls)
-        self.max_calls = 2 * calls + MORE
-        self.max_draws = 2 * (calls + 1) + MORE
+        # Twice as many in a long chain would only cost room: an impulse for each of them is held.
+        several = 2 if calls <= LONG else 1
+        self.max_calls = several * calls + MORE
+        self.max_draws = several * (calls + 1) + MORE
         self.rows = law.num_calls + (1 if last_row else 0)
         own = tolerance_between(law, self.dtype)
         slack = law.resolution
