@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sampler_harness.law.law import Law
-from sampler_harness.law.response import Response
+from sampler_harness.law.response import Array, Response
 from sampler_harness.law.rounding import ROUNDING_NUMPY
 from sampler_harness.law.tolerance import derived_tolerance
 
@@ -128,6 +128,14 @@ class Explanation:
             if target.ratio(law, tolerance) > 1.0:
                 return False
             return target.dense is None or target.replayed(self.program.configured(config), response) <= 1.0
+
+    def rows(self, target: Target) -> Array | None:
+        """What it makes of the sampler's large outputs, where the reference clamps; None elsewhere."""
+        response = None if target.dense is None else self.response(target, stop=False)
+        config = self.config(target.config)
+        if response is None or config is None:
+            return None
+        return target.replay(self.program.configured(config), response)
 
     def law(self, target: Target) -> Law | None:
         """Its law in a case, whatever the sampler's is."""

@@ -433,14 +433,16 @@ def with_fault(texts: Mapping[str, str], fault: KnownFault) -> dict[str, str] | 
 
 
 def _vector(explanation: Explanation, target: Target) -> Array:
-    """An explanation's law in a case as one row of numbers; empty where it has none."""
+    """An explanation's law in a case as one row of numbers, with what it clamps; empty where it has none."""
     law = explanation.law(target)
     if law is None:
         return np.zeros(0)
     columns = np.zeros((law.num_calls + 1, law.num_calls + 1))
     for index, row in enumerate(law.opened):
         columns[:, row] = law.factor[:, index]
-    return np.concatenate([law.times, law.offset, law.outputs.reshape(-1), columns.reshape(-1)])
+    rows = explanation.rows(target)
+    clamped = np.zeros(0) if rows is None else rows.reshape(-1)
+    return np.concatenate([law.times, law.offset, law.outputs.reshape(-1), columns.reshape(-1), clamped])
 
 
 def _close(one: Array, other: Array) -> bool:

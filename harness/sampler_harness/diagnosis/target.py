@@ -110,15 +110,17 @@ class Target:
         self._times = SCREEN * own.times
         self._offset = SCREEN * own.offset + slack
 
-    def replayed(self, instance: Any, response: Response) -> float:
-        """How far a program is from the sampler at large values, over the tolerance; 0 where nothing is clamped.
+    def replay(self, instance: Any, response: Response) -> Array | None:
+        """What a program makes of the sampler's large outputs and fresh noise; None where it cannot be run on them.
 
         Args:
             instance: a configured program.
             response: of it.
+
+        Returns:
+            ``(K + 1, numel)`` rows.
         """
-        if self.dense is None:
-            return 0.0
+        assert self.dense is not None
         try:
             rows = replay(
                 self.config,
@@ -130,8 +132,20 @@ class Target:
                 response=response,
             )
         except Exception:  # an edit may raise anything
-            return math.inf
-        if rows is None or rows.shape != self.dense.rows.shape:
+            return None
+        return rows if rows is not None and rows.shape == self.dense.rows.shape else None
+
+    def replayed(self, instance: Any, response: Response) -> float:
+        """How far a program is from the sampler at large values, over the tolerance; 0 where nothing is clamped.
+
+        Args:
+            instance: a configured program.
+            response: of it.
+        """
+        if self.dense is None:
+            return 0.0
+        rows = self.replay(instance, response)
+        if rows is None:
             return math.inf
         keep = slice(None) if self.last_row else slice(-1)
         size = np.abs(rows) + np.sqrt(np.mean(rows**2, axis=1, keepdims=True))
