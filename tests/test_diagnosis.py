@@ -25,12 +25,14 @@ from sampler_harness.diagnosis.mutations import edited_text, mutations
 from sampler_harness.diagnosis.program import Program, Trace
 from sampler_harness.diagnosis.search import Search
 from sampler_harness.diagnosis.target import run_program
-from sampler_harness.report.json import to_json
+from sampler_harness.report.json import diagnosis_from, plain, to_json
 from sampler_harness.report.terminal import diagnosis_lines
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject
 from sampler_harness.targets import load_sampler
 from sampler_harness.verdict import Diagnosis, Verdict
+
+pytest_plugins = ["pytester"]
 
 INITIAL = "reference_samplers/edm.py", "x: Array = self.initial_std * noise()  # line 2", "x: Array = noise()  # line 2"
 TOLD = (
@@ -308,3 +310,38 @@ def test_what_is_edited_leaves_everybody_elses_references_alone() -> None:
         Program(EDM, [dataclasses.replace(edit, before="no such text")])
     with pytest.raises(ValueError, match="none of the references"):
         Program(Path)
+
+
+# In pytest
+
+
+def test_a_diagnosis_survives_the_way_between_processes() -> None:
+    _, diagnosis = diagnosed(released())
+    sent = json.loads(json.dumps(plain(dataclasses.asdict(diagnosis))))
+    assert diagnosis_from(sent) == diagnosis
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two-workers"])
+def test_pytest_tells_the_diagnosis_once(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    pytester.makepyfile(
+        """
+        import torch
+        from itertools import pairwise
+        from hypothesis import strategies as st
+        from reference_samplers import EDM
+        from sampler_harness import sampler_under_test
+
+        @sampler_under_test(EDM, num_steps=st.integers(1, 8), solver="euler")
+        def mine(model, shape, config, *, device, dtype):
+            x = torch.randn(shape, device=device, dtype=dtype)
+            for sigma, after in pairwise(config.sigma_grid.tolist()):
+                x = x + (after - sigma) * (x - model(x, torch.full((shape[0],), sigma, dtype=dtype))) / sigma
+            return x
+        """
+    )
+    options = ("-p", "no:randomly", *workers)
+    told = pytester.runpytest_subprocess(*options).stdout.str()
+    assert told.count("What your sampler does instead") == 1
+    assert "-        x: Array = self.initial_std * noise()  # line 2" in told
+    silent = pytester.runpytest_subprocess(*options, "--sampler-no-diagnosis").stdout.str()
+    assert "What your sampler does instead" not in silent
