@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 import torch
 
+from sampler_harness.checks.catalogue import KINDS, check_ids
+from sampler_harness.checks.examples import EXAMPLES
 from sampler_harness.cli import main
 from sampler_harness.report.json import dumps, to_json
 from sampler_harness.report.terminal import closing_line, render, summary_lines
+from sampler_harness.runner import Assessment
 from sampler_harness.targets import TargetError, load_subject, load_subjects
 from sampler_harness.verdict import Coverage, Finding, Verdict
 
@@ -276,7 +280,42 @@ def test_fixtures_need_pytest(sampler_file: str, capsys: pytest.CaptureFixture[s
 def test_all_checks_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list-checks"]) == 0
     text = capsys.readouterr().out
-    assert "law/noise\n    claims:   fresh noise enters" in text
+    assert "law/noise\n        claims:   fresh noise enters" in text
+    places = [text.index(f"\n  {group}\n") for group in ("timesteps", "shapes", "noise dimensions", "the rest")]
+    assert places == sorted(places)
+    assert all(id in text for kind in KINDS for id in check_ids(kind))
+
+
+def test_one_check_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--explain", "law/initial-noise"]) == 0
+    text = capsys.readouterr().out
+    assert "the first noise is not scaled" in text
+    assert "fixtures/faulty_samplers/edm.py:initial_noise_unscaled" in text
+    assert "did you mean law/noise?" in refused(["--explain", "law/nose"], capsys)
+
+
+def test_all_references_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list-references"]) == 0
+    text = capsys.readouterr().out
+    for words in ("\n  DDIM\n", "\n  DDPMTraining\n", "arXiv:2206.00364, Algorithm 2", "num_steps=18"):
+        assert words in text
+
+
+def without_figures(text: str) -> str:
+    """Figures differ in their last digits from one machine to another."""
+    return re.sub(r"-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?", "#", text)
+
+
+@pytest.mark.parametrize("id", sorted(EXAMPLES))
+def test_an_example_is_what_that_fault_is_told(id: str) -> None:
+    example = EXAMPLES[id]
+    finding = Assessment(load_subject(f"fixtures.{example.fault}"), budget="quick").run(id)
+    assert finding.outcome == "failed"
+    assert without_figures(finding.message).startswith(without_figures(example.message))
+
+
+def test_every_check_has_an_example() -> None:
+    assert set(EXAMPLES) == {id for kind in KINDS for id in check_ids(kind)}
 
 
 # Targets

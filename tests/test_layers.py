@@ -32,6 +32,7 @@ LAYERS = {
     "plugin": 8,
     "cli": 8,
     "cli_monitor": 8,
+    "cli_lists": 8,
     "__init__": 9,
 }
 #: The catalogue is a list of ids, light enough for everyone.

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .checks.catalogue import KINDS, catalogue, check_ids
+from .checks.catalogue import KINDS, check_ids
 from .targets import TargetError, device_problem, is_subject, load_sampler, load_subject, load_subjects
 from .verdict import Coverage, Finding, Verdict
 
@@ -100,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         help="for the loader, the earliest first; repeatable",
     )
     parser.add_argument("--list-checks", action="store_true", help="print all checks and what each claims")
+    parser.add_argument("--explain", metavar="ID", help="tell more of one check, with a failure as it looks")
+    parser.add_argument("--list-references", action="store_true", help="print all references and their fields")
     return parser
 
 
@@ -118,11 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return monitor(given[1:])
     options = _parser().parse_intermixed_args(given)
-    if options.list_checks:
-        _list_checks(sys.stdout)
-        return CONFORMS
     quiet = options.json == "-"
     try:
+        if options.list_checks or options.list_references or options.explain is not None:
+            return _told(options)
         with _output(quiet) as stream:
             return _run(options, stream)
     except UsageError as error:
@@ -135,6 +136,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader went away; leave nothing that Python would try to flush into the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DEVIATES
+
+
+def _told(options: argparse.Namespace) -> int:
+    """Answer what needs no target."""
+    from .cli_lists import explain, list_checks, list_references
+
+    if options.list_checks:
+        list_checks(sys.stdout)
+    if options.list_references:
+        list_references(sys.stdout)
+    if options.explain is not None:
+        try:
+            explain(options.explain, sys.stdout)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    sys.stdout.flush()
+    return CONFORMS
 
 
 @contextlib.contextmanager
@@ -424,12 +442,6 @@ def _write_text(place: str, text: str, stream: TextIO) -> None:
     except OSError as error:
         sys.stderr.write(f"check-sampler: cannot write {place}: {error.strerror}\n")
         raise SystemExit(DEVIATES) from error
-
-
-def _list_checks(stream: TextIO) -> None:
-    for info in (info for kind in KINDS for info in catalogue(kind)):
-        stream.write(f"{info.id}\n    claims:   {info.claim}\n    catches:  {info.catches}\n")
-        stream.write(f"    blind to: {info.blind_to}\n")
 
 
 if __name__ == "__main__":

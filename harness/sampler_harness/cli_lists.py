@@ -1,0 +1,118 @@
+"""What there is to know without running anything: the checks, one of them explained, the references."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import re
+import textwrap
+from typing import Any, TextIO
+
+from .checks.catalogue import KINDS, CheckInfo, catalogue, info_of
+from .checks.examples import EXAMPLES
+
+__all__ = ["explain", "list_checks", "list_references"]
+
+WIDTH = 100
+#: The order in which groups of a sampler's checks are told.
+GROUPS = ("timesteps", "shapes", "noise dimensions", "the rest")
+_TITLES = {
+    "sampler": "Samplers (@sampler_under_test)",
+    "training": "Training steps (@training_under_test)",
+    "preprocessing": "Preprocessing (@preprocess_under_test)",
+    "data": "Data (@data_under_test)",
+}
+
+
+def list_checks(stream: TextIO) -> None:
+    """All checks, by what they are made for, with what each claims, catches and is blind to.
+
+    Args:
+        stream: standard output, usually.
+    """
+    for kind in KINDS:
+        stream.write(f"{_TITLES[kind]}\n")
+        infos = catalogue(kind)
+        for group in GROUPS:
+            chosen = [info for info in infos if info.group == group]
+            if not chosen:
+                continue
+            stream.write(f"\n  {group}\n")
+            for info in chosen:
+                stream.write(f"    {info.id}\n")
+                for line in _fields(info):
+                    stream.write(f"{textwrap.indent(line, ' ' * 8)}\n")
+        stream.write("\n")
+    stream.write("check-sampler --explain ID tells more of one.\n")
+
+
+def _fields(info: CheckInfo) -> list[str]:
+    told = [("claims:  ", info.claim), ("catches: ", info.catches), ("blind to:", info.blind_to)]
+    return [_wrapped(f"{name} {text}", len(name) + 1, WIDTH - 8) for name, text in told]
+
+
+def _wrapped(text: str, indent: int, width: int = WIDTH) -> str:
+    return textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+
+
+def explain(id: str, stream: TextIO) -> None:
+    """One check: what it claims, catches and is blind to, and what a failure looks like.
+
+    Args:
+        id: of the check.
+        stream: standard output, usually.
+
+    Raises:
+        ValueError: for an unknown id, with the nearest one.
+    """
+    info = info_of(id)
+    if info is None:
+        ids = [one.id for kind in KINDS for one in catalogue(kind)]
+        near = difflib.get_close_matches(id, ids, n=1, cutoff=0.5)
+        hint = f": did you mean {near[0]}?" if near else ""
+        raise ValueError(f"there is no check {id!r}{hint} (--list-checks prints all)")
+    kind = next(kind for kind in KINDS if info in catalogue(kind))
+    stream.write(f"{info.id}  ({info.group}; {_TITLES[kind]})\n\n")
+    for name, text in (
+        ("It claims", info.claim),
+        ("It catches", info.catches),
+        ("It is blind to", info.blind_to),
+    ):
+        stream.write(f"{name}:\n{textwrap.indent(_wrapped(text, 0, WIDTH - 4), '    ')}\n")
+    example = EXAMPLES[info.id]
+    stream.write(f"A failure, of fixtures/{example.fault.replace('.', '/').replace(':', '.py:')} in this repository:\n")
+    stream.write(f"{textwrap.indent(_wrapped(example.message, 0, WIDTH - 4), '    ')}\n")
+    stream.write(f"\nA deviation that is meant: expected_failures={{{info.id!r}: 'why'}} in the declaration.\n")
+
+
+def list_references(stream: TextIO) -> None:
+    """The references that samplers and training steps can be held against, with their fields.
+
+    Args:
+        stream: standard output, usually.
+    """
+    import reference_samplers
+
+    found: list[Any] = [getattr(reference_samplers, name) for name in reference_samplers.__all__]
+    declared: list[tuple[str, list[Any]]] = [
+        ("For samplers", [one for one in found if dataclasses.is_dataclass(one) and hasattr(one, "sample")]),
+        ("For training steps", [one for one in found if dataclasses.is_dataclass(one) and hasattr(one, "step")]),
+    ]
+    for title, references in declared:
+        stream.write(f"{title}\n")
+        for reference in references:
+            document = inspect.getdoc(reference) or ""
+            stream.write(f"\n  {reference.__name__}\n")
+            stream.write(f"{textwrap.indent(_wrapped(document.splitlines()[0], 0, WIDTH - 4), '    ')}\n")
+            source = re.search(r"Source: (.+?)(?:\n\n|$)", document, re.DOTALL)
+            if source:
+                told = " ".join(source.group(1).split())
+                stream.write(f"{textwrap.indent(_wrapped(f'Source: {told}', 8, WIDTH - 4), '    ')}\n")
+            stream.write(f"{textwrap.indent(_wrapped(f'Fields: {_defaults(reference)}', 8, WIDTH - 4), '    ')}\n")
+        stream.write("\n")
+
+
+def _defaults(reference: Any) -> str:
+    fields = [field for field in dataclasses.fields(reference) if field.init]
+    return ", ".join(f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default!r}" for f in fields)
