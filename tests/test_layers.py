@@ -33,6 +33,7 @@ LAYERS = {
     "cli": 8,
     "cli_monitor": 8,
     "cli_lists": 8,
+    "cli_init": 8,
     "__init__": 9,
 }
 #: The catalogue is a list of ids, light enough for everyone.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from fixtures.golden.configurations import DIAMOND, FOLDER
 from reference_samplers import DDPM, EDM
+from sampler_harness import sampler_under_test
 from sampler_harness.law.law import Law, row_echelon
 from sampler_harness.runner import Assessment, check_sampler, respond
 from sampler_harness.targets import load_sampler, load_subjects
@@ -97,3 +99,20 @@ def test_a_grid_whose_last_level_moves_is_not_flagged_by_limits(name: str, steps
     trailing = dataclasses.replace(subject, fields={"timestep_spacing": "trailing", "num_steps": st.integers(1, steps)})
     verdict = check_sampler(trailing, budget="quick", checks={"limit/gaussian", "limit/order"})
     assert [f.message for f in verdict.findings if f.outcome not in ("passed", "skipped")] == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"num_steps": st.integers(1, 22)},
+        {"num_steps": st.integers(1, 60), "solver": "euler", "rho": 1.5, "sigma_min": 0.0002, "sigma_max": 500.0},
+        {"num_steps": st.integers(1, 41), "solver": "euler", "rho": 3.0, "sigma_min": 0.0002, "sigma_max": 500.0},
+    ],
+    ids=["few-steps", "even-grid", "wide-grid"],
+)
+def test_a_sound_sampler_is_not_flagged_where_steps_are_few(fields: dict[str, Any]) -> None:
+    """Each of these was flagged once: with few steps errors do not yet fall by the method's order."""
+    subject = sampler_under_test(EDM, **fields)(load_sampler(f"{OURS}:edm").function)
+    verdict = check_sampler(subject, budget="quick", checks={"limit/gaussian", "limit/order"})
+    assert all(finding.outcome in ("passed", "skipped") for finding in verdict.findings)
+    assert all(finding.margin is None or finding.margin <= 1 / 3 for finding in verdict.findings)

@@ -101,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list-checks", action="store_true", help="print all checks and what each claims")
     parser.add_argument("--explain", metavar="ID", help="tell more of one check, with a failure as it looks")
+    parser.add_argument(
+        "--init",
+        metavar="FILE[:NAME]",
+        help="write the test file for a sampler, with TODOs where its source tells too little",
+    )
     parser.add_argument("--list-references", action="store_true", help="print all references and their fields")
     return parser
 
@@ -124,6 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.list_checks or options.list_references or options.explain is not None:
             return _told(options)
+        if options.init is not None:
+            return _init(options.init)
         with _output(quiet) as stream:
             return _run(options, stream)
     except UsageError as error:
@@ -152,6 +159,23 @@ def _told(options: argparse.Namespace) -> int:
         except ValueError as error:
             raise UsageError(str(error)) from None
     sys.stdout.flush()
+    return CONFORMS
+
+
+def _init(target: str) -> int:
+    """Write a first test file and say what to do next."""
+    from .cli_init import init
+
+    try:
+        place, found = init(target)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+    sys.stdout.write(
+        f"{place} is written: {found.name}, to be held against {found.reference or 'a reference of yours'}\n"
+    )
+    for todo in found.todo:
+        sys.stdout.write(f"  TODO: {todo}\n")
+    sys.stdout.write(f"{'Then' if found.todo else 'Now'}: check-sampler {place}\n")
     return CONFORMS
 
 

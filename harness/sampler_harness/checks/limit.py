@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,14 @@ ORDER_BAND = 0.25
 SHORT_LADDER_BAND = 0.35
 #: Steps from which errors fall as they will, also where the grid's last level moves with their number.
 ASYMPTOTIC = 250
+
+
+#: Number of steps, configuration, case and law.
+_Rung = tuple[int, Any, Case, Law]
+_TOO_FEW = (
+    "with so few steps not even the reference is where its error falls by its order, so that nothing can be told: "
+    "declare a wider range of num_steps (up to 256 tells always)"
+)
 
 
 @dataclass(frozen=True)
@@ -217,8 +225,8 @@ def _plain(evidence: Evidence, *, deterministic: bool) -> Any:
     return config
 
 
-def _measured(evidence: Evidence, config: Any, ladder: list[int]) -> list[tuple[int, Any, Case, Law]]:
-    found: list[tuple[int, Any, Case, Law]] = []
+def _measured(evidence: Evidence, config: Any, ladder: list[int]) -> list[_Rung]:
+    found: list[_Rung] = []
     for steps in ladder:
         try:
             one = dataclasses.replace(config, num_steps=steps)
@@ -255,7 +263,7 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
         return skipped(id, f"the declaration allows no {kind} without clamp")
     ladder = _ladder(evidence, config)
     if len(ladder) < 3:
-        return skipped(id, "needs a range of steps up to 40 or more: declare a wider range of num_steps")
+        return skipped(id, "needs a range of steps up to 20 or more: declare a wider range of num_steps")
     if ladder[-1] < ASYMPTOTIC and _last_level_moves(config, ladder):
         return skipped(id, f"the lowest level moves with the number of steps: needs {ASYMPTOTIC} steps or more")
     cost = sum(2 * expected_calls(dataclasses.replace(config, num_steps=n)) for n in ladder)
@@ -264,6 +272,34 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
             id, f"its {cost} model calls are too many for the {evidence.budget.name} budget: run with a larger one"
         )
     return config, ladder
+
+
+def _errors(measured: Sequence[_Rung]) -> list[float]:
+    return [_error(one, law, law.num_calls - 1) for _, one, _, law in measured]
+
+
+def _left(measured: Sequence[_Rung]) -> float:
+    """What would be left of the error, over what may be left."""
+    errors = _errors(measured)
+    # What converges leaves next to nothing of its last error at infinitely many steps; a wrong limit leaves it all.
+    floor = 0.02 if measured[-1][0] < 256 else 2e-3
+    ratio = _limit(errors) / (LEFT_SHARE * errors[-1] + floor)
+    return ratio if np.isfinite(ratio) else np.inf
+
+
+def _too_few(measured: Sequence[_Rung], ratio: Callable[[Sequence[_Rung]], float]) -> bool:
+    """Whether the reference itself is not yet where its errors fall as they will.
+
+    Context: a sound second-order sampler was flagged with 5, 11 and 22 steps at sigma_max = 80, and a sound Euler at
+    sigma_max = 500 and rho = 1.5 even with 60: extrapolation needs errors that fall by the method's order.
+    Choice: with few steps the check speaks only where the reference's own law would pass it clearly; with many it
+    always does, so that a formula that is wrong in the reference too is still seen.
+    Reversed by: a bound on the error at few steps.
+    """
+    if measured[-1][0] >= ASYMPTOTIC:
+        return False
+    own = [(n, one, case, reference_law(one, learned_variance(one))) for n, one, case, _ in measured]
+    return not ratio(own) <= 1 / 3
 
 
 def check_gaussian(evidence: Evidence) -> Finding:
@@ -280,14 +316,12 @@ def check_gaussian(evidence: Evidence) -> Finding:
     measured = _measured(evidence, config, ladder)
     if len(measured) < 3:
         return conclude("limit/gaussian", evidence, [], passed="")
+    if _too_few(measured, _left):
+        return skipped("limit/gaussian", _TOO_FEW)
     steps = [n for n, *_ in measured]
-    errors = [_error(one, law, law.num_calls - 1) for _, one, _, law in measured]
+    errors = _errors(measured)
     left = _limit(errors)
-    # What converges leaves next to nothing of its last error at infinitely many steps; a wrong limit leaves it all.
-    floor = 0.02 if steps[-1] < 256 else 2e-3
-    ratio = left / (LEFT_SHARE * errors[-1] + floor)
-    if not np.isfinite(ratio):
-        ratio = np.inf
+    ratio = _left(measured)
     text = (
         f"with the exact denoiser of a Gaussian the distance to the exact solution is {errors[0]:.3g} at {steps[0]} "
         f"steps and {errors[-1]:.3g} at {steps[-1]}, and would stay at {left:.3g}: it converges to something else"
@@ -330,10 +364,20 @@ def check_order(evidence: Evidence) -> Finding:
     measured = _measured(evidence, config, ladder)
     if len(measured) < 2:
         return conclude("limit/order", evidence, [], passed="")
-    points = [(n, _error(one, law, law.num_calls - 1)) for n, one, _, law in measured]
     noise_floor = 1e-12 if evidence.precise_dtype == "float64" else 1e-5
-    usable = [(n, e) for n, e in points if e > noise_floor]
     order = int(config.order)
+
+    def short_by(rungs: Sequence[_Rung]) -> float:
+        """How much of the order is missing, over what may be."""
+        above = [(n, e) for (n, *_), e in zip(rungs, _errors(rungs), strict=True) if e > noise_floor]
+        if len(above) < 2:
+            return 0.0
+        return max(0.0, order - _slope(above)) / (ORDER_BAND if above[-1][0] >= 256 else SHORT_LADDER_BAND)
+
+    if _too_few(measured, short_by):
+        return skipped("limit/order", _TOO_FEW)
+    points = [(n, e) for (n, *_), e in zip(measured, _errors(measured), strict=True)]
+    usable = [(n, e) for n, e in points if e > noise_floor]
     details = {"errors": {str(n): e for n, e in points}, "order": order}
     case = measured[0][2]
     if len(usable) < 2:
@@ -344,8 +388,6 @@ def check_order(evidence: Evidence) -> Finding:
             passed=f"the error is below {noise_floor:g} already",
         )
     slope = _slope(usable)
-    short_by = order - slope
-    band = ORDER_BAND if usable[-1][0] >= 256 else SHORT_LADDER_BAND
     text = (
         f"the error falls with slope {slope:.2f} between {usable[0][0]} and {usable[-1][0]} steps, should be "
         f"{order}: the method has not the order that it claims"
@@ -353,6 +395,6 @@ def check_order(evidence: Evidence) -> Finding:
     return conclude(
         "limit/order",
         evidence,
-        [Judged(max(0.0, short_by) / band, text, case, details | {"slope": slope})],
+        [Judged(short_by(measured), text, case, details | {"slope": slope})],
         passed=f"slope {slope:.2f} for order {order}",
     )

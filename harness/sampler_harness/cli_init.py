@@ -1,0 +1,295 @@
+"""``check-sampler --init``: a test file from a sampler's signature, with TODOs where it does not tell enough.
+
+The source is read, never run: importing a stranger's script may start a training.
+
+Context: a first verdict within minutes needs the declaration written for people; a wrong guess costs more than none.
+Choice: names that the field uses are translated, each with the reason beside it; all else is a TODO that fails until it
+is answered.
+Reversed by: samplers that declare themselves.
+"""
+
+from __future__ import annotations
+
+import ast
+import keyword
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Sketch", "init", "sketch"]
+
+_MODEL = {
+    "model", "net", "network", "unet", "denoiser", "denoise_fn", "denoise", "model_fn", "score_model", "score_fn",
+    "eps_model", "noise_pred_net", "diffusion_model",
+}  # fmt: skip
+_LATENTS = {"latents", "latent", "x", "x_t", "x_T", "xt", "noise", "x_init", "init_noise", "z", "x_start", "sample"}
+_SHAPE = {"shape", "size", "sample_shape"}
+_STEPS = {"num_steps", "steps", "n_steps", "num_inference_steps", "sample_steps", "ddim_steps", "N", "n", "S"}
+#: What programs call a field of a reference.
+_FIELDS = {
+    "sigma_min": "sigma_min",
+    "sigma_max": "sigma_max",
+    "rho": "rho",
+    "s_churn": "s_churn",
+    "s_min": "s_tmin",
+    "s_tmin": "s_tmin",
+    "s_max": "s_tmax",
+    "s_tmax": "s_tmax",
+    "s_noise": "s_noise",
+    "eta": "eta",
+    "ddim_eta": "eta",
+    "clip_denoised": "clip_denoised",
+    "clip": "clip_denoised",
+    "shift": "shift",
+    "num_train_timesteps": "num_train_timesteps",
+    "beta_start": "beta_start",
+    "beta_end": "beta_end",
+}
+#: What a field is varied over where the sampler has it as an argument.
+_VARIED = {
+    "num_steps": "st.integers(2, 20)",
+    "s_churn": "st.floats(0.0, 4.0)",
+    "eta": "st.floats(0.0, 1.0)",
+    "shift": "st.floats(0.5, 3.0)",
+}
+#: Words in a sampler's source that speak for a reference, the most telling first.
+_WORDS = {
+    "EDM": ("s_churn", "sigma_hat", "t_hat", "gamma", "karras", "sigma_max", "sigmas", "rho"),
+    "DDIM": ("ddim", "eta"),
+    "FlowEuler": ("flow", "velocity", "rectified"),
+    "DDPM": ("ddpm", "posterior", "p_sample", "betas", "alphas_cumprod", "alpha_bar", "alphas"),
+}
+#: Of which reference each field is one.
+_FIELDS_OF = {
+    "EDM": {"num_steps", "sigma_min", "sigma_max", "rho", "s_churn", "s_tmin", "s_tmax", "s_noise"},
+    "DDIM": {"num_steps", "eta", "clip_denoised", "num_train_timesteps", "beta_start", "beta_end"},
+    "DDPM": {"num_steps", "clip_denoised", "num_train_timesteps", "beta_start", "beta_end"},
+    "FlowEuler": {"num_steps", "shift"},
+}
+#: Attributes that released samplers read off their model, and what does no harm.
+_ATTRIBUTES = {"sigma_min": "0.0", "sigma_max": 'float("inf")', "round_sigma": "torch.as_tensor"}
+#: What any stand-in has.
+_MODULE = {"eval", "train", "to", "parameters", "device", "dtype", "training", "cuda", "cpu", "half", "float"}
+
+
+@dataclass
+class Sketch:
+    """What a sampler's source tells.
+
+    Attributes:
+        file: the source.
+        name: of the function, or ``Class.method``.
+        reference: the likeliest one; empty where nothing speaks for any.
+        call: the arguments of the call, as text.
+        declared: fields and options of the declaration, as text.
+        todo: what a person must answer.
+        returns_tuple: whether the sample is the first of several.
+        in_double: whether the source asks for float64.
+    """
+
+    file: Path
+    name: str
+    reference: str = ""
+    call: list[str] = field(default_factory=list)
+    declared: dict[str, str] = field(default_factory=dict)
+    todo: list[str] = field(default_factory=list)
+    returns_tuple: bool = False
+    in_double: bool = False
+
+
+def init(target: str, out: Path | None = None) -> tuple[Path, Sketch]:
+    """Write the test file for a sampler.
+
+    Args:
+        target: ``FILE`` or ``FILE:NAME``, where ``NAME`` is a function or ``Class.method``.
+        out: the file; None for ``test_NAME.py`` in the present folder.
+
+    Returns:
+        The file that was written, and what it was written from.
+
+    Raises:
+        ValueError: when there is no such sampler, or the file is there already.
+    """
+    found = sketch(target)
+    place = out or Path(f"test_{found.name.replace('.', '_').strip('_').lower()}.py")
+    if place.exists():
+        raise ValueError(f"{place} is there already: move it away, or edit it")
+    place.write_text(_text(found), encoding="utf-8")
+    return place, found
+
+
+def sketch(target: str) -> Sketch:
+    """Read a sampler's signature and source.
+
+    Args:
+        target: ``FILE`` or ``FILE:NAME``.
+
+    Raises:
+        ValueError: when there is no such file or function, or several and none is named.
+    """
+    path, _, name = target.partition(":")
+    file = Path(path)
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from error
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is no Python source: {error}") from error
+    functions = dict(_functions(tree))
+    if name:
+        if name not in functions:
+            raise ValueError(f"{file} has no function {name!r}; it has {', '.join(functions) or 'none'}")
+        return _read(file, name, functions[name])
+    likely = [n for n in functions if "sampl" in n.lower() or "generate" in n.lower()]
+    if len(likely) != 1:
+        which = (
+            f"several ({', '.join(likely)})"
+            if likely
+            else f"none by its name ({', '.join(functions) or 'no function'})"
+        )
+        raise ValueError(f"which function of {file} is the sampler? {which}: name it, --init {file}:NAME")
+    return _read(file, likely[0], functions[likely[0]])
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name, node
+        elif isinstance(node, ast.ClassDef):
+            for inner in node.body:
+                if isinstance(inner, ast.FunctionDef) and (not inner.name.startswith("_") or inner.name == "__call__"):
+                    yield f"{node.name}.{inner.name}", inner
+
+
+def _read(file: Path, name: str, node: ast.FunctionDef) -> Sketch:
+    found = Sketch(file, name)
+    arguments = [*node.args.posonlyargs, *node.args.args]
+    if "." in name:
+        arguments = arguments[1:]
+        found.todo.append(f"build your {name.partition('.')[0]} here, with `model` in place of its network")
+    found.reference = _reference(node)
+    if not found.reference:
+        found.todo.append("name the reference: EDM, DDPM, DDIM or FlowEuler (check-sampler --list-references)")
+    defaults: list[ast.expr | None] = [None] * (len(arguments) - len(node.args.defaults))
+    defaults += node.args.defaults[-len(arguments) :] if arguments else []
+    for argument, default in zip(arguments, defaults, strict=True):
+        _argument(found, argument.arg, default, by_name=False)
+    for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        _argument(found, argument.arg, default, by_name=True)
+    _model_attributes(found, node, {a.arg for a in arguments} & _MODEL)
+    found.returns_tuple = any(isinstance(n, ast.Return) and isinstance(n.value, ast.Tuple) for n in _own(node))
+    found.in_double = any(isinstance(n, ast.Attribute) and n.attr in ("float64", "double") for n in ast.walk(node))
+    if found.in_double:
+        found.declared["output_dtype"] = "torch.float64"
+    return found
+
+
+def _own(node: ast.FunctionDef) -> Iterator[ast.AST]:
+    """A function's nodes without those of functions inside of it."""
+    waiting: list[ast.AST] = list(node.body)
+    while waiting:
+        one = waiting.pop()
+        yield one
+        if not isinstance(one, (ast.FunctionDef, ast.Lambda)):
+            waiting += list(ast.iter_child_nodes(one))
+
+
+def _reference(node: ast.FunctionDef) -> str:
+    """The reference that most of a source's names speak for."""
+    names = [
+        n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(node) if isinstance(n, (ast.Name, ast.Attribute))
+    ]
+    names += [argument.arg for argument in ast.walk(node) if isinstance(argument, ast.arg)] + [node.name]
+    lower = {name.lower() for name in names}
+    scores = {
+        reference: sum(any(word == name or (len(word) > 4 and word in name) for name in lower) for word in words)
+        for reference, words in _WORDS.items()
+    }
+    best = max(scores, key=lambda reference: scores[reference])
+    return best if scores[best] else ""
+
+
+def _argument(found: Sketch, name: str, default: ast.expr | None, *, by_name: bool) -> None:
+    lower = name.lower()
+    fields = _FIELDS_OF.get(found.reference, set())
+    if name in _MODEL:
+        text = "model"
+    elif name in _LATENTS and default is None:
+        text = "torch.randn(shape, device=device, dtype=dtype)"
+    elif name in _SHAPE:
+        text = "shape"
+    elif lower == "batch_size":
+        text = "shape[0]"
+    elif lower in ("device", "dtype", "generator"):
+        text = lower
+        if lower == "generator":
+            found.declared["takes_generator"] = "True"
+    elif name in _STEPS and "num_steps" in fields:
+        text = "config.num_steps"
+        found.declared["num_steps"] = _VARIED["num_steps"]
+    elif _FIELDS.get(lower, "") in fields:
+        known = _FIELDS[lower]
+        text = f"config.{known}"
+        if known in _VARIED:
+            found.declared[known] = _VARIED[known]
+    elif default is not None:
+        return  # its own default will do
+    else:
+        text = f"TODO_{name}"
+        found.todo.append(f"what is {name!r}? put a value, or config.… where it is a field of the reference")
+    found.call.append(f"{name}={text}" if by_name or found.call or default is not None else text)
+
+
+def _model_attributes(found: Sketch, node: ast.FunctionDef, models: set[str]) -> None:
+    """Attributes that the sampler reads off its model, but does not call the model by."""
+    asked = {
+        n.attr
+        for n in ast.walk(node)
+        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in models
+    }
+    given = {}
+    for name in sorted(asked - _MODULE):
+        given[name] = _ATTRIBUTES.get(name, "...")
+        if name not in _ATTRIBUTES:
+            found.todo.append(f"what does your sampler read as model.{name}? put its value into model_attributes")
+    if given:
+        found.declared["model_attributes"] = "{" + ", ".join(f'"{n}": {value}' for n, value in given.items()) + "}"
+
+
+def _text(found: Sketch) -> str:
+    module = found.file.stem
+    owner, _, method = found.name.partition(".")
+    importable = module.isidentifier() and not keyword.iskeyword(module)
+    reference = found.reference or "TODO_REFERENCE"
+    lines = [
+        f'"""Is {found.name} of {found.file} the sampler that its paper defines? pytest and check-sampler decide."""',
+        "",
+    ]
+    if str(found.file.parent) != ".":
+        lines += ["import sys", ""]
+    lines += ["import torch", "from hypothesis import strategies as st", ""]
+    lines += [f"from reference_samplers import {reference}", "from sampler_harness import sampler_under_test", ""]
+    if str(found.file.parent) != ".":
+        lines.append(f"sys.path.insert(0, {str(found.file.parent.resolve())!r})")
+    lines.append(
+        f"from {module} import {owner}" + ("  # noqa: E402" if str(found.file.parent) != "." else "")
+        if importable
+        else f"# TODO: {found.file.name} cannot be imported by its name; import {owner} from it here"
+    )
+    lines += ["", ""]
+    lines += [f"# TODO: {todo}" for todo in found.todo]
+    options = "".join(f"    {name}={value},\n" for name, value in found.declared.items())
+    lines.append(f"@sampler_under_test(\n    {reference},\n{options})")
+    generator = ", generator" if "takes_generator" in found.declared else ""
+    lines.append(f"def {_own_name(found)}(model, shape, config, *, device, dtype{generator}):")
+    lines.append(
+        '    """Run the sampler once; `model` stands in for the network. Fields not named above are not varied."""'
+    )
+    called = owner if not method else f"{owner}(TODO_how_it_is_built)" + ("" if method == "__call__" else f".{method}")
+    arguments = "".join(f"        {argument},\n" for argument in found.call)
+    lines.append(f"    return {called}(\n{arguments}    ){'[0]' if found.returns_tuple else ''}")
+    return "\n".join(lines) + "\n"
+
+
+def _own_name(found: Sketch) -> str:
+    return f"{found.name.replace('.', '_').strip('_').lower()}_under_test"

@@ -1,0 +1,112 @@
+"""``check-sampler --init``: a test file from a signature, which decides as it stands where the names tell enough."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from sampler_harness.cli import main
+from sampler_harness.cli_init import sketch
+
+#: Shaped like the sampler that the EDM paper was released with.
+RELEASED = """
+import numpy as np
+import torch
+
+
+def edm_sampler(
+    net, latents, class_labels=None, randn_like=torch.randn_like,
+    num_steps=18, sigma_min=0.002, sigma_max=80, rho=7, S_churn=0, S_min=0, S_max=float("inf"), S_noise=1,
+):
+    sigma_min = max(sigma_min, net.sigma_min)
+    sigma_max = min(sigma_max, net.sigma_max)
+    i = torch.arange(num_steps, dtype=torch.float64, device=latents.device)
+    ends = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
+    t_steps = (ends[0] + i / (num_steps - 1) * (ends[1] - ends[0])) ** rho
+    t_steps = torch.cat([net.round_sigma(t_steps), torch.zeros_like(t_steps[:1])])
+    x_next = latents.to(torch.float64) * t_steps[0]
+    for i, (t_cur, t_next) in enumerate(zip(t_steps[:-1], t_steps[1:])):
+        gamma = min(S_churn / num_steps, np.sqrt(2) - 1) if S_min <= t_cur <= S_max else 0
+        t_hat = net.round_sigma(t_cur + gamma * t_cur)
+        x_hat = x_next + (t_hat ** 2 - t_cur ** 2).sqrt() * S_noise * randn_like(x_next)
+        d_cur = (x_hat - net(x_hat, t_hat, class_labels).to(torch.float64)) / t_hat
+        x_next = x_hat + (t_next - t_hat) * d_cur
+        if i < num_steps - 1:
+            d_prime = (x_next - net(x_next, t_next, class_labels).to(torch.float64)) / t_next
+            x_next = x_hat + (t_next - t_hat) * (0.5 * d_cur + 0.5 * d_prime)
+    return x_next
+"""
+
+LOOP = """
+class Diffusion:
+    def ddim_sample(self, model, shape, eta=0.0, steps=50, guidance=None, *, generator):
+        x = torch.randn(shape, generator=generator) * model.scale
+        return x, [x]
+
+    def training_loss(self, x):
+        return x
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_released_sampler_is_judged_by_what_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("generate_images.py").write_text(RELEASED)
+    assert main(["--init", "generate_images.py"]) == 0
+    assert "Now: check-sampler test_edm_sampler.py" in capsys.readouterr().out
+    assert main(["test_edm_sampler.py", "--budget", "quick"]) == 0
+    assert "1 sampler conforms" in capsys.readouterr().out
+
+
+def test_its_mistake_is_found_by_what_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert RELEASED.count(" * t_steps[0]") == 1
+    Path("faded_images.py").write_text(RELEASED.replace(" * t_steps[0]", "").replace("edm_sampler", "faded_sampler"))
+    assert main(["--init", "faded_images.py:faded_sampler"]) == 0
+    assert main(["test_faded_sampler.py", "--budget", "quick"]) == 1
+    assert "initial-noise-unscaled" in capsys.readouterr().out
+
+
+def test_what_is_not_told_becomes_a_todo(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("loop.py").write_text(LOOP)
+    assert main(["--init", "loop.py"]) == 0
+    told = capsys.readouterr().out
+    text = Path("test_diffusion_ddim_sample.py").read_text()
+    ast.parse(text)
+    for words in ("build your Diffusion here", "what does your sampler read as model.scale?"):
+        assert words in told
+        assert words in text
+    found = sketch("loop.py:Diffusion.ddim_sample")
+    assert found.reference == "DDIM"
+    assert found.returns_tuple
+    assert {"num_steps", "eta", "takes_generator", "model_attributes"} <= set(found.declared)
+    assert "generator=generator" in found.call
+    assert "eta=config.eta" in found.call
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("nowhere.py", "cannot read nowhere.py"),
+        ("broken.py", "is no Python source"),
+        ("loop.py:missing", "has no function 'missing'; it has"),
+        ("two.py", "which function of two.py is the sampler? several (sample_a, sample_b)"),
+        ("none.py", "none by its name (helper)"),
+        ("there.py", "is there already"),
+    ],
+)
+def test_what_cannot_be_read_is_told(target: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("broken.py").write_text("def sample(:")
+    Path("loop.py").write_text(LOOP)
+    Path("two.py").write_text("def sample_a(model): ...\ndef sample_b(model): ...\n")
+    Path("none.py").write_text("def helper(): ...\n")
+    Path("there.py").write_text("def sample(model, shape): ...\n")
+    Path("test_sample.py").write_text("mine")
+    assert main(["--init", target]) == 2
+    assert words in capsys.readouterr().err
+    assert Path("test_sample.py").read_text() == "mine"
