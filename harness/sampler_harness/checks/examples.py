@@ -72,9 +72,9 @@ EXAMPLES: dict[str, Example] = {
         " is not associated with a value",
     ),
     "state/rerun": Example(
-        "faulty_samplers.state:table_cast_in_place",
-        "started in the middle of another run the result differs from the first run on the same draws and"
-        " outputs: by 0.159, first in row 1: something of the earlier run is left",
+        "faulty_samplers.state:running_sum_survives",
+        "with another run started in the middle the result differs from the first run on the same draws and"
+        " outputs: by 8.92, first in row 2: something of the earlier run is left",
     ),
     "state/side-effects": Example(
         "faulty_samplers.state:output_written_over",
