@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sampler_harness.cli import main
-from sampler_harness.cli_init import sketch
+from sampler_harness.cli.init import sketch
 
 #: Shaped like the sampler that the EDM paper was released with.
 RELEASED = """

@@ -28,12 +28,10 @@ LAYERS = {
     "detail": 5,
     "targets": 6,
     "report": 6,
+    "gate": 7,
     "triage": 7,
     "plugin": 8,
     "cli": 8,
-    "cli_monitor": 8,
-    "cli_lists": 8,
-    "cli_init": 8,
     "__init__": 9,
 }
 #: The catalogue is a list of ids, light enough for everyone.

@@ -15,7 +15,7 @@ from typing import Any
 
 from .checks.catalogue import catalogue, check_function
 from .subject import AnySubject, Subject
-from .verdict import SCHEMA_VERSION, Coverage, Diagnosis, Finding, Verdict
+from .verdict import SCHEMA_VERSION, Coverage, Diagnosis, Expected, Finding, Verdict
 
 __all__ = ["Assessment", "SavedLaws", "check_sampler", "load_law", "respond", "save_law", "versions"]
 
@@ -52,6 +52,7 @@ class Assessment:
         against: another subject, or saved laws, to be held against instead of the reference.
         fixtures: values for the sampler's further keyword-only arguments.
         diagnose: whether to look for what a sampler that does not conform does instead.
+        expected: checks that are known to fail beside those that the declaration names, by id.
     """
 
     def __init__(
@@ -63,8 +64,11 @@ class Assessment:
         against: Subject | SavedLaws | None = None,
         fixtures: Mapping[str, Any] | None = None,
         diagnose: bool = True,
+        expected: Mapping[str, Expected] | None = None,
     ) -> None:
         self._diagnose = diagnose
+        own = {id: Expected(reason) for id, reason in subject.expected_failures.items()}
+        self._expected: dict[str, Expected] = {**(expected or {}), **own}
         self.subject = subject
         self.budget = budget
         self.device = device
@@ -142,25 +146,26 @@ class Assessment:
         return finding
 
     def _declared(self, finding: Finding) -> Finding:
-        """Apply ``expected_failures``: a declared deviation is told, one that passes is a failure."""
-        reason = self.subject.expected_failures.get(finding.id)
-        if reason is None:
+        """Apply what is known to fail: a declared deviation is told, one that passes is a failure."""
+        known = self._expected.get(finding.id)
+        if known is None:
             cause = finding.consequence_of
-            if finding.outcome in ("failed", "error") and cause is not None and cause in self.subject.expected_failures:
-                declared = self.subject.expected_failures[cause]
+            if finding.outcome in ("failed", "error") and cause is not None and cause in self._expected:
                 return dataclasses.replace(
                     finding,
                     outcome="expected",
-                    message=f"follows from {cause} (declared: {declared})\n{finding.message}",
+                    message=f"follows from {cause} (declared: {self._expected[cause].reason})\n{finding.message}",
                 )
             return finding
         if finding.outcome == "failed":
-            return dataclasses.replace(finding, outcome="expected", message=f"declared: {reason}\n{finding.message}")
+            return dataclasses.replace(
+                finding, outcome="expected", message=f"declared: {known.reason}\n{finding.message}"
+            )
         if finding.outcome == "passed":
             return dataclasses.replace(
                 finding,
                 outcome="failed",
-                message=f"declared to fail ({reason}), but it passes: remove {finding.id!r} from expected_failures",
+                message=f"declared to fail ({known.reason}), but it passes: remove {finding.id!r} from {known.place}",
             )
         return finding
 
@@ -210,7 +215,7 @@ class Assessment:
 
         started = time.perf_counter()
         try:
-            found = diagnose(self.evidence, findings, budget=self.budget)
+            found = diagnose(self.evidence, findings, budget=self.budget, declared=self._expected)
         except Exception as error:
             # A diagnosis is a help; without it the findings stand as they are.
             place = traceback.extract_tb(error.__traceback__)[-1]

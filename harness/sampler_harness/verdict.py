@@ -42,6 +42,19 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """A check that is known to fail, in a declaration or in a baseline.
+
+    Attributes:
+        reason: why it is lived with.
+        place: where that is said, and where it must be taken out once the check passes.
+    """
+
+    reason: str
+    place: str = "expected_failures"
+
+
+@dataclass(frozen=True)
 class Edit:
     """A line of the reference that a sampler has otherwise.
 

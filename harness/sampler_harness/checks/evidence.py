@@ -13,6 +13,7 @@ from sampler_harness.law.comparison import Deviation, compare
 from sampler_harness.law.law import Law
 from sampler_harness.law.tolerance import Tolerance, reference_law, tolerance_between, tolerance_of
 from sampler_harness.observe.trace import Case
+from sampler_harness.observe.walk import Walk, walk
 from sampler_harness.subject import Subject
 from sampler_harness.verdict import Coverage
 
@@ -136,6 +137,7 @@ class Evidence:
         self._compared: dict[Case, tuple[Deviation, ...]] = {}
         self._sides: dict[Case, Case] = {}
         self._own_grid: dict[Case, bool] = {}
+        self._walks: dict[Case, Walk] = {}
         self.skipped_cases = 0
 
     # What is run
@@ -269,6 +271,13 @@ class Evidence:
                 entry=entry,
             )
         return self._bundles[key]
+
+    def walked(self, case: Case) -> Walk:
+        """Which of the sampler's own lines run in a case."""
+        if case not in self._walks:
+            limit = 4 * expected_calls(case.config) + 64
+            self._walks[case] = walk(self.subject, case, fixtures=self.fixtures, call_limit=limit)
+        return self._walks[case]
 
     def compared(self, case: Case) -> tuple[Deviation, ...]:
         """Both readings of a case against the law it should have; empty where there is none."""

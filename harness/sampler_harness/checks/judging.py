@@ -9,6 +9,7 @@ from typing import Any
 
 from sampler_harness.cases import smallest_failing
 from sampler_harness.observe.trace import Case
+from sampler_harness.observe.walk import shown
 from sampler_harness.verdict import Finding
 
 from .evidence import Evidence, expected_calls, short
@@ -104,6 +105,10 @@ def conclude(
         lines.append(
             f"smallest configuration: {short(chosen.case.config)}, shape {chosen.case.shape}, {chosen.case.dtype}"
         )
+        place = _place(evidence, chosen, chosen.case)
+        if place:
+            details |= place
+            lines.append(f"look at: {place['file']}, line {place['line']}, in {place['function']}: {place['text']}")
     details["failing"] = f"{len(failing)} of {len(judged)}"
     causes = [j for j in failing if j.consequence_of is None]
     return Finding(
@@ -115,6 +120,18 @@ def conclude(
         consequence_of=None if causes else chosen.consequence_of,
         reproduction=_reproduction(evidence, chosen),
     )
+
+
+def _place(evidence: Evidence, chosen: Judged, case: Case) -> dict[str, Any]:
+    """Where in the user's own code the failing row is computed; empty where no line of theirs ran."""
+    step, term = chosen.evidence.get("step"), str(chosen.evidence.get("term", ""))
+    walked = evidence.walked(case)
+    row = step if isinstance(step, int) and not isinstance(step, bool) else None
+    line = walked.place(row, term)
+    if line is None:
+        return {}
+    ran = {shown(file): lines for file, lines in walked.ran(row).items()}
+    return {"file": shown(line.file), "line": line.line, "function": line.function, "text": line.text, "lines": ran}
 
 
 def _shrunk(evidence: Evidence, chosen: Judged, judge: Callable[[Case], Sequence[Judged]]) -> Judged:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,13 +44,16 @@ _OF_ITS_LAW = ("law/times", "law/initial-noise", "law/outputs", "law/noise", "la
 FURTHER = 60
 
 
-def diagnose(evidence: Evidence, findings: Sequence[Finding], *, budget: str = "quick") -> Diagnosis | None:
+def diagnose(
+    evidence: Evidence, findings: Sequence[Finding], *, budget: str = "quick", declared: Collection[str] = ()
+) -> Diagnosis | None:
     """Find what a sampler does in place of its reference.
 
     Args:
         evidence: as the checks left it.
         findings: of the checks.
         budget: ``quick`` (about 5 seconds), ``standard`` or ``thorough`` (about 30).
+        declared: checks that are known to fail; what alone fails one of them is taken off.
 
     Returns:
         None where nothing failed, or where there is no reference with a source to compare with.
@@ -70,13 +73,13 @@ def diagnose(evidence: Evidence, findings: Sequence[Finding], *, budget: str = "
             searched="" if found is None else _searched(found),
             seconds=time.perf_counter() - started,
         )
-    declared = [t.config for t in ordered]
-    known, found = _without_declared(evidence, found, ordered)
+    configs = [t.config for t in ordered]
+    known, found = _without_declared(found, ordered, set(declared))
     return Diagnosis(
         exact=found.exact,
-        answers=tuple(told(answer.first, declared, answer.variants) for answer in found.answers[:3]),
-        near=tuple(_near(one, share, declared) for one, share in found.near),
-        declared=tuple(told(one, declared) for one in known),
+        answers=tuple(told(answer.first, configs, answer.variants) for answer in found.answers[:3]),
+        near=tuple(_near(one, share, configs) for one, share in found.near),
+        declared=tuple(told(one, configs) for one in known),
         observed=() if found.exact else observed,
         consequences=consequences(ordered),
         searched=_searched(found),
@@ -207,9 +210,8 @@ def _further(evidence: Evidence) -> Iterator[Any]:
 # Declared deviations
 
 
-def _without_declared(evidence: Evidence, found: Found, targets: Sequence[Target]) -> tuple[list[Explanation], Found]:
-    """Take off what the declaration names: a change that alone fails a check that is expected to fail."""
-    expected = set(evidence.subject.expected_failures)
+def _without_declared(found: Found, targets: Sequence[Target], expected: set[str]) -> tuple[list[Explanation], Found]:
+    """Take off what is known: a change that alone fails a check that is expected to fail."""
     if not expected or not found.answers:
         return [], found
     first = found.answers[0].first

@@ -9,8 +9,8 @@ import re
 import textwrap
 from typing import Any, TextIO
 
-from .checks.catalogue import KINDS, CheckInfo, catalogue, info_of
-from .checks.examples import EXAMPLES
+from sampler_harness.checks.catalogue import KINDS, CheckInfo, catalogue, info_of
+from sampler_harness.checks.examples import EXAMPLES
 
 __all__ = ["explain", "list_checks", "list_references"]
 

@@ -34,7 +34,7 @@ def monitor(arguments: Sequence[str]) -> int:
         monitor watches a run, it judges no code.
     """
     options = _parser().parse_args(arguments)
-    from .report.monitor_page import render_monitor, write_monitor_page
+    from sampler_harness.report.monitor_page import render_monitor, write_monitor_page
 
     try:
         if options.html is not None and not Path(options.html).absolute().parent.is_dir():

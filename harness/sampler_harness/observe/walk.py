@@ -1,0 +1,250 @@
+"""Which of a sampler's own lines ran between its model calls: where in the user's code a wrong row was computed.
+
+One more run, under a trace function. What it tells decides nothing; it is where a person looks, and where an annotation
+stands.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+from sampler_harness.subject import Subject
+
+from .probes import Impulses, StandIn
+from .trace import Case, execute
+
+__all__ = ["Line", "Walk", "shown", "walk"]
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent)
+_NOT_OWN = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")})
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the user's code.
+
+    Attributes:
+        file: as Python loaded it, absolute.
+        line: from 1.
+        function: that it stands in.
+    """
+
+    file: str
+    line: int
+    function: str
+
+    @property
+    def text(self) -> str:
+        """What stands there."""
+        return linecache.getline(self.file, self.line).strip()
+
+
+@dataclass
+class Walk:
+    """The lines of one run, in order.
+
+    Attributes:
+        segments: for each model call the lines since the one before, last the lines after the last call.
+        calls: for each model call the stack of own lines that it was made from, innermost first.
+        draws: for each draw how many model calls came before it, and the stack of own lines.
+    """
+
+    segments: list[list[Line]] = field(default_factory=lambda: [[]])
+    calls: list[tuple[Line, ...]] = field(default_factory=list)
+    draws: list[tuple[int, tuple[Line, ...]]] = field(default_factory=list)
+
+    def place(self, row: int | None, term: str = "") -> Line | None:
+        """The line where to look first for what is wrong in a row; None where no own line ran.
+
+        Args:
+            row: k, the model input; the number of calls for the returned sample; None for no row in particular.
+            term: of the law, as ``"time"`` or ``"initial-noise"``.
+        """
+        if row is None or not 0 <= row < len(self.segments):
+            outermost = self.calls[0][0] if self.calls and self.calls[0] else None
+            return outermost or next((line for part in self.segments for line in part), None)
+        if term == "time" and row < len(self.calls) and self.calls[row]:
+            return self.calls[row][0]
+        assigned = self._assigned(row)
+        if assigned is not None:
+            return assigned
+        if term == "initial-noise":
+            drawn = [stack[0] for before, stack in self.draws if before == 0 and stack]
+            if drawn:
+                return drawn[-1]
+        if row < len(self.calls) and self.calls[row]:
+            return self.calls[row][0]
+        return self.segments[row][-1] if self.segments[row] else None
+
+    def ran(self, row: int | None) -> dict[str, list[int]]:
+        """Files and lines that ran towards a row, or in the whole run.
+
+        Args:
+            row: as for :meth:`place`.
+        """
+        parts = self.segments if row is None or not 0 <= row < len(self.segments) else [self.segments[row]]
+        found: dict[str, set[int]] = {}
+        for line in (line for part in parts for line in part):
+            found.setdefault(line.file, set()).add(line.line)
+        return {file: sorted(lines) for file, lines in found.items()}
+
+    def _assigned(self, row: int) -> Line | None:
+        """The last line of a row's segment that gave a value to something that the model call (or return) names."""
+        segment = self.segments[row]
+        stack = self.calls[row] if row < len(self.calls) else tuple(segment[-1:])
+        for at in stack:
+            here = [line for line in reversed(segment) if _same_function(line, at) and line.line != at.line]
+            for names in _names_used(at):
+                assigned = next((line for line in here if names & _names_assigned(line)), None)
+                if assigned is not None:
+                    return assigned
+        return None
+
+
+def shown(file: str) -> str:
+    """A file as a person names it: relative where it lies below the working directory.
+
+    Args:
+        file: absolute.
+    """
+    path = Path(file)
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.as_posix()
+
+
+@functools.lru_cache(maxsize=64)
+def _statements(file: str) -> Mapping[int, ast.stmt]:
+    """The innermost statement of each line."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return {}
+    found: dict[int, ast.stmt] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            # Outer statements come first in a walk, so that inner ones write over them.
+            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                found[line] = node
+    return found
+
+
+def _same_function(line: Line, other: Line) -> bool:
+    return (line.file, line.function) == (other.file, other.function)
+
+
+def _names_used(at: Line) -> tuple[set[str], set[str]]:
+    """What a statement reads: in the first arguments of its calls, where the sample stands, and everywhere."""
+    node = _statements(at.file).get(at.line)
+    if node is None:
+        return set(), set()
+    first = [call.args[0] for call in ast.walk(node) if isinstance(call, ast.Call) and call.args]
+    return {name for argument in first for name in _read(argument)}, set(_read(node))
+
+
+def _read(node: ast.AST) -> Iterator[str]:
+    return (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+
+
+def _names_assigned(line: Line) -> set[str]:
+    """What a simple statement gives a value to."""
+    node = _statements(line.file).get(line.line)
+    match node:
+        case ast.Assign():
+            targets: list[ast.expr] = node.targets
+        case ast.AugAssign() | ast.AnnAssign():
+            targets = [node.target]
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=value))):
+            targets = [value]  # x.add_(…) writes into x
+        case _:
+            return set()
+    return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_own(file: str) -> bool:
+    """Whether a file is the user's: no library's and not the harness's."""
+    if file.startswith("<"):
+        return False
+    path = str(Path(file).resolve())
+    return not path.startswith((_PACKAGE, *_NOT_OWN)) and "site-packages" not in path
+
+
+class _Tracer:
+    """A trace function that follows own code, and notices model calls and draws."""
+
+    def __init__(self) -> None:
+        self.walk = Walk()
+        self._call: CodeType = StandIn.forward.__code__
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
+        code = frame.f_code
+        if code is self._call:
+            self.walk.calls.append(tuple(_stack(frame)))
+            self.walk.segments.append([])
+        elif _is_own(code.co_filename):
+            return self._line
+        return None
+
+    def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "line":
+            self.walk.segments[-1].append(_line_of(frame))
+        return self._line
+
+    def note_draw(self) -> None:
+        self.walk.draws.append((len(self.walk.calls), tuple(_stack(sys._getframe()))))
+
+
+def _line_of(frame: FrameType) -> Line:
+    return Line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+
+
+def _stack(frame: FrameType | None) -> Iterator[Line]:
+    """Own lines above a frame, innermost first."""
+    while frame is not None:
+        if _is_own(frame.f_code.co_filename):
+            yield _line_of(frame)
+        if frame.f_code is execute.__code__:
+            return
+        frame = frame.f_back
+
+
+class _Noticed(Impulses):
+    """Zero everywhere; tells the tracer of each draw."""
+
+    def __init__(self, tracer: _Tracer) -> None:
+        super().__init__()
+        self._tracer = tracer
+
+    def draw(self, index: int, shape: tuple[int, ...]) -> Any:
+        self._tracer.note_draw()
+        return super().draw(index, shape)
+
+
+def walk(subject: Subject, case: Case, *, fixtures: Mapping[str, Any] | None = None, call_limit: int = 20_000) -> Walk:
+    """Run a sampler once more and note its lines.
+
+    Args:
+        subject: what was declared.
+        case: what to run.
+        fixtures: values for the sampler's further keyword-only arguments.
+        call_limit: model calls after which the run is stopped.
+
+    Returns:
+        The lines, as far as the run came.
+    """
+    tracer = _Tracer()
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        execute(subject, case, _Noticed(tracer), call_limit=call_limit, fixtures=fixtures)
+    finally:
+        sys.settrace(before)
+    return tracer.walk
