@@ -11,6 +11,8 @@ BUDGET ?= quick
 OUT ?= build/fading
 # Further options of check-sampler: make check-sampler ARGS="--json verdict.json"
 ARGS ?=
+# Somebody's own repository: with it check-sampler runs there, under PYTHON, and .venv is neither made nor asked
+ROOT ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -32,8 +34,16 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	touch $@
 
-check-sampler: $(STAMP) ## decide on SAMPLER (ours by default): SAMPLER=file.py:name DEVICE=cuda BUDGET=quick
+ifeq ($(ROOT),)
+check-sampler: $(STAMP) ## decide on SAMPLER (ours by default): SAMPLER=file.py:name DEVICE=cuda BUDGET=quick PYTHON=… ROOT=…
 	$(BIN)/check-sampler $(SAMPLER) --device $(DEVICE) --budget $(BUDGET) $(ARGS)
+else
+# Another repository's targets are its own: where none is named, those of its pyproject.toml.
+THEIRS := $(if $(filter file,$(origin SAMPLER)),,$(SAMPLER))
+check-sampler:
+	@cd "$(ROOT)" && PYTHONDONTWRITEBYTECODE=1 "$(PYTHON)" "$(CURDIR)/harness/sampler_harness/cli/in_place.py" \
+		$(THEIRS) --device $(DEVICE) --budget $(BUDGET) $(ARGS)
+endif
 
 test: $(STAMP) ## the test suite
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup $(ARGS)

@@ -249,7 +249,7 @@ def test_a_target_that_cannot_be_had(target: str, told: str, sound: str, capsys:
         (["--set", "a=1"], "is for adapters such as diffusers:NAME"),
         (["--json", "no/such/folder/x.json"], "there is no folder no/such/folder"),
         (["--save-law", "."], "it is a folder"),
-        (["--against", "git:HEAD"], "a revision cannot be named yet"),
+        (["--against", "git:HEAD"], "is in no git repository"),
         (["--against", "nothing.py:x"], "--against nothing.py:x: there is no file nothing.py"),
         (["--against", "nothing.json"], "--against nothing.json: cannot read"),
         (["--save-law", "x.json", "faulty_one.py"], "--save-law writes the law of one sampler, but 2 were named"),

@@ -15,7 +15,7 @@ from typing import Any
 
 from .checks.catalogue import catalogue, check_function
 from .subject import AnySubject, Subject
-from .verdict import SCHEMA_VERSION, Coverage, Diagnosis, Expected, Finding, Verdict
+from .verdict import SCHEMA_VERSION, Coverage, Diagnosis, Expected, Finding, Moved, Verdict
 
 __all__ = ["Assessment", "SavedLaws", "check_sampler", "load_law", "respond", "save_law", "versions"]
 
@@ -112,7 +112,8 @@ class Assessment:
 
         assert self.against is not None
         saved = {_key(entry): Law.from_json(entry["law"]) for entry in self.against["cases"]}
-        return Standard.of_law(lambda case: saved.get(_key_of(case)), f"saved law of {self.against['sampler']}")
+        name = self.against.get("name", f"saved law of {self.against['sampler']}")
+        return Standard.of_law(lambda case: saved.get(_key_of(case)), name)
 
     def run(self, check_id: str) -> Finding:
         """The finding of one check; what the sampler does never raises from here.
@@ -189,7 +190,17 @@ class Assessment:
             not_run=self.not_run,
             kind=self.subject.kind,
             diagnosis=self.diagnosis() if diagnose else None,
+            moved=self._moved(findings),
+            source=self.subject.source,
         )
+
+    def _moved(self, findings: tuple[Finding, ...]) -> Moved | None:
+        """What moved since another version; asked only where there is one, and something was found."""
+        if self.against is None or all(finding.outcome == "passed" for finding in findings):
+            return None
+        from .checks.law import moved
+
+        return moved(self.evidence)
 
     def diagnosis(self, *, of_all: bool = False) -> Diagnosis | None:
         """What the sampler does instead of its reference; None where it conforms, or where nobody looks for it.

@@ -141,6 +141,21 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Coefficients that are not what they were, in one configuration.
+
+    Attributes:
+        configuration: the smallest one that shows it.
+        entries: a sentence each, in the order in which they enter a run.
+        more: how many further ones there are.
+    """
+
+    configuration: str
+    entries: tuple[str, ...]
+    more: int = 0
+
+
+@dataclass(frozen=True)
 class Coverage:
     """What was varied and what was not; printed in every verdict.
 
@@ -151,6 +166,7 @@ class Coverage:
         cases: distinct cases measured.
         model_calls: calls of the stand-in model, the budget's unit.
         wide_tolerances: entries of the law with a tolerance above 0.1 %, and where the widest are.
+        not_compared: configurations for which there is no law to compare with: the declaration was another then.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -159,6 +175,7 @@ class Coverage:
     cases: int = 0
     model_calls: int = 0
     wide_tolerances: str = "none"
+    not_compared: int = 0
 
 
 @dataclass(frozen=True)
@@ -175,9 +192,11 @@ class Verdict:
         device: the torch device that it ran on.
         versions: of python, torch, numpy, scipy, hypothesis and this package.
         diagnosis: what a sampler that does not conform does instead; None where it conforms, or nothing was looked for.
+        moved: what it does otherwise than what it was held ``--against``; None where nothing moved.
         not_run: why nothing could be run (a missing device, say); None otherwise.
         planned: ids of the checks that were to run, where they may be more than ``findings``; empty otherwise.
         kind: of what was declared: ``sampler``, ``training``, ``preprocessing`` or ``data``.
+        source: file and line of the function that was declared.
     """
 
     sampler: str
@@ -192,6 +211,8 @@ class Verdict:
     planned: tuple[str, ...] = ()
     kind: str = "sampler"
     diagnosis: Diagnosis | None = None
+    moved: Moved | None = None
+    source: tuple[str, int] = ("", 0)
 
     @property
     def conforms(self) -> bool:

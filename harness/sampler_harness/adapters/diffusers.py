@@ -231,6 +231,11 @@ class SchedulerLoop:
     name: str
     pinned: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Modules that the scheduler is written in, for whoever asks what a change may have changed."""
+        return (_scheduler_class(self.name).__module__,)
+
     def build(self, config: Any) -> Any:
         """The scheduler with the configuration's options."""
         accepted = _constructor_options(self.name)

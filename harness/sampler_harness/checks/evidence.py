@@ -234,10 +234,11 @@ class Evidence:
         except ValueError:
             return Coverage(model_calls=self.model_calls)
         fields, pairs = covering.seen(measured)
-        wide = entries = 0
+        wide = entries = without = 0
         widest = "none"
         for case in self.cases:
             if self.standard.law(case) is None:
+                without += 1
                 continue
             tolerance = self.standard.tolerance(case)
             entries += tolerance.entries
@@ -251,6 +252,7 @@ class Evidence:
             cases=len(self.cases),
             model_calls=self.model_calls,
             wide_tolerances="none" if not wide else f"{wide} of {entries} entries, widest {widest}",
+            not_compared=without,
         )
 
     # What is measured

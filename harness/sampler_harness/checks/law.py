@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from sampler_harness.law.comparison import Deviation, Term
+from sampler_harness.law.comparison import Deviation, Term, differing
 from sampler_harness.observe.trace import Case, Run
-from sampler_harness.verdict import Finding
+from sampler_harness.verdict import Finding, Moved
 
-from .evidence import Evidence
+from .evidence import Evidence, expected_calls, short
 from .judging import Judged, conclude, nothing_seen
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "check_offset",
     "check_outputs",
     "check_times",
+    "moved",
     "where",
 ]
 
@@ -234,3 +235,47 @@ def check_offset(evidence: Evidence) -> Finding:
     Blind to: constants that the declaration undoes.
     """
     return _law_check("law/offset", evidence, ("offset",), "no constant is added anywhere")
+
+
+#: Coefficients that are told one by one.
+TOLD = 40
+
+
+def moved(evidence: Evidence) -> Moved | None:
+    """The coefficients that are not those of the law that a sampler is held against, in the smallest configuration.
+
+    Args:
+        evidence: as measured.
+    """
+    failing = [case for case in evidence.cases if any(d.ratio > 1.0 for d in evidence.compared(case))]
+    if not failing:
+        return None
+    case = min(failing, key=lambda c: (expected_calls(c.config), len(short(c.config))))
+    bundle, should_be = evidence.bundle(case), evidence.standard.law(evidence.side_of(case))
+    assert should_be is not None
+    tolerance = evidence.standard.tolerance(evidence.side_of(case))
+    found = differing(bundle.law, should_be, tolerance, last_row=bundle.last_row)
+    sentences = [_moved_sentence(one, bundle.num_calls) for one in found]
+    configuration = f"{short(case.config)}, shape {case.shape}, {case.dtype}"
+    return Moved(configuration, tuple(sentences[:TOLD]), max(0, len(sentences) - TOLD))
+
+
+def _moved_sentence(one: Deviation, calls: int) -> str:
+    change = f"was {_number(one.should_be)}, is {_number(one.got)}"
+    if one.should_be and math.isfinite(one.got):
+        change += f" ({100.0 * (one.got / one.should_be - 1.0):+.3g} %)"
+    place = where(one.row, calls)
+    match one.term:
+        case "count":
+            return f"model calls in a run: {change}"
+        case "time":
+            return f"time told to model call {one.row}: {change}"
+        case "initial-noise":
+            return f"standard deviation of the first model input: {change}"
+        case "outputs":
+            return f"weight of the model's output {one.column} in {place}: {change}"
+        case "noise":
+            fresh = "fresh noise" if one.column == one.row else f"noise that entered at row {one.column}"
+            return f"{fresh} in {place}: {change}"
+        case "offset":
+            return f"constant in {place}: {change}"

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from sampler_harness.checks.catalogue import check_ids
-from sampler_harness.targets import TargetError, device_problem, is_subject, load_sampler, load_subject, load_subjects
+from sampler_harness.gate.baseline import Baseline, BaselineError, entries_of, read_baseline, written
+from sampler_harness.gate.git import Changes, GitError, Repository, repository_of
+from sampler_harness.gate.sources import files_of, touches
+from sampler_harness.targets import (
+    ADAPTERS,
+    TargetError,
+    device_problem,
+    is_subject,
+    load_sampler,
+    load_subject,
+    load_subjects,
+)
 from sampler_harness.verdict import Coverage, Finding, Verdict
 
 from .options import UsageError, chosen_checks, settings
 from .output import check_writable, progress, write_text
+from .project import project
 from .status import CONFORMS, DEVIATES, NOT_RUN
 
 if TYPE_CHECKING:
@@ -30,7 +44,46 @@ name what to check:
   check-sampler package.module:my_sampler
   check-sampler diffusers:DDIMScheduler     a released scheduler
 nothing is declared yet? this writes the test file for a sampler of yours:
-  check-sampler --init path/file.py:NAME"""
+  check-sampler --init path/file.py:NAME
+the same targets every time? name them once, in pyproject.toml:
+  [tool.sampler-harness]
+  targets = ["path/file.py"]"""
+_GIT = "git:"
+
+
+@dataclass
+class _Job:
+    """One target and what it is held against."""
+
+    subject: AnySubject
+    against: Any = None
+
+
+@dataclass
+class _Plan:
+    """All that one call asks for, checked.
+
+    Attributes:
+        options: the command line.
+        jobs: what is run.
+        named: all targets of the call, also those that are left out.
+        checks: ids to run; None for all.
+        problem: why the device cannot be used; None where it can.
+        baseline: known deviations.
+        repository: that the working directory lies in, where something was asked of git.
+        changes: since a revision, where one was named or the workflow tells of one.
+        remarks: what the report says beside the verdicts.
+    """
+
+    options: argparse.Namespace
+    jobs: list[_Job]
+    named: list[AnySubject]
+    checks: frozenset[str] | None
+    problem: str | None
+    baseline: Baseline
+    repository: Repository | None = None
+    changes: Changes | None = None
+    remarks: list[str] = field(default_factory=list)
 
 
 def decide(options: argparse.Namespace, stream: TextIO) -> int:
@@ -46,67 +99,308 @@ def decide(options: argparse.Namespace, stream: TextIO) -> int:
     Raises:
         UsageError: where the call is wrong, before anything has run.
     """
+    try:
+        plan = _planned(options)
+    except (TargetError, BaselineError, GitError) as error:
+        raise UsageError(str(error)) from error
+    if options.model is not None:
+        return _why(plan, stream)
+    return _told(plan, _verdicts(plan, stream), stream)
+
+
+# What is asked for
+
+
+def _planned(options: argparse.Namespace) -> _Plan:
     checks = chosen_checks(options.check)
     given = settings(options.set)
-    if not options.targets:
+    own = project()
+    targets = options.targets or list(own.targets)
+    if not targets:
         raise UsageError(_NO_TARGET)
-    if (options.model is None) != (options.data is None):
-        raise UsageError("--model and --data belong together: the model, and frames that its samples should look like")
-    if options.model is None and options.checkpoint:
-        raise UsageError("--checkpoint belongs to --model and --data: they ask why details fade")
+    _check_together(options)
     for place in (options.json if options.json != "-" else None, options.save_law, options.html):
         check_writable(place)
-    try:
-        # Held against something else, a known deviation of the scheduler's is no subject of its own.
-        single = options.against is not None or options.save_law is not None
-        subjects = [
-            subject
-            for target in options.targets
-            for subject in ([load_subject(target, given)] if single else load_subjects(target, given))
-        ]
-        against: Any = None if options.against is None else _against(options.against)
-        problem = device_problem(options.device)
-    except TargetError as error:
-        raise UsageError(str(error)) from error
-    for subject in [*subjects, *([against] if is_subject(against) else [])]:
-        if subject.fixture_names:
-            names = ", ".join(subject.fixture_names)
-            raise UsageError(
-                f"{subject.target} takes the pytest fixtures {names}: run it with pytest, or give them defaults"
-            )
-    for subject in subjects:
-        if against is None and subject.reference_name == "NoReference":
-            raise UsageError(
-                f"{subject.target} has no reference: hold it against another sampler or a saved law with --against"
-            )
-    if single and any(
-        subject.kind != "sampler" for subject in [*subjects, *([against] if is_subject(against) else [])]
-    ):
-        raise UsageError("--against and --save-law are for samplers: only they have a law that another can be held to")
+    if options.write_baseline:
+        check_writable(options.baseline)
+    # Held against something else, a known deviation of the scheduler's is no subject of its own.
+    one = options.save_law is not None or (options.against is not None and not options.against.startswith(_GIT))
+    subjects = [
+        subject
+        for target in targets
+        for subject in ([load_subject(target, given)] if one else load_subjects(target, given))
+    ]
+    if options.against is not None and not one:
+        subjects = [subject for subject in subjects if not _is_known_deviation(subject)]
+    problem = device_problem(options.device)
+    repository = None
+    if options.changed_since is not None or (options.against or "").startswith(_GIT):
+        repository = repository_of(Path.cwd())
+    other: Any = None
+    if options.against is not None and not options.against.startswith(_GIT):
+        other = _against(options.against)
+    involved: list[AnySubject] = list(subjects)
+    if other is not None and is_subject(other):
+        involved.append(other)
+    _check_subjects(options, involved, against=options.against is not None)
     if checks is not None:
         subjects = [subject for subject in subjects if checks.intersection(check_ids(subject.kind))]
         if not subjects:
             raise UsageError(f"none of the targets is judged by {', '.join(sorted(checks))} (--list-checks prints all)")
     if options.save_law is not None and len(subjects) != 1:
         raise UsageError(f"--save-law writes the law of one sampler, but {len(subjects)} were named")
-    from sampler_harness.report.terminal import closing_line, render, write
+    plan = _Plan(options, [], list(subjects), checks, problem, _baseline(options, own.baseline), repository)
+    plan.changes = _changes(plan)
+    if options.changed_since is not None:
+        subjects = _touched(plan, subjects)
+    plan.jobs = [_Job(subject, other) for subject in subjects]
+    if (options.against or "").startswith(_GIT) and problem is None:
+        for job in plan.jobs:
+            job.against = _law_at(plan, job.subject.target, given)
+    return plan
 
-    if options.model is not None:
-        return _why(options, subjects, problem, stream)
-    quiet = options.json == "-"
-    if problem is not None and quiet:
-        sys.stderr.write(f"device {options.device}: not run ({problem})\n")
-    verdicts = []
-    for number, subject in enumerate(subjects):
-        if problem is not None:
-            verdict = _not_run(subject, options, problem, checks)
-        else:
-            verdict = _assess(subject, options, against, checks)
+
+def _is_known_deviation(subject: AnySubject) -> bool:
+    """A subject that an adapter made of what is known to deviate: the scheduler itself is held against its past."""
+    return subject.target.startswith(ADAPTERS) and bool(subject.expected_failures)
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """Options that need each other."""
+    if (options.model is None) != (options.data is None):
+        raise UsageError("--model and --data belong together: the model, and frames that its samples should look like")
+    if options.model is None and options.checkpoint:
+        raise UsageError("--checkpoint belongs to --model and --data: they ask why details fade")
+    if options.write_baseline and options.baseline is None:
+        raise UsageError("--write-baseline needs the file: --baseline FILE --write-baseline")
+
+
+def _check_subjects(options: argparse.Namespace, subjects: Sequence[AnySubject], *, against: bool) -> None:
+    """What of the subjects themselves makes the call impossible."""
+    for subject in subjects:
+        if subject.fixture_names:
+            names = ", ".join(subject.fixture_names)
+            raise UsageError(
+                f"{subject.target} takes the pytest fixtures {names}: run it with pytest, or give them defaults"
+            )
+        if not against and subject.reference_name == "NoReference":
+            raise UsageError(
+                f"{subject.target} has no reference: hold it against another sampler or a saved law with --against"
+            )
+    if (against or options.save_law is not None) and any(subject.kind != "sampler" for subject in subjects):
+        raise UsageError("--against and --save-law are for samplers: only they have a law that another can be held to")
+
+
+def _baseline(options: argparse.Namespace, own: str) -> Baseline:
+    path = options.baseline or own
+    if not path or (options.write_baseline and not Path(path).exists()):
+        return Baseline(path)
+    return read_baseline(path)
+
+
+def _changes(plan: _Plan) -> Changes | None:
+    """Since the revision that the call names, or the one that a pull request would be merged into."""
+    named = plan.options.changed_since
+    if named is not None and plan.repository is not None:
+        return plan.repository.changes(plan.repository.branched_from(named))
+    base = os.environ.get("GITHUB_BASE_REF")
+    against = plan.options.against or ""
+    revision = against.removeprefix(_GIT) if against.startswith(_GIT) else f"origin/{base}" if base else ""
+    if not revision:
+        return None
+    try:
+        repository = plan.repository or repository_of(Path.cwd())
+        found = repository.changes(repository.branched_from(revision))
+    except GitError:
+        return None  # only where an annotation stands depends on it
+    plan.repository = repository
+    return found
+
+
+def _touched(plan: _Plan, subjects: list[AnySubject]) -> list[AnySubject]:
+    """Targets whose code a change may have changed."""
+    assert plan.repository is not None
+    assert plan.changes is not None
+    root = plan.repository.root
+    kept = [subject for subject in subjects if touches(*files_of(subject, root), plan.changes, root)]
+    left = len(subjects) - len(kept)
+    if left:
+        since = plan.options.changed_since
+        plan.remarks.append(f"left out, since nothing of them changed since {since}: {left} of {len(subjects)} targets")
+    return kept
+
+
+def _law_at(plan: _Plan, target: str, given: dict[str, Any]) -> Any:
+    from sampler_harness.gate.past import PastError, law_at
+
+    assert plan.repository is not None
+    revision = plan.options.against.removeprefix(_GIT)
+    try:
+        with progress(f"{target} at {revision}"):
+            return law_at(
+                target,
+                revision,
+                plan.repository,
+                settings=given,
+                budget=plan.options.budget,
+                device=plan.options.device,
+            )
+    except PastError as error:
+        raise UsageError(f"--against {plan.options.against}: {error}") from error
+
+
+def _against(named: str) -> Any:
+    """Another subject, or what ``--save-law`` wrote."""
+    if named.endswith(".json") or (Path(named).is_file() and not named.endswith(".py")):
+        from sampler_harness.runner import load_law
+
+        try:
+            return load_law(named)
+        except ValueError as error:
+            raise UsageError(f"--against {named}: {error}") from error
+    try:
+        return load_sampler(named)
+    except TargetError as error:
+        raise UsageError(f"--against {named}: {error}") from error
+
+
+# Running it
+
+
+def _verdicts(plan: _Plan, stream: TextIO) -> list[Verdict]:
+    from sampler_harness.report.terminal import render, write
+
+    quiet = plan.options.json == "-"
+    if plan.problem is not None and quiet:
+        sys.stderr.write(f"device {plan.options.device}: not run ({plan.problem})\n")
+    verdicts: list[Verdict] = []
+    for job in plan.jobs:
+        verdict = _not_run(plan, job) if plan.problem is not None else _assess(plan, job)
         verdicts.append(verdict)
         if not quiet:
-            write([*([] if number == 0 else [_blank()]), *render(verdict)], stream)
-    if not quiet and problem is None:
-        write([_blank(), closing_line(verdicts)], stream)
+            write([*([] if len(verdicts) == 1 else [_blank()]), *render(verdict)], stream)
+    return verdicts
+
+
+def _assess(plan: _Plan, job: _Job) -> Verdict:
+    from sampler_harness.runner import Assessment
+
+    options = plan.options
+    assessment = Assessment(
+        job.subject,
+        budget=options.budget,
+        device=options.device,
+        against=job.against,
+        diagnose=not options.no_diagnosis and not options.write_baseline,
+        expected=plan.baseline.expected(job.subject.target),
+    )
+    chosen = tuple(id for id in assessment.planned() if plan.checks is None or id in plan.checks)
+    try:
+        with progress(job.subject.target):
+            verdict = dataclasses.replace(assessment.verdict(plan.checks), planned=chosen)
+        if options.save_law is not None:
+            _save_law(assessment, options.save_law)
+    except (ValueError, OSError) as error:
+        return _broken(plan, job, f"{error}")
+    except Exception as error:
+        # A person at a terminal gets a sentence, never the harness's own traceback.
+        return _broken(plan, job, f"the harness itself failed with {type(error).__name__}: {error}")
+    return verdict
+
+
+def _save_law(assessment: Assessment, path: str) -> None:
+    from sampler_harness.runner import save_law
+
+    save_law(assessment, path)
+
+
+def _empty(plan: _Plan, job: _Job) -> Verdict:
+    """A verdict that says nothing yet."""
+    subject = job.subject
+    return Verdict(
+        sampler=subject.target or subject.name,
+        reference=subject.reference_name,
+        findings=(),
+        coverage=Coverage(),
+        seconds=0.0,
+        budget=plan.options.budget,
+        device=plan.options.device,
+        planned=tuple(id for id in check_ids(subject.kind) if plan.checks is None or id in plan.checks),
+        kind=subject.kind,
+        source=subject.source,
+    )
+
+
+def _broken(plan: _Plan, job: _Job, message: str) -> Verdict:
+    planned = check_ids(job.subject.kind)
+    finding = Finding(planned[0], "error", f"could not be judged: {message}")
+    return dataclasses.replace(_empty(plan, job), findings=(finding,), planned=planned)
+
+
+def _not_run(plan: _Plan, job: _Job) -> Verdict:
+    from sampler_harness.runner import versions
+
+    return dataclasses.replace(_empty(plan, job), versions=versions(), not_run=plan.problem)
+
+
+# Telling of it
+
+
+def _told(plan: _Plan, verdicts: list[Verdict], stream: TextIO) -> int:
+    from sampler_harness.report.terminal import Line, closing_line, write
+
+    options = plan.options
+    quiet = options.json == "-"
+    stale = [] if options.write_baseline else _stale(plan)
+    lines = [Line(text, "bad") for text in stale] + [Line(text) for text in plan.remarks]
+    if options.write_baseline:
+        lines.append(Line(_write_baseline(plan, verdicts)))
+    if plan.jobs and plan.problem is None:
+        lines.append(closing_line(verdicts))
+    elif not plan.jobs:
+        lines.append(Line(f"nothing to decide: no target's code changed since {options.changed_since}", "good"))
+    if not quiet:
+        write([*([_blank()] if plan.jobs else []), *lines], stream)
+    else:
+        sys.stderr.writelines(f"check-sampler: {text}\n" for text in stale)
+    _files(plan, verdicts, stream)
+    _workflow(plan, verdicts, stale, sys.stderr if quiet else stream)
+    if stale:
+        return DEVIATES
+    if options.write_baseline and not any(f.outcome == "error" for verdict in verdicts for f in verdict.findings):
+        return CONFORMS
+    return _status(plan, verdicts)
+
+
+def _stale(plan: _Plan) -> list[str]:
+    declared = {subject.target: subject.expected_failures for subject in plan.named}
+    # Who names one of the project's targets asks of that alone.
+    everything = plan.options.baseline is not None or not plan.options.targets
+    found = plan.baseline.stale(list(declared), declared, everything=everything)
+    return [
+        f"{plan.baseline.path}, line {entry.line}: {entry.target}, {entry.check}: {why}"
+        if entry.line
+        else f"{plan.baseline.path}: {entry.target}, {entry.check}: {why}"
+        for entry, why in found
+    ]
+
+
+def _write_baseline(plan: _Plan, verdicts: Sequence[Verdict]) -> str:
+    path = Path(plan.options.baseline)
+    entries = entries_of(verdicts)
+    if not entries:
+        return f"nothing to write into {path}: no check failed that it does not know of"
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        path.write_text(written(old, entries, path.name), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    many = "1 deviation is" if len(entries) == 1 else f"{len(entries)} deviations are"
+    return f"{many} added to {path}: say why in place of each TODO"
+
+
+def _files(plan: _Plan, verdicts: Sequence[Verdict], stream: TextIO) -> None:
+    options = plan.options
     if options.json is not None:
         from sampler_harness.report.json import dumps
 
@@ -118,18 +412,32 @@ def decide(options: argparse.Namespace, stream: TextIO) -> int:
             write_verdict_page(verdicts, options.html)
         except (ValueError, ImportError) as error:
             raise UsageError(str(error)) from error
-    return _status(verdicts, require_device=options.require_device)
 
 
-def _why(options: argparse.Namespace, subjects: Sequence[AnySubject], problem: str | None, stream: TextIO) -> int:
-    if problem is not None:
-        sys.stderr.write(f"device {options.device}: not run ({problem})\n")
+def _workflow(plan: _Plan, verdicts: Sequence[Verdict], stale: Sequence[str], stream: TextIO) -> None:
+    """Annotations and the table, in a workflow of GitHub's."""
+    from sampler_harness.report.github import in_workflow, stale_command, workflow_commands, write_step_summary
+
+    if not in_workflow():
+        return
+    root = plan.repository.root if plan.repository is not None else None
+    lines = workflow_commands(verdicts, root=root, changed=plan.changes.lines if plan.changes is not None else None)
+    lines += [stale_command(text, plan.baseline.path) for text in stale]
+    stream.writelines(f"{line}\n" for line in lines)
+    stream.flush()
+    write_step_summary(verdicts, [*stale, *plan.remarks])
+
+
+def _why(plan: _Plan, stream: TextIO) -> int:
+    options = plan.options
+    if plan.problem is not None:
+        sys.stderr.write(f"device {options.device}: not run ({plan.problem})\n")
         return DEVIATES if options.require_device else NOT_RUN
     from sampler_harness.triage.command import answer
 
     try:
         return answer(
-            subjects,
+            [job.subject for job in plan.jobs],
             model=options.model,
             data=options.data,
             checkpoints=options.checkpoint,
@@ -149,86 +457,18 @@ def _blank() -> Any:
     return Line("")
 
 
-def _status(verdicts: Sequence[Verdict], *, require_device: bool) -> int:
+def _status(plan: _Plan, verdicts: Sequence[Verdict]) -> int:
+    """The exit status.
+
+    Context: never 0 when nothing ran, since a gate that looked at nothing would be green.
+    Choice: one exception. Who asks for what changed since a revision, and nothing did, has been answered: a pull
+    request that only mends a text must not be held up.
+    Reversed by: a host that wants to be told.
+    """
+    if not plan.jobs and plan.options.changed_since is not None:
+        return CONFORMS
     if any(verdict.is_faulty for verdict in verdicts):
         return DEVIATES
     if any(verdict.not_run is not None for verdict in verdicts):
-        return DEVIATES if require_device else NOT_RUN
+        return DEVIATES if plan.options.require_device else NOT_RUN
     return CONFORMS if verdicts and all(verdict.conforms for verdict in verdicts) else NOT_RUN
-
-
-def _assess(subject: AnySubject, options: argparse.Namespace, against: Any, checks: frozenset[str] | None) -> Verdict:
-    from sampler_harness.runner import Assessment
-
-    assessment = Assessment(
-        subject, budget=options.budget, device=options.device, against=against, diagnose=not options.no_diagnosis
-    )
-    chosen = tuple(id for id in assessment.planned() if checks is None or id in checks)
-    try:
-        with progress(subject.target):
-            verdict = dataclasses.replace(assessment.verdict(checks), planned=chosen)
-        if options.save_law is not None:
-            _save_law(assessment, options.save_law)
-    except (ValueError, OSError) as error:
-        return _broken(subject, options, f"{error}")
-    except Exception as error:
-        # A person at a terminal gets a sentence, never the harness's own traceback.
-        return _broken(subject, options, f"the harness itself failed with {type(error).__name__}: {error}")
-    return verdict
-
-
-def _save_law(assessment: Assessment, path: str) -> None:
-    from sampler_harness.runner import save_law
-
-    save_law(assessment, path)
-
-
-def _broken(subject: AnySubject, options: argparse.Namespace, message: str) -> Verdict:
-    planned = check_ids(subject.kind)
-    finding = Finding(planned[0], "error", f"could not be judged: {message}")
-    return Verdict(
-        sampler=subject.target or subject.name,
-        reference=subject.reference_name,
-        findings=(finding,),
-        coverage=Coverage(),
-        seconds=0.0,
-        budget=options.budget,
-        device=options.device,
-        planned=planned,
-        kind=subject.kind,
-    )
-
-
-def _not_run(subject: AnySubject, options: argparse.Namespace, problem: str, checks: frozenset[str] | None) -> Verdict:
-    from sampler_harness.runner import versions
-
-    return Verdict(
-        sampler=subject.target or subject.name,
-        reference=subject.reference_name,
-        findings=(),
-        coverage=Coverage(),
-        seconds=0.0,
-        budget=options.budget,
-        device=options.device,
-        versions=versions(),
-        not_run=problem,
-        planned=tuple(id for id in check_ids(subject.kind) if checks is None or id in checks),
-        kind=subject.kind,
-    )
-
-
-def _against(named: str) -> Any:
-    """Another subject, or what ``--save-law`` wrote."""
-    if named.startswith("git:"):
-        raise UsageError(f"--against {named}: a revision cannot be named yet; use a target, or a file of --save-law")
-    if named.endswith(".json") or (Path(named).is_file() and not named.endswith(".py")):
-        from sampler_harness.runner import load_law
-
-        try:
-            return load_law(named)
-        except ValueError as error:
-            raise UsageError(f"--against {named}: {error}") from error
-    try:
-        return load_sampler(named)
-    except TargetError as error:
-        raise UsageError(f"--against {named}: {error}") from error

@@ -63,6 +63,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="ID",
         help="run only this check (law/noise) or family (law); repeatable, or with commas",
     )
+    gate = made.add_argument_group("in pull requests")
+    gate.add_argument("--baseline", metavar="FILE", help="deviations that are known, in TOML; others are failures")
+    gate.add_argument(
+        "--write-baseline", action="store_true", help="add what fails today to that file, to be given reasons"
+    )
+    gate.add_argument("--changed-since", metavar="REV", help="only targets whose code may have changed since then")
     why = made.add_argument_group("why are my details fading?")
     why.add_argument("--model", metavar="TARGET", help="a loader: load(checkpoint or None) -> model(x, time)")
     why.add_argument("--data", metavar="TARGET", help="frames that samples should look like, or a function of none")

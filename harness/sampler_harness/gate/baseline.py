@@ -109,17 +109,22 @@ class Baseline:
             if entry.matches(target) and not entry.over
         }
 
-    def stale(self, named: Sequence[str], declared: Mapping[str, Mapping[str, str]]) -> list[tuple[Entry, str]]:
+    def stale(
+        self, named: Sequence[str], declared: Mapping[str, Mapping[str, str]], *, everything: bool = True
+    ) -> list[tuple[Entry, str]]:
         """Entries that excuse nothing, each with why; a check that passes is told in its verdict.
 
         Args:
             named: all targets of the call, also those that were left out because nothing of them changed.
             declared: target to what its own declaration expects to fail.
+            everything: whether ``named`` are all targets that the file is for.
         """
         found = []
         for entry in self.entries:
             matched = [target for target in named if entry.matches(target)]
             again = [target for target in matched if entry.check in declared.get(target, {})]
+            if not matched and not everything:
+                continue
             if not matched:
                 close = difflib.get_close_matches(entry.target, named, n=1)
                 hint = f" (did you mean {close[0]!r}?)" if close else ""

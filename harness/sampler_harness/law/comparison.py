@@ -15,7 +15,7 @@ from .law import Law
 from .response import Array
 from .tolerance import Tolerance
 
-__all__ = ["Deviation", "Term", "compare"]
+__all__ = ["Deviation", "Term", "compare", "differing"]
 
 Term = Literal["count", "time", "initial-noise", "outputs", "noise", "offset"]
 
@@ -76,10 +76,7 @@ def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = 
     rows = reference.num_calls + (1 if last_row else 0)
     found = _times(law.times, reference.times, tolerance.times)
     found += _first_row(law, reference, tolerance)
-    opened = tuple(sorted(set(law.opened) | set(reference.opened)))
-    got_noise = np.stack([law.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
-    ref_noise = np.stack([reference.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
-    tol_noise = _noise_tolerance(reference, tolerance, opened)
+    opened, got_noise, ref_noise, tol_noise = _noise(law, reference, tolerance)
     slack = law.resolution
     # The state's own weight shows in the column that row 0 opened; rescaled, so that a wrong start is not told twice.
     rescale = 1.0
@@ -109,6 +106,45 @@ def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = 
         if ratio[k] > 1.0 or k == worst:
             found.append(Deviation("offset", k, -1, float(law.offset[k]), float(reference.offset[k]), float(ratio[k])))
     return tuple(found)
+
+
+def differing(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = True) -> tuple[Deviation, ...]:
+    """Every entry that is off by more than its tolerance, row by row; what follows from what is not asked.
+
+    Args:
+        law: measured on the sampler.
+        reference: what it is held against.
+        tolerance: of the reference's entries.
+        last_row: False where the returned sample could not be read.
+    """
+    if law.num_calls != reference.num_calls:
+        return (Deviation("count", 0, -1, law.num_calls, reference.num_calls, np.inf),)
+    rows = reference.num_calls + (1 if last_row else 0)
+    opened, got_noise, ref_noise, tol_noise = _noise(law, reference, tolerance)
+    slack = law.resolution
+    parts: list[tuple[Term, Array, Array, Array, tuple[int, ...]]] = [
+        ("time", law.times[:, None], reference.times[:, None], tolerance.times[:, None], (-1,)),
+        ("outputs", law.outputs, reference.outputs, tolerance.outputs + slack, tuple(range(reference.num_calls))),
+        ("noise", got_noise, ref_noise, tol_noise + slack, opened),
+        ("offset", law.offset[:, None], reference.offset[:, None], tolerance.offset[:, None] + slack, (-1,)),
+    ]
+    found = []
+    for term, got, should_be, allowed, columns in parts:
+        ratio = _ratio(got, should_be, allowed)[:rows]
+        for row, index in np.argwhere(ratio > 1.0).tolist():
+            told: Term = "initial-noise" if term == "noise" and row == 0 else term
+            values = float(got[row, index]), float(should_be[row, index]), float(ratio[row, index])
+            found.append(Deviation(told, row, columns[index], *values))
+    return tuple(sorted(found, key=lambda d: d.row))
+
+
+def _noise(law: Law, reference: Law, tolerance: Tolerance) -> tuple[tuple[int, ...], Array, Array, Array]:
+    """The columns of noise that either law has: the row that opens each, both factors and the tolerance."""
+    rows = reference.num_calls + 1
+    opened = tuple(sorted(set(law.opened) | set(reference.opened)))
+    got = np.stack([law.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
+    should_be = np.stack([reference.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
+    return opened, got, should_be, _noise_tolerance(reference, tolerance, opened)
 
 
 def _times(got: Array, should_be: Array, tolerance: Array) -> list[Deviation]:

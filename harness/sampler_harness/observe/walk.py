@@ -104,10 +104,28 @@ class Walk:
         for at in stack:
             here = [line for line in reversed(segment) if _same_function(line, at) and line.line != at.line]
             for names in _names_used(at):
-                assigned = next((line for line in here if names & _names_assigned(line)), None)
+                assigned = _last_assignment(names, here)
                 if assigned is not None:
                     return assigned
         return None
+
+
+def _last_assignment(names: set[str], lines: list[Line]) -> Line | None:
+    """The latest line that gave a value to one of the names; behind a plain ``x = y`` the one that y is from."""
+    for number, line in enumerate(lines):
+        if names & _names_assigned(line):
+            copied = _copied(line)
+            return (copied and _last_assignment({copied}, lines[number + 1 :])) or line
+    return None
+
+
+def _copied(line: Line) -> str:
+    """The name on the right of a plain copy; empty for any other statement."""
+    match _statements(line.file).get(line.line):
+        case ast.Assign(value=ast.Name(id=name)):
+            return name
+        case _:
+            return ""
 
 
 def shown(file: str) -> str:

@@ -49,6 +49,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "cases": verdict.coverage.cases,
         "model_calls": verdict.coverage.model_calls,
         "wide_tolerances": verdict.coverage.wide_tolerances,
+        "not_compared": verdict.coverage.not_compared,
     }
     data = {
         "schema_version": SCHEMA_VERSION,
@@ -74,6 +75,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "checks": [dataclasses.asdict(_sendable(finding)) for finding in verdict.findings],
         "coverage": coverage,
         "diagnosis": None if verdict.diagnosis is None else _diagnosis(verdict.diagnosis),
+        "moved": None if verdict.moved is None else dataclasses.asdict(verdict.moved),
         "versions": verdict.versions,
     }
     answer: dict[str, Any] = plain(data)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 from sampler_harness.checks.catalogue import catalogue, info_of
-from sampler_harness.verdict import Diagnosis, Explanation, Finding, Verdict
+from sampler_harness.verdict import Diagnosis, Explanation, Finding, Moved, Verdict
 
 __all__ = [
     "Line",
@@ -35,6 +35,8 @@ Style = Literal["", "good", "bad", "warn", "dim", "bold"]
 WIDTH = 110
 #: Deviations above this many tolerances are all alike to a reader.
 BEYOND_MEASURE = 1e6
+#: Coefficients that moved, one line each; the JSON has more.
+SHOWN_ENTRIES = 12
 
 _RICH_STYLES = {"good": "bold green", "bad": "bold red", "warn": "yellow", "dim": "dim", "bold": "bold"}
 
@@ -67,7 +69,7 @@ def headline(verdict: Verdict) -> Line:
             f"{name} is not decided: {len(verdict.missing)} of {_many(verdict.num_planned, 'check')} did not run",
             "warn",
         )
-    known = verdict.count("expected")
+    known = len(causes([f for f in verdict.findings if f.outcome == "expected"]))
     but = f", but for {_many(known, 'declared deviation')}" if known else ""
     selected = verdict.num_planned
     # A part of the checks is no verdict on the whole.
@@ -95,6 +97,8 @@ def render(verdict: Verdict) -> list[Line]:
     lines += _faults(bad)
     if verdict.diagnosis is not None:
         lines += diagnosis_lines(verdict.diagnosis)
+    if verdict.moved is not None:
+        lines += moved_lines(verdict.moved)
     expected = [f for f in verdict.findings if f.outcome == "expected"]
     if expected:
         lines += [Line(""), Line("Deviations that are declared, with their reasons:", "bold")]
@@ -176,6 +180,18 @@ def diagnosis_lines(diagnosis: Diagnosis) -> list[Line]:
     if sureness(diagnosis):
         lines += [Line(line.text, "dim") for line in _wrapped(sureness(diagnosis), 2)]
     return lines
+
+
+def moved_lines(moved: Moved) -> list[Line]:
+    """The coefficients that moved, one below the other.
+
+    Args:
+        moved: against another version.
+    """
+    lines = [Line(""), Line("What moved", "bold"), *_wrapped(f"in {moved.configuration}:", 2)]
+    lines += [line for entry in moved.entries[:SHOWN_ENTRIES] for line in _wrapped(entry, 4)]
+    rest = len(moved.entries) - SHOWN_ENTRIES + moved.more
+    return [*lines, Line(f"    and {rest} more")] if rest > 0 else lines
 
 
 def sureness(diagnosis: Diagnosis) -> str:
@@ -282,6 +298,9 @@ def _scope(verdict: Verdict) -> list[Line]:
             "(name a field in the declaration, with a value or a strategy, to have it checked)",
             2,
         )
+    if coverage.not_compared:
+        without = _many(coverage.not_compared, "configuration")
+        lines += _wrapped(f"not compared: {without}, of which {verdict.reference} tells nothing", 2)
     if coverage.wide_tolerances != "none":
         lines += _wrapped(f"measured to worse than 0.1 %: {coverage.wide_tolerances}", 2)
     lines.append(

@@ -1,0 +1,174 @@
+"""Findings on a pull request's own lines, and a table on the run's page: what a workflow of GitHub's shows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sampler_harness.verdict import Finding, Verdict
+
+from .terminal import causes, headline
+
+__all__ = ["in_workflow", "stale_command", "step_summary", "workflow_commands", "write_step_summary"]
+
+#: GitHub shows ten errors of a step and drops the others without a word.
+MOST = 10
+
+
+class _Place(NamedTuple):
+    """File below the repository's root and line; no file where neither is known."""
+
+    file: str = ""
+    line: int = 0
+
+
+def in_workflow() -> bool:
+    """Whether this runs in a workflow of GitHub's."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def workflow_commands(
+    verdicts: Sequence[Verdict],
+    *,
+    root: Path | None = None,
+    changed: Mapping[str, frozenset[int]] | None = None,
+) -> list[str]:
+    """One workflow command per finding, causes first; at most ten, then how many there are.
+
+    Args:
+        verdicts: of the run.
+        root: of the repository; None for the working directory.
+        changed: path to lines that a pull request changed, where that is known. A changed line that ran towards the
+            wrong row is the likeliest, and GitHub shows it beside the change.
+
+    Returns:
+        Lines to be printed.
+    """
+    root = (root or Path.cwd()).resolve()
+    first: list[tuple[Verdict, Finding]] = []
+    later: list[tuple[Verdict, Finding]] = []
+    for verdict in verdicts:
+        bad = [finding for finding in verdict.findings if finding.outcome in ("failed", "error")]
+        reasons = causes(bad)
+        first += [(verdict, finding) for finding in reasons]
+        later += [(verdict, finding) for finding in bad if finding not in reasons]
+    found = [*first, *later]
+    lines = [_command(verdict, finding, _place(verdict, finding, root, changed or {})) for verdict, finding in found]
+    if len(lines) > MOST:
+        told = f"{len(lines)} findings of {len(verdicts)} targets; {len(lines) - MOST} of them stand in the log only"
+        return [*lines[:MOST], f"::notice title=check-sampler::{_escaped(told)}"]
+    return lines
+
+
+def stale_command(text: str, path: str) -> str:
+    """The workflow command of a baseline's entry that excuses nothing any more.
+
+    Args:
+        text: ``file, line N: why``.
+        path: of the baseline.
+    """
+    line = text.removeprefix(f"{path}, line ").partition(":")[0]
+    where = f"file={_property(path)}" + (f",line={line}" if line.isdigit() else "")
+    return f"::error {where},title=known deviation{_property(':')} no longer true::{_escaped(text)}"
+
+
+def _command(verdict: Verdict, finding: Finding, place: _Place) -> str:
+    where = f"file={_property(place.file)},line={place.line}," if place.file else ""
+    name = verdict.sampler.rpartition(":")[2] or verdict.sampler
+    title = f"{finding.id}: {name} is not {verdict.reference}"
+    text = finding.message
+    if verdict.diagnosis is not None and finding in causes(list(verdict.findings)):
+        text += f"\n{verdict.diagnosis.summary}"
+    return f"::error {where}title={_property(title)}::{_escaped(text)}"
+
+
+def _place(verdict: Verdict, finding: Finding, root: Path, changed: Mapping[str, frozenset[int]]) -> _Place:
+    ran = finding.evidence.get("lines")
+    if isinstance(ran, Mapping):
+        for file, lines in ran.items():
+            path = _below(file, root)
+            touched = sorted(set(lines) & changed.get(path, frozenset())) if path else []
+            if touched:
+                return _Place(path, touched[0])
+    file, line = finding.evidence.get("file"), finding.evidence.get("line")
+    if isinstance(file, str) and isinstance(line, int) and _below(file, root):
+        return _Place(_below(file, root), line)
+    file, line = verdict.source
+    return _Place(_below(file, root), line) if file and _below(file, root) else _Place()
+
+
+def _below(file: str, root: Path) -> str:
+    path = Path(file).resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> str:
+    """A table of all targets in Markdown, and below it what each that fails does instead.
+
+    Args:
+        verdicts: of the run.
+        remarks: further sentences, of the baseline and of what was left out.
+    """
+    rows = ["| target | held against | verdict | checks ran | margin | first cause |", "|---|---|---|---|---|---|"]
+    told: list[str] = []
+    for verdict in verdicts:
+        bad = [finding for finding in verdict.findings if finding.outcome in ("failed", "error")]
+        reasons = causes(bad)
+        word = "not run" if verdict.not_run is not None else "conforms" if verdict.conforms else "**does not conform**"
+        if verdict.not_run is None and not verdict.conforms and not bad:
+            word = "not decided"
+        margin = "" if verdict.margin is None else f"{verdict.margin:.3g}"
+        cause = f"`{reasons[0].id}`: {reasons[0].message.splitlines()[0]}" if reasons else ""
+        cells = [
+            f"`{verdict.sampler}`",
+            verdict.reference,
+            word,
+            f"{verdict.num_ran}/{verdict.num_planned}",
+            margin,
+            cause,
+        ]
+        rows.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        if verdict.diagnosis is not None:
+            told += ["", f"`{verdict.sampler}`: {verdict.diagnosis.summary}"]
+            diff = verdict.diagnosis.answers[0].diff if verdict.diagnosis.answers else ""
+            told += ["", "```diff", diff.rstrip(), "```"] if diff else []
+        if verdict.moved is not None:
+            told += ["", f"`{verdict.sampler}`, in {verdict.moved.configuration}:", ""]
+            told += [f"- {entry}" for entry in verdict.moved.entries[:MOST]]
+            rest = len(verdict.moved.entries) - MOST + verdict.moved.more
+            told += [f"- and {rest} more"] if rest > 0 else []
+    head = headline(verdicts[0]).text if len(verdicts) == 1 else _of_many(verdicts)
+    return "\n".join([f"### {head}", "", *(rows if verdicts else []), *told, "", *remarks, ""])
+
+
+def _of_many(verdicts: Sequence[Verdict]) -> str:
+    if not verdicts:
+        return "check-sampler: nothing to decide"
+    return f"check-sampler: {sum(verdict.conforms for verdict in verdicts)} of {len(verdicts)} conform"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def write_step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> None:
+    """Append the table to the page of the run, where GitHub gives a file for it.
+
+    Args:
+        verdicts: of the run.
+        remarks: further sentences.
+    """
+    place = os.environ.get("GITHUB_STEP_SUMMARY")
+    if place:
+        with Path(place).open("a", encoding="utf-8") as file:
+            file.write(step_summary(verdicts, remarks))
