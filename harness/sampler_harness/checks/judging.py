@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any
 
 from sampler_harness.cases import smallest_failing
@@ -130,8 +131,14 @@ def _place(evidence: Evidence, chosen: Judged, case: Case) -> dict[str, Any]:
     line = walked.place(row, term)
     if line is None:
         return {}
-    ran = {shown(file): lines for file, lines in walked.ran(row).items()}
-    return {"file": shown(line.file), "line": line.line, "function": line.function, "text": line.text, "lines": ran}
+    return {
+        "file": shown(line.file),
+        "line": line.line,
+        "function": line.function,
+        "text": shorten(line.text, 80),
+        "lines": {shown(file): lines for file, lines in walked.ran(row).items()},
+        "all_lines": {shown(file): lines for file, lines in walked.ran(None).items()},
+    }
 
 
 def _shrunk(evidence: Evidence, chosen: Judged, judge: Callable[[Case], Sequence[Judged]]) -> Judged:

@@ -1,10 +1,10 @@
-"""Run ``check-sampler`` from a checkout under somebody else's interpreter, in their repository: a script, never imported.
+"""Run ``check-sampler`` from a checkout, under somebody else's interpreter and in their repository; a script.
 
     cd their/repository && their/python …/harness/sampler_harness/cli/in_place.py TARGET
 
 Context: a person who wants one verdict does not want a package in their environment.
-Choice: the two packages are imported from the checkout, and its folders leave the import path again at once: the folders
-``tests`` and ``fixtures`` beside them would stand in the way of the repository's own.
+Choice: the two packages are imported from the checkout, and its folders leave the import path again at once: the
+folders ``tests`` and ``fixtures`` beside them would stand in the way of the repository's own.
 Reversed by: an installation that leaves nothing behind by itself.
 """
 
@@ -29,7 +29,6 @@ def main() -> int:
         return 2
     sys.path[:0] = own
     import reference_samplers  # noqa: F401 - found here and now, or never again
-
     from sampler_harness.cli import main as command
 
     del sys.path[: len(own)]

@@ -85,9 +85,10 @@ def _command(verdict: Verdict, finding: Finding, place: _Place) -> str:
 
 
 def _place(verdict: Verdict, finding: Finding, root: Path, changed: Mapping[str, frozenset[int]]) -> _Place:
-    ran = finding.evidence.get("lines")
-    if isinstance(ran, Mapping):
-        for file, lines in ran.items():
+    # Lines that ran towards the wrong row, then all that ran: a grid is computed long before the row that it spoils.
+    for key in ("lines", "all_lines"):
+        ran = finding.evidence.get(key)
+        for file, lines in ran.items() if isinstance(ran, Mapping) else ():
             path = _below(file, root)
             touched = sorted(set(lines) & changed.get(path, frozenset())) if path else []
             if touched:
@@ -95,6 +96,10 @@ def _place(verdict: Verdict, finding: Finding, root: Path, changed: Mapping[str,
     file, line = finding.evidence.get("file"), finding.evidence.get("line")
     if isinstance(file, str) and isinstance(line, int) and _below(file, root):
         return _Place(_below(file, root), line)
+    # A check that saw nothing knows no line; what kept it from seeing does.
+    placed = [other for other in verdict.findings if "file" in other.evidence and other is not finding]
+    if placed:
+        return _place(verdict, placed[0], root, changed)
     file, line = verdict.source
     return _Place(_below(file, root), line) if file and _below(file, root) else _Place()
 
