@@ -318,7 +318,7 @@ def test_an_old_deviation_in_the_baseline_stays_green_and_its_repair_demands_the
 
 
 def test_a_new_deviation_beside_the_old_one_is_red(untested: Host) -> None:
-    line = untested.edit("world/sampler.py", "(x - denoised) / sigma *", "(x - denoised) / sigma * 1.1 *")
+    line = untested.edit("world/sampler.py", "self.denoiser(x, sigma,", "self.denoiser(x, sigma_next,")
     answer = untested.check("--budget", "quick", github=True)
     assert answer.status == 1
     assert answer.annotations[0][:2] == ("world/sampler.py", line)
