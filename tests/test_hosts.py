@@ -148,15 +148,15 @@ def test_what_a_change_moves_is_listed(library: Host) -> None:
         "tests/samplers/heun.py:heun", *QUICK, "--against", "git:main", "--json", "verdict.json", github=True
     )
     assert answer.status == 1
-    assert "weight of the model's output 1 in the input of model call 2: was " in answer.out
+    assert "weight of the model's output of call 1 in the input of model call 2: was " in answer.out
     [verdict] = json.loads((library.root / "verdict.json").read_text())
     moved = verdict["moved"]
     assert moved["configuration"].startswith("EDM(num_steps=2")
-    changed = [entry for entry in moved["entries"] if "model's output 1 in" in entry]
+    changed = [entry for entry in moved["entries"] if "output of call 1 in" in entry]
     assert changed
     assert all("(+4 %)" in entry for entry in changed)
     assert {(file, number) for file, number, *_ in answer.annotations} == {("kestrel/heun.py", line)}
-    assert "- weight of the model's output 1" in answer.summary
+    assert "- weight of the model's output of call 1" in answer.summary
 
 
 def test_the_work_tree_is_left_as_it_was(library: Host) -> None:

@@ -30,7 +30,8 @@ EXAMPLES: dict[str, Example] = {
     ),
     "law/outputs": Example(
         "faulty_samplers.edm:corrector_with_first_sigma",
-        "step 1: the input of model call 2 weighs the model's output 0 with -0.0215461, should be -0.414564",
+        "step 1: the input of model call 2 holds -0.0215461 times what the model returned in call 0, "
+        "should be -0.414564 times",
     ),
     "law/noise": Example(
         "faulty_samplers.edm:rise_adds_standard_deviations",
@@ -74,7 +75,7 @@ EXAMPLES: dict[str, Example] = {
     "state/rerun": Example(
         "faulty_samplers.state:running_sum_survives",
         "with another run started in the middle the result differs from the first run on the same draws and"
-        " outputs: by 8.92, first in row 2: something of the earlier run is left",
+        " outputs: by 8.92, first in the input of model call 2: something of the earlier run is left",
     ),
     "state/side-effects": Example(
         "faulty_samplers.state:output_written_over",

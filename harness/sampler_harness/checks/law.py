@@ -20,6 +20,7 @@ __all__ = [
     "check_offset",
     "check_outputs",
     "check_times",
+    "in_words",
     "moved",
     "where",
 ]
@@ -57,7 +58,13 @@ def _number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _message(deviation: Deviation, calls: int) -> str:
+def in_words(deviation: Deviation, calls: int) -> str:
+    """A difference as a person sees it who knows of model calls and steps alone.
+
+    Args:
+        deviation: of a law.
+        calls: of the model, in a run.
+    """
     got, should_be = _number(deviation.got), _number(deviation.should_be)
     place = where(deviation.row, calls)
     match deviation.term:
@@ -73,12 +80,11 @@ def _message(deviation: Deviation, calls: int) -> str:
         case "outputs":
             if deviation.column < 0:
                 return (
-                    f"step {deviation.row - 1}: the first noise is carried into {place} with weight {got}, "
-                    f"should be {should_be}"
+                    f"step {deviation.row - 1}: {place} holds {got} times the first noise, should be {should_be} times"
                 )
             return (
-                f"step {deviation.row - 1}: {place} weighs the model's output {deviation.column} with {got}, "
-                f"should be {should_be}"
+                f"step {deviation.row - 1}: {place} holds {got} times what the model returned in call "
+                f"{deviation.column}, should be {should_be} times"
             )
         case "noise":
             if deviation.column == deviation.row:
@@ -87,8 +93,8 @@ def _message(deviation: Deviation, calls: int) -> str:
                     f"should be {should_be}"
                 )
             return (
-                f"step {deviation.row - 1}: the noise that entered at row {deviation.column} has weight {got} in "
-                f"{place}, should be {should_be}"
+                f"step {deviation.row - 1}: {place} holds {got} times the noise that was added before call "
+                f"{deviation.column}, should be {should_be} times"
             )
         case "offset":
             return f"{place} holds the constant {got}, should be {should_be}"
@@ -120,7 +126,7 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
     return [
         Judged(
             max(d.ratio for d in mine),
-            _message(first, calls),
+            in_words(first, calls),
             case,
             {
                 "step": first.row,
@@ -273,9 +279,11 @@ def _moved_sentence(one: Deviation, calls: int) -> str:
         case "initial-noise":
             return f"standard deviation of the first model input: {change}"
         case "outputs":
-            return f"weight of the model's output {one.column} in {place}: {change}"
+            return f"weight of the model's output of call {one.column} in {place}: {change}"
+        case "noise" if one.column == one.row:
+            return f"standard deviation of the fresh noise in {place}: {change}"
         case "noise":
-            fresh = "fresh noise" if one.column == one.row else f"noise that entered at row {one.column}"
-            return f"{fresh} in {place}: {change}"
+            which = "the first noise" if one.column == 0 else f"the noise that was added before call {one.column}"
+            return f"weight of {which} in {place}: {change}"
         case "offset":
             return f"constant in {place}: {change}"

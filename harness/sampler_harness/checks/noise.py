@@ -18,6 +18,7 @@ from sampler_harness.verdict import Finding
 
 from .evidence import LONG_CHAIN, Evidence
 from .judging import Judged, conclude
+from .law import where
 
 #: ulp of the scale by which a dense run may miss what the coefficients predict: 2 % in float32.
 AFFINE_ULP = 2.0**18.4
@@ -163,8 +164,8 @@ def _every_element(evidence: Evidence, bundle: Bundle, case: Case) -> list[Judge
         return [Judged(math.inf, silent.message, case)]
     ratio, row, element = affine_ratio(bundle, silent)
     text = (
-        f"row {row}: the noise at {_place(case.shape, element)} is not its own normal weighted as elsewhere; "
-        "elements share noise or are scaled differently"
+        f"in {where(row, bundle.num_calls)} the noise at {_place(case.shape, element)} is not its own normal weighted "
+        "as elsewhere; elements share noise or are scaled differently"
     )
     return [Judged(ratio, text, case, {"step": row})]
 

@@ -12,7 +12,7 @@ from sampler_harness.verdict import Finding
 from .clip import replayed_ratio
 from .evidence import Evidence
 from .judging import Judged, conclude
-from .law import cause_of, where
+from .law import cause_of, in_words, where
 
 __all__ = ["check_dtype"]
 
@@ -95,10 +95,8 @@ def _law(evidence: Evidence, case: Case) -> list[Judged]:
         return []
     worst = max(deviations, key=lambda d: d.ratio)
     blame = cause_of(evidence, evidence.case(case.config, shape=case.shape))
-    text = (
-        f"in {case.dtype} {worst.term} in row {worst.row} is {worst.got:.8g}, should be {worst.should_be:.8g}: "
-        "less accurate than the dtype allows"
-    )
+    told = in_words(worst, evidence.bundle(case).num_calls)
+    text = f"in {case.dtype}: {told}: less accurate than the dtype allows"
     return [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
 
 

@@ -17,7 +17,7 @@ from sampler_harness.verdict import Finding
 
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
-from .law import cause_of
+from .law import cause_of, in_words
 
 __all__ = ["check_any", "check_batch"]
 
@@ -209,7 +209,7 @@ def check_any(evidence: Evidence) -> Finding:
     judged += _strided(evidence)
     if len(evidence.shapes) < 2 and not judged:
         return skipped("shape/any", "only one shape is declared")
-    return conclude("shape/any", evidence, judged, passed=f"one law for {len(evidence.shapes)} shapes")
+    return conclude("shape/any", evidence, judged, passed=f"does the same for {len(evidence.shapes)} shapes")
 
 
 def _against_standard(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:
@@ -217,10 +217,7 @@ def _against_standard(evidence: Evidence, case: Case, blame: str | None) -> list
         return []
     deviations = evidence.compared(case)
     worst = max(deviations, key=lambda d: d.ratio)
-    text = (
-        f"with shape {case.shape} the law differs: {worst.term} in row {worst.row} is {worst.got:.6g}, "
-        f"should be {worst.should_be:.6g}"
-    )
+    text = f"with shape {case.shape}: {in_words(worst, evidence.bundle(case).num_calls)}"
     return [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
 
 

@@ -14,6 +14,7 @@ from sampler_harness.verdict import Finding
 
 from .evidence import Evidence
 from .judging import Judged, conclude
+from .law import where
 
 __all__ = ["check_rerun", "check_side_effects"]
 
@@ -33,7 +34,7 @@ def _difference(first: DenseRun | Problem, again: DenseRun | Problem, what: str,
     row = int(rows[0]) if rows.size else 0
     text = (
         f"{what} the result differs from the first run on the same draws and outputs: by {differs.max():.3g}, "
-        f"first in row {row}: something of the earlier run is left"
+        f"first in {where(row, len(first.rows) - 1)}: something of the earlier run is left"
     )
     return Judged(math.inf, text, case, {"step": row})
 

@@ -11,7 +11,7 @@ from sampler_harness.verdict import Finding
 
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
-from .law import cause_of
+from .law import cause_of, in_words
 
 __all__ = ["check_any"]
 
@@ -61,5 +61,4 @@ def _worst(evidence: Evidence, case: Case) -> tuple[float, str]:
         return 0.0, ""
     worst = max(deviations, key=lambda d: d.ratio)
     first = min((d for d in deviations if d.ratio > 1.0), key=lambda d: d.row, default=worst)
-    text = f"{first.term} in row {first.row} is {first.got:.6g}, should be {first.should_be:.6g}"
-    return worst.ratio, text
+    return worst.ratio, in_words(first, evidence.bundle(case).num_calls)
