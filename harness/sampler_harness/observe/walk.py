@@ -101,12 +101,15 @@ class Walk:
         """The last line of a row's segment that gave a value to something that the model call (or return) names."""
         segment = self.segments[row]
         stack = self.calls[row] if row < len(self.calls) else tuple(segment[-1:])
+        before = self.calls[row - 1] if row else ()
         for at in stack:
             here = [line for line in reversed(segment) if _same_function(line, at) and line.line != at.line]
             for names in _names_used(at):
                 assigned = _last_assignment(names, here)
                 if assigned is not None:
                     return assigned
+                if at in before and names & _names_assigned(at):
+                    return at  # the statement that calls the model updates the sample too
         return None
 
 
