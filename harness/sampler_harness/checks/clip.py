@@ -10,10 +10,11 @@ from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.replay import innovations, replay, replay_spread
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY
+from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
-from .evidence import Evidence, learned_variance
+from .evidence import Evidence
 from .judging import Judged, conclude
 from .law import cause_of, where
 from .noise import affine_ratio

@@ -12,6 +12,7 @@ from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
 from sampler_harness.law.law import Law
 from sampler_harness.law.tolerance import Tolerance, reference_law, tolerance_between, tolerance_of
+from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
 from sampler_harness.subject import Subject
@@ -88,11 +89,6 @@ class Standard:
             return tolerance_between(found, case.dtype if case.dtype == "float64" else "float32")
 
         return Standard(law, tolerance, name, reference=False)
-
-
-def learned_variance(config: Any) -> bool:
-    """Whether the model returns variance values beside its prediction."""
-    return int(getattr(config, "model_channels", 1)) == 2
 
 
 def short(config: Any) -> str:

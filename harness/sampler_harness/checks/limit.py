@@ -18,10 +18,11 @@ import numpy as np
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import reference_law
+from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
 
-from .evidence import Evidence, expected_calls, learned_variance
+from .evidence import Evidence, expected_calls
 from .judging import Judged, conclude, skipped
 
 __all__ = ["check_gaussian", "check_order"]

@@ -328,8 +328,8 @@ def beside_reference(law: Law, spectrum: Spectrum, config: Any) -> DetailRetenti
         RetentionUnavailable: as :func:`retention`.
         ValueError: when the spectrum has a frequency without power.
     """
-    from sampler_harness.checks.evidence import learned_variance
     from sampler_harness.law.tolerance import reference_law
+    from sampler_harness.observe.learned_variance import learned_variance
 
     reference = retention(reference_law(config, learned_variance(config)), spectrum, config)
     own = retention(law, spectrum, config)

@@ -15,6 +15,7 @@ import reference_samplers
 from sampler_harness.law.response import Array
 
 from .explanation import Explanation, Shift
+from .solving import FAR, as_written
 from .target import Target
 
 __all__ = ["other_references", "other_values", "solved_values"]
@@ -23,12 +24,8 @@ __all__ = ["other_references", "other_values", "solved_values"]
 _THRESHOLDS = ("s_tmin", "s_tmax")
 #: Values of a continuous field at which the search for its own begins, as factors of what is declared.
 _FACTORS = tuple(float(f) for f in np.geomspace(1e-3, 1e3, 31))
-#: Sums of squared distances that differ by this are alike: a value is then as good as another.
-AS_WELL = 1e-3
 #: Cases that a field is solved for together.
 SEVERAL = 5
-#: Stands for the distance of what has no law.
-FAR = 1e6
 #: Shares at which it begins where the field is one.
 _SHARES = tuple(float(s) for s in np.linspace(0.0, 1.0, 11))
 
@@ -200,15 +197,6 @@ def _solve(
         tried.append(found)
         rest = off(solution.x)
         if float(np.abs(rest).max()) <= 1.0:
-            yield _as_written(found, residual, float(rest @ rest))
+            [short] = as_written([found], lambda values: residual(values[0]), float(rest @ rest))
+            yield short
             return
-
-
-def _as_written(value: float, residual: Callable[[float], Array | None], best: float) -> float:
-    """A solved value with as few digits as explain the law as well."""
-    for digits in range(1, 8):
-        short = float(f"{value:.{digits}g}")
-        rest = residual(short)
-        if rest is not None and float(rest @ rest) <= best + AS_WELL:
-            return short
-    return value

@@ -15,6 +15,7 @@ from sampler_harness.law.law import Law
 from sampler_harness.law.response import Array, Response
 from sampler_harness.law.rounding import ROUNDING_NUMPY
 from sampler_harness.law.tolerance import derived_tolerance
+from sampler_harness.observe.learned_variance import learned_variance
 
 from .program import Program, package_text
 from .target import Target, run_program
@@ -97,7 +98,7 @@ class Explanation:
                 self.program.configured(config),
                 max_calls=target.max_calls,
                 max_draws=target.max_draws,
-                learned_variance=_is_pair(config),
+                learned_variance=learned_variance(config),
                 target=target if stop else None,
             )
         return outcome.response
@@ -122,7 +123,7 @@ class Explanation:
                     target.dtype,
                     lambda: self._rounding_program.configured(config),
                     (response.noise.shape[1], response.num_calls),
-                    learned_variance=_is_pair(config),
+                    learned_variance=learned_variance(config),
                     reference=config,
                 )
             if target.ratio(law, tolerance) > 1.0:
@@ -154,7 +155,3 @@ def _changed(file: str, text: str) -> int:
     before, after = package_text(file).splitlines(), text.splitlines()
     blocks = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     return sum(max(i2 - i1, j2 - j1) for tag, i1, i2, j1, j2 in blocks if tag != "equal")
-
-
-def _is_pair(config: Any) -> bool:
-    return int(getattr(config, "model_channels", 1)) == 2

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from sampler_harness.law.response import Array
+from sampler_harness.observe.learned_variance import learned_variance
 
 from .configuration import other_references, other_values, solved_values
 from .explanation import KINDS, Explanation, Kind
@@ -233,7 +234,7 @@ class Search:
         limits: dict[str, Any] = {
             "max_calls": target.max_calls,
             "max_draws": target.max_draws,
-            "learned_variance": int(getattr(config, "model_channels", 1)) == 2,
+            "learned_variance": learned_variance(config),
         }
         with np.errstate(all="ignore"):
             program.traced(lambda: run_program(program.configured(config), **limits), trace)
@@ -282,7 +283,7 @@ class Search:
                 program.configured(config),
                 max_calls=target.max_calls,
                 max_draws=target.max_draws,
-                learned_variance=int(getattr(config, "model_channels", 1)) == 2,
+                learned_variance=learned_variance(config),
                 target=target,
             )
         return outcome.terms, outcome.response is not None

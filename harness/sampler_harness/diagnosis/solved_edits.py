@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from sampler_harness.law.response import Array
+from sampler_harness.observe.learned_variance import learned_variance
 
 from .mutations import Mutation, edited_text
 from .program import Function, Program, Trace
+from .solving import FAR, as_written
 from .target import Target, run_program
 
 __all__ = ["solved_edits"]
@@ -26,9 +28,6 @@ TOGETHER = 3
 #: Where the search for a factor begins, and for a bound.
 FACTORS = (0.5, 0.9, 2.0, -1.0)
 BOUNDS = (1e-3, 0.1, 1.0)
-#: Sums of squared distances that differ by this are alike.
-AS_WELL = 1e-3
-FAR = 1e6
 _PLACE = "_solved_{}"
 
 
@@ -116,7 +115,7 @@ def _solve(program: Program, config: Any, target: Target, site: _Site, count: Ca
     mutation = Mutation(site.function, (site.statement, "value", None), old, site.value)
     namespace = site.function.owner.__dict__
     width = len(site.starts[0])
-    learned = int(getattr(config, "model_channels", 1)) == 2
+    learned = learned_variance(config)
     entries = 0
 
     def distances(values: Sequence[float]) -> Array | None:
@@ -154,7 +153,7 @@ def _solve(program: Program, config: Any, target: Target, site: _Site, count: Ca
         rest = off(solution.x)
         if not float(np.abs(rest).max()) <= 1.0:
             return None
-        values = _as_written(solution.x.tolist(), distances, float(rest @ rest))
+        values = as_written(solution.x.tolist(), distances, float(rest @ rest))
     finally:
         program.put(site.function, before)
         for n in range(width):
@@ -163,16 +162,6 @@ def _solve(program: Program, config: Any, target: Target, site: _Site, count: Ca
     ast.fix_missing_locations(ast.copy_location(written, old))
     filled = Mutation(site.function, (site.statement, "value", None), old, written)
     return edited_text(program.text(site.function.place.file), filled)
-
-
-def _as_written(values: list[float], distances: Callable[[Sequence[float]], Array | None], best: float) -> list[float]:
-    """The numbers with as few digits as explain the law as well."""
-    for digits in range(1, 8):
-        short = [float(f"{value:.{digits}g}") for value in values]
-        rest = distances(short)
-        if rest is not None and float(rest @ rest) <= best + AS_WELL:
-            return short
-    return values
 
 
 class _Filled(ast.NodeTransformer):

@@ -164,8 +164,3 @@ def _diff(file: str, text: str) -> str:
         package_text(file).splitlines(), text.splitlines(), file, "your sampler", n=2, lineterm=""
     )
     return "".join(f"{line}\n" for line in lines)
-
-
-def without(explanation: Explanation, names: Sequence[str]) -> Explanation:
-    """The same explanation told without some of its known faults; the text stays what was measured."""
-    return dataclasses.replace(explanation, faults=tuple(n for n in explanation.faults if n not in names))

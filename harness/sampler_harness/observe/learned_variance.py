@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["variance_value"]
+from typing import Any
+
+__all__ = ["learned_variance", "variance_value"]
+
+
+def learned_variance(config: Any) -> bool:
+    """Whether the model returns variance values beside its prediction.
+
+    Args:
+        config: an instance of a reference's dataclass.
+    """
+    return int(getattr(config, "model_channels", 1)) == 2
 
 
 def variance_value(call: int) -> float:

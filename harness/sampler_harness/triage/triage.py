@@ -17,11 +17,11 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from sampler_harness.cases import BUDGETS, covering_set
-from sampler_harness.checks.evidence import learned_variance
 from sampler_harness.detail.denoising import LevelError, as_denoiser, default_levels, denoising_errors
 from sampler_harness.detail.retention import retention
 from sampler_harness.detail.spectrum import Array, Spectrum, as_frames, octaves, radial_spectrum
 from sampler_harness.law.tolerance import reference_law
+from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import AnySubject, Subject
 from sampler_harness.verdict import Verdict
