@@ -15,9 +15,10 @@ import torch
 
 from sampler_harness.checks.catalogue import KINDS, check_ids
 from sampler_harness.checks.examples import EXAMPLES
+from sampler_harness.checks.remedies import REMEDIES
 from sampler_harness.cli import main
 from sampler_harness.report.json import dumps, to_json
-from sampler_harness.report.terminal import closing_line, render, summary_lines
+from sampler_harness.report.terminal import closing_line, remedy, render, summary_lines
 from sampler_harness.runner import Assessment
 from sampler_harness.targets import TargetError, load_subject, load_subjects
 from sampler_harness.verdict import Coverage, Finding, Verdict
@@ -314,8 +315,18 @@ def test_an_example_is_what_that_fault_is_told(id: str) -> None:
     assert without_figures(finding.message).startswith(without_figures(example.message))
 
 
-def test_every_check_has_an_example() -> None:
-    assert set(EXAMPLES) == {id for kind in KINDS for id in check_ids(kind)}
+def test_every_check_has_an_example_and_something_to_try() -> None:
+    ids = {id for kind in KINDS for id in check_ids(kind)}
+    assert set(EXAMPLES) == ids
+    assert set(REMEDIES) == ids
+
+
+def test_what_to_try_is_said_where_the_check_judged_something(faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([faulty, *QUICK, "--no-diagnosis"]) == 1
+    assert "  try: multiply the first noise by the first noise level" in capsys.readouterr().out
+    crashed = Finding("law/times", "failed", "the sampler raised ValueError", {"problem": "raised", "step": 0})
+    out_of_date = Finding("law/times", "failed", "declared to fail (why), but it passes")
+    assert remedy(crashed) == remedy(out_of_date) == ""
 
 
 # Targets

@@ -35,7 +35,7 @@ LAYERS = {
     "__init__": 9,
 }
 #: The catalogue is a list of ids, light enough for everyone.
-FREE = {"sampler_harness.checks.catalogue"}
+FREE = {"sampler_harness.checks.catalogue", "sampler_harness.checks.remedies"}
 
 
 def imported(path: Path) -> list[str]:

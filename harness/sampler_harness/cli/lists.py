@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from sampler_harness.checks.catalogue import KINDS, CheckInfo, catalogue, info_of
 from sampler_harness.checks.examples import EXAMPLES
+from sampler_harness.checks.remedies import REMEDIES
 
 __all__ = ["explain", "list_checks", "list_references"]
 
@@ -80,6 +81,7 @@ def explain(id: str, stream: TextIO) -> None:
         ("It is blind to", info.blind_to),
     ):
         stream.write(f"{name}:\n{textwrap.indent(_wrapped(text, 0, WIDTH - 4), '    ')}\n")
+    stream.write(f"When it fails:\n{textwrap.indent(_wrapped(REMEDIES[info.id], 0, WIDTH - 4), '    ')}\n")
     example = EXAMPLES[info.id]
     stream.write(f"A failure, of fixtures/{example.fault.replace('.', '/').replace(':', '.py:')} in this repository:\n")
     stream.write(f"{textwrap.indent(_wrapped(example.message, 0, WIDTH - 4), '    ')}\n")

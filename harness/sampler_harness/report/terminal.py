@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 from sampler_harness.checks.catalogue import catalogue, info_of
+from sampler_harness.checks.remedies import REMEDIES
 from sampler_harness.verdict import Diagnosis, Explanation, Finding, Moved, Verdict
 
 __all__ = [
@@ -138,6 +139,7 @@ def _faults(bad: Sequence[Finding]) -> list[Line]:
         lines += [Line(""), Line(f"{_word(cause)}  {cause.id}", "bad"), Line(f"  Should be: {_claim(cause.id)}.")]
         told = _indented(cause.message, 2)
         lines += [Line(f"  It is:     {told[0].text.strip()}"), *told[1:]] if told else []
+        lines += _wrapped(remedy(cause), 2) if remedy(cause) else []
         if cause.consequence_of is not None:
             lines.append(Line(f"  This follows from {cause.consequence_of}, which is declared or was not run.", "dim"))
         following = [f for f in bad if f is not cause and _root(f, by_id) == cause.id]
@@ -233,9 +235,23 @@ def failure_text(finding: Finding) -> str:
     lines += finding.message.splitlines()[1:]
     if finding.consequence_of is not None:
         lines.append(f"follows from {finding.consequence_of}: look there first")
+    elif remedy(finding):
+        lines += [line.text for line in _wrapped(remedy(finding), 0)]
     if finding.outcome == "error":
         lines.append("the check saw nothing that it could judge; that is no pass")
     return "\n".join(lines)
+
+
+def remedy(finding: Finding) -> str:
+    """What to try, as ``try: …``; empty where the check saw nothing, the sampler stopped, or the list is out of date.
+
+    Args:
+        finding: of a check that failed.
+    """
+    stopped = "problem" in finding.evidence or not finding.evidence
+    if finding.outcome != "failed" or stopped or finding.id not in REMEDIES:
+        return ""
+    return f"try: {REMEDIES[finding.id]}"
 
 
 def _word(finding: Finding) -> str:
