@@ -363,6 +363,59 @@ def test_a_baseline_is_written_and_then_holds(untested: Host) -> None:
     assert untested.check(*QUICK, "--baseline", "known.toml").status == 0
 
 
+# Several processes
+
+
+COUNTED = """
+
+def counted(run):
+    def counting(*arguments, **named):
+        with open(os.environ["RUNS"], "a") as file:
+            file.write("run\\n")
+        return run(*arguments, **named)
+
+    counting.__name__ = run.__name__
+    return counting
+"""
+
+
+def _pytest(place: Host, *arguments: str, count: Path) -> tuple[int, int, str]:
+    """Exit status, how often a sampler was run in all processes, and what was printed."""
+    count.write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *arguments],
+        cwd=place.root,
+        env={**os.environ, "RUNS": str(count)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, len(count.read_text().splitlines()), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("distribution", "faulty"), [("load", False), ("load", True), ("loadgroup", False)])
+def test_four_workers_do_the_work_of_one(library: Host, tmp_path: Path, distribution: str, faulty: bool) -> None:
+    """Counted in runs of the samplers, not in seconds: those depend on the machine."""
+    for name in ("heun", "ddim"):
+        file = f"tests/samplers/{name}.py"
+        text = (library.root / file).read_text()
+        text = text.replace("import torch\n", f"import os\n\nimport torch\n{COUNTED}\n", 1)
+        library.write(file, text.replace(f"def {name}(", f"@counted\ndef {name}("))
+    if faulty:
+        library.edit(*COEFFICIENTS["heun-weights"])
+    options = () if faulty else ("--sampler-no-diagnosis",)
+    serial = _pytest(library, *options, "-p", "no:xdist", count=tmp_path / "runs")
+    assert serial[0] == int(faulty), serial[2]
+    assert serial[1] > 100
+    workers = _pytest(library, *options, "-n", "4", "--dist", distribution, count=tmp_path / "runs")
+    assert workers[0] == serial[0]
+    assert workers[1] <= 1.3 * serial[1], f"{workers[1]} runs with workers, {serial[1]} without"
+    # The same verdicts, to the last figure but seconds.
+    told = [text.partition("= samplers =")[2].partition("short test summary")[0] for _, _, text in (serial, workers)]
+    assert "checks: planned 18" in told[0]
+    assert sorted(told[0].splitlines()[1:-1]) == sorted(told[1].splitlines()[1:-1])
+
+
 # The ways in
 
 

@@ -15,6 +15,7 @@ REFERENCES = Path(__file__).parent.parent / "reference_samplers"
 #: A module may import from its own layer's number or a lower one.
 LAYERS = {
     "verdict": 0,
+    "sharing": 0,
     "subject": 0,
     "cases": 1,
     "observe": 2,

@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import json
 import sys
+import tempfile
 import types
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -29,6 +30,8 @@ __all__ = ["CheckFailed", "CheckItem", "SubjectCollector", "TargetModule"]
 
 #: Name of the user property in which a finding travels.
 PROPERTY = "sampler_harness"
+#: Name under which workers are told of the folder that they share.
+SHARED = "sampler_harness_shared"
 BUDGETS = ("quick", "standard", "thorough")
 
 
@@ -301,7 +304,12 @@ class CheckItem(pytest.Function):
     Args:
         check_id: of the catalogue.
         kwargs: pytest's.
+
+    Attributes:
+        planned: all checks of the sampler that were selected.
     """
+
+    planned: tuple[str, ...] = ()
 
     def __init__(self, *, check_id: str, callobj: Any, **kwargs: Any) -> None:
         super().__init__(callobj=callobj, **kwargs)
@@ -341,6 +349,25 @@ class CheckItem(pytest.Function):
             raise CheckFailed(finding)
 
     def _finding(self, state: _State, fixtures: Mapping[str, Any]) -> Finding:
+        from .report.json import finding_from
+
+        folder = getattr(self.config, "workerinput", {}).get(SHARED)
+        if folder is None or fixtures:
+            told = self._judged(state, fixtures, self.check_id)
+        else:
+            from .sharing import Shared
+
+            # Whichever of several workers comes first judges all of it: the others read.
+            every = Shared(Path(folder)).once(self.collector.nodeid, lambda: self._judged_all(state))
+            told = every.get(self.check_id) or self._judged(state, fixtures, self.check_id)
+        self.tell(told)
+        return finding_from(told["finding"])
+
+    def _judged_all(self, state: _State) -> dict[str, Any]:
+        return {id: self._judged(state, {}, id) for id in self.planned}
+
+    def _judged(self, state: _State, fixtures: Mapping[str, Any], check_id: str) -> dict[str, Any]:
+        """What one check says, as JSON has it."""
         from .report.json import plain
         from .runner import Assessment
 
@@ -357,19 +384,19 @@ class CheckItem(pytest.Function):
             # A fixture of one test is torn down after it; the next check runs with its own.
             state.assessments[owner.key][1].evidence.fixtures.update(fixtures)
         assessment = state.assessments[owner.key][1]
-        finding = assessment.run(self.check_id)
+        finding = assessment.run(check_id)
         sent = dataclasses.replace(finding, evidence=plain(finding.evidence))
         told: dict[str, Any] = {"finding": dataclasses.asdict(sent)}
         if finding.outcome != "error":
-            verdict = assessment.verdict([self.check_id], diagnose=False)
+            verdict = assessment.verdict([check_id], diagnose=False)
             told |= {"coverage": dataclasses.asdict(verdict.coverage), "versions": dict(verdict.versions)}
         if finding.outcome in ("failed", "error") and not self.config.getoption("sampler_harness_no_diagnosis"):
             # Of all checks, so that it is the same whichever of them fails first, and in whichever worker.
             found = None if owner.key in state.diagnosed else assessment.diagnosis(of_all=True)
             state.diagnosed.add(owner.key)
             told |= {} if found is None else {"diagnosis": dataclasses.asdict(found)}
-        self.tell(plain(told))
-        return finding
+        answer: dict[str, Any] = plain(told)
+        return answer
 
     def tell(self, data: Mapping[str, Any]) -> None:
         """Put what is known of this item where the report takes it along."""
@@ -420,6 +447,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         chosen.setdefault(item.collector.nodeid, []).append(item.check_id)
     for item in items:
         subject = item.collector.subject
+        item.planned = tuple(chosen[item.collector.nodeid])
         item.tell(
             {
                 "node": item.collector.nodeid,
@@ -452,6 +480,19 @@ class _Listener:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.told: dict[str, dict[str, dict[str, Any]]] = {}
+        self._shared: tempfile.TemporaryDirectory[str] | None = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give pytest-xdist's workers a folder in common."""
+        if self._shared is None:
+            self._shared = tempfile.TemporaryDirectory(prefix="sampler-harness-", ignore_cleanup_errors=True)
+        node.workerinput[SHARED] = self._shared.name
+
+    def pytest_unconfigure(self) -> None:
+        """Take it away again."""
+        if self._shared is not None:
+            self._shared.cleanup()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
