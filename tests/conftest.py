@@ -62,3 +62,10 @@ def faulty_file() -> str:
 def sampler_file() -> str:
     """The sampler alone, for declarations of the test's own."""
     return SAMPLER
+
+
+@pytest.fixture(autouse=True)
+def outside_any_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed is the same wherever the suite runs; tests of the workflow's output say so themselves."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_BASE_REF"):
+        monkeypatch.delenv(name, raising=False)

@@ -17,12 +17,6 @@ QUICK = ("--budget", "quick", "--no-diagnosis")
 HERE = Path(__file__).parent.parent
 
 
-@pytest.fixture(autouse=True)
-def outside_any_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_BASE_REF"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def library(tmp_path: Path) -> Host:
     return host("scheduler_library", tmp_path)
@@ -361,6 +355,40 @@ def test_a_baseline_is_written_and_then_holds(untested: Host) -> None:
     assert again.startswith(f"# ours\n{text.rstrip()}")
     assert again.count("[[deviation]]") == 2
     assert untested.check(*QUICK, "--baseline", "known.toml").status == 0
+
+
+# pytest
+
+
+def test_pytest_knows_the_baseline_and_the_workflow(untested: Host, tmp_path: Path) -> None:
+    untested.write("test_checks.py", "from checks import next_frame\n")
+    untested.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    untested.edit("known.toml", 'target = "checks.py:next_frame"', 'target = "*next_frame"')
+    untested.commit("With a test")
+    summary = tmp_path / "summary.md"
+    environment = {**os.environ, "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:xdist", "test_checks.py"]
+
+    def run(*more: str) -> Answer:
+        given = {**environment, "GITHUB_BASE_REF": "main"}
+        done = subprocess.run(
+            [*command, *more], cwd=untested.root, env=given, capture_output=True, text=True, check=False
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    assert run("--sampler-no-diagnosis").status == 1
+    green = run("--sampler-baseline", "known.toml")
+    assert green.status == 0, green.out
+    assert "conforms to EDM, but for 1 declared deviation" in green.out
+    assert green.annotations == []
+    assert "| conforms |" in summary.read_text()
+    line = untested.edit("world/sampler.py", "/ sigma *", "/ sigma * 1.1 *")
+    red = run("--sampler-baseline", "known.toml", "--sampler-no-diagnosis")
+    assert red.status == 1
+    assert {found[:2] for found in red.annotations} == {("world/sampler.py", line)}
+    wrong = run("--sampler-baseline", "unknown.toml")
+    assert wrong.status == 4
+    assert "--sampler-baseline: there is no file unknown.toml" in wrong.err
 
 
 # Several processes

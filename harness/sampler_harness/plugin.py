@@ -15,13 +15,14 @@ import sys
 import tempfile
 import types
 import warnings
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from .gate.baseline import Baseline
     from .runner import Assessment
     from .subject import AnySubject
     from .verdict import Finding, Verdict
@@ -54,6 +55,7 @@ class _State:
     """What one process knows of its samplers."""
 
     assessments: dict[tuple[int, str], tuple[AnySubject, Assessment]] = dataclasses.field(default_factory=dict)
+    baseline: Baseline | None = None
     diagnosed: set[tuple[int, str]] = dataclasses.field(default_factory=set)
     device_problem: str | None = None
 
@@ -94,6 +96,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write the verdicts as JSON",
     )
     group.addoption(
+        "--sampler-baseline",
+        metavar="FILE",
+        dest="sampler_harness_baseline",
+        help="deviations that are known, in TOML (check-sampler --baseline FILE --write-baseline makes one)",
+    )
+    group.addoption(
         "--sampler-no-diagnosis",
         action="store_true",
         dest="sampler_harness_no_diagnosis",
@@ -119,6 +127,14 @@ def pytest_configure(config: pytest.Config) -> None:
                 state.device_problem = device_problem(device)
             except TargetError as error:
                 raise pytest.UsageError(f"--sampler-device: {error}") from None
+    baseline = config.getoption("sampler_harness_baseline")
+    if baseline is not None:
+        from .gate.baseline import BaselineError, read_baseline
+
+        try:
+            state.baseline = read_baseline(baseline)
+        except BaselineError as error:
+            raise pytest.UsageError(f"--sampler-baseline: {error}") from None
     place = config.getoption("sampler_harness_json")
     if place is not None and not (config.invocation_params.dir / place).parent.is_dir():
         raise pytest.UsageError(f"--sampler-json: there is no folder {Path(place).parent}")
@@ -378,6 +394,7 @@ class CheckItem(pytest.Function):
                 budget=self.config.getoption("sampler_harness_budget"),
                 device=self.config.getoption("sampler_harness_device"),
                 fixtures=fixtures,
+                expected=None if state.baseline is None else state.baseline.expected(owner.subject.target),
             )
             state.assessments[owner.key] = (owner.subject, assessment)
         elif fixtures:
@@ -470,6 +487,23 @@ def _own_warnings() -> Generator[None, None, None]:
 # Summing up
 
 
+def _tell_workflow(
+    verdicts: Sequence[Verdict], stale: Sequence[str], terminalreporter: pytest.TerminalReporter
+) -> None:
+    """Annotations and the table, in a workflow of GitHub's."""
+    from .report.github import in_workflow, workflow_commands, write_step_summary
+
+    if not in_workflow():
+        return
+    from .gate.git import changes_of_workflow
+
+    found = changes_of_workflow()
+    root, lines = (None, None) if found is None else (found[0].root, found[1].lines)
+    for line in workflow_commands(verdicts, root=root, changed=lines):
+        terminalreporter.write_line(line)
+    write_step_summary(verdicts, stale)
+
+
 class _Listener:
     """Gathers findings where the summary is written: in the only process, or in the one that leads the workers.
 
@@ -528,6 +562,18 @@ class _Listener:
             for line in summary_lines(verdict):
                 markup = {colors[line.style]: True} if line.style in colors else {}
                 terminalreporter.write_line(line.text, **markup)
+        stale = self._stale(list(verdicts.values()))
+        for text in stale:
+            terminalreporter.write_line(text, yellow=True)
+        _tell_workflow(list(verdicts.values()), stale, terminalreporter)
+
+    def _stale(self, verdicts: Sequence[Verdict]) -> list[str]:
+        """Entries of the baseline that excuse nothing here: told only, since a part of the tests may be selected."""
+        baseline = self.config.stash[_STATE].baseline
+        if baseline is None:
+            return []
+        found = baseline.stale([verdict.sampler for verdict in verdicts], {})
+        return [f"{baseline.path}, line {entry.line}: {entry.target}, {entry.check}: {why}" for entry, why in found]
 
     def verdicts(self) -> dict[str, Verdict]:
         """One verdict per sampler, in the order of collection."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from sampler_harness.checks.catalogue import check_ids
 from sampler_harness.gate.baseline import Baseline, BaselineError, entries_of, read_baseline, written
-from sampler_harness.gate.git import Changes, GitError, Repository, repository_of
+from sampler_harness.gate.git import Changes, GitError, Repository, changes_of_workflow, repository_of
 from sampler_harness.gate.sources import files_of, touches
 from sampler_harness.targets import (
     ADAPTERS,
@@ -203,18 +202,12 @@ def _changes(plan: _Plan) -> Changes | None:
     named = plan.options.changed_since
     if named is not None and plan.repository is not None:
         return plan.repository.changes(plan.repository.branched_from(named))
-    base = os.environ.get("GITHUB_BASE_REF")
     against = plan.options.against or ""
-    revision = against.removeprefix(_GIT) if against.startswith(_GIT) else f"origin/{base}" if base else ""
-    if not revision:
+    found = changes_of_workflow(against.removeprefix(_GIT) if against.startswith(_GIT) else "")
+    if found is None:
         return None
-    try:
-        repository = plan.repository or repository_of(Path.cwd())
-        found = repository.changes(repository.branched_from(revision))
-    except GitError:
-        return None  # only where an annotation stands depends on it
-    plan.repository = repository
-    return found
+    plan.repository, changes = found
+    return changes
 
 
 def _touched(plan: _Plan, subjects: list[AnySubject]) -> list[AnySubject]:

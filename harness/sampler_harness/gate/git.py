@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Changes", "GitError", "Repository", "repository_of"]
+__all__ = ["Changes", "GitError", "Repository", "changes_of_workflow", "repository_of"]
 
 _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 
@@ -144,3 +145,24 @@ def repository_of(place: Path) -> Repository:
     except GitError as error:
         raise GitError(f"{place} is in no git repository ({error})") from error
     return Repository(Path(root).resolve())
+
+
+def changes_of_workflow(revision: str = "") -> tuple[Repository, Changes] | None:
+    """What a pull request changes, as far as that is known; only where an annotation stands depends on it.
+
+    Args:
+        revision: that it is held against; empty for the branch that it would be merged into, as a workflow of
+            GitHub's says.
+
+    Returns:
+        None outside a repository, or where neither is known.
+    """
+    base = os.environ.get("GITHUB_BASE_REF")
+    revision = revision or (f"origin/{base}" if base else "")
+    if not revision:
+        return None
+    try:
+        repository = repository_of(Path.cwd())
+        return repository, repository.changes(repository.branched_from(revision))
+    except GitError:
+        return None
