@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from sampler_harness.checks.catalogue import KINDS, check_ids
+from sampler_harness import __version__
+from sampler_harness.checks.catalogue import KINDS, VERSIONS, catalogue, check_ids
 from sampler_harness.checks.examples import EXAMPLES
 from sampler_harness.checks.remedies import REMEDIES
 from sampler_harness.cli import main
@@ -251,6 +253,11 @@ def test_a_target_that_cannot_be_had(target: str, told: str, sound: str, capsys:
         (["--json", "no/such/folder/x.json"], "there is no folder no/such/folder"),
         (["--save-law", "."], "it is a folder"),
         (["--against", "git:HEAD"], "is in no git repository"),
+        (["--checks-as-of", "0.3"], "--checks-as-of: there is no set of checks as of 0.3: there are those of 0.1, 0.2"),
+        (["--checks-as-of", "new"], "there is no set of checks as of new"),
+        (["--write-baseline"], "--write-baseline needs the file"),
+        (["--baseline", "known.toml"], "there is no file known.toml"),
+        (["--changed-since", "main"], "is in no git repository"),
         (["--against", "nothing.py:x"], "--against nothing.py:x: there is no file nothing.py"),
         (["--against", "nothing.json"], "--against nothing.json: cannot read"),
         (["--save-law", "x.json", "faulty_one.py"], "--save-law writes the law of one sampler, but 2 were named"),
@@ -327,6 +334,38 @@ def test_what_to_try_is_said_where_the_check_judged_something(faulty: str, capsy
     crashed = Finding("law/times", "failed", "the sampler raised ValueError", {"problem": "raised", "step": 0})
     out_of_date = Finding("law/times", "failed", "declared to fail (why), but it passes")
     assert remedy(crashed) == remedy(out_of_date) == ""
+
+
+# An earlier set of checks
+
+
+def _later(monkeypatch: pytest.MonkeyPatch, *ids: str) -> None:
+    """As if these checks had come with the last version."""
+    infos = tuple(dataclasses.replace(i, since=VERSIONS[-1]) if i.id in ids else i for i in catalogue())
+    monkeypatch.setattr("sampler_harness.checks.catalogue.CATALOGUE", infos)
+
+
+def test_a_pinned_set_leaves_out_what_came_later(
+    faulty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _later(monkeypatch, "law/initial-noise", "shape/any", "steps/any", "precision/dtype")
+    assert main([faulty, *QUICK, "--no-diagnosis"]) == 1
+    capsys.readouterr()
+    assert main([faulty, *QUICK, "--no-diagnosis", "--checks-as-of", "0.1.7", "--json", "-"]) == 0
+    [verdict] = json.loads(capsys.readouterr().out)
+    assert verdict["checks_as_of"] == "0.1"
+    assert verdict["counts"]["planned"] == len(check_ids()) - 4
+    assert main([faulty, *QUICK, "--no-diagnosis", "--checks-as-of", "0.1"]) == 0
+    text = capsys.readouterr().out
+    assert text.splitlines()[0] == "faulty conforms to EDM (checks as of 0.1)"
+    assert "left out: 4 checks that came after 0.1" in text
+
+
+def test_every_check_says_since_when() -> None:
+    assert {info.since for kind in KINDS for info in catalogue(kind)} <= set(VERSIONS)
+    assert VERSIONS[-1] == ".".join(__version__.split(".")[:2])
+    assert len(catalogue("sampler", "0.1")) == 18
+    assert catalogue("training", "0.1") == ()
 
 
 # Targets

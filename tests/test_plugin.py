@@ -444,3 +444,29 @@ def test_collecting_imports_no_torch_of_its_own(pytester: pytest.Pytester) -> No
     )
     result = pytester.runpytest_subprocess("-p", "no:randomly", "-k", "light")
     assert outcomes(result) == {"passed": 1, "deselected": NUM_CHECKS}
+
+
+# An earlier set of checks
+
+
+def test_a_pinned_set_of_checks(host: pytest.Pytester, sound_file: str) -> None:
+    host.makepyfile(test_sampler=sound_file)
+    collected = host.runpytest_inprocess(
+        *FAST, "--collect-only", "-q", "--sampler-checks-as-of", "0.1", "test_sampler.py"
+    )
+    assert node_ids(collected) == [f"test_sampler.py::sound::{id}" for id in check_ids(as_of="0.1")]
+    wrong = host.runpytest_inprocess(*FAST, "--sampler-checks-as-of", "9.0")
+    assert wrong.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--sampler-checks-as-of: there is no set of checks as of 9.0" in "\n".join(wrong.errlines)
+
+
+def test_a_kind_that_the_pinned_set_does_not_know(host: pytest.Pytester) -> None:
+    host.makepyfile(
+        test_step=(
+            "from reference_samplers import DDPMTraining\nfrom sampler_harness import training_under_test\n\n\n"
+            "@training_under_test(DDPMTraining)\ndef step(model, x0, config):\n    return None\n"
+        )
+    )
+    result = host.runpytest_inprocess(*FAST, "--sampler-checks-as-of", "0.1")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "no check of 0.1 is for step: a training is checked since later" in "\n".join(result.outlines)

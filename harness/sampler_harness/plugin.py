@@ -58,6 +58,7 @@ class _State:
     baseline: Baseline | None = None
     diagnosed: set[tuple[int, str]] = dataclasses.field(default_factory=set)
     device_problem: str | None = None
+    checks_as_of: str = ""
 
 
 _STATE = pytest.StashKey[_State]()
@@ -102,6 +103,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="deviations that are known, in TOML (check-sampler --baseline FILE --write-baseline makes one)",
     )
     group.addoption(
+        "--sampler-checks-as-of",
+        metavar="X.Y",
+        dest="sampler_harness_checks_as_of",
+        help="only the checks that this version of sampler-harness had",
+    )
+    group.addoption(
         "--sampler-no-diagnosis",
         action="store_true",
         dest="sampler_harness_no_diagnosis",
@@ -127,6 +134,14 @@ def pytest_configure(config: pytest.Config) -> None:
                 state.device_problem = device_problem(device)
             except TargetError as error:
                 raise pytest.UsageError(f"--sampler-device: {error}") from None
+    as_of = config.getoption("sampler_harness_checks_as_of")
+    if as_of is not None:
+        from .checks.catalogue import checked_version
+
+        try:
+            state.checks_as_of = checked_version(as_of)
+        except ValueError as error:
+            raise pytest.UsageError(f"--sampler-checks-as-of: {error}") from None
     baseline = config.getoption("sampler_harness_baseline")
     if baseline is not None:
         from .gate.baseline import BaselineError, read_baseline
@@ -270,10 +285,13 @@ class SubjectCollector(pytest.Collector):
         if self.config.pluginmanager.hasplugin("xdist"):
             # With --dist loadgroup one worker measures once what all checks read.
             marks.append(pytest.mark.xdist_group(self.nodeid).mark)
-        return [
-            CheckItem.from_parent(self, name=id, check_id=id, callobj=_callable_for(self, id, marks))
-            for id in check_ids(self.subject.kind)
-        ]
+        as_of = self.config.stash[_STATE].checks_as_of
+        ids = check_ids(self.subject.kind, as_of)
+        if not ids:
+            raise self.CollectError(
+                f"no check of {as_of} is for {self.name}: a {self.subject.kind} is checked since later"
+            )
+        return [CheckItem.from_parent(self, name=id, check_id=id, callobj=_callable_for(self, id, marks)) for id in ids]
 
 
 def _named_as(subject: AnySubject, name: str, path: Path) -> AnySubject:
@@ -394,6 +412,7 @@ class CheckItem(pytest.Function):
                 budget=self.config.getoption("sampler_harness_budget"),
                 device=self.config.getoption("sampler_harness_device"),
                 fixtures=fixtures,
+                checks_as_of=state.checks_as_of,
                 expected=None if state.baseline is None else state.baseline.expected(owner.subject.target),
             )
             state.assessments[owner.key] = (owner.subject, assessment)
@@ -602,5 +621,6 @@ class _Listener:
             not_run=next((data["not_run"] for data in told.values() if "not_run" in data), None),
             planned=tuple(planned),
             kind=any_one["kind"],
+            checks_as_of=self.config.stash[_STATE].checks_as_of,
             diagnosis=next((diagnosis_from(data["diagnosis"]) for data in told.values() if "diagnosis" in data), None),
         )

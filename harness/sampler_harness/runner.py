@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .checks.catalogue import catalogue, check_function
+from .checks.catalogue import catalogue, check_function, check_ids
 from .subject import AnySubject, Subject
 from .verdict import SCHEMA_VERSION, Coverage, Diagnosis, Expected, Finding, Moved, Verdict
 
@@ -53,6 +53,7 @@ class Assessment:
         fixtures: values for the sampler's further keyword-only arguments.
         diagnose: whether to look for what a sampler that does not conform does instead.
         expected: checks that are known to fail beside those that the declaration names, by id.
+        checks_as_of: version whose set of checks is planned; empty for the present one.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class Assessment:
         fixtures: Mapping[str, Any] | None = None,
         diagnose: bool = True,
         expected: Mapping[str, Expected] | None = None,
+        checks_as_of: str = "",
     ) -> None:
+        self._checks_as_of = checks_as_of
         self._diagnose = diagnose
         own = {id: Expected(reason) for id, reason in subject.expected_failures.items()}
         self._expected: dict[str, Expected] = {**(expected or {}), **own}
@@ -83,7 +86,7 @@ class Assessment:
 
     def planned(self) -> tuple[str, ...]:
         """Ids of the checks that will run, in order; imports nothing heavy."""
-        return tuple(info.id for info in catalogue(self.subject.kind))
+        return check_ids(self.subject.kind, self._checks_as_of)
 
     @property
     def evidence(self) -> Any:
@@ -192,6 +195,7 @@ class Assessment:
             diagnosis=self.diagnosis() if diagnose else None,
             moved=self._moved(findings),
             source=self.subject.source,
+            checks_as_of=self._checks_as_of,
         )
 
     def _moved(self, findings: tuple[Finding, ...]) -> Moved | None:

@@ -197,6 +197,7 @@ class Verdict:
         planned: ids of the checks that were to run, where they may be more than ``findings``; empty otherwise.
         kind: of what was declared: ``sampler``, ``training``, ``preprocessing`` or ``data``.
         source: file and line of the function that was declared.
+        checks_as_of: version whose set of checks was run; empty for the present one.
     """
 
     sampler: str
@@ -213,6 +214,7 @@ class Verdict:
     diagnosis: Diagnosis | None = None
     moved: Moved | None = None
     source: tuple[str, int] = ("", 0)
+    checks_as_of: str = ""
 
     @property
     def conforms(self) -> bool:

@@ -1,6 +1,13 @@
 """All checks by id: what each claims, what it catches and what it is blind to.
 
 Light on purpose: listing checks, collecting pytest items and validating ids import no torch.
+
+Context: a host upgrades, and a sampler that nobody touched goes red.
+Choice: each check says in which version it came, and a host may ask for those of an earlier one (``--checks-as-of``). A
+check never becomes stricter under its id: what is stricter is a check of its own, with a version of its own, so that
+the set alone decides what a verdict can be. Mending a check that was blind by mistake is the one exception; the
+changelog lists it under "Verdicts".
+Reversed by: so many checks that are stricter forms of others that nobody finds their way.
 """
 
 from __future__ import annotations
@@ -10,7 +17,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CATALOGUE", "KINDS", "CheckInfo", "catalogue", "check_function", "check_ids", "info_of"]
+__all__ = [
+    "CATALOGUE",
+    "KINDS",
+    "VERSIONS",
+    "CheckInfo",
+    "catalogue",
+    "check_function",
+    "check_ids",
+    "checked_version",
+    "info_of",
+]
+
+#: Versions that brought checks, the first one first.
+VERSIONS = ("0.1", "0.2")
 
 
 @dataclass(frozen=True)
@@ -24,6 +44,7 @@ class CheckInfo:
         catches: mistakes that it fails.
         blind_to: mistakes that it cannot see, and which check does.
         function: where it is, ``module:function``; a module without dots is below ``sampler_harness.checks``.
+        since: the version that brought it, one of :data:`VERSIONS`.
     """
 
     id: str
@@ -32,6 +53,7 @@ class CheckInfo:
     catches: str
     blind_to: str
     function: str
+    since: str = VERSIONS[0]
 
 
 CATALOGUE: tuple[CheckInfo, ...] = (
@@ -191,20 +213,48 @@ KINDS = {
 }
 
 
-def catalogue(kind: str = "sampler") -> tuple[CheckInfo, ...]:
+def catalogue(kind: str = "sampler", as_of: str = "") -> tuple[CheckInfo, ...]:
     """The checks of one kind of subject, in the order in which they run.
 
     Args:
         kind: a key of :data:`KINDS`.
+        as_of: only those that this version had, one of :data:`VERSIONS`; empty for all.
     """
     module, _, name = KINDS[kind].partition(":")
     found: tuple[CheckInfo, ...] = getattr(importlib.import_module(module), name)
-    return found
+    if not as_of:
+        return found
+    return tuple(info for info in found if VERSIONS.index(info.since) <= VERSIONS.index(as_of))
 
 
-def check_ids(kind: str = "sampler") -> tuple[str, ...]:
-    """Ids of the checks of one kind of subject, in the order in which they run."""
-    return tuple(info.id for info in catalogue(kind))
+def check_ids(kind: str = "sampler", as_of: str = "") -> tuple[str, ...]:
+    """Ids of the checks of one kind of subject, in the order in which they run.
+
+    Args:
+        kind: a key of :data:`KINDS`.
+        as_of: as for :func:`catalogue`.
+    """
+    return tuple(info.id for info in catalogue(kind, as_of))
+
+
+def checked_version(text: str | None) -> str:
+    """A version of the set of checks as a person names it, ``0.1`` or ``0.1.3``.
+
+    Args:
+        text: as typed; None where nothing was.
+
+    Returns:
+        One of :data:`VERSIONS`, or nothing for the present set.
+
+    Raises:
+        ValueError: where there is no such set.
+    """
+    if text is None:
+        return ""
+    version = ".".join(text.removeprefix("v").split(".")[:2])
+    if version not in VERSIONS:
+        raise ValueError(f"there is no set of checks as of {text}: there are those of {', '.join(VERSIONS)}")
+    return version
 
 
 def info_of(id: str) -> CheckInfo | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.checks.catalogue import check_ids, checked_version
 from sampler_harness.gate.baseline import Baseline, BaselineError, entries_of, read_baseline, written
 from sampler_harness.gate.git import Changes, GitError, Repository, changes_of_workflow, repository_of
 from sampler_harness.gate.sources import files_of, touches
@@ -67,6 +67,7 @@ class _Plan:
         jobs: what is run.
         named: all targets of the call, also those that are left out.
         checks: ids to run; None for all.
+        as_of: version whose set of checks is run; empty for the present one.
         problem: why the device cannot be used; None where it can.
         baseline: known deviations.
         repository: that the working directory lies in, where something was asked of git.
@@ -80,6 +81,7 @@ class _Plan:
     checks: frozenset[str] | None
     problem: str | None
     baseline: Baseline
+    as_of: str = ""
     repository: Repository | None = None
     changes: Changes | None = None
     remarks: list[str] = field(default_factory=list)
@@ -113,6 +115,7 @@ def decide(options: argparse.Namespace, stream: TextIO) -> int:
 def _planned(options: argparse.Namespace) -> _Plan:
     checks = chosen_checks(options.check)
     given = settings(options.set)
+    as_of = _as_of(options)
     own = project()
     targets = options.targets or list(own.targets)
     if not targets:
@@ -146,9 +149,12 @@ def _planned(options: argparse.Namespace) -> _Plan:
         subjects = [subject for subject in subjects if checks.intersection(check_ids(subject.kind))]
         if not subjects:
             raise UsageError(f"none of the targets is judged by {', '.join(sorted(checks))} (--list-checks prints all)")
+    for subject in subjects:
+        if not check_ids(subject.kind, as_of):
+            raise UsageError(f"no check of {as_of} is for {subject.target}: a {subject.kind} is checked since later")
     if options.save_law is not None and len(subjects) != 1:
         raise UsageError(f"--save-law writes the law of one sampler, but {len(subjects)} were named")
-    plan = _Plan(options, [], list(subjects), checks, problem, _baseline(options, own.baseline), repository)
+    plan = _Plan(options, [], list(subjects), checks, problem, _baseline(options, own.baseline), as_of, repository)
     plan.changes = _changes(plan)
     if options.changed_since is not None:
         subjects = _touched(plan, subjects)
@@ -162,6 +168,13 @@ def _planned(options: argparse.Namespace) -> _Plan:
 def _is_known_deviation(subject: AnySubject) -> bool:
     """A subject that an adapter made of what is known to deviate: the scheduler itself is held against its past."""
     return subject.target.startswith(ADAPTERS) and bool(subject.expected_failures)
+
+
+def _as_of(options: argparse.Namespace) -> str:
+    try:
+        return checked_version(options.checks_as_of)
+    except ValueError as error:
+        raise UsageError(f"--checks-as-of: {error}") from None
 
 
 def _check_together(options: argparse.Namespace) -> None:
@@ -286,6 +299,7 @@ def _assess(plan: _Plan, job: _Job) -> Verdict:
         against=job.against,
         diagnose=not options.no_diagnosis and not options.write_baseline,
         expected=plan.baseline.expected(job.subject.target),
+        checks_as_of=plan.as_of,
     )
     chosen = tuple(id for id in assessment.planned() if plan.checks is None or id in plan.checks)
     try:
@@ -318,14 +332,15 @@ def _empty(plan: _Plan, job: _Job) -> Verdict:
         seconds=0.0,
         budget=plan.options.budget,
         device=plan.options.device,
-        planned=tuple(id for id in check_ids(subject.kind) if plan.checks is None or id in plan.checks),
+        planned=tuple(id for id in check_ids(subject.kind, plan.as_of) if plan.checks is None or id in plan.checks),
         kind=subject.kind,
         source=subject.source,
+        checks_as_of=plan.as_of,
     )
 
 
 def _broken(plan: _Plan, job: _Job, message: str) -> Verdict:
-    planned = check_ids(job.subject.kind)
+    planned = check_ids(job.subject.kind, plan.as_of)
     finding = Finding(planned[0], "error", f"could not be judged: {message}")
     return dataclasses.replace(_empty(plan, job), findings=(finding,), planned=planned)
 

@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     gate.add_argument(
         "--write-baseline", action="store_true", help="add what fails today to that file, to be given reasons"
     )
+    gate.add_argument("--checks-as-of", metavar="X.Y", help="only the checks that this version of sampler-harness had")
     gate.add_argument("--changed-since", metavar="REV", help="only targets whose code may have changed since then")
     why = made.add_argument_group("why are my details fading?")
     why.add_argument("--model", metavar="TARGET", help="a loader: load(checkpoint or None) -> model(x, time)")

@@ -19,6 +19,7 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         "a function that raises or returns None, NaN for an even frame, height and width swapped, hidden randomness",
         "a square picture that lies on its side (data/resize)",
         f"{_HOME}:check_shape",
+        since="0.2",
     ),
     CheckInfo(
         "data/range",
@@ -27,6 +28,7 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         "[0,1] or [0,255] for [-1,1], a division by 255 done twice, a range that is turned over",
         "what lies between the ends (data/gamma)",
         f"{_HOME}:check_range",
+        since="0.2",
     ),
     CheckInfo(
         "data/gamma",
@@ -35,6 +37,7 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         "an sRGB curve that is taken off, gamma applied twice, integers that wrap around, a frame's own statistics",
         "colors (data/channel-weights)",
         f"{_HOME}:check_gamma",
+        since="0.2",
     ),
     CheckInfo(
         "data/channel-weights",
@@ -43,6 +46,7 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         "BGR taken for RGB, Rec.709 for Rec.601, the mean for a luma, one channel taken for gray",
         "a frame whose own channels are not in the declared order",
         f"{_HOME}:check_channel_weights",
+        since="0.2",
     ),
     CheckInfo(
         "data/rounding",
@@ -51,6 +55,7 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         "truncation to integers, floor division, levels that are lost on the way",
         "a rounding that is finer than a twentieth of a gray level",
         f"{_HOME}:check_rounding",
+        since="0.2",
     ),
     CheckInfo(
         "data/resize",
@@ -59,6 +64,7 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         "rows and columns swapped, mirrored or cropped pictures, nearest decimation, half a pixel's shift, more blur",
         "kernels that are not declared: these are told",
         f"{_RESIZE}:check_resize",
+        since="0.2",
     ),
     CheckInfo(
         "data/pooling",
@@ -67,6 +73,7 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         "sprites that blink, since one of the two frames is dropped or the two are averaged",
         "preprocessing that is given one frame",
         f"{_RESIZE}:check_pooling",
+        since="0.2",
     ),
     CheckInfo(
         "data/round-trip",
@@ -75,6 +82,7 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         "truncation, half a gray level darker at every use; wrap-around of -1.02 and 1.02; another range; swapped axes",
         "preprocessing without an inverse",
         f"{_RETURN}:check_round_trip",
+        since="0.2",
     ),
     CheckInfo(
         "data/clip-range",
@@ -83,6 +91,7 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         "data in [0,1] or [0,255] under a clip to [-1,1]",
         "samplers that do not clip",
         f"{_RETURN}:check_clip_range",
+        since="0.2",
     ),
     CheckInfo(
         "data/latent-scale",
@@ -91,6 +100,7 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         "a scale that is forgotten, applied twice or not undone before decoding",
         "both sides wrong alike, where the autoencoder is not taken as an argument",
         f"{_RETURN}:check_latent_scale",
+        since="0.2",
     ),
 )
 
@@ -102,6 +112,7 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
         "an empty or failing loader, ragged sizes, one frame repeated through each batch, frames without content",
         "a few frames that are alike or even: these are told",
         f"{_BATCHES}:check_frames",
+        since="0.2",
     ),
     CheckInfo(
         "data/channels",
@@ -110,6 +121,7 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
         "channels last, a wrong number of them, a reshape where a transpose belongs",
         "colors in another order; equal channels are told",
         f"{_BATCHES}:check_channels",
+        since="0.2",
     ),
     CheckInfo(
         "data/dtype",
@@ -118,6 +130,7 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
         "uint8 or float64 that was never converted, half precision, dtypes that change between batches",
         "values (data/normalisation)",
         f"{_BATCHES}:check_dtype",
+        since="0.2",
     ),
     CheckInfo(
         "data/finite",
@@ -126,6 +139,7 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
         "a division by a frame's own spread, a corrupt file, an overflow in half precision",
         "values that are finite and wrong",
         f"{_BATCHES}:check_finite",
+        since="0.2",
     ),
     CheckInfo(
         "data/normalisation",
@@ -134,6 +148,7 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
         "[0,255], [0,1] for [-1,1], a division done twice, integers that wrapped around, a latent scale forgotten",
         "a wrong range that a sound data set could have as well: it is told",
         f"{_BATCHES}:check_normalisation",
+        since="0.2",
     ),
     CheckInfo(
         "data/contrast",
@@ -142,6 +157,7 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
         "contrast that is scaled down, so that 256 levels take up a part of the range",
         "data that was resampled as floats, where no grid of levels is left",
         f"{_BATCHES}:check_contrast",
+        since="0.2",
     ),
 )
 

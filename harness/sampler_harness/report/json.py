@@ -60,6 +60,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "not_run": verdict.not_run,
         "device": verdict.device,
         "budget": verdict.budget,
+        "checks_as_of": verdict.checks_as_of or None,
         "seconds": round(verdict.seconds, 3),
         "margin": verdict.margin,
         "counts": {

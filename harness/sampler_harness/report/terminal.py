@@ -74,8 +74,9 @@ def headline(verdict: Verdict) -> Line:
     but = f", but for {_many(known, 'declared deviation')}" if known else ""
     selected = verdict.num_planned
     # A part of the checks is no verdict on the whole.
-    every = len(catalogue(verdict.kind))
+    every = len(catalogue(verdict.kind, verdict.checks_as_of))
     part = f", as far as {selected} of {every} checks can tell" if selected < every else ""
+    part += f" (checks as of {verdict.checks_as_of})" if verdict.checks_as_of else ""
     return Line(f"{name} conforms to {verdict.reference}{but}{part}", "good")
 
 
@@ -302,6 +303,9 @@ def _scope(verdict: Verdict) -> list[Line]:
             lines += _wrapped(f"not applicable: {finding.id}: {_first(finding.message)}", 4)
     if verdict.missing:
         lines += _wrapped(f"not run: {', '.join(verdict.missing)}", 4)
+    later = len(catalogue(verdict.kind)) - len(catalogue(verdict.kind, verdict.checks_as_of))
+    if later:
+        lines.append(Line(f"    left out: {_many(later, 'check')} that came after {verdict.checks_as_of}"))
     if margin_text(verdict):
         lines.append(Line(f"  {margin_text(verdict)}"))
     varied = ", ".join(f"{name} {seen}" for name, seen in coverage.fields.items()) or "nothing"

@@ -16,6 +16,7 @@ CHECKS: tuple[CheckInfo, ...] = (
         "randint from 1 or to T - 1, P_mean and P_std swapped, a missing exp, uniform for log-normal, one time for all",
         "which noise level belongs to a time (training/forward-backward-consistent)",
         f"{_HOME}:check_time_distribution",
+        since="0.2",
     ),
     CheckInfo(
         "training/noise-matches-target",
@@ -24,6 +25,7 @@ CHECKS: tuple[CheckInfo, ...] = (
         "noise drawn a second time for the target, shared by the batch or the channels, uniform, or not from torch",
         "its strength (training/forward-backward-consistent)",
         f"{_HOME}:check_noise_matches_target",
+        since="0.2",
     ),
     CheckInfo(
         "training/forward-backward-consistent",
@@ -32,6 +34,7 @@ CHECKS: tuple[CheckInfo, ...] = (
         "a missing root of alpha_bar, times off by one, a missing c_in, noising in half precision, range mistakes",
         "what the model's output is compared with (training/target)",
         f"{_HOME}:check_forward_backward_consistent",
+        since="0.2",
     ),
     CheckInfo(
         "training/target",
@@ -40,6 +43,7 @@ CHECKS: tuple[CheckInfo, ...] = (
         "a flipped sign of v, x0 for epsilon, c_skip or c_out missing, a loss that is not squared",
         "how much each time counts (training/weight)",
         f"{_HOME}:check_target",
+        since="0.2",
     ),
     CheckInfo(
         "training/weight",
@@ -48,6 +52,7 @@ CHECKS: tuple[CheckInfo, ...] = (
         "min-SNR clamped in the wrong direction, a 1 added to the wrong side, sigma_data forgotten, a square too many",
         "a weight that is wrong by the same factor at all times and in all configurations",
         f"{_HOME}:check_weight",
+        since="0.2",
     ),
     CheckInfo(
         "training/gradient",
@@ -56,6 +61,7 @@ CHECKS: tuple[CheckInfo, ...] = (
         "detached outputs, no_grad, a gradient that differs from the numerical one, losses that do not accumulate",
         "optimisers, schedules of the learning rate and EMA",
         f"{_HOME}:check_gradient",
+        since="0.2",
     ),
     CheckInfo(
         "training/shape",
@@ -64,5 +70,6 @@ CHECKS: tuple[CheckInfo, ...] = (
         "weights or sigma broadcast along the wrong axis, statistics over the batch, a loss of a part of the batch",
         "shapes that are not declared",
         f"{_HOME}:check_shape",
+        since="0.2",
     ),
 )
