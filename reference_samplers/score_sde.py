@@ -189,7 +189,7 @@ class ScoreSDE:
         def score(x: Array, i: int) -> Array:
             output: Array = model(x, self.label(i))
             if self.prediction == "epsilon":
-                return -output / self.model_std(i)
+                output = -output / self.model_std(i)
             return output
 
         return score
@@ -236,7 +236,7 @@ class ScoreSDE:
     @cached_property
     def alpha_bar(self) -> Array:
         """``(N + 1,)`` shares of signal variance of ``"vp"``; 1 at level 0."""
-        return np.cumprod(1 - self.beta)
+        return np.cumprod(1 - self.beta, dtype=np.float64)
 
     @property
     def prior_std(self) -> float:
@@ -320,6 +320,11 @@ class ScoreSDE:
     def is_affine(self) -> bool:
         """The corrector's step size is from norms of its draw and of the score; without it all is affine."""
         return self.num_corrector_steps == 0
+
+    @property
+    def couples_items(self) -> bool:
+        """Whether an item's step depends on its neighbours."""
+        return self.norms == "batch" and self.num_corrector_steps > 0
 
     @property
     def num_calls(self) -> int:

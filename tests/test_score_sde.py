@@ -17,10 +17,10 @@ from reference_samplers import ScoreSDE
 from reference_samplers.denoisers import GaussianData
 from reference_samplers.openings import Array
 from sampler_harness.law.response import Response, respond_reference
-from sampler_harness.runner import check_sampler
-from sampler_harness.subject import Subject
+from sampler_harness.runner import check_sampler, respond
+from sampler_harness.subject import Subject, sampler_under_test
 from sampler_harness.targets import load_subject
-from sampler_harness.verdict import Verdict
+from sampler_harness.verdict import Finding, Verdict
 
 #: Levels 1, 3 behind 0, and variances 0.1, 0.5: small enough to follow by hand.
 VE: dict[str, Any] = {"sde": "ve", "num_steps": 2, "sigma_min": 1.0, "sigma_max": 3.0}
@@ -50,8 +50,9 @@ def test_variance_preserving_by_hand() -> None:
     run = measured(**VP)
     kept, last = 2 - np.sqrt(0.5), 2 - np.sqrt(0.9)  # Algorithm 3, line 3
     np.testing.assert_allclose(run.times, [999, 0.999], rtol=1e-14)
-    np.testing.assert_allclose(run.noise, [[1, 0], [kept, np.sqrt(0.5)], [last * kept, last * np.sqrt(0.5)]])
-    np.testing.assert_allclose(run.outputs, [[0, 0], [0.5, 0], [last * 0.5, 0.1]])
+    noise = np.array([[1, 0], [kept, np.sqrt(0.5)], [last * kept, last * np.sqrt(0.5)]])
+    np.testing.assert_allclose(run.noise, noise, rtol=1e-14)
+    np.testing.assert_allclose(run.outputs, np.array([[0, 0], [0.5, 0], [last * 0.5, 0.1]]))
 
 
 def test_without_denoising_the_last_step_has_its_noise() -> None:
@@ -238,3 +239,110 @@ def test_the_exact_gaussian_is_reached_where_eps_is_small() -> None:
     subject = load_subject("fixtures.wraps.score_sde:predictor_ve")
     verdict = check_sampler(subject, budget="standard", checks=("limit/gaussian",))
     assert outcome(verdict, "limit/gaussian") == "passed"
+
+
+# --- the corrector, which has no law
+
+
+def finding(verdict: Verdict, id: str) -> Finding:
+    return next(f for f in verdict.findings if f.id == id)
+
+
+def norms(values: torch.Tensor) -> torch.Tensor:
+    return values.square().sum(tuple(range(1, values.ndim)), keepdim=True).sqrt()
+
+
+def langevin(change: str = "") -> Subject:
+    """Algorithm 4 by itself, each item with its own norms, and one thing otherwise."""
+
+    def corrected(
+        model: Any, shape: Any, config: ScoreSDE, *, device: torch.device, dtype: torch.dtype
+    ) -> torch.Tensor:
+        levels = [0.0, *config.sigma.tolist()[1:]]
+        x = config.sigma_max * torch.randn(shape, device=device, dtype=dtype)
+        kept = torch.randn(shape, device=device, dtype=dtype) if change == "drawn and not used" else None
+        for i in range(config.num_steps, 0, -1):
+            time = config.label(i)
+            for _ in range(config.num_corrector_steps):
+                g = model(x, time)
+                z = torch.randn_like(x)
+                if change == "drawn twice":
+                    z = (z + torch.randn_like(x)) / 2**0.5
+                step = 2 * (config.snr * norms(z) / norms(g)) ** 2
+                if change == "late step" and i == 1:
+                    step = 1.01 * step
+                x = x + step * g + (2 * step).sqrt() * z
+            variance = levels[i] ** 2 - levels[i - 1] ** 2
+            if change == "late predictor" and i == 1:
+                variance = 1.01 * variance
+            x = x + variance * model(x, time)
+            if i > 1:
+                x = x + variance**0.5 * torch.randn_like(x)
+        return x if kept is None else x + 0 * kept
+
+    fields: dict[str, Any] = {"num_steps": 5, "num_corrector_steps": 1, "snr": 0.16}
+    return sampler_under_test(ScoreSDE, **fields)(corrected)
+
+
+def test_a_sound_corrector_is_not_accused_of_having_no_law() -> None:
+    verdict = check_sampler(langevin(), budget="quick")
+    assert verdict.conforms, [(f.id, f.message) for f in verdict.findings]
+    assert verdict.margin is not None
+    assert verdict.margin < 1 / 3
+    for id in ("law/times", "law/initial-noise", "law/noise", "shape/batch", "shape/any", "clip/replay"):
+        assert outcome(verdict, id) == "passed", id
+    for id in ("law/outputs", "law/offset", "noise/shape"):
+        assert outcome(verdict, id) == "skipped", id
+        assert "clip/replay decides" in finding(verdict, id).message
+    assert "same draws and outputs" in finding(verdict, "clip/replay").message
+
+
+def test_noise_that_reaches_nothing_is_no_noise() -> None:
+    assert check_sampler(langevin("drawn and not used"), budget="quick").conforms
+
+
+def test_a_second_draw_is_told_with_its_place() -> None:
+    verdict = check_sampler(langevin("drawn twice"), budget="quick")
+    assert outcome(verdict, "law/noise") == "failed"
+    assert "the reference 10" in finding(verdict, "law/noise").message
+    assert "after model call" in finding(verdict, "law/noise").message
+    assert finding(verdict, "clip/replay").consequence_of == "law/noise"
+
+
+@pytest.mark.parametrize("change", ["late step", "late predictor"])
+def test_one_percent_in_the_last_small_step_is_seen(change: str) -> None:
+    # At level 0.01 beside a sample of size 50: only runs in which what came before is silent show it.
+    verdict = check_sampler(langevin(change), budget="quick")
+    assert outcome(verdict, "clip/replay") == "failed"
+    assert (finding(verdict, "clip/replay").margin or 0) > 3
+
+
+def test_what_needs_a_law_says_that_there_is_none() -> None:
+    with pytest.raises(ValueError, match="not affine in this configuration"):
+        respond(langevin(), num_steps=3, num_corrector_steps=1)
+    verdict = check_sampler(langevin(), against=langevin(), budget="quick")
+    assert not verdict.conforms
+    assert "no law to be held against" in finding(verdict, "clip/replay").message
+    assert outcome(verdict, "law/outputs") == "skipped"
+
+
+def test_no_line_of_the_reference_is_named_without_a_law() -> None:
+    verdict = check_sampler(langevin("late step"), budget="quick")
+    assert verdict.diagnosis is not None
+    assert not verdict.diagnosis.exact
+    assert verdict.diagnosis.answers == ()
+    assert "where the reference has" in verdict.diagnosis.summary
+
+
+def test_a_script_that_shows_the_failure_comes_with_it() -> None:
+    verdict = check_sampler(load_subject("fixtures.faulty_samplers.score_sde:step_not_doubled"), budget="quick")
+    script = finding(verdict, "clip/replay").reproduction
+    assert "check_sampler(load_subject(" in script
+    compile(script, "reproduction", "exec")
+
+
+def test_cases_with_a_law_keep_it_beside_cases_without() -> None:
+    subject = load_subject("fixtures.sound_samplers.score_sde:corrected_variance_exploding")
+    verdict = check_sampler(subject, budget="quick", checks=("law/outputs", "law/noise", "clip/replay"))
+    assert outcome(verdict, "law/outputs") == "passed"
+    assert "cases are not affine" in finding(verdict, "law/outputs").message

@@ -205,6 +205,7 @@ def _plain(evidence: Evidence, *, deterministic: bool) -> Any:
         "threshold": None,
         "rescale_zero_terminal_snr": False,
         "timestep_spacing": "linspace",
+        "num_corrector_steps": 0,
     }
     if deterministic:
         wanted["eta"] = 0.0
