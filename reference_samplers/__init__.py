@@ -17,8 +17,25 @@ from .edm import EDM
 from .edm_training import EDMTraining
 from .flow import FlowEuler
 from .flow_training import FlowTraining
+from .score_sde import ScoreSDE
 
-__all__ = ["ALL_REFERENCES", "DDIM", "DDPM", "EDM", "DDPMTraining", "EDMTraining", "FlowEuler", "FlowTraining"]
+__all__ = [
+    "ALL_REFERENCES",
+    "DDIM",
+    "DDPM",
+    "EDM",
+    "DDPMTraining",
+    "EDMTraining",
+    "FlowEuler",
+    "FlowTraining",
+    "ScoreSDE",
+]
 
 #: Every reference, in the order in which they are tried when a law is looked for.
-ALL_REFERENCES: tuple[type[EDM] | type[DDPM] | type[DDIM] | type[FlowEuler], ...] = (EDM, DDPM, DDIM, FlowEuler)
+ALL_REFERENCES: tuple[type[EDM] | type[DDPM] | type[DDIM] | type[FlowEuler] | type[ScoreSDE], ...] = (
+    EDM,
+    DDPM,
+    DDIM,
+    FlowEuler,
+    ScoreSDE,
+)

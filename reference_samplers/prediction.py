@@ -22,16 +22,18 @@ __all__ = [
     "epsilon_from_x0",
     "flow_from_x0",
     "from_x0",
+    "score_from_x0",
     "to_x0",
     "v_from_x0",
     "x0_from_epsilon",
     "x0_from_flow",
+    "x0_from_score",
     "x0_from_v",
 ]
 
-Prediction = Literal["x0", "epsilon", "v", "flow"]
+Prediction = Literal["x0", "epsilon", "v", "flow", "score"]
 
-PREDICTIONS: tuple[Prediction, ...] = ("x0", "epsilon", "v", "flow")
+PREDICTIONS: tuple[Prediction, ...] = ("x0", "epsilon", "v", "flow", "score")
 
 
 def x0_from_epsilon(x: Array, epsilon: Array, signal_scale: Any, noise_scale: Any) -> Array:
@@ -79,6 +81,21 @@ def flow_from_x0(x: Array, x0: Array, signal_scale: Any, noise_scale: Any) -> Ar
     return epsilon_from_x0(x, x0, signal_scale, noise_scale) - x0
 
 
+def x0_from_score(x: Array, score: Array, signal_scale: Any, noise_scale: Any) -> Array:
+    """Follow the gradient of x's log-density back to the data; undefined where ``signal_scale`` is 0.
+
+    Source: Song et al. 2021, arXiv:2011.13456, equation 1: given x0 the score of x is ``-epsilon / noise_scale``.
+    """
+    x0: Array = (x + noise_scale**2 * score) / signal_scale
+    return x0
+
+
+def score_from_x0(x: Array, x0: Array, signal_scale: Any, noise_scale: Any) -> Array:
+    """The score, from the data; undefined where ``noise_scale`` is 0."""
+    score: Array = (signal_scale * x0 - x) / noise_scale**2
+    return score
+
+
 def to_x0(prediction: Prediction, x: Array, output: Array, signal_scale: Any, noise_scale: Any) -> Array:
     """The data that a network's output stands for.
 
@@ -103,6 +120,8 @@ def to_x0(prediction: Prediction, x: Array, output: Array, signal_scale: Any, no
         return x0_from_v(x, output, signal_scale, noise_scale)
     if prediction == "flow":
         return x0_from_flow(x, output, signal_scale, noise_scale)
+    if prediction == "score":
+        return x0_from_score(x, output, signal_scale, noise_scale)
     raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}, got {prediction!r}")
 
 
@@ -130,6 +149,8 @@ def from_x0(prediction: Prediction, x: Array, x0: Array, signal_scale: Any, nois
         return v_from_x0(x, x0, signal_scale, noise_scale)
     if prediction == "flow":
         return flow_from_x0(x, x0, signal_scale, noise_scale)
+    if prediction == "score":
+        return score_from_x0(x, x0, signal_scale, noise_scale)
     raise ValueError(f"prediction must be one of {', '.join(PREDICTIONS)}, got {prediction!r}")
 
 

@@ -30,7 +30,8 @@ EDM_FIELDS: dict[str, Any] = {
     [
         ("num_steps", st.integers(1, 40), [1, 2, 3, 7, 40]),
         ("num_steps", st.integers(2, 3), [2, 3]),
-        ("num_steps", st.integers(20, 4000), [50]),
+        ("num_steps", st.integers(20, 4000), [20, 50]),
+        ("num_steps", st.integers(60, 4000), [60]),
         ("solver", st.sampled_from(["heun", "euler"]), ["heun", "euler"]),
         ("clip", st.booleans(), [False, True]),
         ("rho", st.just(7.0), [7.0]),

@@ -473,6 +473,7 @@ def test_predictions_are_inverses(
         "epsilon": noise,
         "v": signal_scale * noise - noise_scale * data,
         "flow": noise - data,
+        "score": -noise / noise_scale,
     }
     scale = 1 + noise_scale / signal_scale
     got = prediction.from_x0(kind, x, data, signal_scale, noise_scale)

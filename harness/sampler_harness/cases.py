@@ -164,9 +164,10 @@ def must_see(name: str, value: Any, *, default: Any, longest: int) -> list[Any]:
         return _drawn_values(value)[:8]
     low, high = bounds
     if name == "num_steps":
-        top = min(int(high), longest)
-        steps = [n for n in STEP_COUNTS if low <= n <= top]
-        return [*steps, *([top] if top not in steps else [])] or [int(low)]
+        top = max(min(int(high), longest), int(low))
+        # A grid that needs many steps is seen at its fewest, as the others are.
+        steps = [n for n in STEP_COUNTS if low <= n <= top] or [int(low)]
+        return [*steps, *([top] if top not in steps else [])]
     if isinstance(low, int) and isinstance(high, int):
         inner_point: Any = (low + high) // 2
     else:

@@ -108,7 +108,7 @@ class Assessment:
 
             def law(case: Any) -> Any:
                 bundle = other.bundle(case)
-                return None if bundle.problem is not None else bundle.law
+                return None if bundle.problem is not None or not bundle.is_affine else bundle.law
 
             return Standard.of_law(law, self.against.target or self.against.name)
         from .law.law import Law
@@ -312,8 +312,9 @@ def respond(
     evidence = Evidence(subject, device=device)
     chosen = config if config is not None else subject.reference(**fields)
     bundle = evidence.bundle(evidence.case(chosen, shape=shape, dtype=dtype))
-    if bundle.problem is not None:
-        raise ValueError(bundle.problem.message)
+    problem = bundle.problem or bundle.first.problem
+    if problem is not None:
+        raise ValueError(problem.message)
     return bundle.first.response
 
 
@@ -340,7 +341,7 @@ def save_law(assessment: Assessment, path: str | Path) -> None:
             "dtype": case.dtype,
             "law": evidence.bundle(case).law.to_json(),
         }
-        for case in evidence.cases
+        for case in evidence.affine_cases
         if evidence.bundle(case).problem is None
     ]
     data = {

@@ -95,7 +95,8 @@ class Subject:
     Attributes:
         function: runs the sampler once: ``function(model, shape, config, *, device, dtype)`` returns the
             sample. ``generator`` is passed too when ``takes_generator``.
-        reference: the frozen dataclass that defines the sampler (``reference_samplers.EDM``, …).
+        reference: the frozen dataclass that defines the sampler (``reference_samplers.EDM``, …). One whose steps depend
+            on the values beyond any weights (norms, say) says so by ``is_affine`` being False.
         fields: the reference's fields that the declaration names: a value is fixed, a Hypothesis strategy
             is drawn.
         name: short name, the function's.

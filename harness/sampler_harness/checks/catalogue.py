@@ -181,7 +181,8 @@ CATALOGUE: tuple[CheckInfo, ...] = (
         "clip/replay",
         "the rest",
         "with large values the sampler still does what the reference does",
-        "tanh for a clamp, a clamp that is missing, misplaced or undeclared, a wrong threshold",
+        "tanh for a clamp, a clamp that is missing, misplaced or undeclared, a wrong threshold; where the reference "
+        "has no law (a corrector's norms), any step that differs",
         "values beyond those that were tried",
         "clip:check_replay",
     ),

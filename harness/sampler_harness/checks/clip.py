@@ -8,19 +8,25 @@ import numpy as np
 
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.replay import innovations, replay, replay_spread
-from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
 from .evidence import Evidence
-from .judging import Judged, conclude
+from .judging import Judged, conclude, nothing_seen
 from .law import cause_of, where
 from .noise import affine_ratio
+from .replayed import hold, row_ratios
 
 #: A power of two, far below any clamp.
 SCALED_DOWN = 2.0**-20
+
+#: Where the reference is not affine: outputs this much smaller and larger. A step size from norms grows as they shrink;
+#: what a step adds is then seen beside what others added, whatever the level.
+OUTPUT_SCALES = (2.0**-9, 2.0**3)
+#: Steps that are looked at one by one, with what came before them silenced, at most.
+STAGES = 6
 
 __all__ = ["check_replay", "replayed_ratio"]
 
@@ -54,19 +60,9 @@ def replayed_ratio(
         tables=tables,
         learned_variance=learned,
     )
-    size = np.abs(exact) + np.sqrt(np.mean(exact**2, axis=1, keepdims=True))
-    # A neighbour's rounding can be this element's: the row's own typical spread is the least that is allowed.
-    typical = np.sqrt(np.mean(spread**2, axis=1, keepdims=True))
     safety = SAFETY if tables else 2 * SAFETY  # in half precision the order of operations is most of the rounding
-    tolerance = np.maximum(floor * size + safety * np.maximum(spread, typical), 1e-30)
     rows = dense.rows
-    half_step: Array | float = 0.0
-    if bundle.subject.quantised is not None:
-        half_step = 1.0 / bundle.subject.quantised
-    with np.errstate(invalid="ignore"):
-        gap = np.abs(rows - exact)
-    gap[-1] = np.maximum(gap[-1] - half_step, 0.0) if bundle.subject.quantised is not None else gap[-1]
-    ratio = np.where(np.isfinite(gap), gap / tolerance, np.inf)
+    ratio = row_ratios(bundle, rows, exact, spread, floor=floor, safety=safety)
     worst_rows = ratio.max(axis=1)
     beyond = np.flatnonzero(worst_rows > 1.0)
     row = int(beyond[0]) if beyond.size else int(worst_rows.argmax())
@@ -101,17 +97,54 @@ def _scaling_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
     return float(ratio[row, element]), row, element
 
 
+def _stages(calls: int) -> list[int]:
+    """Model calls from which a run is looked at: all, or some of them from first to last."""
+    last = calls - 1
+    return (
+        sorted({round(1 + i * (last - 1) / (STAGES - 1)) for i in range(STAGES)})
+        if last > STAGES
+        else [*range(1, calls)]
+    )
+
+
+def _not_affine(evidence: Evidence, case: Case, spent: list[int]) -> list[Judged]:
+    """Runs of a case that has no law, each held against the reference.
+
+    Beside the dense run: outputs small and large, and from step after step on with what came before silenced, since
+    early steps are large and late ones small. As far as the check's share of the budget reaches.
+    """
+    bundle = evidence.bundle(case)
+    held = evidence.held(case)
+    if held.cause not in (None, "clip/replay"):
+        return [Judged(held.ratio, held.message, case, dict(held.evidence or {}), held.cause)]
+    found = [held]
+    runs = [(scale, 0) for scale in OUTPUT_SCALES]
+    runs += [(scale, stage) for stage in _stages(bundle.num_calls) for scale in OUTPUT_SCALES]
+    for scale, stage in runs:
+        if not evidence.affords(spent[0] + bundle.num_calls):
+            break
+        spent[0] += bundle.num_calls
+        found.append(hold(bundle, bundle.run_dense(output_scale=scale, quiet_before=stage, uneven=True)))
+    return [Judged(one.ratio, one.message, case, dict(one.evidence or {})) for one in found]
+
+
 def check_replay(evidence: Evidence) -> Finding:
     """With large values the sampler still does what the reference does.
 
-    Catches: ``tanh`` for a clamp, a clamp that is missing, misplaced or undeclared, a wrong threshold.
+    Where the reference is not affine (the corrector of Song et al. 2021) this check alone decides: every row of several
+    runs against the reference's, on the same draws and outputs.
+    Catches: ``tanh`` for a clamp, a clamp that is missing, misplaced or undeclared, a wrong threshold; with a corrector
+    any step that differs.
     Blind to: values beyond those that were tried.
     """
+    spent = [0]
 
     def judge(case: Case) -> list[Judged]:
         bundle = evidence.bundle(case)
         if bundle.problem is not None:
             return []
+        if not bundle.is_affine:
+            return _not_affine(evidence, case, spent) if evidence.standard.reference else []
         dense = bundle.dense
         if isinstance(dense, Problem):
             return [Judged(math.inf, f"with large values: {dense.message}", case)]
@@ -147,6 +180,21 @@ def check_replay(evidence: Evidence) -> Finding:
         return [Judged(ratio, text, case, {"step": row, "got": got, "should_be": should_be}, blame)]
 
     judged = [j for case in evidence.cases for j in judge(case)]
+    if not evidence.standard.reference and not evidence.affine_cases:
+        why = (
+            "the sampler is not affine, so that it has no law to be held against another's: compare with the reference"
+        )
+        return nothing_seen("clip/replay", why)
+    replayed = len(evidence.cases) - len(evidence.affine_cases)
+    if replayed:
+        return conclude(
+            "clip/replay",
+            evidence,
+            judged,
+            passed=f"{replayed} cases are not affine: the same rows as the reference on the same draws and outputs, in "
+            f"{len(judged)} runs",
+            shrink=judge,
+        )
     clipped = sum(bool(getattr(case.config, "is_clipped", False)) for case in evidence.cases)
     return conclude(
         "clip/replay",

@@ -11,6 +11,7 @@ from sampler_harness.cases import BUDGETS, CoveringSet, covering_set, drawn_conf
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
 from sampler_harness.law.law import Law
+from sampler_harness.law.replay import is_affine
 from sampler_harness.law.tolerance import Tolerance, reference_law, tolerance_between, tolerance_of
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
@@ -19,6 +20,7 @@ from sampler_harness.subject import Subject
 from sampler_harness.verdict import Coverage
 
 from .edges import either_side, on_own_grid
+from .replayed import Held, hold
 
 __all__ = ["Evidence", "Standard"]
 
@@ -70,7 +72,9 @@ class Standard:
     def of_reference(subject: Subject) -> Standard:
         """The subject's own reference, measured in float64."""
 
-        def law(case: Case) -> Law:
+        def law(case: Case) -> Law | None:
+            if not is_affine(case.config):
+                return None
             return reference_law(case.config, learned_variance(case.config))
 
         def tolerance(case: Case) -> Tolerance:
@@ -131,6 +135,7 @@ class Evidence:
         self.model_calls = 0
         self._bundles: dict[tuple[Case, Any], Bundle] = {}
         self._compared: dict[Case, tuple[Deviation, ...]] = {}
+        self._held: dict[Case, Held] = {}
         self._sides: dict[Case, Case] = {}
         self._own_grid: dict[Case, bool] = {}
         self._walks: dict[Case, Walk] = {}
@@ -282,6 +287,18 @@ class Evidence:
         if case not in self._compared:
             self._compared[case] = self._compare(case)
         return self._compared[case]
+
+    def held(self, case: Case) -> Held:
+        """The dense run of a case against the reference's replay of it: what decides where there is no law."""
+        if case not in self._held:
+            bundle = self.bundle(case)
+            self._held[case] = hold(bundle, bundle.dense)
+        return self._held[case]
+
+    @property
+    def affine_cases(self) -> tuple[Case, ...]:
+        """The cases whose reference has a law."""
+        return tuple(case for case in self.cases if is_affine(case.config))
 
     def _compare(self, case: Case) -> tuple[Deviation, ...]:
         bundle = self.bundle(case)

@@ -20,6 +20,7 @@ from sampler_harness.verdict import Finding
 
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
+from .replayed import NOT_AFFINE
 
 __all__ = ["check_forward", "check_partial"]
 
@@ -225,8 +226,10 @@ def check_partial(evidence: Evidence) -> Finding:
     """
     if evidence.subject.partial is None:
         return skipped("law/partial", "the sampler declares no runs from the middle: add partial=… to the declaration")
+    if evidence.cases and not evidence.affine_cases:
+        return skipped("law/partial", NOT_AFFINE.partition(":")[0])
     judged: list[Judged] = []
-    for case in evidence.cases[:8]:
+    for case in evidence.affine_cases[:8]:
         bundle = evidence.bundle(case)
         grid = _grid(evidence, case)
         if bundle.problem is not None or grid > 50:

@@ -9,6 +9,7 @@ from textwrap import shorten
 from typing import Any
 
 from sampler_harness.cases import smallest_failing
+from sampler_harness.law.replay import is_affine
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import shown
 from sampler_harness.verdict import Finding
@@ -165,6 +166,17 @@ def _reproduction(evidence: Evidence, chosen: Judged) -> str:
     if chosen.case is None or ":" not in target or target.startswith("diffusers:"):
         return ""
     case = chosen.case
+    if not is_affine(case.config):
+        return "\n".join(
+            [
+                "from sampler_harness import check_sampler",
+                "from sampler_harness.targets import load_subject",
+                f"verdict = check_sampler(load_subject({target!r}), budget={evidence.budget.name!r})",
+                "for finding in verdict.findings:",
+                "    print(finding.id, finding.outcome, finding.message)",
+                f"# {chosen.message.splitlines()[0]}",
+            ]
+        )
     lines = [
         "import dataclasses, numpy as np",
         "from sampler_harness import respond",

@@ -11,7 +11,8 @@ from sampler_harness.observe.trace import Case, Run
 from sampler_harness.verdict import Finding, Moved
 
 from .evidence import Evidence, expected_calls, short
-from .judging import Judged, conclude, nothing_seen
+from .judging import Judged, conclude, nothing_seen, skipped
+from .replayed import NOT_AFFINE
 
 __all__ = [
     "cause_of",
@@ -44,7 +45,11 @@ def _cause(deviations: tuple[Deviation, ...]) -> Deviation | None:
 
 
 def cause_of(evidence: Evidence, case: Case) -> str | None:
-    """The law check that speaks of a case's first difference; None where there is none."""
+    """The check that speaks of a case's first difference; None where there is none."""
+    if not evidence.bundle(case).is_affine:
+        if evidence.bundle(case).problem is not None:
+            return "law/times"
+        return evidence.held(case).cause if evidence.standard.reference else None
     cause = _cause(evidence.compared(case))
     return None if cause is None else CHECK_OF[cause.term]
 
@@ -140,12 +145,26 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
     ]
 
 
+def _by_replay(evidence: Evidence, case: Case, id: str, ratio: str) -> list[Judged]:
+    """What a check of the law can say of a case that has none: from the reference's replay of its dense run."""
+    if evidence.bundle(case).problem is not None or not evidence.standard.reference:
+        return []
+    held = evidence.held(case)
+    if held.cause == id:
+        return [Judged(held.ratio, held.message, case, dict(held.evidence or {}))]
+    return [Judged(getattr(held, ratio), case=case)] if held.cause in (None, "clip/replay") else []
+
+
 def _law_check(id: str, evidence: Evidence, terms: tuple[Term, ...], passed: str) -> Finding:
+    if evidence.cases and not evidence.affine_cases:
+        return skipped(id, NOT_AFFINE)
     judged = [j for case in evidence.cases for j in _judge(evidence, case, terms)]
     if not judged and any(d.term == "count" for case in evidence.cases for d in evidence.compared(case)):
         why = "the number of model calls differs, so that rows cannot be laid side by side"
         return nothing_seen(id, why, consequence_of="law/times")
-    return conclude(id, evidence, judged, passed=passed, shrink=lambda case: _judge(evidence, case, terms))
+    rest = len(evidence.cases) - len(evidence.affine_cases)
+    note = f" ({rest} of {len(evidence.cases)} cases are not affine: clip/replay decides them)" if rest else ""
+    return conclude(id, evidence, judged, passed=passed + note, shrink=lambda case: _judge(evidence, case, terms))
 
 
 def _time_shape_problem(run: Run, declared: str | None, items: int) -> str | None:
@@ -187,6 +206,8 @@ def check_times(evidence: Evidence) -> Finding:
         wrong = _time_shape_problem(bundle.zero, evidence.subject.time_shape, case.shape[0])
         if wrong is not None:
             return [Judged(math.inf, wrong, case)]
+        if not bundle.is_affine:
+            return _by_replay(evidence, case, "law/times", "times_ratio") or [Judged(0.0, case=case)]
         return _judge(evidence, case, ("count", "time"))
 
     judged = [j for case in evidence.cases for j in judge(case)]
@@ -198,8 +219,24 @@ def check_initial_noise(evidence: Evidence) -> Finding:
 
     Catches: a first noise that is not multiplied by ``sigma_max``. Blind to: everything after the first call.
     """
-    return _law_check(
-        "law/initial-noise", evidence, ("initial-noise",), "the first model input has the reference's scale"
+    terms: tuple[Term, ...] = ("initial-noise",)
+
+    def judge(case: Case) -> list[Judged]:
+        if not evidence.bundle(case).is_affine:
+            return _by_replay(evidence, case, "law/initial-noise", "first_ratio")
+        return _judge(evidence, case, terms)
+
+    if len(evidence.affine_cases) == len(evidence.cases):
+        return _law_check("law/initial-noise", evidence, terms, "the first model input has the reference's scale")
+    judged = [j for case in evidence.cases for j in judge(case)]
+    if not judged:
+        return _undecided(evidence, "law/initial-noise")
+    return conclude(
+        "law/initial-noise",
+        evidence,
+        judged,
+        passed="the first model input is the reference's, on the same draw",
+        shrink=judge,
     )
 
 
@@ -220,6 +257,8 @@ def check_noise(evidence: Evidence) -> Finding:
     Catches: variance for standard deviation, noise on the last step, missing or reused draws.
     Blind to: noise shared between items or pixels (``noise/shape``).
     """
+    if len(evidence.affine_cases) < len(evidence.cases):
+        return _numbers_of_draws(evidence)
     judged = [j for case in evidence.cases for j in _judge(evidence, case, ("noise",))]
     if not judged and all(evidence.bundle(case).problem is None for case in evidence.cases):
         # Neither side adds noise after the first: both were looked at, and agree that there is none.
@@ -232,6 +271,38 @@ def check_noise(evidence: Evidence) -> Finding:
         passed="fresh noise enters with the reference's strength at every step",
         shrink=lambda case: _judge(evidence, case, ("noise",)),
     )
+
+
+def _numbers_of_draws(evidence: Evidence) -> Finding:
+    """Where cases have no law: as many draws as the reference's; their strength is for clip/replay to decide."""
+
+    def judge(case: Case) -> list[Judged]:
+        if not evidence.bundle(case).is_affine:
+            return [
+                Judged(j.ratio if j.message else 0.0, j.message, case, j.evidence)
+                for j in _by_replay(evidence, case, "law/noise", "ratio")
+            ]
+        return _judge(evidence, case, ("noise",))
+
+    judged = [j for case in evidence.cases for j in judge(case)]
+    if not judged:
+        return _undecided(evidence, "law/noise")
+    return conclude(
+        "law/noise",
+        evidence,
+        judged,
+        passed="as many draws reach the samples as the reference makes; how strongly, clip/replay decides",
+        shrink=judge,
+    )
+
+
+def _undecided(evidence: Evidence, id: str) -> Finding:
+    """No case could be laid beside the reference: told by the check that says why."""
+    if not evidence.standard.reference:
+        return skipped(id, NOT_AFFINE)
+    causes = [cause for case in evidence.cases if (cause := cause_of(evidence, case)) is not None]
+    why = "the run cannot be laid beside the reference's"
+    return nothing_seen(id, why, consequence_of=causes[0] if causes and causes[0] != id else None)
 
 
 def check_offset(evidence: Evidence) -> Finding:

@@ -206,6 +206,7 @@ def _plain(evidence: Evidence, *, deterministic: bool) -> Any:
         "threshold": None,
         "rescale_zero_terminal_snr": False,
         "timestep_spacing": "linspace",
+        "num_corrector_steps": 0,
     }
     if deterministic:
         wanted["eta"] = 0.0
@@ -262,7 +263,7 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
     if config is None:
         kind = "deterministic configuration" if deterministic else "configuration with a closed form"
         return skipped(id, f"the declaration allows no {kind} without clamp")
-    ladder = _ladder(evidence, config)
+    ladder = [n for n in _ladder(evidence, config) if _replaced(config, {"num_steps": n}) is not None]
     if len(ladder) < 3:
         return skipped(id, "needs a range of steps up to 20 or more: declare a wider range of num_steps")
     if ladder[-1] < ASYMPTOTIC and _last_level_moves(config, ladder):

@@ -17,8 +17,9 @@ from sampler_harness.observe.trace import GENERATOR_SEED, Case, Problem
 from sampler_harness.verdict import Finding
 
 from .evidence import LONG_CHAIN, Evidence
-from .judging import Judged, conclude
+from .judging import Judged, conclude, skipped
 from .law import where
+from .replayed import NOT_AFFINE
 
 #: ulp of the scale by which a dense run may miss what the coefficients predict: 2 % in float32.
 AFFINE_ULP = 2.0**18.4
@@ -123,6 +124,8 @@ def check_shape(evidence: Evidence) -> Finding:
                 f"{case.shape}: outside what the law covers"
             )
             return [Judged(math.inf, text, case, {"draws": [list(d.shape) for d in drawn[:8]]})]
+        if not bundle.is_affine:
+            return []
         if layout.shared or layout.missing:
             text = (
                 _sharing(layout, bundle.zero.draws, case.shape)
@@ -142,6 +145,8 @@ def check_shape(evidence: Evidence) -> Finding:
         return _every_element(evidence, bundle, case)
 
     judged = [j for case in _few(evidence) for j in judge(case)]
+    if not judged and not evidence.affine_cases and evidence.bundle(evidence.base).problem is None:
+        return skipped("noise/shape", NOT_AFFINE)
     return conclude(
         "noise/shape",
         evidence,

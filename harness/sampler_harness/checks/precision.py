@@ -13,6 +13,7 @@ from .clip import replayed_ratio
 from .evidence import Evidence
 from .judging import Judged, conclude
 from .law import cause_of, in_words, where
+from .replayed import hold
 
 __all__ = ["check_dtype"]
 
@@ -90,6 +91,8 @@ def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
 
 
 def _law(evidence: Evidence, case: Case) -> list[Judged]:
+    if not evidence.bundle(case).is_affine:
+        return _by_replay(evidence, case)
     deviations = evidence.compared(case)
     if not deviations:
         return []
@@ -98,6 +101,14 @@ def _law(evidence: Evidence, case: Case) -> list[Judged]:
     told = in_words(worst, evidence.bundle(case).num_calls)
     text = f"in {case.dtype}: {told}: less accurate than the dtype allows"
     return [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
+
+
+def _by_replay(evidence: Evidence, case: Case) -> list[Judged]:
+    if not evidence.standard.reference:
+        return []
+    held = evidence.held(case)
+    blame = cause_of(evidence, evidence.case(case.config, shape=case.shape))
+    return [Judged(held.ratio, f"in {case.dtype} {held.message}", case, dict(held.evidence or {}), blame)]
 
 
 def _half(evidence: Evidence, case: Case) -> list[Judged]:
@@ -109,6 +120,10 @@ def _half(evidence: Evidence, case: Case) -> list[Judged]:
     if wide.problem is not None or wide.layout is None:
         return []
     bundle = evidence.bundle(case)
+    if not bundle.is_affine:
+        held = hold(bundle, bundle.run_dense(output_scale=2.0**-5, draw_scale=2.0**-5), half=True)
+        blame = cause_of(evidence, evidence.base)
+        return [Judged(held.ratio, f"in {case.dtype} {held.message}", case, dict(held.evidence or {}), blame)]
     # (x - D) / sigma leaves float16 where a model answers what no model would: gentle values, then gentler ones.
     dense: DenseRun | Problem = Problem("outside", "not run")
     for scale in (0.5, 2.0**-5, 2.0**-9):

@@ -88,9 +88,16 @@ def _alone(evidence: Evidence, bundle: Bundle) -> list[Judged]:
         case = together.case if together.problem is not None else alone.case
         return [Judged(math.inf, f"with a batch of {case.shape[0]}: {problem.message}", case)]
     per_item = int(np.prod(shape[1:]))
+    if bundle.is_affine:
+        return _compared(together, alone, per_item)
+    return [j for scale in (1.0, 2.0**-9) for j in _compared(together, alone, per_item, scale)]
+
+
+def _compared(together: Bundle, alone: Bundle, per_item: int, scale: float | None = None) -> list[Judged]:
+    """Item 1 in both; ``scale`` of the outputs where a step is from norms, whose items then differ in size."""
     rows = []
     for one, items in ((together, 3), (alone, 1)):
-        found = _rows_with_item_values(one, items, per_item)
+        found = _rows_with_item_values(one, items, per_item, scale)
         if found is None:
             return []
         rows.append(found)
@@ -99,9 +106,9 @@ def _alone(evidence: Evidence, bundle: Bundle) -> list[Judged]:
         text = "the number of model calls depends on the size of the batch"
         return [Judged(math.inf, text, together.case)]
     mine = batch.reshape(batch.shape[0], 3, per_item)[:, 1]
-    scale = np.abs(single).max(axis=1, keepdims=True) + np.abs(single)
-    unit = PRECISIONS[bundle.case.dtype].unit
-    allowed = np.maximum((1024 + 64 * bundle.num_calls) * unit * scale, 1e-30)
+    size = np.abs(single).max(axis=1, keepdims=True) + np.abs(single)
+    unit = PRECISIONS[together.case.dtype].unit
+    allowed = np.maximum((1024 + 64 * together.num_calls) * unit * size, 1e-30)
     ratio = np.abs(mine - single) / allowed
     ratio = np.where(np.isfinite(ratio), ratio, np.inf)
     row = int(np.unravel_index(int(ratio.argmax()), ratio.shape)[0])
@@ -118,7 +125,7 @@ def _batch_declared(evidence: Evidence) -> bool:
     return len({s[0] for s in declared}) > 1
 
 
-def _rows_with_item_values(bundle: Bundle, items: int, per_item: int) -> Array | None:
+def _rows_with_item_values(bundle: Bundle, items: int, per_item: int, scale: float | None = None) -> Array | None:
     """A dense run in which item 1 of three and the only item of one receive the same numbers."""
     layout: Layout | None = bundle.layout
     if layout is None:
@@ -126,7 +133,12 @@ def _rows_with_item_values(bundle: Bundle, items: int, per_item: int) -> Array |
     which = [0, 1, 2] if items == 3 else [1]
 
     def item_values(kind: int, index: int) -> Array:
-        return np.concatenate([dense_values(kind, 7 * index + item, per_item) for item in which])
+        values = [dense_values(kind, 7 * index + item, per_item) for item in which]
+        if scale is not None:
+            values = [
+                (4.0, 1.0, 0.5)[item] * (scale if kind else 1.0) * v for item, v in zip(which, values, strict=True)
+            ]
+        return np.concatenate(values)
 
     raw: dict[int, Array] = {
         part: np.zeros(bundle.zero.draws[part].numel) for one in layout.fields for part in one.parts
@@ -154,6 +166,13 @@ def check_batch(evidence: Evidence) -> Finding:
     bundle = evidence.bundle(evidence.base)
     if bundle.problem is not None:
         return conclude("shape/batch", evidence, [], passed="")
+    if getattr(evidence.base.config, "couples_items", False):
+        return skipped("shape/batch", "the reference itself takes means over the batch, as is declared")
+    if not bundle.is_affine:
+        alone = _alone(evidence, bundle)
+        if not alone:
+            return skipped("shape/batch", "the declared shapes leave the batch no choice of its size")
+        return conclude("shape/batch", evidence, alone, passed="an item is the same alone and in a batch of three")
     judged = [*_leaks(bundle), *_positions(bundle), *_alone(evidence, bundle)]
     for case in _clipped(evidence):
         other = evidence.bundle(case)
@@ -202,6 +221,9 @@ def check_any(evidence: Evidence) -> Finding:
             broken = "law/times" if evidence.bundle(evidence.base).problem is not None else None
             judged.append(Judged(math.inf, f"shape {shape}: {bundle.problem.message}", case, {}, broken))
             continue
+        if not bundle.is_affine:
+            judged += _by_replay(evidence, case, blame)
+            continue
         inside = _inside_leak(bundle)
         if inside is not None:
             judged.append(inside)
@@ -210,6 +232,14 @@ def check_any(evidence: Evidence) -> Finding:
     if len(evidence.shapes) < 2 and not judged:
         return skipped("shape/any", "only one shape is declared")
     return conclude("shape/any", evidence, judged, passed=f"does the same for {len(evidence.shapes)} shapes")
+
+
+def _by_replay(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:
+    """Where there is no law: the reference's rows at this shape, on the same draws and outputs."""
+    if not evidence.standard.reference:
+        return []
+    held = evidence.held(case)
+    return [Judged(held.ratio, f"with shape {case.shape} {held.message}", case, dict(held.evidence or {}), blame)]
 
 
 def _against_standard(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:

@@ -56,6 +56,9 @@ def _worst(evidence: Evidence, case: Case) -> tuple[float, str]:
     problem = evidence.bundle(case).problem
     if problem is not None:
         return math.inf, problem.message
+    if not evidence.bundle(case).is_affine and evidence.standard.reference:
+        held = evidence.held(case)
+        return held.ratio, held.message
     deviations = evidence.compared(case)
     if not deviations:
         return 0.0, ""

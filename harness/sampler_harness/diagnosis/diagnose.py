@@ -138,6 +138,8 @@ def targets_of(evidence: Evidence) -> list[Target]:
 
 def _target(evidence: Evidence, case: Case) -> Target | None:
     bundle = evidence.bundle(case)
+    if not bundle.is_affine:
+        return None  # no law to be explained
     config = evidence.side_of(case).config if bundle.problem is None else case.config
     if bundle.problem is not None or bundle.layout is None:
         return None
@@ -307,7 +309,7 @@ def _observed(evidence: Evidence, bad: Sequence[Finding]) -> Iterator[str]:
             told += _not_finite(evidence)
         if finding.id == "clip/replay":
             told += _clamped(evidence)
-        if finding.id not in _OF_ITS_LAW or "problem" in finding.evidence:
+        if finding.id not in _OF_ITS_LAW or "problem" in finding.evidence or not evidence.affine_cases:
             told.append(finding.message.splitlines()[0])
         yield from (one for one in told if one not in said)
         said.update(told)
@@ -342,7 +344,7 @@ def _reference_clamp(config: Any, x0: Array) -> Array:
 def _clamped(evidence: Evidence) -> Iterator[str]:
     for case in evidence.cases:
         bundle = evidence.bundle(case)
-        if bundle.problem is not None:
+        if bundle.problem is not None or not bundle.is_affine:
             continue
         found = clamp.clamp_of(bundle)
         if found is None:

@@ -7,6 +7,7 @@ scattering*, and on demand *dense* (given values everywhere), which alone sees c
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +20,18 @@ from sampler_harness.observe.trace import Case, Problem, Run, execute
 from sampler_harness.subject import Subject
 
 from .law import Law
+from .replay import drawn_and_called, is_affine
 from .response import AMPLITUDE, Array, Response
 from .tolerance import PRECISIONS
 
 __all__ = ["Bundle", "DenseRun", "Leak", "Reading", "dense_values"]
+
+#: What is not looked at yet is made this much smaller: not 0, by which a norm may be divided.
+QUIET = 2.0**-30
+#: Sizes of the outputs of an item and its neighbours, where they are to differ.
+UNEVEN = (1.0, 0.25, 4.0)
+#: Runs of this many calls times draws are searched for draws that reach nothing.
+SEARCHED = 4_000
 
 #: Amplitudes that are tried where a constant swallows small impulses, the largest first.
 LARGE_AMPLITUDES = (1.0, 2.0**-6, 2.0**-12)
@@ -146,16 +155,30 @@ class Bundle:
         self._spend(len(run.calls))
         return run
 
+    @property
+    def is_affine(self) -> bool:
+        """Whether the reference has a law in this configuration; else there are dense runs only."""
+        return is_affine(self.case.config)
+
     @functools.cached_property
     def zero(self) -> Run:
-        """All draws and outputs zero."""
-        return self.execute(Impulses())
+        """All draws and outputs zero; where the reference is not affine given ones, since 0 / 0 is no step size."""
+        if self.is_affine:
+            return self.execute(Impulses())
+        scale = 1.0 if self.case.dtype in ("float32", "float64") else 2.0**-5
+
+        def given(kind: int) -> Callable[[int, tuple[int, ...]], Array]:
+            return lambda index, shape: scale * dense_values(kind, index, int(np.prod(shape))).reshape(shape)
+
+        return self.execute(Dense(draws=given(0), outputs=given(1)))
 
     @property
     def problem(self) -> Problem | None:
         """Why the case could not be measured."""
         if self.zero.problem is not None:
             return self.zero.problem
+        if not self.is_affine:
+            return None
         return self.first.problem or self.second.problem
 
     @property
@@ -195,6 +218,8 @@ class Bundle:
     @functools.cached_property
     def second(self) -> Reading:
         """Impulses of negative sign at another scattering."""
+        if not self.is_affine:
+            return self._unread()
         layout = self.layout or Layout((), self.case.numel, "none")
         return self._read(layout, phase=1, sign=-1.0)
 
@@ -214,6 +239,8 @@ class Bundle:
 
     @functools.cached_property
     def _found(self) -> tuple[Reading, Layout | None]:
+        if not self.is_affine:
+            return self._unread(), self._whole()
         best: tuple[Reading, Layout | None] | None = None
         for make in (self._plain, self._trailing, self._coded):
             try:
@@ -230,6 +257,22 @@ class Bundle:
             # Outputs can be measured even where the draws cannot be read as fields.
             return self._read(Layout((), self.case.numel, "none"), phase=0, sign=1.0), None
         return best
+
+    def _unread(self) -> Reading:
+        """The reading of a case that has no coefficients."""
+        calls = self.num_calls
+        nothing = Response(
+            self._times(self.zero), np.zeros(calls + 1), np.zeros((calls + 1, 0)), np.zeros((calls + 1, calls))
+        )
+        problem = Problem("outside", "the reference is not affine in this configuration: there are no coefficients")
+        return Reading(nothing, (), (), (), problem)
+
+    def _whole(self) -> Layout | None:
+        """Draws read as fields by their sizes; where they arrive cannot be followed."""
+        try:
+            return self._plain()
+        except NoLayout:
+            return None
 
     @staticmethod
     def _fits(reading: Reading) -> bool:
@@ -407,12 +450,57 @@ class Bundle:
         """Given values everywhere: outputs from small to large, unit-normal-shaped draws."""
         return self.run_dense()
 
+    @functools.cached_property
+    def counted_fields(self) -> tuple[int, ...]:
+        """Fields that reach a row, in order, where there are more than the reference draws; else all.
+
+        Noise that is drawn and not used, or multiplied by 0, is no noise.
+        """
+        layout = self.layout
+        if layout is None:
+            return ()
+        fields = tuple(range(len(layout.fields)))
+        wanted = drawn_and_called(self.case.config)[0]
+        if len(fields) <= len(wanted) or isinstance(self.dense, Problem):
+            return fields
+        # Likely the ones made where the reference makes none: one run tells.
+        left = Counter(wanted)
+        idle: set[int] = set()
+        for field in fields:
+            place = self.zero.draws[layout.fields[field].parts[0]].calls_before
+            if left[place] == 0:
+                idle.add(field)
+            left[place] = max(0, left[place] - 1)
+        if len(fields) - len(idle) != len(wanted) or not self._reach_nothing(sorted(idle)):
+            if self.num_calls * len(fields) > SEARCHED:
+                return fields
+            idle = set(self._idle_among(fields))
+        return tuple(field for field in fields if field not in idle)
+
+    def _reach_nothing(self, fields: Sequence[int]) -> bool:
+        """Whether other values there change no digit anywhere."""
+        plain, other = self.dense, self.run_dense(changed=fields)
+        if isinstance(plain, Problem) or isinstance(other, Problem):
+            return False
+        return plain.rows.shape == other.rows.shape and bool(np.array_equal(plain.rows, other.rows))
+
+    def _idle_among(self, fields: Sequence[int]) -> list[int]:
+        if self._reach_nothing(fields):
+            return list(fields)
+        if len(fields) == 1:
+            return []
+        half = len(fields) // 2
+        return [*self._idle_among(fields[:half]), *self._idle_among(fields[half:])]
+
     def run_dense(
         self,
         *,
         draw_scale: float = 1.0,
         output_scale: float = 1.0,
         layout: Layout | None = None,
+        quiet_before: int = 0,
+        uneven: bool = False,
+        changed: Sequence[int] = (),
         **options: Any,
     ) -> DenseRun | Problem:
         """One dense run; scales of zero silence the draws or the outputs.
@@ -421,15 +509,27 @@ class Bundle:
             draw_scale: multiplies the given draws.
             output_scale: multiplies the given outputs.
             layout: how draws make fields, where it cannot be measured in this dtype.
+            quiet_before: draws made before this model call are 0, outputs of the calls before its predecessor next to
+                it, so that the steps from there on are not lost beside what came before them.
+            uneven: outputs of another size for each item, so that a mean over the batch is not what one item has.
+            changed: fields that get other values.
             options: passed on to the run.
         """
         layout = layout or self.layout
         size = self.case.numel
         fields = 0 if layout is None else len(layout.fields)
         raw: dict[int, Array] = {}
+        drawn = self.zero.draws
+        sizes = np.array([UNEVEN[item % len(UNEVEN)] for item in range(self.case.shape[0])])
+        sizes = sizes.reshape(-1, *[1] * (len(self.case.shape) - 1))
+        others = {part for one in changed for part in (layout.fields[one].parts if layout else ())}
 
         def draws(index: int, shape: tuple[int, ...]) -> Array | None:
             values = draw_scale * dense_values(0, index, int(np.prod(shape))).reshape(shape)
+            if index in others:
+                values = -0.5 * values
+            if quiet_before and (index >= len(drawn) or drawn[index].calls_before < quiet_before):
+                values = np.zeros(shape)
             raw[index] = values
             return values
 
@@ -439,6 +539,10 @@ class Bundle:
             if call in sent:
                 return sent[call].reshape(shape)
             values = output_scale * dense_values(1, call, size).reshape(shape)
+            if call < quiet_before - 1:
+                values = QUIET * values
+            if uneven:
+                values = values * sizes
             if self.case.dtype != "float64":
                 values = _as_dtype(values, self.case.dtype)
             sent[call] = values.reshape(-1)

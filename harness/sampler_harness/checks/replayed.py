@@ -1,0 +1,166 @@
+"""Where the reference is not affine: runs held against it on the same draws and outputs, row by row.
+
+A step size from norms makes what a program does with one draw depend on all others. Its law decides nothing; replay
+alone does: the same draws in the same order, the same outputs, the same rows within what rounding does to them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sampler_harness.law.bundle import Bundle, DenseRun
+from sampler_harness.law.replay import drawn_and_called, replay_in_order, spread_in_order
+from sampler_harness.law.response import Array
+from sampler_harness.law.tolerance import PRECISIONS, SAFETY, time_tolerance
+from sampler_harness.observe.trace import Problem
+
+__all__ = ["NOT_AFFINE", "Held", "hold", "row_ratios"]
+
+#: Why a check of the law does not apply.
+NOT_AFFINE = (
+    "in the reference itself the size of a step depends on the values, so that there is no law to compare: "
+    "clip/replay decides, row by row"
+)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run held against the reference.
+
+    Attributes:
+        cause: the check that speaks of what is off, in the order of cause and effect; None where nothing is.
+        ratio: of the worst row, deviation over tolerance.
+        message: what is off, for a person.
+        evidence: step, got, should_be, ….
+        times_ratio: of the worst time.
+        first_ratio: of row 0.
+    """
+
+    cause: str | None
+    ratio: float
+    message: str = ""
+    evidence: dict[str, Any] | None = None
+    times_ratio: float = 0.0
+    first_ratio: float = 0.0
+
+
+def row_ratios(bundle: Bundle, rows: Array, exact: Array, spread: Array, *, floor: float, safety: float) -> Array:
+    """Deviation over tolerance of every element of every row.
+
+    Args:
+        bundle: of the case, for what the program does after its last step.
+        rows: of the sampler.
+        exact: of the reference.
+        spread: what rounding does to the reference's.
+        floor: relative tolerance below which none goes.
+        safety: times the spread.
+    """
+    size = np.abs(exact) + np.sqrt(np.mean(exact**2, axis=1, keepdims=True))
+    # A neighbour's rounding can be this element's: the row's own typical spread is the least that is allowed.
+    typical = np.sqrt(np.mean(spread**2, axis=1, keepdims=True))
+    tolerance = np.maximum(floor * size + safety * np.maximum(spread, typical), 1e-30)
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(rows - exact)
+    if bundle.subject.quantised is not None:
+        gap[-1] = np.maximum(gap[-1] - 1.0 / bundle.subject.quantised, 0.0)
+    ratio: Array = np.where(np.isfinite(gap), gap / tolerance, np.inf)
+    return ratio
+
+
+def _place(row: int, calls: int) -> str:
+    return "the returned sample" if row == calls else f"the input of model call {row}"
+
+
+def _after(calls: int) -> str:
+    return "before the first model call" if calls == 0 else f"after model call {calls - 1}"
+
+
+def _numbers_of_draws(bundle: Bundle, wanted: tuple[int, ...]) -> Held | None:
+    """Too many draws, or too few; None where the numbers agree."""
+    layout = bundle.layout
+    if layout is None:
+        text = "the draws do not fill samples: they cannot be handed to the reference"
+        return Held("noise/shape", math.inf, text)
+    counted = bundle.counted_fields
+    if len(counted) == len(wanted):
+        return None
+    places = [bundle.zero.draws[layout.fields[field].parts[0]].calls_before for field in counted]
+    differs = next(
+        (i for i, (a, b) in enumerate(zip(places, wanted, strict=False)) if a != b), min(len(places), len(wanted))
+    )
+    other = [f"the sampler's draw {differs} is made {_after(places[differs])}"] if differs < len(places) else []
+    other += [f"the reference's {_after(wanted[differs])}"] if differs < len(wanted) else []
+    text = (
+        f"the sampler draws {len(counted)} unit normals that reach its samples, the reference {len(wanted)}"
+        f"{': ' if other else ''}{', '.join(other)}"
+    )
+    details = {"got": len(counted), "should_be": len(wanted), "step": differs}
+    return Held("law/noise", math.inf, text, details)
+
+
+def hold(bundle: Bundle, dense: DenseRun | Problem, *, half: bool = False) -> Held:
+    """Replay a dense run with the reference and compare times and rows.
+
+    Args:
+        bundle: of a case whose reference is not affine.
+        dense: the run.
+        half: in half precision, where programs keep their tables in float32.
+    """
+    case = bundle.case
+    if isinstance(dense, Problem):
+        return Held("law/times", math.inf, dense.message, {"problem": dense.kind, "step": dense.step})
+    wanted, calls = drawn_and_called(case.config)
+    got_calls = dense.outputs.shape[0]
+    if got_calls != calls:
+        text = f"the model is called {got_calls} times in a run, should be {calls}"
+        return Held("law/times", math.inf, text, {"got": got_calls, "should_be": calls}, times_ratio=math.inf)
+    unpaired = _numbers_of_draws(bundle, wanted)
+    fields = np.zeros((len(wanted), case.numel)) if unpaired else dense.fields[list(bundle.counted_fields)]
+    precision = PRECISIONS[case.dtype]
+    exact = replay_in_order(case.config, case.shape, dense.outputs, fields)
+    spread = spread_in_order(
+        case.config,
+        case.shape,
+        dense.outputs,
+        fields,
+        exact,
+        bits=precision.bits,
+        tables=not half and case.dtype != "float64",
+    )
+    times = Bundle._times(dense.run)
+    allowed = np.maximum(time_tolerance(exact.times), SAFETY * spread.times)
+    time_ratios = np.where(np.isfinite(times), np.abs(times - exact.times) / allowed, np.inf)
+    call = int(np.argmax(time_ratios > 1.0)) if (time_ratios > 1.0).any() else int(time_ratios.argmax())
+    worst_time = float(time_ratios.max())
+    if worst_time > 1.0:
+        text = f"model call {call} is told time {times[call]:.6g}, should be {exact.times[call]:.6g}"
+        details = {"step": call, "got": float(times[call]), "should_be": float(exact.times[call])}
+        return Held("law/times", worst_time, text, details, times_ratio=worst_time)
+    if unpaired is not None:
+        return unpaired
+    ratios = row_ratios(
+        bundle, dense.rows, exact.rows, spread.rows, floor=precision.floor, safety=2 * SAFETY if half else SAFETY
+    )
+    if not bundle.last_row and bundle.subject.quantised is None:
+        ratios = ratios[:-1]
+    by_row = ratios.max(axis=1)
+    worst, first = float(by_row.max()), float(by_row[0])
+    row = int(np.argmax(by_row > 1.0)) if worst > 1.0 else int(by_row.argmax())
+    element = int(ratios[row].argmax())
+    got, should_be = float(dense.rows[row, element]), float(exact.rows[row, element])
+    details = {"step": row, "got": got, "should_be": should_be}
+    if first > 1.0:
+        sizes = [float(np.sqrt(np.mean(values[0] ** 2))) for values in (dense.rows, exact.rows)]
+        text = f"the first model input is of size {sizes[0]:.6g}, should be {sizes[1]:.6g} (same draw)"
+        return Held("law/initial-noise", worst, text, details, worst_time, first)
+    if worst > 1.0:
+        text = (
+            f"{_place(row, calls)} holds {got:.6g} where the reference has {should_be:.6g}, on the same draws and "
+            f"model outputs; up to model call {row - 1} they agree: the step behind it differs"
+        )
+        return Held("clip/replay", worst, text, details, worst_time, first)
+    return Held(None, worst, "", details, worst_time, first)
