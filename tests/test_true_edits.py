@@ -18,13 +18,14 @@ import pytest
 import reference_samplers
 from fixtures.faulty_samplers import FAULTY, Faulty
 from fixtures.faulty_samplers.true_edits import NOT_EXPRESSIBLE, TRUE_EDITS, TrueEdit
-from sampler_harness.checks.evidence import Evidence, expected_calls, learned_variance
+from sampler_harness.checks.evidence import Evidence, expected_calls
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.law import Law
 from sampler_harness.law.replay import innovations, replay
 from sampler_harness.law.response import AMPLITUDE, respond_reference
 from sampler_harness.law.tolerance import PRECISIONS, tolerance_between
+from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.subject import Subject
 from sampler_harness.targets import load_subject
