@@ -15,6 +15,8 @@ from .judging import Judged, conclude, nothing_seen
 
 __all__ = [
     "cause_of",
+    "first_difference",
+    "told_of",
     "check_initial_noise",
     "check_noise",
     "check_offset",
@@ -35,7 +37,7 @@ CHECK_OF: dict[Term, str] = {
 _ORDER: tuple[Term, ...] = ("count", "time", "initial-noise", "outputs", "noise", "offset")
 
 
-def _cause(deviations: tuple[Deviation, ...]) -> Deviation | None:
+def first_difference(deviations: tuple[Deviation, ...]) -> Deviation | None:
     """The first difference: earliest row, and in a row times before outputs before noise."""
     real = [d for d in deviations if d.ratio > 1.0 and not d.consequence]
     return min(real, key=lambda d: (d.term != "count", d.row, _ORDER.index(d.term)), default=None)
@@ -43,7 +45,7 @@ def _cause(deviations: tuple[Deviation, ...]) -> Deviation | None:
 
 def cause_of(evidence: Evidence, case: Case) -> str | None:
     """The law check that speaks of a case's first difference; None where there is none."""
-    cause = _cause(evidence.compared(case))
+    cause = first_difference(evidence.compared(case))
     return None if cause is None else CHECK_OF[cause.term]
 
 
@@ -56,7 +58,13 @@ def _number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _message(deviation: Deviation, calls: int) -> str:
+def told_of(deviation: Deviation, calls: int) -> str:
+    """A difference in a sentence.
+
+    Args:
+        deviation: of a measured law.
+        calls: model calls of the sampler's run.
+    """
     got, should_be = _number(deviation.got), _number(deviation.should_be)
     place = where(deviation.row, calls)
     match deviation.term:
@@ -103,7 +111,7 @@ def _only_grid(evidence: Evidence, case: Case, cause: Deviation, terms: tuple[Te
 def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judged]:
     deviations = evidence.compared(case)
     calls = evidence.bundle(case).num_calls
-    cause = _cause(deviations)
+    cause = first_difference(deviations)
     mine = [d for d in deviations if d.term in terms]
     if not mine:
         return []
@@ -119,7 +127,7 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
     return [
         Judged(
             max(d.ratio for d in mine),
-            _message(first, calls),
+            told_of(first, calls),
             case,
             {
                 "step": first.row,

@@ -15,7 +15,7 @@ from .law import Law
 from .response import Array
 from .tolerance import Tolerance
 
-__all__ = ["Deviation", "Term", "compare"]
+__all__ = ["Deviation", "Entries", "Term", "compare", "entries_of"]
 
 Term = Literal["count", "time", "initial-noise", "outputs", "noise", "offset"]
 
@@ -41,6 +41,53 @@ class Deviation:
     should_be: float
     ratio: float
     consequence: bool = False
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Two laws entry by entry, over the rows that both have: for drawing, never for judging.
+
+    Attributes:
+        calls: model calls that both make; entries stand for their inputs, and for the sample where neither makes more.
+        opened: the rows whose noise the last columns stand for.
+        got: ``(rows, calls + len(opened) + 1)`` weights of outputs and of noise, and the constant.
+        should_be: the same of the other law.
+        ratio: ``got - should_be`` over the tolerance, signed.
+        times: ``(calls,)`` the same of the times.
+    """
+
+    calls: int
+    opened: tuple[int, ...]
+    got: Array
+    should_be: Array
+    ratio: Array
+    times: Array
+
+
+def entries_of(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = True) -> Entries:
+    """All entries of two laws side by side, each deviation in units of its tolerance.
+
+    Args:
+        law: measured on the sampler.
+        reference: what it should be.
+        tolerance: of the reference's entries.
+        last_row: False where the returned sample could not be read.
+    """
+    calls = min(law.num_calls, reference.num_calls)
+    rows = calls + (1 if law.num_calls == reference.num_calls and last_row else 0)
+    opened = tuple(sorted(row for row in set(law.opened) | set(reference.opened) if row < rows))
+
+    def weights(one: Law) -> Array:
+        noise = [one.column(row)[:rows] for row in opened]
+        return np.column_stack([one.outputs[:rows, :calls], *noise, one.offset[:rows]])
+
+    got, should_be = weights(law), weights(reference)
+    noise = _noise_tolerance(reference, tolerance, opened)[:rows]
+    allowed = np.column_stack([tolerance.outputs[:rows, :calls], noise, tolerance.offset[:rows]]) + law.resolution
+    signs = np.where(got < should_be, -1.0, 1.0)
+    time_signs = np.where(law.times[:calls] < reference.times[:calls], -1.0, 1.0)
+    times = time_signs * _ratio(law.times[:calls], reference.times[:calls], tolerance.times[:calls])
+    return Entries(calls, opened, got, should_be, signs * _ratio(got, should_be, allowed), times)
 
 
 def _ratio(got: Array, should_be: Array, tolerance: Array) -> Array:
