@@ -237,8 +237,7 @@ def _strip(
 ) -> Filmstrip:
     planned = len(reference) or len(own)
     same_calls = not reference or len(own) == len(reference) or (not ended and len(own) < len(reference))
-    count = min(COLUMNS, planned)
-    places = [round(i * (planned - 1) / max(count - 1, 1)) for i in range(count)]
+    places = _telling_places(reference or own)
     columns: list[tuple[str, int | None, int | None]] = []
     for place in places:
         is_last = place == planned - 1
@@ -276,6 +275,22 @@ def _strip(
         detail=detail,
         noise=noise,
     )
+
+
+def _telling_places(rows: list[Array]) -> list[int]:
+    """Rows that are shown: spread by how much the picture has changed, since early calls often see noise alone."""
+    count = min(COLUMNS, len(rows))
+    scaled = [np.nan_to_num(row / _scale(row)) for row in rows]
+    last = scaled[-1]
+    # How near each row has come to the sample; a picture that goes back does not undo what was shown.
+    near = np.maximum.accumulate([-float(np.sqrt(np.mean((row - last) ** 2))) for row in scaled])
+    places = np.linspace(0.0, 1.0, len(rows))
+    spread = (near - near[0]) / (near[-1] - near[0]) if near[-1] > near[0] else places
+    along = 0.5 * spread + 0.5 * places
+    chosen = {int(np.argmin(np.abs(along - target))) for target in np.linspace(0.0, 1.0, count)}
+    rest = [place for place in range(len(rows) - 1, -1, -1) if place not in chosen]
+    chosen.update(rest[: count - len(chosen)])
+    return sorted(chosen | {len(rows) - 1})
 
 
 def _scale(row: Array | None) -> float:

@@ -132,17 +132,21 @@ def part_of(column: int, entries: Entries) -> str:
 
 
 def worst_entries(entries: Entries, first: Deviation | None) -> tuple[Entry, ...]:
-    """The entries that are off: those of the first differing row before the others, the most off first.
+    """The entries that are off: a wrong time first, then the first differing row, then the others, the most off first.
 
     Args:
         entries: of two laws.
         first: the first difference, where there is one.
     """
+    told: tuple[Entry, ...] = ()
+    if first is not None and first.term == "time":
+        got, should_be = rounded_to(first.got), rounded_to(first.should_be)
+        told = (Entry(first.row, "(the time it is told)", got, should_be, rounded_to(min(first.ratio, CAP), 3)),)
     size = np.minimum(np.abs(entries.ratio), CAP)
     places = [(int(row), int(column)) for row, column in np.argwhere(size > 1.0)]
     lead = -1 if first is None else first.row
     places.sort(key=lambda place: (place[0] != lead, -size[place], place))
-    return tuple(
+    return told + tuple(
         Entry(
             row=row,
             part=part_of(column, entries),
@@ -150,5 +154,5 @@ def worst_entries(entries: Entries, first: Deviation | None) -> tuple[Entry, ...
             should_be=rounded_to(float(entries.should_be[row, column])),
             ratio=rounded_to(float(size[row, column]), 3),
         )
-        for row, column in places[:WORST]
+        for row, column in places[: WORST - len(told)]
     )

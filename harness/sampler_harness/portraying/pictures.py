@@ -22,6 +22,8 @@ __all__ = ["TiledPictures"]
 
 #: Standard deviations of a pixel, data units: of a quarter's brightness, of a tile's, of the stripes in it.
 QUARTER, TILE, STRIPES = 0.25, 0.2, 0.3
+#: Of three channels, how much color varies as a share of brightness.
+COLOR = 0.4
 #: Tiles along an axis, where there is room for stripes in them.
 TILES = 4
 #: Lowest noise level that is divided by: below it every picture is itself.
@@ -77,7 +79,8 @@ def _axes_of(sizes: Sequence[int]) -> tuple[Array, Array]:
 class TiledPictures:
     """Pictures of tiles and stripes, and their exact posterior mean.
 
-    Channels, frames and whatever else stands before the picture's own axes are independent of each other.
+    Three channels are red, green and blue: they vary together, and a little apart. Other channels, frames and whatever
+    else stands before the picture's own axes are independent of each other.
 
     Args:
         shape: of one item: the last two axes are a picture's where both have room for it, else the longest is a line's.
@@ -94,6 +97,11 @@ class TiledPictures:
             self._order = (*(axis for axis in range(len(shape)) if axis != longest), longest)
             self.sizes = (shape[longest],) if shape else (1,)
         self._axes, self._variances = _axes_of(self.sizes)
+        # Brightness and two directions of color: an orthonormal turn of red, green and blue.
+        colored = self.is_image and len(shape) == 3 and shape[0] == 3
+        turn = [[1, 1, 1], [1, 0, -1], [1, -2, 1]] if colored else [[1]]
+        self._turn = np.array([np.array(row) / math.sqrt(sum(v * v for v in row)) for row in turn])
+        self._shares = np.array([3.0, 3.0 * COLOR**2, 3.0 * COLOR**2] if colored else [1.0])  # a channel has a third
 
     def parts(self, values: Array) -> Array:
         """``(B, channels, *sizes)``: pictures or lines, out of ``(B, *shape)``."""
@@ -110,9 +118,12 @@ class TiledPictures:
         """
         values = np.asarray(x, dtype=np.float64)
         items = values.shape[0]
-        rows = self.parts(values).reshape(-1, math.prod(self.sizes))
+        channels = len(self._turn)
+        rows = self.parts(values).reshape(-1, channels, math.prod(self.sizes))
         level = max(float(sigma) ** 2, LEAST_SIGMA**2)
-        found = ((rows @ self._axes) * (self._variances / (self._variances + level))) @ self._axes.T
+        variances = self._shares[:, None] * self._variances
+        seen = (self._turn @ rows @ self._axes) * (variances / (variances + level))
+        found = self._turn.T @ seen @ self._axes.T
         order = self._order
         moved = found.reshape(items, *(self.shape[axis] for axis in order)) if self.shape else found.reshape(items)
         back = np.argsort((0, *(axis + 1 for axis in order))) if self.shape else (0,)

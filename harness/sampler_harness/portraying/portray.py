@@ -76,8 +76,25 @@ def _chosen(evidence: Evidence, named_by: Evidence, reasons: Sequence[Finding]) 
         if larger is None:
             return found, f"This is the {name}."
         return larger, f"The {name} is {short(found.config)}; this one fails in the same way and shows more."
-    moderate = next(_with_steps(evidence, evidence.base), None)
-    return moderate or evidence.base, "" if not reasons else "No configuration is named by what failed."
+    usual = _usual(evidence)
+    moderate = next(_with_steps(evidence, usual), None)
+    return moderate or usual, "" if not reasons else "What failed names no configuration."
+
+
+def _usual(evidence: Evidence) -> Case:
+    """The base, with the reference's own defaults where the declaration allows them: what most people run."""
+    config = evidence.base.config
+    for field in dataclasses.fields(config):
+        allowed = evidence.covering.values.get(field.name, ())
+        bounds = bounds_of(evidence.subject.fields.get(field.name))
+        if field.name == "num_steps" or field.default is dataclasses.MISSING or len(allowed) < 2:
+            continue
+        if bounds is None or isinstance(field.default, bool) or not isinstance(field.default, (int, float)):
+            continue  # of a list the base has the default already
+        if bounds[0] <= field.default <= bounds[1]:
+            with contextlib.suppress(ValueError, TypeError):
+                config = dataclasses.replace(config, **{field.name: field.default})
+    return dataclasses.replace(evidence.base, config=config)
 
 
 def _case_of(evidence: Evidence, finding: Finding) -> Case | None:

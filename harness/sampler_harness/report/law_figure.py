@@ -112,6 +112,9 @@ def law_figure(portrait: Portrait) -> str:
         else:
             ratio = np.array(portrait.ratio)
             _panel(axes, "difference", grown, shaded(ratio, _ratio_depth(ratio)), labels=False)
+            if not (np.abs(ratio) > 1.0).any():
+                within = "every weight\nis within tolerance"
+                axes.text(0.5, 0.5, within, transform=axes.transAxes, ha="center", va="center", color=TEXT, fontsize=10)
             _late(axes, grown, portrait.late)
             _frame(axes, grown, portrait.first_row, said=True)
         _weight_bar(figure.add_subplot(grid[1, :2]), largest, decades)
@@ -151,11 +154,16 @@ def _panel(axes: Any, name: str, law: LawPicture, picture: Array, *, labels: boo
     _column_ticks(axes, law, width)
 
 
+def _even(count: int, most: int) -> range:
+    """Places of labels at even steps, at most so many; the last of several is left out where the next would touch it."""
+    steps = (step * 10**power for power in range(5) for step in (1, 2, 5))
+    return range(0, count, next(step for step in steps if math.ceil(count / step) <= most))
+
+
 def _row_ticks(axes: Any, law: LawPicture, *, labels: bool) -> None:
     last = len(law.rows) - 1
     has_sample = law.rows[-1] == law.calls
-    calls = last if has_sample else last + 1
-    chosen = sorted({int(round(i)) for i in np.linspace(0, max(calls - 1, 0), min(calls, 9))})
+    chosen = list(_even(last if has_sample else last + 1, 10))
     if has_sample:
         near = max(1, round(0.05 * (last + 1)))
         chosen = [place for place in chosen if last - place >= near] + [last]
@@ -168,14 +176,11 @@ def _column_ticks(axes: Any, law: LawPicture, width: int) -> None:
     """Numbers under the columns, and under them what the columns are."""
     outputs, noise = len(law.outputs), len(law.noise)
     ticks: list[tuple[int, str]] = []
-    for start, starts, least in ((0, law.outputs, 6), (outputs, law.noise, 4)):
-        count = len(starts)
-        if not count:
-            continue
-        room = max(1, min(count, round(14 * count / max(width, 1)), 12 if start == 0 else 8))
-        room = max(room, min(count, 2 if width < 4 * least else 1))
-        for place in sorted({int(round(i)) for i in np.linspace(0, count - 1, room)}):
-            ticks.append((start + place, f"{starts[place]}"))
+    for start, starts in ((0, law.outputs), (outputs, law.noise)):
+        room = max(1, math.floor(16 * len(starts) / max(width, 1)))
+        for place in _even(len(starts), room):
+            if start or place == 0 or not noise or outputs - place >= 0.045 * width:  # else it would touch the next
+                ticks.append((start + place, f"{starts[place]}"))
     if law.has_constant:
         ticks.append((width - 1, "c"))
     axes.set_xticks([at for at, _ in ticks], [name for _, name in ticks], fontsize=8)

@@ -14,7 +14,7 @@ from .figures import MissingExtraError, named_apart
 from .filmstrip_figure import filmstrip_figure
 from .law_figure import law_figure, noise_figure, times_figure
 from .page import render_page, write_page
-from .terminal import causes, counts, headline, margin_text, sureness
+from .terminal import BEYOND_MEASURE, causes, counts, headline, margin_text, sureness
 
 __all__ = ["diagnosis_panel", "verdict_page", "write_verdict_page"]
 
@@ -63,7 +63,9 @@ def _panel(verdict: Verdict, name: str) -> dict[str, Any]:
     bad = [f for f in verdict.findings if f.outcome in ("failed", "error")]
     reasons = causes(bad)
     return {
+        "name": name,
         "headline": headline(verdict).text,
+        "lead": _lead(verdict),
         "state": _state(verdict),
         "causes": [_finding(finding) for finding in reasons],
         "following": [_finding(finding) for finding in bad if finding not in reasons],
@@ -74,6 +76,16 @@ def _panel(verdict: Verdict, name: str) -> dict[str, Any]:
         "facts": _facts(verdict),
         "not_run": verdict.not_run,
     }
+
+
+def _lead(verdict: Verdict) -> str:
+    """How much was looked at, under the headline."""
+    if verdict.not_run is not None:
+        return ""
+    told = [f"Checks: {counts(verdict)}."]
+    if margin_text(verdict):
+        told.append(f"{margin_text(verdict)[:1].upper()}{margin_text(verdict)[1:]}.")
+    return " ".join(told)
 
 
 def _state(verdict: Verdict) -> str:
@@ -104,13 +116,16 @@ _SIGNS = {
 def _checked(finding: Finding) -> dict[str, Any]:
     info = info_of(finding.id)
     sign, word, style = _SIGNS[finding.outcome]
-    margin = "" if finding.margin is None or finding.outcome == "skipped" else _times_tolerance(finding.margin)
+    margin = "" if finding.margin is None or finding.outcome == "skipped" else _in_tolerances(finding.margin)
     claim = finding.id if info is None else info.claim
     return {"id": finding.id, "sign": sign, "word": word, "style": style, "claim": claim, "margin": margin}
 
 
-def _times_tolerance(margin: float) -> str:
-    return "beyond measure" if margin > 1e6 else f"{margin:,.0f}" if margin >= 100 else f"{margin:.2g}"
+def _in_tolerances(margin: float) -> str:
+    if margin > BEYOND_MEASURE:
+        return "beyond any tolerance"
+    figure = f"{margin:,.0f}" if margin >= 100 else f"{margin:.2g}"
+    return f"{figure} times its tolerance" if margin > 1 else f"{figure} of its tolerance"
 
 
 # Pictures
@@ -238,18 +253,22 @@ def _run_text(portrait: Portrait) -> str:
 def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     coverage = verdict.coverage
     varied = ", ".join(f"{name} {seen}" for name, seen in coverage.fields.items()) or "nothing"
+    # A pair needs two varied fields.
+    pairs = "" if coverage.pairs.endswith("/0") else f"; pairs of values {coverage.pairs}"
+    wide = "" if coverage.wide_tolerances == "none" else coverage.wide_tolerances
     skipped = [f"{f.id}: {f.message.splitlines()[0]}" for f in verdict.findings if f.outcome == "skipped"]
     facts = [
         ("Sampler", verdict.sampler),
         ("Reference", verdict.reference),
         ("Checks", counts(verdict)),
         ("Margin", margin_text(verdict)),
-        ("Varied", varied),
+        ("Varied (seen / to be seen)", f"{varied}{pairs}"),
         ("Not varied, so not checked", ", ".join(coverage.not_varied)),
+        ("Measured to worse than 0.1 %", wide),
         ("Not applicable", "; ".join(skipped)),
+        ("Not run", ", ".join(verdict.missing)),
         ("Measured", f"{coverage.cases} configurations, {coverage.model_calls} model calls"),
         ("Run", f"{verdict.seconds:.1f} s, budget {verdict.budget}, device {verdict.device}"),
-        ("Not run", verdict.not_run or ""),
         ("Versions", ", ".join(f"{name} {version}" for name, version in verdict.versions.items())),
     ]
     return [(name, text) for name, text in facts if text]
