@@ -16,7 +16,7 @@ from typing import Any
 
 from .subject import Subject
 
-__all__ = ["BUDGETS", "Budget", "CoveringSet", "covering_set", "drawn_configurations", "must_see"]
+__all__ = ["BUDGETS", "Budget", "CoveringSet", "bounds_of", "covering_set", "drawn_configurations", "must_see"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _drawn_values(strategy: Any, count: int = 24) -> list[Any]:
     return values
 
 
-def _bounds(strategy: Any) -> tuple[Any, Any] | None:
+def bounds_of(strategy: Any) -> tuple[Any, Any] | None:
     """Both ends of a range of integers or floats; None for anything else."""
     inner = _unwrapped(strategy)
     for low, high in (("start", "end"), ("min_value", "max_value")):
@@ -159,7 +159,7 @@ def must_see(name: str, value: Any, *, default: Any, longest: int) -> list[Any]:
         return [inner.value]
     if type(inner).__name__ == "BooleansStrategy":
         return [False, True]
-    bounds = _bounds(value)
+    bounds = bounds_of(value)
     if bounds is None:
         return _drawn_values(value)[:8]
     low, high = bounds
@@ -413,7 +413,7 @@ def configurations(subject: Subject, *, longest: int = 50) -> Any:
         return None
     fixed = {n: v for n, v in subject.fields.items() if not _is_strategy(v)}
     if "num_steps" in varied:
-        bounds = _bounds(varied["num_steps"])
+        bounds = bounds_of(varied["num_steps"])
         if bounds is not None and bounds[1] > longest >= bounds[0]:
             varied["num_steps"] = st.integers(int(bounds[0]), longest)
 

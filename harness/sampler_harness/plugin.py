@@ -109,6 +109,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="only the checks that this version of sampler-harness had",
     )
     group.addoption(
+        "--sampler-report",
+        metavar="FILE",
+        dest="sampler_harness_report",
+        help="write the verdicts as one self-contained HTML page, with pictures",
+    )
+    group.addoption(
         "--sampler-no-diagnosis",
         action="store_true",
         dest="sampler_harness_no_diagnosis",
@@ -150,9 +156,17 @@ def pytest_configure(config: pytest.Config) -> None:
             state.baseline = read_baseline(baseline)
         except BaselineError as error:
             raise pytest.UsageError(f"--sampler-baseline: {error}") from None
-    place = config.getoption("sampler_harness_json")
-    if place is not None and not (config.invocation_params.dir / place).parent.is_dir():
-        raise pytest.UsageError(f"--sampler-json: there is no folder {Path(place).parent}")
+    for option in ("json", "report"):
+        place = config.getoption(f"sampler_harness_{option}")
+        if place is not None and not (config.invocation_params.dir / place).parent.is_dir():
+            raise pytest.UsageError(f"--sampler-{option}: there is no folder {Path(place).parent}")
+    if config.getoption("sampler_harness_report") is not None:
+        from .report.figures import MissingExtraError, require_extra
+
+        try:
+            require_extra()
+        except MissingExtraError as error:
+            raise pytest.UsageError(f"--sampler-report: {error}") from None
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Listener(config), "sampler-harness-listener")
 
@@ -431,8 +445,16 @@ class CheckItem(pytest.Function):
             found = None if owner.key in state.diagnosed else assessment.diagnosis(of_all=True)
             state.diagnosed.add(owner.key)
             told |= {} if found is None else {"diagnosis": dataclasses.asdict(found)}
+        told |= self._portrait(assessment, check_id)
         answer: dict[str, Any] = plain(told)
         return answer
+
+    def _portrait(self, assessment: Assessment, check_id: str) -> dict[str, Any]:
+        """What a page draws of the sampler, told by its last selected check alone: one process measures it, once."""
+        if self.config.getoption("sampler_harness_report") is None or check_id != self.planned[-1]:
+            return {}
+        portrait = assessment.portrait([assessment.run(id) for id in self.planned])
+        return {} if portrait is None else {"portrait": portrait.to_json()}
 
     def tell(self, data: Mapping[str, Any]) -> None:
         """Put what is known of this item where the report takes it along."""
@@ -483,16 +505,24 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         chosen.setdefault(item.collector.nodeid, []).append(item.check_id)
     for item in items:
         subject = item.collector.subject
-        item.planned = tuple(chosen[item.collector.nodeid])
+        item.planned = tuple(id for id in _in_order(item) if id in chosen[item.collector.nodeid])
         item.tell(
             {
                 "node": item.collector.nodeid,
                 "sampler": subject.target or subject.name,
                 "reference": subject.reference_name,
                 "kind": subject.kind,
+                "line": subject.source[1],
                 "planned": chosen[item.collector.nodeid],
             }
         )
+
+
+def _in_order(item: CheckItem) -> tuple[str, ...]:
+    """Ids of the catalogue: the host may run its tests in any order."""
+    from .checks.catalogue import check_ids
+
+    return check_ids(item.collector.subject.kind)
 
 
 @contextlib.contextmanager
@@ -546,6 +576,7 @@ class _Listener:
         """Take it away again."""
         if self._shared is not None:
             self._shared.cleanup()
+        self.problem = ""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -559,17 +590,40 @@ class _Listener:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Write the JSON file."""
-        place = self.config.getoption("sampler_harness_json")
-        if place is None or self.config.getoption("collectonly", False):
+        """Write the JSON file and the page."""
+        if self.config.getoption("collectonly", False):
             return
-        from .report.json import dumps
+        place = self.config.getoption("sampler_harness_json")
+        if place is not None:
+            from .report.json import dumps
 
-        text = dumps(list(self.verdicts().values()))
-        (self.config.invocation_params.dir / place).write_text(text, encoding="utf-8")
+            text = dumps(list(self.verdicts().values()))
+            (self.config.invocation_params.dir / place).write_text(text, encoding="utf-8")
+        page = self.config.getoption("sampler_harness_report")
+        if page is not None:
+            self._write_page(self.config.invocation_params.dir / page)
+
+    def _write_page(self, place: Path) -> None:
+        from .report.verdict_page import write_verdict_page
+
+        # As the files have them: hosts shuffle their tests, and workers end when they end.
+        nodes = sorted(self.told, key=self._place_of)
+        verdicts = self.verdicts()
+        try:
+            with _own_warnings():
+                write_verdict_page([_with_portrait(verdicts[node]) for node in nodes], place)
+        except (ValueError, ImportError) as error:
+            self.problem = f"--sampler-report: {error}"
+
+    def _place_of(self, node: str) -> tuple[str, int, str]:
+        """File and line of a sampler."""
+        line = next(iter(self.told[node].values()))["line"]
+        return node.rpartition("::")[0], line, node
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """A few lines per sampler."""
+        if self.problem:
+            terminalreporter.write_line(self.problem, red=True)
         verdicts = self.verdicts()
         if not verdicts:
             return
@@ -600,6 +654,7 @@ class _Listener:
 
     def _verdict(self, told: Mapping[str, Mapping[str, Any]]) -> Verdict:
         from .checks.catalogue import check_ids
+        from .portrait import Portrait
         from .report.json import coverage_from, diagnosis_from, finding_from
         from .verdict import Coverage, Verdict
 
@@ -623,4 +678,15 @@ class _Listener:
             kind=any_one["kind"],
             checks_as_of=self.config.stash[_STATE].checks_as_of,
             diagnosis=next((diagnosis_from(data["diagnosis"]) for data in told.values() if "diagnosis" in data), None),
+            portrait=next((Portrait.from_json(data["portrait"]) for data in told.values() if "portrait" in data), None),
         )
+
+
+def _with_portrait(verdict: Verdict) -> Verdict:
+    """The verdict, told why nothing is drawn of it where that is so."""
+    from .portrait import Portrait
+
+    if verdict.portrait is not None or verdict.kind != "sampler" or verdict.not_run is not None:
+        return verdict
+    why = "Nothing is drawn: the last of this sampler's selected checks, which does that, did not run."
+    return dataclasses.replace(verdict, portrait=Portrait("", (), "", verdict.reference, missing=(why,)))

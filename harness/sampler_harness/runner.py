@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .checks.catalogue import catalogue, check_function, check_ids
+from .portrait import Portrait
 from .subject import AnySubject, Subject
 from .verdict import SCHEMA_VERSION, Coverage, Diagnosis, Expected, Finding, Moved, Verdict
 
@@ -54,6 +55,7 @@ class Assessment:
         diagnose: whether to look for what a sampler that does not conform does instead.
         expected: checks that are known to fail beside those that the declaration names, by id.
         checks_as_of: version whose set of checks is planned; empty for the present one.
+        portray: whether a verdict carries what a page draws of the sampler.
     """
 
     def __init__(
@@ -67,11 +69,13 @@ class Assessment:
         diagnose: bool = True,
         expected: Mapping[str, Expected] | None = None,
         checks_as_of: str = "",
+        portray: bool = False,
     ) -> None:
         self._checks_as_of = checks_as_of
         self._diagnose = diagnose
         own = {id: Expected(reason) for id, reason in subject.expected_failures.items()}
         self._expected: dict[str, Expected] = {**(expected or {}), **own}
+        self._portray = portray
         self.subject = subject
         self.budget = budget
         self.device = device
@@ -94,11 +98,12 @@ class Assessment:
         if self._evidence is None:
             module, _, name = EVIDENCE[self.subject.kind].partition(":")
             build = getattr(importlib.import_module(module), name)
-            standard = {"standard": self._standard()} if self.against is not None else {}
-            self._evidence = build(
-                self.subject, budget=self.budget, device=self.device, fixtures=self.fixtures, **standard
-            )
+            self._evidence = self._built(build)
         return self._evidence
+
+    def _built(self, build: Any) -> Any:
+        standard = {"standard": self._standard()} if self.against is not None else {}
+        return build(self.subject, budget=self.budget, device=self.device, fixtures=self.fixtures, **standard)
 
     def _standard(self) -> Any:
         from .checks.evidence import Evidence, Standard
@@ -196,6 +201,7 @@ class Assessment:
             moved=self._moved(findings),
             source=self.subject.source,
             checks_as_of=self._checks_as_of,
+            portrait=self.portrait(findings) if self._portray else None,
         )
 
     def _moved(self, findings: tuple[Finding, ...]) -> Moved | None:
@@ -239,6 +245,24 @@ class Assessment:
         self._spent += time.perf_counter() - started
         return found
 
+    def portrait(self, findings: Collection[Finding]) -> Portrait | None:
+        """What a page draws of the sampler; None for what is no sampler. It is measured apart from all findings.
+
+        Args:
+            findings: of the checks that ran; they choose the configuration that is drawn.
+        """
+        if self.subject.kind != "sampler":
+            return None
+        from .checks.evidence import Evidence
+        from .portraying.portray import portray
+
+        try:
+            return portray(self._built(Evidence), tuple(findings), named_by=self.evidence)
+        except Exception as error:
+            # A picture is a help: without it the verdict stands as it is, and the page says why there is none.
+            told = f"Nothing could be drawn: {type(error).__name__}: {error}."
+            return Portrait("", (), "", self.subject.reference_name, missing=(told,))
+
     def _against_name(self) -> str:
         if self.against is None:
             return self.subject.reference_name
@@ -260,6 +284,7 @@ def check_sampler(
     fixtures: Mapping[str, Any] | None = None,
     checks: Collection[str] | None = None,
     diagnose: bool = True,
+    portray: bool = False,
 ) -> Verdict:
     """Decide whether a sampler is the one that its reference defines.
 
@@ -272,12 +297,19 @@ def check_sampler(
         fixtures: values for the sampler's further keyword-only arguments.
         checks: ids to run; None for all.
         diagnose: whether to look for what a sampler that does not conform does instead.
+        portray: whether the verdict carries what a page draws of the sampler.
 
     Returns:
         The verdict; ``verdict.conforms`` is the answer.
     """
     assessment = Assessment(
-        subject, budget=budget, device=device, against=against, fixtures=fixtures, diagnose=diagnose
+        subject,
+        budget=budget,
+        device=device,
+        against=against,
+        fixtures=fixtures,
+        diagnose=diagnose,
+        portray=portray,
     )
     return assessment.verdict(checks)
 

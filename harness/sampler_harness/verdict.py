@@ -6,9 +6,11 @@ pytest plugin only read them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from .portrait import Portrait
 
 SCHEMA_VERSION = 1
 
@@ -39,6 +41,16 @@ class Finding:
     consequence_of: str | None = None
     reproduction: str = ""
     seconds: float = 0.0
+
+
+def causes(bad: Sequence[Finding]) -> list[Finding]:
+    """Failures that no other failure explains.
+
+    Args:
+        bad: all that failed or erred.
+    """
+    ids = {finding.id for finding in bad}
+    return [f for f in bad if f.consequence_of is None or f.consequence_of not in ids or f.consequence_of == f.id]
 
 
 @dataclass(frozen=True)
@@ -198,6 +210,7 @@ class Verdict:
         kind: of what was declared: ``sampler``, ``training``, ``preprocessing`` or ``data``.
         source: file and line of the function that was declared.
         checks_as_of: version whose set of checks was run; empty for the present one.
+        portrait: what a page draws of it; None where nobody asked for one.
     """
 
     sampler: str
@@ -215,6 +228,7 @@ class Verdict:
     moved: Moved | None = None
     source: tuple[str, int] = ("", 0)
     checks_as_of: str = ""
+    portrait: Portrait | None = None
 
     @property
     def conforms(self) -> bool:

@@ -256,6 +256,18 @@ class Evidence:
             not_compared=without,
         )
 
+    def named(self, configuration: str, shape: tuple[int, ...], dtype: str) -> Case | None:
+        """The measured case that a finding names; None where no case is called that.
+
+        Args:
+            configuration: as :func:`short` writes it.
+            shape: of the sample.
+            dtype: name of it.
+        """
+        measured = (case for case, entry in self._bundles if entry is None)
+        wanted = (configuration, shape, dtype)
+        return next((case for case in measured if (short(case.config), case.shape, case.dtype) == wanted), None)
+
     # What is measured
 
     def _spend(self, calls: int) -> None:

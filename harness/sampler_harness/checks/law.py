@@ -21,6 +21,7 @@ __all__ = [
     "check_offset",
     "check_outputs",
     "check_times",
+    "first_difference",
     "in_words",
     "moved",
     "where",
@@ -38,7 +39,7 @@ CHECK_OF: dict[Term, str] = {
 _ORDER: tuple[Term, ...] = ("count", "time", "initial-noise", "outputs", "noise", "offset")
 
 
-def _cause(deviations: tuple[Deviation, ...]) -> Deviation | None:
+def first_difference(deviations: tuple[Deviation, ...]) -> Deviation | None:
     """The first difference: earliest row, and in a row times before outputs before noise."""
     real = [d for d in deviations if d.ratio > 1.0 and not d.consequence]
     return min(real, key=lambda d: (d.term != "count", d.row, _ORDER.index(d.term)), default=None)
@@ -50,7 +51,7 @@ def cause_of(evidence: Evidence, case: Case) -> str | None:
         if evidence.bundle(case).problem is not None:
             return "law/times"
         return evidence.held(case).cause if evidence.standard.reference else None
-    cause = _cause(evidence.compared(case))
+    cause = first_difference(evidence.compared(case))
     return None if cause is None else CHECK_OF[cause.term]
 
 
@@ -115,7 +116,7 @@ def _only_grid(evidence: Evidence, case: Case, cause: Deviation, terms: tuple[Te
 def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judged]:
     deviations = evidence.compared(case)
     calls = evidence.bundle(case).num_calls
-    cause = _cause(deviations)
+    cause = first_difference(deviations)
     mine = [d for d in deviations if d.term in terms]
     if not mine:
         return []

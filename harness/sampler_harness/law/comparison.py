@@ -15,7 +15,7 @@ from .law import Law
 from .response import Array
 from .tolerance import Tolerance
 
-__all__ = ["Deviation", "Term", "compare", "differing"]
+__all__ = ["Deviation", "Entries", "Term", "compare", "differing", "entries_of"]
 
 Term = Literal["count", "time", "initial-noise", "outputs", "noise", "offset"]
 
@@ -41,6 +41,53 @@ class Deviation:
     should_be: float
     ratio: float
     consequence: bool = False
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Two laws entry by entry, over the rows that both have: for drawing, never for judging.
+
+    Attributes:
+        calls: model calls that both make; entries stand for their inputs, and for the sample where neither makes more.
+        opened: the rows whose noise the last columns stand for.
+        got: ``(rows, calls + len(opened) + 1)`` weights of outputs and of noise, and the constant.
+        should_be: the same of the other law.
+        ratio: ``got - should_be`` over the tolerance, signed.
+        times: ``(calls,)`` the same of the times.
+    """
+
+    calls: int
+    opened: tuple[int, ...]
+    got: Array
+    should_be: Array
+    ratio: Array
+    times: Array
+
+
+def entries_of(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = True) -> Entries:
+    """All entries of two laws side by side, each deviation in units of its tolerance.
+
+    Args:
+        law: measured on the sampler.
+        reference: what it should be.
+        tolerance: of the reference's entries.
+        last_row: False where the returned sample could not be read.
+    """
+    calls = min(law.num_calls, reference.num_calls)
+    rows = calls + (1 if law.num_calls == reference.num_calls and last_row else 0)
+    opened = tuple(sorted(row for row in set(law.opened) | set(reference.opened) if row < rows))
+
+    def weights(one: Law) -> Array:
+        noise = [one.column(row)[:rows] for row in opened]
+        return np.column_stack([one.outputs[:rows, :calls], *noise, one.offset[:rows]])
+
+    got, should_be = weights(law), weights(reference)
+    noise = _noise_tolerance(reference, tolerance, opened)[:rows]
+    allowed = np.column_stack([tolerance.outputs[:rows, :calls], noise, tolerance.offset[:rows]]) + law.resolution
+    signs = np.where(got < should_be, -1.0, 1.0)
+    time_signs = np.where(law.times[:calls] < reference.times[:calls], -1.0, 1.0)
+    times = time_signs * _ratio(law.times[:calls], reference.times[:calls], tolerance.times[:calls])
+    return Entries(calls, opened, got, should_be, signs * _ratio(got, should_be, allowed), times)
 
 
 def _ratio(got: Array, should_be: Array, tolerance: Array) -> Array:
@@ -76,7 +123,10 @@ def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = 
     rows = reference.num_calls + (1 if last_row else 0)
     found = _times(law.times, reference.times, tolerance.times)
     found += _first_row(law, reference, tolerance)
-    opened, got_noise, ref_noise, tol_noise = _noise(law, reference, tolerance)
+    opened = tuple(sorted(set(law.opened) | set(reference.opened)))
+    got_noise = np.stack([law.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
+    ref_noise = np.stack([reference.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
+    tol_noise = _noise_tolerance(reference, tolerance, opened)
     slack = law.resolution
     # The state's own weight shows in the column that row 0 opened; rescaled, so that a wrong start is not told twice.
     rescale = 1.0
@@ -119,32 +169,19 @@ def differing(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool 
     """
     if law.num_calls != reference.num_calls:
         return (Deviation("count", 0, -1, law.num_calls, reference.num_calls, np.inf),)
-    rows = reference.num_calls + (1 if last_row else 0)
-    opened, got_noise, ref_noise, tol_noise = _noise(law, reference, tolerance)
-    slack = law.resolution
-    parts: list[tuple[Term, Array, Array, Array, tuple[int, ...]]] = [
-        ("time", law.times[:, None], reference.times[:, None], tolerance.times[:, None], (-1,)),
-        ("outputs", law.outputs, reference.outputs, tolerance.outputs + slack, tuple(range(reference.num_calls))),
-        ("noise", got_noise, ref_noise, tol_noise + slack, opened),
-        ("offset", law.offset[:, None], reference.offset[:, None], tolerance.offset[:, None] + slack, (-1,)),
+    entries = entries_of(law, reference, tolerance, last_row=last_row)
+    found = [
+        Deviation("time", k, -1, float(law.times[k]), float(reference.times[k]), float(abs(entries.times[k])))
+        for k in np.flatnonzero(np.abs(entries.times) > 1.0).tolist()
     ]
-    found = []
-    for term, got, should_be, allowed, columns in parts:
-        ratio = _ratio(got, should_be, allowed)[:rows]
-        for row, index in np.argwhere(ratio > 1.0).tolist():
-            told: Term = "initial-noise" if term == "noise" and row == 0 else term
-            values = float(got[row, index]), float(should_be[row, index]), float(ratio[row, index])
-            found.append(Deviation(told, row, columns[index], *values))
+    columns: list[tuple[Term, int]] = [("outputs", k) for k in range(entries.calls)]
+    columns += [("noise", row) for row in entries.opened] + [("offset", -1)]
+    for row, index in np.argwhere(np.abs(entries.ratio) > 1.0).tolist():
+        term, column = columns[index]
+        told: Term = "initial-noise" if term == "noise" and row == 0 else term
+        got, should_be = float(entries.got[row, index]), float(entries.should_be[row, index])
+        found.append(Deviation(told, row, column, got, should_be, float(abs(entries.ratio[row, index]))))
     return tuple(sorted(found, key=lambda d: d.row))
-
-
-def _noise(law: Law, reference: Law, tolerance: Tolerance) -> tuple[tuple[int, ...], Array, Array, Array]:
-    """The columns of noise that either law has: the row that opens each, both factors and the tolerance."""
-    rows = reference.num_calls + 1
-    opened = tuple(sorted(set(law.opened) | set(reference.opened)))
-    got = np.stack([law.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
-    should_be = np.stack([reference.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
-    return opened, got, should_be, _noise_tolerance(reference, tolerance, opened)
 
 
 def _times(got: Array, should_be: Array, tolerance: Array) -> list[Deviation]:

@@ -34,6 +34,7 @@ __all__ = [
     "drawn_and_called",
     "innovations",
     "is_affine",
+    "matched_noise",
     "replay",
     "replay_in_order",
     "replay_spread",
@@ -170,6 +171,38 @@ def rows_of_draws(response: Response) -> tuple[list[int | None], list[float]]:
     return rows, signs
 
 
+def matched_noise(
+    program: Response,
+    shape: tuple[int, ...],
+    fresh: dict[int, Array],
+    *,
+    wrap: Callable[[Array], Array] = lambda values: values,
+    otherwise: Callable[[int], Array] | None = None,
+) -> Callable[[], Array]:
+    """What a program draws, so that each row of it gets the noise that the same row of another program got.
+
+    Args:
+        program: the response of the program that draws.
+        shape: of the sample.
+        fresh: row to unit normal, from :func:`innovations`.
+        wrap: applied to every array handed in.
+        otherwise: given a draw's index, the noise of a draw that the other program has no counterpart of; None for
+            zeros.
+    """
+    rows, signs = rows_of_draws(program)
+    drawn = [0]
+
+    def noise() -> Array:
+        index = drawn[0]
+        drawn[0] += 1
+        row = rows[index]
+        if row is not None and row in fresh:
+            return wrap(signs[index] * fresh[row].reshape(shape))
+        return wrap(np.zeros(shape) if otherwise is None else otherwise(index).reshape(shape))
+
+    return noise
+
+
 def replay(
     reference: Any,
     shape: tuple[int, ...],
@@ -196,18 +229,9 @@ def replay(
     Returns:
         ``(K + 1, numel)`` rows, or None where the reference calls its model more often than there are outputs.
     """
-    rows, signs = rows_of_draws(reference_response(reference, learned_variance) if response is None else response)
-    drawn = [0]
+    program = reference_response(reference, learned_variance) if response is None else response
+    noise = matched_noise(program, shape, fresh, wrap=wrap)
     seen: list[Array] = []
-
-    def noise() -> Array:
-        index = drawn[0]
-        drawn[0] += 1
-        row = rows[index]
-        values = np.zeros(shape)
-        if row is not None and row in fresh:
-            values = signs[index] * fresh[row].reshape(shape)
-        return wrap(values)
 
     class TooManyCalls(Exception):
         pass

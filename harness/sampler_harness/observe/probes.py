@@ -13,7 +13,7 @@ from torch import nn
 
 from .learned_variance import variance_value
 
-__all__ = ["Call", "Dense", "Impulses", "RunStopped", "SamplerMisuse", "StandIn", "Stimulus", "scattered"]
+__all__ = ["Answers", "Call", "Dense", "Impulses", "RunStopped", "SamplerMisuse", "StandIn", "Stimulus", "scattered"]
 
 
 class RunStopped(BaseException):
@@ -97,6 +97,38 @@ class Dense:
     def variance(self, call: int, shape: tuple[int, ...]) -> torch.Tensor:
         """One constant per call."""
         return torch.full(shape, variance_value(call), dtype=torch.float64)
+
+
+@dataclass
+class Answers(Dense):
+    """Given draws, and a model that is asked: what each call is answered depends on what it was given.
+
+    Attributes:
+        model: given the input of a call in float64 and its time argument as it was passed, the output; with a learned
+            variance a pair.
+        answered: for each call what the model answered.
+    """
+
+    outputs: Callable[[int, tuple[int, ...]], np.ndarray[Any, np.dtype[np.float64]] | None] = lambda call, shape: None
+    model: Callable[[Any, Any], Any] = lambda x, time: x
+    answered: list[Any] = field(default_factory=list)
+
+    def listen(self, x: torch.Tensor, time: Any) -> None:
+        """Told of each call before it is answered."""
+        self.answered.append(self.model(x.detach().to("cpu", torch.float64).numpy(), time))
+
+    def _part(self, call: int, part: int, shape: tuple[int, ...]) -> torch.Tensor:
+        answer = self.answered[call]
+        values = answer[part] if isinstance(answer, tuple) else answer
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64)).reshape(shape)
+
+    def output(self, call: int, shape: tuple[int, ...]) -> torch.Tensor | None:
+        """What the model answered."""
+        return self._part(call, 0, shape)
+
+    def variance(self, call: int, shape: tuple[int, ...]) -> torch.Tensor:
+        """Its second answer, or one constant per call where it has none."""
+        return self._part(call, 1, shape) if isinstance(self.answered[call], tuple) else super().variance(call, shape)
 
 
 def scattered(count: int, size: int, phase: int) -> list[int]:
@@ -243,6 +275,9 @@ class StandIn(nn.Module):
         before_call = self.__dict__["_before_call"]
         if before_call is not None:
             before_call(index)
+        stimulus = self.__dict__["_stimulus"]
+        if isinstance(stimulus, Answers):
+            stimulus.listen(x, time)
         output = self._answer(index, x)
         self.__dict__["outputs"].append(output)
         return output

@@ -8,18 +8,35 @@ readable on a light and on a dark page; text and axes take the page's own color.
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
+import importlib.util
 import io
 import math
 import re
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["EXTRA", "SERIES", "MissingExtraError", "curves", "encode_png", "filmstrip"]
+__all__ = [
+    "EXTRA",
+    "MARKERS",
+    "SERIES",
+    "TEXT",
+    "MissingExtraError",
+    "curves",
+    "drawing",
+    "encode_png",
+    "filmstrip",
+    "named_apart",
+    "png_of",
+    "quiet_axes",
+    "require_extra",
+    "svg_of",
+]
 
 #: What to tell whoever lacks a package that the page needs.
 EXTRA = "the page needs matplotlib and Jinja2: pip install 'sampler-harness[report]'"
@@ -44,6 +61,101 @@ class MissingExtraError(ImportError):
     """A package of the extra ``report`` is not installed; the message is one sentence for a person."""
 
 
+def require_extra(packages: Sequence[str] = ("jinja2", "matplotlib")) -> None:
+    """Refuse what needs the extra ``report`` before anything runs.
+
+    Args:
+        packages: what is needed of it; nothing is imported.
+
+    Raises:
+        MissingExtraError: when one of them is not installed.
+    """
+    if any(importlib.util.find_spec(name) is None for name in packages):
+        raise MissingExtraError(EXTRA)
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[Callable[[float, float], Any]]:
+    """Give what makes a figure of a width and a height in inches; a host's own settings are put aside meanwhile.
+
+    Raises:
+        MissingExtraError: when matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError(EXTRA) from None
+
+    def figure(width: float, height: float) -> Any:
+        return Figure(figsize=(width, height), layout="constrained", facecolor="none")
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # a host's matplotlibrc would change what the same run looks like
+        matplotlib.rcParams.update(
+            {"svg.hashsalt": "sampler-harness", "svg.fonttype": "none", "text.parse_math": False}
+        )
+        yield figure
+
+
+def svg_of(figure: Any, label: str) -> str:
+    """A figure as the text of an SVG element to stand in an HTML page; to be called while drawing.
+
+    Args:
+        figure: of matplotlib.
+        label: what it shows, for whoever does not see it.
+    """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    written = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    FigureCanvasSVG(figure).print_svg(written, metadata=nothing)  # type: ignore[no-untyped-call]
+    return _for_a_page(written.getvalue(), label)
+
+
+def png_of(figure: Any, *, dpi: float = 110.0) -> bytes:
+    """A figure as a PNG file on white, without a date; to be called while drawing.
+
+    Args:
+        figure: of matplotlib; what is drawn in ``TEXT`` is nearly black.
+        dpi: pixels per inch.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_facecolor("#ffffff")
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return encode_png(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
+
+
+def named_apart(svg: str, name: str) -> str:
+    """The same SVG with names of its own inside: several figures of one page must not answer to each other's.
+
+    Args:
+        svg: from :func:`svg_of`.
+        name: of the figure, unlike any other's of the page.
+    """
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
+
+
+def quiet_axes(axes: Any, *, grid: bool = True, sides: Sequence[str] = ("left", "bottom")) -> None:
+    """Axes in the page's text color, with the lines that are needed.
+
+    Args:
+        axes: of matplotlib.
+        grid: whether faint lines go through the ticks.
+        sides: of the frame that are drawn.
+    """
+    axes.tick_params(colors=TEXT, which="both")
+    if grid:
+        axes.grid(True, color=TEXT, alpha=0.15, lw=0.6)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in sides)
+        spine.set_color(TEXT)
+
+
 def curves(
     lines: Mapping[str, tuple[Any, Any]],
     *,
@@ -54,6 +166,7 @@ def curves(
     marks: Mapping[str, float] | None = None,
     levels: Mapping[str, float] | None = None,
     lowest: float | None = None,
+    size: tuple[float, float] = (8.0, 3.4),
 ) -> str:
     """Lines over one pair of axes, as the text of an SVG element to stand in an HTML page.
 
@@ -67,6 +180,7 @@ def curves(
         marks: from a name to the x of a vertical line.
         levels: from a name to the y of a horizontal line.
         lowest: where y starts; None for wherever the values do. Ignored where y is logarithmic.
+        size: width and height, inches.
 
     Raises:
         ValueError: when there is no line, or x and y differ in length.
@@ -75,18 +189,8 @@ def curves(
     if not lines:
         raise ValueError("there is no line to draw")
     points = {name: _points(name, xy, logx=logx, logy=logy) for name, xy in lines.items()}
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError(EXTRA) from None
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # a host's matplotlibrc would change what the same run looks like
-        matplotlib.rcParams.update(
-            {"svg.hashsalt": "sampler-harness", "svg.fonttype": "none", "text.parse_math": False}
-        )
-        figure = Figure(figsize=(8.0, 3.4), layout="constrained", facecolor="none")
+    with drawing() as make:
+        figure = make(*size)
         axes = figure.add_subplot(facecolor="none")
         for index, (name, (x, y)) in enumerate(points.items()):
             color = SERIES[index % len(SERIES)]
@@ -105,16 +209,9 @@ def curves(
             axes.text(0.5, 0.5, "nothing finite to show", transform=axes.transAxes, ha="center", color=TEXT)
         axes.set_xlabel(xlabel, color=TEXT)
         axes.set_ylabel(ylabel, color=TEXT)
-        axes.tick_params(colors=TEXT, which="both")
-        axes.grid(True, color=TEXT, alpha=0.15, lw=0.6)
-        for side, spine in axes.spines.items():
-            spine.set_visible(side in ("left", "bottom"))
-            spine.set_color(TEXT)
+        quiet_axes(axes)
         figure.legend(loc="outside right upper", frameon=False, labelcolor=TEXT, fontsize=9)
-        written = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        FigureCanvasSVG(figure).print_svg(written, metadata=nothing)  # type: ignore[no-untyped-call]
-    return _for_a_page(written.getvalue(), f"{ylabel} over {xlabel}: {', '.join(lines)}")
+        return svg_of(figure, f"{ylabel} over {xlabel}: {', '.join(lines)}")
 
 
 def _points(name: str, xy: tuple[Any, Any], *, logx: bool, logy: bool) -> tuple[Array, Array]:
@@ -161,6 +258,7 @@ def _for_a_page(written: str, label: str) -> str:
     """The SVG element alone: it scales with the page, takes the page's colors and font, and says what it shows."""
     svg = written[written.index("<svg") :].strip()
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="row:([a-z-]+):(\d+)">', r'<g class="\1" data-row="\2">', svg)
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)  # names that every figure has; nothing in the element asks for them
     head, rest = svg.split(">", 1)
     box = re.search(r'viewBox="[^"]*"', head)

@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 
 from sampler_harness.checks.catalogue import catalogue, info_of
 from sampler_harness.checks.remedies import REMEDIES
-from sampler_harness.verdict import Diagnosis, Explanation, Finding, Moved, Verdict
+from sampler_harness.verdict import Diagnosis, Explanation, Finding, Moved, Verdict, causes
 
 __all__ = [
     "Line",
@@ -113,12 +113,6 @@ def render(verdict: Verdict) -> list[Line]:
         lines += [Line(""), Line("To see it yourself, save this as a file and run it:", "bold"), Line("")]
         lines += [Line(f"    {line}".rstrip()) for line in script.splitlines()]
     return lines
-
-
-def causes(bad: Sequence[Finding]) -> list[Finding]:
-    """Failures that no other failure explains."""
-    ids = {finding.id for finding in bad}
-    return [f for f in bad if f.consequence_of is None or f.consequence_of not in ids or f.consequence_of == f.id]
 
 
 def _root(finding: Finding, by_id: dict[str, Finding]) -> str:
