@@ -121,10 +121,11 @@ def _planned(options: argparse.Namespace) -> _Plan:
     if not targets:
         raise UsageError(_NO_TARGET)
     _check_together(options)
-    for place in (options.json if options.json != "-" else None, options.save_law, options.html):
+    for place in (options.json if options.json != "-" else None, options.save_law, options.html, options.trajectory):
         check_writable(place)
     if options.write_baseline:
         check_writable(options.baseline)
+    _check_extra(options)
     # Held against something else, a known deviation of the scheduler's is no subject of its own.
     one = options.save_law is not None or (options.against is not None and not options.against.startswith(_GIT))
     subjects = [
@@ -154,6 +155,8 @@ def _planned(options: argparse.Namespace) -> _Plan:
             raise UsageError(f"no check of {as_of} is for {subject.target}: a {subject.kind} is checked since later")
     if options.save_law is not None and len(subjects) != 1:
         raise UsageError(f"--save-law writes the law of one sampler, but {len(subjects)} were named")
+    if options.trajectory is not None and len(subjects) != 1:
+        raise UsageError(f"--trajectory draws a run of one sampler, but {len(subjects)} were named")
     plan = _Plan(options, [], list(subjects), checks, problem, _baseline(options, own.baseline), as_of, repository)
     plan.changes = _changes(plan)
     if options.changed_since is not None:
@@ -185,6 +188,18 @@ def _check_together(options: argparse.Namespace) -> None:
         raise UsageError("--checkpoint belongs to --model and --data: they ask why details fade")
     if options.write_baseline and options.baseline is None:
         raise UsageError("--write-baseline needs the file: --baseline FILE --write-baseline")
+
+
+def _check_extra(options: argparse.Namespace) -> None:
+    """Pictures need packages that the core does not; told before anything runs."""
+    if options.html is None and options.trajectory is None:
+        return
+    from sampler_harness.report.figures import MissingExtraError, require_extra
+
+    try:
+        require_extra()
+    except MissingExtraError as error:
+        raise UsageError(str(error)) from None
 
 
 def _check_subjects(options: argparse.Namespace, subjects: Sequence[AnySubject], *, against: bool) -> None:
@@ -300,6 +315,7 @@ def _assess(plan: _Plan, job: _Job) -> Verdict:
         diagnose=not options.no_diagnosis and not options.write_baseline,
         expected=plan.baseline.expected(job.subject.target),
         checks_as_of=plan.as_of,
+        portray=options.html is not None or options.trajectory is not None,
     )
     chosen = tuple(id for id in assessment.planned() if plan.checks is None or id in plan.checks)
     try:
@@ -418,6 +434,13 @@ def _files(plan: _Plan, verdicts: Sequence[Verdict], stream: TextIO) -> None:
 
         try:
             write_verdict_page(verdicts, options.html)
+        except (ValueError, ImportError) as error:
+            raise UsageError(str(error)) from error
+    if options.trajectory is not None and verdicts:
+        from sampler_harness.report.filmstrip_figure import write_trajectory
+
+        try:
+            write_trajectory(verdicts[0], options.trajectory)
         except (ValueError, ImportError) as error:
             raise UsageError(str(error)) from error
 

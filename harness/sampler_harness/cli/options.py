@@ -46,7 +46,8 @@ def parser() -> argparse.ArgumentParser:
         default="standard",
         help="how much is run: about 3,000, 30,000 or 1,000,000 model calls (default: standard)",
     )
-    made.add_argument("--html", metavar="FILE", help="write what was found as one self-contained page")
+    made.add_argument("--html", metavar="FILE", help="write what was found as one self-contained page, with pictures")
+    made.add_argument("--trajectory", metavar="FILE.png", help="draw one run beside the reference's")
     made.add_argument(
         "--no-diagnosis", action="store_true", help="do not look for what a sampler that fails does instead"
     )
