@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -389,6 +390,91 @@ def test_pytest_knows_the_baseline_and_the_workflow(untested: Host, tmp_path: Pa
     wrong = run("--sampler-baseline", "unknown.toml")
     assert wrong.status == 4
     assert "--sampler-baseline: there is no file unknown.toml" in wrong.err
+
+
+CROWDED = {
+    "harness/__init__.py": "",
+    "harness/sampler.py": """
+import torch
+
+
+def euler(model, x, sigmas):
+    x = x * sigmas[0]
+    for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:]):
+        x = x + (x - model(x, sigma)) / sigma * (sigma_next - sigma)
+    return x
+""",
+    "fixtures/__init__.py": "LEVELS = 4\n",
+    "tests/__init__.py": "",
+    "tests/helpers.py": "from fixtures import LEVELS\n\nTWICE = 2 * LEVELS\n",
+    "tests/test_own.py": """
+import harness
+import pytest
+from fixtures import LEVELS
+from harness.sampler import euler
+from tests.helpers import TWICE
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_theirs(level):
+    assert (LEVELS, TWICE) == (4, 8)
+    assert not hasattr(harness, "sampler_harness")
+    assert euler.__module__ == "harness.sampler"
+""",
+    "tests/test_sampler.py": """
+import torch
+from hypothesis import strategies as st
+from harness.sampler import euler
+from reference_samplers import EDM
+from sampler_harness import sampler_under_test
+from tests.helpers import TWICE
+
+
+@sampler_under_test(EDM, solver="euler", sigma_max=5.0, num_steps=st.integers(2, TWICE), shapes=[(2, 3, 8, 8)])
+def theirs(model, shape, config, *, device, dtype):
+    n, rho = config.num_steps, config.rho
+    high, low = config.sigma_max ** (1 / rho), config.sigma_min ** (1 / rho)
+    sigmas = [(high + i / max(n - 1, 1) * (low - high)) ** rho for i in range(n)] + [0.0]
+    return euler(model, torch.randn(shape, device=device, dtype=dtype), sigmas)
+""",
+}
+#: What is in pytest's configuration file, and what is said on the command line.
+STRICT = {
+    "plain": ("", ()),
+    "warnings are errors": ("", ("-W", "error", "-W", "error::DeprecationWarning")),
+    "strict markers": ("addopts = --strict-markers --strict-config\nxfail_strict = true\n", ()),
+    "strict mode": ("strict = true\nfilterwarnings = error\n", ()),
+    "any order": ("", ("-p", "randomly", "-p", "no:xdist")),
+    "importlib": ("addopts = --import-mode=importlib\npythonpath = .\n", ()),
+}
+
+
+@pytest.mark.parametrize(
+    ("start", "how"),
+    [*(("pytest", how) for how in STRICT), *(("python -m pytest", h) for h in ("plain", "strict mode"))],
+)
+def test_a_host_with_packages_of_our_names_and_strict_settings(tmp_path: Path, start: str, how: str) -> None:
+    if how == "strict mode" and pytest.version_tuple < (9, 0):
+        pytest.skip("strict mode came with pytest 9")
+    crowded = Host(tmp_path / "crowded")
+    for file, text in CROWDED.items():
+        crowded.write(file, text)
+    ini, options = STRICT[how]
+    crowded.write("pytest.ini", f"[pytest]\n{ini}")
+    script = [str(Path(sys.executable).with_name("pytest"))]
+    command = script if start == "pytest" else [sys.executable, "-m", "pytest"]
+    done = subprocess.run(
+        [*command, "-q", "-p", "no:cacheprovider", *options],
+        cwd=crowded.root,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    # Their two tests, and what applies of our eighteen checks.
+    assert re.search(r"\b16 passed, 4 skipped", done.stdout), done.stdout[-2000:]
+    assert "theirs conforms to EDM" in done.stdout
 
 
 # Several processes

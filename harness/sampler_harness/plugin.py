@@ -563,6 +563,7 @@ class _Listener:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.told: dict[str, dict[str, dict[str, Any]]] = {}
+        self.problem = ""
         self._shared: tempfile.TemporaryDirectory[str] | None = None
 
     @pytest.hookimpl(optionalhook=True)
@@ -576,7 +577,6 @@ class _Listener:
         """Take it away again."""
         if self._shared is not None:
             self._shared.cleanup()
-        self.problem = ""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
