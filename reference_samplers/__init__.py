@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 #: Every reference, in the order in which they are tried when a law is looked for.
-ALL_REFERENCES: tuple[type[EDM] | type[DDPM] | type[DDIM] | type[FlowEuler] | type[ScoreSDE], ...] = (
+ALL_REFERENCES: tuple[type, ...] = (
     EDM,
     DDPM,
     DDIM,

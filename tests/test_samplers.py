@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from fixtures.golden.configurations import DIAMOND, FOLDER
-from reference_samplers import DDPM, EDM
+from reference_samplers import ALL_REFERENCES, DDPM, EDM
 from sampler_harness import sampler_under_test
 from sampler_harness.law.law import Law, row_echelon
 from sampler_harness.runner import Assessment, check_sampler, respond
@@ -29,6 +29,13 @@ def test_our_torch_samplers_conform(name: str) -> None:
     assert verdict.conforms, told
     assert verdict.margin is not None
     assert verdict.margin < 1 / 3
+
+
+def test_every_reference_has_a_torch_sampler_that_is_held_to_it() -> None:
+    """A reference that nothing was ever held against may be impossible to meet."""
+    declared = [*load_subjects(OURS), *load_subjects("fixtures.wraps.score_sde")]
+    met = {subject.reference_name for subject in declared}
+    assert {reference.__name__ for reference in ALL_REFERENCES} <= met
 
 
 @pytest.mark.parametrize("name", DIAMOND)

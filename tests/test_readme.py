@@ -1,0 +1,63 @@
+"""The two READMEs say the same, and nothing that is not so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reference_samplers import ALL_REFERENCES
+from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.cli.options import parser
+
+FOLDER = Path(__file__).parent.parent
+ENGLISH = (FOLDER / "README.md").read_text(encoding="utf-8")
+CHINESE = (FOLDER / "README.zh-CN.md").read_text(encoding="utf-8")
+BOTH = pytest.mark.parametrize("text", [ENGLISH, CHINESE], ids=["English", "Chinese"])
+PAGES = [
+    FOLDER / "README.md",
+    FOLDER / "README.zh-CN.md",
+    FOLDER / "CONTRIBUTING.md",
+    *sorted((FOLDER / "fixtures").rglob("README.md")),
+]
+
+
+def _blocks(text: str) -> list[str]:
+    return re.findall(r"^```.*?^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def _first_cells(text: str) -> list[str]:
+    """What the rows of all tables begin with, where that is code."""
+    return re.findall(r"^\| (`.+?) \|", text, re.MULTILINE)
+
+
+def test_both_have_the_same_code_and_the_same_rows() -> None:
+    assert _blocks(CHINESE) == _blocks(ENGLISH)
+    assert _first_cells(CHINESE) == _first_cells(ENGLISH)
+    assert CHINESE.count("\n## ") == ENGLISH.count("\n## ")
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["sampler", "training"])
+def test_all_checks_stand_in_the_tables(text: str, kind: str) -> None:
+    rows = [cell.strip("`") for cell in _first_cells(text)]
+    missing = [id for id in check_ids(kind) if id not in rows]
+    assert missing == []
+
+
+@BOTH
+def test_every_option_is_told_of(text: str) -> None:
+    options = [name for action in parser()._actions for name in action.option_strings if name.startswith("--")]
+    assert [name for name in options if name not in text and name != "--help"] == []
+
+
+@BOTH
+def test_every_reference_is_named(text: str) -> None:
+    assert [one.__name__ for one in ALL_REFERENCES if f"`{one.__name__}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(FOLDER)))
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
