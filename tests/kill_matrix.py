@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from fixtures.faulty_samplers import FAULTY, Faulty
+from fixtures.faulty_samplers import FAULTY, FAULTY_SCORE_SDE, Faulty
 from fixtures.sound_samplers import SOUND
 from sampler_harness.runner import check_sampler
 from sampler_harness.targets import load_subject
@@ -40,7 +40,7 @@ def margin(verdict: Verdict, ids: tuple[str, ...]) -> float:
 
 def rows() -> Iterator[tuple[Faulty, Verdict]]:
     """Every faulty sampler with its verdict."""
-    for faulty in FAULTY:
+    for faulty in (*FAULTY, *FAULTY_SCORE_SDE):
         yield faulty, verdict_of(faulty.subject_path)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from fixtures.faulty_samplers import FAULTY_SCORE_SDE, Faulty
 from fixtures.released import score_sde as released
 from fixtures.wraps import score_sde as wraps
 from reference_samplers import ScoreSDE
@@ -21,6 +22,8 @@ from sampler_harness.runner import check_sampler, respond
 from sampler_harness.subject import Subject, sampler_under_test
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Finding, Verdict
+
+from .kill_matrix import failing, margin, verdict_of
 
 #: Levels 1, 3 behind 0, and variances 0.1, 0.5: small enough to follow by hand.
 VE: dict[str, Any] = {"sde": "ve", "num_steps": 2, "sigma_min": 1.0, "sigma_max": 3.0}
@@ -346,3 +349,14 @@ def test_cases_with_a_law_keep_it_beside_cases_without() -> None:
     verdict = check_sampler(subject, budget="quick", checks=("law/outputs", "law/noise", "clip/replay"))
     assert outcome(verdict, "law/outputs") == "passed"
     assert "cases are not affine" in finding(verdict, "law/outputs").message
+
+
+# --- the faults
+
+
+@pytest.mark.parametrize("faulty", FAULTY_SCORE_SDE, ids=lambda f: f.name)
+def test_a_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
+    verdict = verdict_of(faulty.subject_path)
+    hit = tuple(id for id in faulty.expected if id in failing(verdict))
+    assert hit, f"failing: {failing(verdict)}"
+    assert margin(verdict, hit) > 3

@@ -20,6 +20,10 @@ from .target import Target
 
 __all__ = ["other_references", "other_values", "solved_values"]
 
+#: Not tried in place of another: with hundreds of combinations of its options it would spend the budget of the search
+#: before the first edit.
+_LEFT_OUT = frozenset({"ScoreSDE"})
+
 #: Fields that say when something happens: a law depends on them only through which steps they hold.
 _THRESHOLDS = ("s_tmin", "s_tmax")
 #: Combinations of a reference's own fields that are all tried.
@@ -87,7 +91,7 @@ def other_references(kind: type, targets: Sequence[Target]) -> Iterator[Explanat
     own = {f.name for f in dataclasses.fields(kind)}
     for name in reference_samplers.__all__:
         other: Any = getattr(reference_samplers, name)
-        if other is kind or not hasattr(other, "sample"):
+        if other is kind or name in _LEFT_OUT or not hasattr(other, "sample"):
             continue
         if len(own & {f.name for f in dataclasses.fields(other)}) < 3 and kind.__mro__[1] is not other.__mro__[1]:
             continue
