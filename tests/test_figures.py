@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import matplotlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from sampler_harness.report.figures import BROKEN, EXTRA, MissingExtraError, curves, encode_png, filmstrip
 from sampler_harness.report.page import TEMPLATES, render_page, write_page
+
+matplotlib = pytest.importorskip("matplotlib")
+Image = pytest.importorskip("PIL.Image")
 
 LINES = {"2 to 4 px": ([1000, 2000, 3000], [0.9, 0.8, 0.4]), "4 to 8 px": ([1000, 2000, 3000], [1.0, 0.9, 0.8])}
 

@@ -26,8 +26,6 @@ _LEFT_OUT = frozenset({"ScoreSDE"})
 
 #: Fields that say when something happens: a law depends on them only through which steps they hold.
 _THRESHOLDS = ("s_tmin", "s_tmax")
-#: Combinations of a reference's own fields that are all tried.
-ALTOGETHER = 64
 #: Values of a continuous field at which the search for its own begins, as factors of what is declared.
 _FACTORS = tuple(float(f) for f in np.geomspace(1e-3, 1e3, 31))
 #: Cases that a field is solved for together.
@@ -102,25 +100,10 @@ def other_references(kind: type, targets: Sequence[Target]) -> Iterator[Explanat
             values = [v for v in few if not isinstance(v, Shift)]
             shares = [0.0, 1.0] if f.name == "eta" else []
             options.append([(f.name, v) for v in dict.fromkeys([f.default, *shares, *values])])
-        for chosen in _choices(options):
+        for chosen in itertools.product(*options):
             found = Explanation("reference", other, dict(chosen))
             if found.config(declared) is not None:
                 yield found
-
-
-def _choices(options: list[list[tuple[str, Any]]]) -> Iterator[tuple[tuple[str, Any], ...]]:
-    """All values of a few fields together; of many fields the defaults, and one or two that are another."""
-    if math.prod(len(values) for values in options) <= ALTOGETHER:
-        yield from itertools.product(*options)
-        return
-    defaults = tuple(values[0] for values in options)
-    yield defaults
-    others = [(place, value) for place, values in enumerate(options) for value in values[1:]]
-    for number in (1, 2):
-        for changed in itertools.combinations(others, number):
-            places = dict(changed)
-            if len(places) == number:
-                yield tuple(places.get(place, value) for place, value in enumerate(defaults))
 
 
 def solved_values(base: Explanation, targets: Sequence[Target], count: Callable[[], None]) -> Iterator[Explanation]:

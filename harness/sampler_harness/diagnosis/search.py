@@ -69,10 +69,6 @@ class Answer:
         return self.variants[0]
 
 
-#: Combinations of another reference's fields that each have their numbers solved for.
-FEW_COMBINATIONS = 16
-
-
 @dataclass(frozen=True, eq=False)
 class _Lead:
     """A candidate and how far it goes; its text is written only where it is wanted.
@@ -197,24 +193,14 @@ class Search:
                 fields = {**base.fields, **one.fields}
                 yield self._lead(dataclasses.replace(base, kind=_kind(base, "configuration"), fields=fields), target)
             if not base.texts:
-                yield from self._others(base, target, ordered)
+                for one in other_references(base.reference, ordered):
+                    yield self._lead(one, target)
+                    for solved in self._solved(one, ordered):
+                        yield self._lead(solved, target)
         for solved in self._solved(dataclasses.replace(base, kind=_kind(base, "configuration")), ordered):
             yield self._lead(solved, target)
         yield from self._known(base, target)
         yield from self._edits(base, target)
-
-    def _others(self, base: Explanation, target: Target, ordered: Sequence[Target]) -> Iterator[_Lead]:
-        """Other references; of one with many combinations of its fields only the best has its numbers solved for."""
-        found: dict[type, list[tuple[_Lead, Explanation]]] = {}
-        for one in other_references(base.reference, ordered):
-            lead = self._lead(one, target)
-            yield lead
-            found.setdefault(one.reference, []).append((lead, one))
-        for leads in found.values():
-            best = max(leads, key=lambda pair: pair[0].terms)
-            for _, one in leads if len(leads) <= FEW_COMBINATIONS else [best]:
-                for solved in self._solved(one, ordered):
-                    yield self._lead(solved, target)
 
     def _solved(self, base: Explanation, ordered: Sequence[Target]) -> Iterator[Explanation]:
         if self._room():
