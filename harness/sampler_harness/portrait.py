@@ -65,7 +65,7 @@ class LawPicture:
     @property
     def is_in_blocks(self) -> bool:
         """Whether a row of the picture stands for several rows of the law."""
-        return len(self.rows) < self.calls + 1
+        return self.rows != tuple(range(len(self.rows)))
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Filmstrip:
         kind: ``"image"`` (red, green and blue, or gray) or ``"lines"``.
         shape: of one frame: ``(channels, height, width)``, or ``(lines, length)``.
         titles: of the columns; the last is the returned sample.
-        own: for each column the frame's values, flat, in thousandths (``BROKEN`` where not finite); None where the run did not
-            get there.
+        own: for each column the frame's values, flat, in thousandths (``BROKEN`` where not finite); None where the run
+            did not get there.
         reference: the same of what it is held against.
         apart: root mean squared difference of each column, in units of the reference's scale there; None where there
             are no two frames to compare.

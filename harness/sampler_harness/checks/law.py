@@ -15,13 +15,13 @@ from .judging import Judged, conclude, nothing_seen
 
 __all__ = [
     "cause_of",
-    "first_difference",
-    "told_of",
     "check_initial_noise",
     "check_noise",
     "check_offset",
     "check_outputs",
     "check_times",
+    "first_difference",
+    "told_of",
     "where",
 ]
 

@@ -30,7 +30,7 @@ PICTURE_SHAPE = (2, 3, 24, 24)
 COLUMNS = 8
 #: Values of one frame at most; of more channels or frames only the first are shown.
 LARGEST_FRAME = 64 * 64 * 3
-MOST_LINES = 4
+MOST_LINES = 3
 #: A frame's values are kept in thousandths.
 THOUSANDTHS = 1000.0
 #: Beyond this a frame's value is drawn as this.
@@ -88,7 +88,7 @@ def _picture_shape(evidence: Evidence, case: Case) -> tuple[int, ...]:
     shapes = evidence.subject.shapes
     if shapes is None:
         return PICTURE_SHAPE
-    images = [s for s in shapes if len(s) >= 3 and min(s[-2:]) >= 6]
+    images = [s for s in shapes if len(s) >= 4 and min(s[-2:]) >= 6]
     if images:
         return max(images, key=lambda s: (len(s) == 4, min(s[-2:]), -abs(s[1] - 2)))
     return max(shapes, key=lambda s: max(s[1:], default=0))
@@ -238,6 +238,10 @@ def _strip(
     planned = len(reference) or len(own)
     same_calls = not reference or len(own) == len(reference) or (not ended and len(own) < len(reference))
     places = _telling_places(reference or own)
+    if not ended and own and len(own) <= places[-2:][0]:
+        # How far the sampler came is shown, in place of a frame that it does not reach.
+        reached = [place for place in places if place < len(own) - 1]
+        places = [*reached, len(own) - 1, *places[len(reached) + 1 :]]
     columns: list[tuple[str, int | None, int | None]] = []
     for place in places:
         is_last = place == planned - 1
@@ -327,7 +331,8 @@ def _frame(data: TiledPictures, row: Array | None, scale: float) -> Array | None
     if data.is_image:
         shown: Array = parts[:3] if data.shape[0] == 3 and len(data.shape) == 3 else parts[:1]
         return shown[:, :64, :64] if shown.size > LARGEST_FRAME else shown
-    return parts[:MOST_LINES, :256]
+    lines: Array = parts[:MOST_LINES, :256]
+    return lines
 
 
 def _kept(frame: Array | None) -> tuple[int, ...] | None:

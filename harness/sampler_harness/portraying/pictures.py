@@ -10,6 +10,7 @@ Reversed by: a denoiser of real pictures that is as exact and as small.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +35,7 @@ def _spans(length: int, parts: int) -> list[slice]:
     """``length`` places cut into about equal parts, none of them empty."""
     parts = max(1, min(parts, length))
     ends = [round(i * length / parts) for i in range(parts + 1)]
-    return [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+    return [slice(a, b) for a, b in itertools.pairwise(ends)]
 
 
 def _boxes(sizes: Sequence[int], parts: int) -> list[tuple[slice, ...]]:
@@ -49,9 +50,9 @@ def _stripes(sizes: Sequence[int], number: int) -> Array:
     """A pattern of -1 and 1 that changes from pixel to pixel: along one axis, the other, or both."""
     axes = np.meshgrid(*(np.arange(size) for size in sizes), indexing="ij")
     if len(sizes) == 1:
-        along: Array = axes[0] + 0.0
+        along: Array = axes[0].astype(np.float64)
     else:
-        along = (axes[-1], axes[-2], axes[-1] + axes[-2])[number % 3] + 0.0
+        along = (axes[-1], axes[-2], axes[-1] + axes[-2])[number % 3].astype(np.float64)
     pattern: Array = 1.0 - 2.0 * np.mod(along, 2.0)
     return pattern
 
@@ -83,12 +84,13 @@ class TiledPictures:
     else stands before the picture's own axes are independent of each other.
 
     Args:
-        shape: of one item: the last two axes are a picture's where both have room for it, else the longest is a line's.
+        shape: of one item: the last two of three or more axes are a picture's where both have room for it; else the
+            longest is a line's.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
-        self.is_image = len(shape) >= 2 and min(shape[-2:]) >= 6
+        self.is_image = len(shape) >= 3 and min(shape[-2:]) >= 6
         if self.is_image:
             self._order = tuple(range(len(shape)))
             self.sizes: tuple[int, ...] = shape[-2:]

@@ -54,7 +54,8 @@ def portray(evidence: Evidence, findings: Sequence[Finding], *, named_by: Eviden
     strip = None
     try:
         strip, problems = filmstrip_of(evidence, case)
-        missing += [f"One run beside the reference's: {told}." for told in problems]
+        said = " ".join(portrait.missing)
+        missing += [f"{told[:1].upper()}{told[1:]}." for told in problems if told.rpartition(": ")[2] not in said]
     except NotDrawnError as reason:
         missing.append(f"One run beside the reference's is not drawn: {reason}.")
     except Exception as error:  # a picture is a help; without it the page still says all else
@@ -156,7 +157,9 @@ def _with_laws(portrait: Portrait, evidence: Evidence, case: Case) -> Portrait:
         portrait = dataclasses.replace(portrait, missing=(told,))
     if bundle.problem is not None:
         told = f"Your sampler has no law that could be measured: {bundle.problem.message}."
-        drawn = None if should_be is None else law_picture(should_be, should_be.opened, has_constant=_constant(should_be))
+        drawn = (
+            None if should_be is None else law_picture(should_be, should_be.opened, has_constant=_constant(should_be))
+        )
         return dataclasses.replace(portrait, should_be=drawn, missing=(*portrait.missing, told))
     law = bundle.law
     last_row = bundle.last_row
@@ -171,7 +174,9 @@ def _with_laws(portrait: Portrait, evidence: Evidence, case: Case) -> Portrait:
         again = entries_of(bundle.second_law, should_be, tolerance, last_row=last_row)
         if _is_off(again):
             law, entries = bundle.second_law, again
-            missing.append("Drawn from impulses of the other sign at other elements: from the first ones nothing shows.")
+            missing.append(
+                "Drawn from impulses of the other sign at other elements: from the first ones nothing shows."
+            )
     if not last_row:
         missing.append("The returned sample is rounded, so that its row cannot be read and is left out.")
     same_calls = law.num_calls == should_be.num_calls
@@ -216,5 +221,5 @@ def _first_row(entries: Entries, first: Deviation | None, law: Law, should_be: L
     rows = [k for k in range(entries.ratio.shape[0]) if off[k] or late[k]]
     if not rows:
         last = min(law.num_calls, should_be.num_calls)
-        return None, f"{told}; {where(last - 1, -1)} and everything before it is the same"
+        return last, f"{told}; up to {where(last - 1, -1)} they are the same"
     return rows[0], told

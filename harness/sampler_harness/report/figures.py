@@ -126,7 +126,7 @@ def png_of(figure: Any, *, dpi: float = 110.0) -> bytes:
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
-    return encode_png(np.asarray(canvas.buffer_rgba()))
+    return encode_png(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
 
 
 def named_apart(svg: str, name: str) -> str:

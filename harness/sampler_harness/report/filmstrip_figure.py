@@ -42,9 +42,12 @@ def _pixels(values: Array) -> Array:
 def _difference(own: Array, reference: Array) -> Array:
     """``(H, W, 4)``: of all channels the one that differs most, hue by sign; empty where they are the same."""
     gap = np.nan_to_num(own - reference)
+    broken = ~np.isfinite(own - reference).all(axis=0)
     most = np.take_along_axis(gap, np.abs(gap).argmax(axis=0)[None], axis=0)[0]
     size = np.abs(most) / FULL_DIFFERENCE
-    return shaded(most, np.where(size > 0.01, np.maximum(size, 0.02), 0.0))
+    picture = shaded(most, np.where(size > 0.01, np.maximum(size, 0.02), 0.0))
+    picture[broken] = (*MAGENTA, 1.0)
+    return picture
 
 
 def rms_text(apart: float | None) -> str:
@@ -62,7 +65,7 @@ def _drawn(make: Any, strip: Filmstrip, reference: str) -> Any:
     rows = 3 if is_image else 2
     figure = make(11.8, 0.75 + rows * min(cell * height / max(width, 1), 2.2))
     grid = figure.add_gridspec(rows, columns, wspace=0.03, hspace=0.03)
-    limit = _limit(strip)
+    limits = _limits(strip)
     for column, title in enumerate(strip.titles):
         frames = [
             None if frame is None else _values(frame, strip.shape)
@@ -72,9 +75,9 @@ def _drawn(make: Any, strip: Filmstrip, reference: str) -> Any:
         cells[0].set_title(title, color=TEXT, fontsize=9.5, pad=5)
         cells[-1].set_xlabel(rms_text(strip.apart[column]), color=TEXT, fontsize=9.5)
         if is_image:
-            _images(cells, frames)
+            _images(cells, frames, comparable=strip.apart[column] is not None)
         else:
-            _lines(cells, frames, limit, first=column == 0)
+            _lines(cells, frames, limits, first=column == 0, comparable=strip.apart[column] is not None)
         if column == 0:
             names = ("yours", reference, "difference") if is_image else (f"yours on\n{reference}", "difference")
             for axes, name in zip(cells, names, strict=True):
@@ -87,11 +90,16 @@ def _broken(name: str) -> str:
     return name if len(name) <= 16 or "\n" in name else f"{name[:14]}…"
 
 
-def _images(cells: list[Any], frames: list[Array | None]) -> None:
+def _images(cells: list[Any], frames: list[Array | None], *, comparable: bool) -> None:
     own, reference = frames
     pictures = [None if frame is None else _pixels(frame) for frame in frames]
-    pictures.append(None if own is None or reference is None else _difference(own, reference))
-    for axes, picture in zip(cells, pictures, strict=True):
+    pictures.append(None)
+    words = ["none", "none", "none"]
+    if own is not None and reference is not None:
+        words[2] = "other step"
+        if comparable or not np.isfinite(own - reference).all():
+            pictures[2] = _difference(own, reference)
+    for axes, picture, word in zip(cells, pictures, words, strict=True):
         axes.set_xticks([])
         axes.set_yticks([])
         for spine in axes.spines.values():
@@ -104,21 +112,30 @@ def _images(cells: list[Any], frames: list[Array | None]) -> None:
             axes.set_aspect("equal")
             axes.set_xlim(0, 1)
             axes.set_ylim(0, 1)
-            axes.text(0.5, 0.5, "none", ha="center", va="center", color=TEXT, fontsize=9, alpha=0.7)
+            axes.text(0.5, 0.5, word, ha="center", va="center", color=TEXT, fontsize=9, alpha=0.7)
 
 
-def _limit(strip: Filmstrip) -> float:
-    """Half the height of a column of lines."""
-    seen = [
-        np.abs(_values(frame, strip.shape)).max(initial=0.0, where=np.asarray(frame).reshape(strip.shape) != BROKEN)
-        for frame in (*strip.own, *strip.reference)
-        if frame is not None
+def _limits(strip: Filmstrip) -> tuple[float, float]:
+    """Half the heights of the lines and of their differences, the same in all columns."""
+
+    def largest(values: Array) -> float:
+        return float(np.abs(np.nan_to_num(values)).max(initial=0.0))
+
+    frames = [_values(frame, strip.shape) for frame in (*strip.own, *strip.reference) if frame is not None]
+    gaps = [
+        largest(_values(own, strip.shape) - _values(reference, strip.shape))
+        for own, reference, apart in zip(strip.own, strip.reference, strip.apart, strict=True)
+        if own is not None and reference is not None and apart is not None
     ]
-    return float(np.clip(max(seen, default=1.0), 1.0, 4.0)) * 1.05
+    line = float(np.clip(max((largest(frame) for frame in frames), default=1.0), 1.0, 4.0))
+    gap = float(np.clip(max(gaps, default=0.0), 0.01, line))
+    return 1.05 * line, 1.05 * gap
 
 
-def _lines(cells: list[Any], frames: list[Array | None], limit: float, *, first: bool) -> None:
-    from matplotlib.ticker import MaxNLocator
+def _lines(
+    cells: list[Any], frames: list[Array | None], limits: tuple[float, float], *, first: bool, comparable: bool
+) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     own, reference = frames
     upper, lower = cells
@@ -127,14 +144,15 @@ def _lines(cells: list[Any], frames: list[Array | None], limit: float, *, first:
             upper.plot(line, color=SERIES[0 if wide else 1], lw=4.0 if wide else 1.0, alpha=0.4 if wide else 1.0)
     if own is None and reference is None:
         upper.text(0.5, 0.5, "none", transform=upper.transAxes, ha="center", va="center", color=TEXT, fontsize=9)
-    if own is not None and reference is not None:
+    if comparable and own is not None and reference is not None:
         for line in own - reference:
             lower.plot(line, color=SERIES[1], lw=1.0)
-    for axes in cells:
+    for axes, limit in zip(cells, limits, strict=True):
         axes.set_ylim(-limit, limit)
         quiet_axes(axes)
         axes.set_xticks([])
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.tick_params(labelleft=first, labelsize=8)
 
 

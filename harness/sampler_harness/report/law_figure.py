@@ -103,7 +103,8 @@ def law_figure(portrait: Portrait) -> str:
                 _nothing(axes, name, "could not be measured" if index == 0 else "there is none")
                 continue
             values = np.array(law.weights)
-            _panel(axes, name, law, shaded(values, _weight_depth(values, largest, decades)), labels=index == 0)
+            labels = index == 0 or portrait.own is None
+            _panel(axes, name, law, shaded(values, _weight_depth(values, largest, decades)), labels=labels)
             _frame(axes, law, portrait.first_row, said=False)
         axes = figure.add_subplot(grid[0, 2], facecolor="none")
         grown = _of_ratio(portrait)
@@ -117,8 +118,8 @@ def law_figure(portrait: Portrait) -> str:
                 axes.text(0.5, 0.5, within, transform=axes.transAxes, ha="center", va="center", color=TEXT, fontsize=10)
             _late(axes, grown, portrait.late)
             _frame(axes, grown, portrait.first_row, said=True)
-        _weight_bar(figure.add_subplot(grid[1, :2]), largest, decades)
-        _ratio_bar(figure.add_subplot(grid[1, 2]))
+        _weight_bar(figure.add_subplot(grid[1, :2], facecolor="none"), largest, decades)
+        _ratio_bar(figure.add_subplot(grid[1, 2], facecolor="none"))
         what = "weights of the network's outputs and of noise: yours, the reference's, and the difference"
         return svg_of(figure, what)
 
@@ -155,7 +156,7 @@ def _panel(axes: Any, name: str, law: LawPicture, picture: Array, *, labels: boo
 
 
 def _even(count: int, most: int) -> range:
-    """Places of labels at even steps, at most so many; the last of several is left out where the next would touch it."""
+    """Places of labels at even steps, at most so many."""
     steps = (step * 10**power for power in range(5) for step in (1, 2, 5))
     return range(0, count, next(step for step in steps if math.ceil(count / step) <= most))
 
@@ -178,9 +179,10 @@ def _column_ticks(axes: Any, law: LawPicture, width: int) -> None:
     ticks: list[tuple[int, str]] = []
     for start, starts in ((0, law.outputs), (outputs, law.noise)):
         room = max(1, math.floor(16 * len(starts) / max(width, 1)))
-        for place in _even(len(starts), room):
-            if start or place == 0 or not noise or outputs - place >= 0.045 * width:  # else it would touch the next
-                ticks.append((start + place, f"{starts[place]}"))
+        # The last label under the outputs would touch the first under the noise.
+        near = outputs - 0.045 * width if noise and not start else math.inf
+        shown = [place for place in _even(len(starts), room) if place == 0 or place <= near]
+        ticks += [(start + place, f"{starts[place]}") for place in shown]
     if law.has_constant:
         ticks.append((width - 1, "c"))
     axes.set_xticks([at for at, _ in ticks], [name for _, name in ticks], fontsize=8)
@@ -201,8 +203,10 @@ def _column_ticks(axes: Any, law: LawPicture, width: int) -> None:
 
 def _place_of(law: LawPicture, row: int) -> int | None:
     """Which row of the picture a row of the law is in."""
+    if not law.is_in_blocks:
+        return row if row < len(law.rows) else None
     places = [place for place, start in enumerate(law.rows) if start <= row]
-    return places[-1] if places and row <= law.calls else None
+    return places[-1] if row <= law.calls else None
 
 
 def _frame(axes: Any, law: LawPicture, row: int | None, *, said: bool) -> None:

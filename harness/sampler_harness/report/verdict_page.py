@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sampler_harness.checks.catalogue import info_of
-from sampler_harness.portrait import Entry, Portrait
+from sampler_harness.portrait import BROKEN, Entry, Portrait
 from sampler_harness.verdict import Diagnosis, Explanation, Finding, Verdict
 
 from .figures import MissingExtraError, named_apart
@@ -163,6 +163,7 @@ def _pictures(verdict: Verdict, portrait: Portrait, name: str) -> dict[str, Any]
         "noise_text": _noise_text(portrait),
         "run": "" if strip is None else drawn("run", lambda: filmstrip_figure(strip, portrait.reference)),
         "run_text": _run_text(portrait),
+        "broken": strip is not None and any(BROKEN in frame for frame in (*strip.own, *strip.reference) if frame),
         "is_image": strip is not None and strip.kind == "image",
     }
     return {**answer, "missing": missing}
@@ -180,7 +181,8 @@ def _first_row_text(verdict: Verdict, portrait: Portrait) -> str:
     if portrait.first_row is not None:
         name = _row_name(portrait, portrait.first_row)
         lead = f"Framed: row {portrait.first_row}, {name}, is the first to differ ({portrait.first_told})."
-        return f"{lead} Rows below it are built on it and inherit what is off."
+        last = portrait.first_row >= min(portrait.own.calls, portrait.should_be.calls)
+        return lead if last else f"{lead} Rows below it are built on it and inherit what is off."
     if portrait.first_told:
         return f"{portrait.first_told[:1].upper()}{portrait.first_told[1:]}."
     bad = causes([f for f in verdict.findings if f.outcome in ("failed", "error")])
