@@ -14,6 +14,7 @@ REFERENCES = Path(__file__).parent.parent / "reference_samplers"
 
 #: A module may import from its own layer's number or a lower one.
 LAYERS = {
+    "portrait": 0,
     "verdict": 0,
     "sharing": 0,
     "subject": 0,
@@ -24,6 +25,7 @@ LAYERS = {
     "training": 4,
     "data": 4,
     "diagnosis": 5,
+    "portraying": 5,
     "runner": 5,
     "adapters": 5,
     "detail": 5,

@@ -65,7 +65,7 @@ def filmstrip_of(evidence: Evidence, case: Case) -> tuple[Filmstrip, tuple[str, 
             f"{type(config).__name__} does not say what its network predicts (it has no method network), so that no "
             "exact network could be put in"
         )
-    shape = _picture_shape(evidence, case)
+    shape = _picture_shape(evidence)
     data = TiledPictures(shape[1:])
     drawn = dataclasses.replace(case, shape=shape)
     bundle = evidence.bundle(drawn)
@@ -83,7 +83,7 @@ def filmstrip_of(evidence: Evidence, case: Case) -> tuple[Filmstrip, tuple[str, 
     return _strip(data, own_rows, own.sample is not None, reference_rows, shape, noise), tuple(problems)
 
 
-def _picture_shape(evidence: Evidence, case: Case) -> tuple[int, ...]:
+def _picture_shape(evidence: Evidence) -> tuple[int, ...]:
     """A shape that shows something: an image where images are declared, else the longest line."""
     shapes = evidence.subject.shapes
     if shapes is None:

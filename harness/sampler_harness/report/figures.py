@@ -136,7 +136,13 @@ def named_apart(svg: str, name: str) -> str:
         svg: from :func:`svg_of`.
         name: of the figure, unlike any other's of the page.
     """
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    asked = set(re.findall(r'href="#([^"]+)"', svg)) | set(re.findall(r"url\(#([^)]+)\)", svg))
+
+    def renamed(found: re.Match[str]) -> str:
+        # Nobody asks for an image by its name, which is that of its content: two that are alike would share it.
+        return f' id="{name}-{found[1]}"' if found[1] in asked else ""
+
+    svg = re.sub(r'\sid="([^"]*)"', renamed, svg)
     return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
 
 
