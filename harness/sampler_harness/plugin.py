@@ -374,6 +374,8 @@ class CheckItem(pytest.Function):
         assessment = state.assessments[owner.key][1]
         finding = assessment.run(self.check_id)
         sent = dataclasses.replace(finding, evidence=plain(finding.evidence))
+        # Before coverage is told: what is drawn is chosen by all selected checks, which are then all covered here.
+        drawn = self._portrait(assessment)
         told: dict[str, Any] = {"finding": dataclasses.asdict(sent)}
         if finding.outcome != "error":
             verdict = assessment.verdict([self.check_id], diagnose=False)
@@ -383,7 +385,7 @@ class CheckItem(pytest.Function):
             found = None if owner.key in state.diagnosed else assessment.diagnosis(of_all=True)
             state.diagnosed.add(owner.key)
             told |= {} if found is None else {"diagnosis": dataclasses.asdict(found)}
-        self.tell(plain(told) | self._portrait(assessment))
+        self.tell(plain(told) | drawn)
         return finding
 
     def _portrait(self, assessment: Assessment) -> dict[str, Any]:
