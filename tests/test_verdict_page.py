@@ -535,7 +535,7 @@ def timeless(page: str) -> str:
 def test_pytest_writes_the_same_page_with_and_without_workers(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     pytester.makepyfile(test_sampler=HOST)
-    common = ("-p", "no:cacheprovider", "-q")
+    common = ("-p", "no:cacheprovider", "-q", "--sampler-no-diagnosis")
     alone = pytester.runpytest_subprocess(*common, "-p", "no:randomly", "--sampler-report", "alone.html")
     assert alone.ret == 1
     shared = pytester.runpytest_subprocess(*common, "-n", "2", "--sampler-report", "shared.html")
@@ -552,7 +552,8 @@ def test_a_part_of_the_checks_is_drawn_too_and_without_the_option_nothing(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytester.makepyfile(test_sampler=HOST)
-    common = ("-p", "no:cacheprovider", "-p", "no:xdist", "-q", "-k", "unscaled and law/initial-noise")
+    chosen = ("-k", "unscaled and law/initial-noise")
+    common = ("-p", "no:cacheprovider", "-p", "no:xdist", "-q", "--sampler-no-diagnosis", *chosen)
     assert pytester.runpytest_subprocess(*common, "--sampler-report", "part.html").ret == 1
     page = (pytester.path / "part.html").read_text(encoding="utf-8")
     assert len(drawings(page, "law")) == 1
@@ -587,8 +588,8 @@ def test_pytest_refuses_what_it_could_not_write_before_anything_runs(pytester: p
 
 def test_pytest_says_where_a_run_ended_too_early_to_draw(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_sampler=HOST)
-    common = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-q", "-x", "-k", "unscaled")
-    pytester.runpytest_subprocess(*common, "--sampler-report", "early.html")
+    common = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-q", "--sampler-no-diagnosis")
+    pytester.runpytest_subprocess(*common, "-x", "-k", "unscaled", "--sampler-report", "early.html")
     page = (pytester.path / "early.html").read_text(encoding="utf-8")
     assert "Nothing is drawn: the last of this sampler's selected checks, which does that, did not run." in visible(
         page

@@ -436,6 +436,8 @@ class CheckItem(pytest.Function):
         assessment = state.assessments[owner.key][1]
         finding = assessment.run(check_id)
         sent = dataclasses.replace(finding, evidence=plain(finding.evidence))
+        # Before coverage is told: what is drawn is chosen by all selected checks, which are then all covered here.
+        drawn = self._portrait(assessment, check_id)
         told: dict[str, Any] = {"finding": dataclasses.asdict(sent)}
         if finding.outcome != "error":
             verdict = assessment.verdict([check_id], diagnose=False)
@@ -445,8 +447,7 @@ class CheckItem(pytest.Function):
             found = None if owner.key in state.diagnosed else assessment.diagnosis(of_all=True)
             state.diagnosed.add(owner.key)
             told |= {} if found is None else {"diagnosis": dataclasses.asdict(found)}
-        told |= self._portrait(assessment, check_id)
-        answer: dict[str, Any] = plain(told)
+        answer: dict[str, Any] = plain(told) | drawn
         return answer
 
     def _portrait(self, assessment: Assessment, check_id: str) -> dict[str, Any]:

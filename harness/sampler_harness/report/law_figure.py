@@ -95,7 +95,7 @@ def law_figure(portrait: Portrait) -> str:
     rows = max(len(one.rows) for one in pictures)
     with drawing() as make:
         figure = make(WIDTH, float(np.clip(2.0 + 0.13 * rows, 3.3, 6.2)))
-        grid = figure.add_gridspec(2, 3, height_ratios=(1.0, 0.045), wspace=0.02)
+        grid = figure.add_gridspec(2, 3, height_ratios=(1.0, 0.045), wspace=0.05)
         shown = (("yours", portrait.own), (_short(portrait.reference), portrait.should_be))
         for index, (name, law) in enumerate(shown):
             axes = figure.add_subplot(grid[0, index], facecolor="none")
@@ -114,14 +114,23 @@ def law_figure(portrait: Portrait) -> str:
             ratio = np.array(portrait.ratio)
             _panel(axes, "difference", grown, shaded(ratio, _ratio_depth(ratio)), labels=False)
             if not (np.abs(ratio) > 1.0).any():
-                within = "every weight\nis within tolerance"
-                axes.text(0.5, 0.5, within, transform=axes.transAxes, ha="center", va="center", color=TEXT, fontsize=10)
+                _say_within(axes, grown)
             _late(axes, grown, portrait.late)
             _frame(axes, grown, portrait.first_row, said=True)
         _weight_bar(figure.add_subplot(grid[1, :2], facecolor="none"), largest, decades)
         _ratio_bar(figure.add_subplot(grid[1, 2], facecolor="none"))
         what = "weights of the network's outputs and of noise: yours, the reference's, and the difference"
         return svg_of(figure, what)
+
+
+def _say_within(axes: Any, law: LawPicture) -> None:
+    """An empty picture says that it is meant to be empty, beside the line between outputs and noise."""
+    outputs, noise = len(law.outputs), len(law.noise)
+    middle = (outputs - 1) / 2 if outputs >= noise else outputs + (noise - 1) / 2
+    axes.annotate(
+        "every weight\nis within tolerance", (middle, 0.3), xycoords=("data", "axes fraction"),
+        ha="center", va="center", color=TEXT, fontsize=9,
+    )  # fmt: skip
 
 
 def _short(name: str) -> str:
