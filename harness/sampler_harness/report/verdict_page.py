@@ -14,7 +14,7 @@ from .figures import MissingExtraError, named_apart
 from .filmstrip_figure import filmstrip_figure
 from .law_figure import law_figure, noise_figure, times_figure
 from .page import render_page, write_page
-from .terminal import BEYOND_MEASURE, causes, counts, headline, margin_text, sureness
+from .terminal import BEYOND_MEASURE, causes, counts, headline, margin_text, remedy, sureness
 
 __all__ = ["diagnosis_panel", "verdict_page", "write_verdict_page"]
 
@@ -71,6 +71,7 @@ def _panel(verdict: Verdict, name: str) -> dict[str, Any]:
         "following": [_finding(finding) for finding in bad if finding not in reasons],
         "expected": [_finding(finding) for finding in verdict.findings if finding.outcome == "expected"],
         "diagnosis": None if verdict.diagnosis is None else diagnosis_panel(verdict.diagnosis),
+        "moved": verdict.moved,
         "pictures": None if verdict.portrait is None else _pictures(verdict, verdict.portrait, name),
         "checks": [_checked(finding) for finding in verdict.findings],
         "facts": _facts(verdict),
@@ -99,6 +100,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "word": "failed" if finding.outcome == "failed" else "could not judge",
         "claim": finding.id if info is None else info.claim,
         "told": finding.message.splitlines(),
+        "try": remedy(finding),
         "script": finding.reproduction,
     }
 
