@@ -176,6 +176,11 @@ class Bundle:
         return 2.0**-12 if getattr(self.case.config, "is_clipped", False) else 1.0
 
     @property
+    def shift(self) -> float:
+        """The declared shift in the sample's own scale: ``(x + 1) / 2`` adds 1, and small impulses lose digits to it."""
+        return self.subject.output_shift / self.subject.output_scale
+
+    @property
     def last_row(self) -> bool:
         """False where the returned sample is rounded so coarsely that impulses cannot be read from it."""
         sample = self.zero.raw_sample
@@ -201,12 +206,12 @@ class Bundle:
     @functools.cached_property
     def law(self) -> Law:
         """The law of the first reading."""
-        return Law.of(self.first.response, precision=self._precision)
+        return Law.of(self.first.response, precision=self._precision, shift=self.shift)
 
     @functools.cached_property
     def second_law(self) -> Law:
         """The law of the second reading."""
-        return Law.of(self.second.response, precision=self._precision)
+        return Law.of(self.second.response, precision=self._precision, shift=self.shift)
 
     @property
     def _precision(self) -> float:
