@@ -161,7 +161,7 @@ def _no_draw(bundle: Bundle, case: Case) -> Judged:
 
 def _every_element(evidence: Evidence, bundle: Bundle, case: Case) -> list[Judged]:
     """With noise alone, each element must hold what the coefficients make of its own normals."""
-    # x0 = x / sqrt(alpha_bar) brings even small noise to a clamp: it must sleep as it does for impulses (values reach 5).
+    # x0 = x / sqrt(alpha_bar) brings even small noise to a clamp, which must sleep as for impulses; values reach 5.
     clipped = getattr(case.config, "is_clipped", False)
     silent = bundle.run_dense(output_scale=0.0, draw_scale=bundle.amplitude / 8 if clipped else 2.0**-10)
     if isinstance(silent, Problem):

@@ -215,7 +215,9 @@ class Target:
         slack = self.law.unread[slice(0, self.rows)]
         worst = _worst(self.law.times, law.times, screen * given.times)
         rows = slice(0, self.rows)
-        worst = max(worst, _worst(self.law.outputs[rows], law.outputs[rows], screen * given.outputs[rows] + slack[:, None]))
+        worst = max(
+            worst, _worst(self.law.outputs[rows], law.outputs[rows], screen * given.outputs[rows] + slack[:, None])
+        )
         worst = max(worst, _worst(self.law.offset[rows], law.offset[rows], screen * given.offset[rows] + slack))
         # A column that only one side has is held to the tolerance of a zero entry of the row.
         zero = np.minimum(given.outputs.min(axis=1, initial=np.inf), given.factor.min(axis=1, initial=np.inf))

@@ -194,7 +194,7 @@ class Bundle:
 
     @property
     def shift(self) -> float:
-        """The declared shift in the sample's own scale: ``(x + 1) / 2`` adds 1, and small impulses lose digits to it."""
+        """The declared shift in the sample's own scale: ``(x + 1) / 2`` adds 1, to which impulses lose digits."""
         return self.subject.output_shift / self.subject.output_scale
 
     @property
