@@ -211,7 +211,10 @@ def _reference(node: ast.FunctionDef) -> str:
     names += [argument.arg for argument in ast.walk(node) if isinstance(argument, ast.arg)] + [node.name]
     lower = {name.lower() for name in names}
     scores = {
-        reference: sum(any(word == name or (len(word) > 4 and word in name) for name in lower) for word in words)
+        reference: sum(
+            any(word == name or word in name.split("_") or (len(word) > 4 and word in name) for name in lower)
+            for word in words
+        )
         for reference, words in _WORDS.items()
     }
     best = max(scores, key=lambda reference: scores[reference])
