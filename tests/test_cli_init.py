@@ -110,3 +110,24 @@ def test_what_cannot_be_read_is_told(target: str, words: str, capsys: pytest.Cap
     assert main(["--init", target]) == 2
     assert words in capsys.readouterr().err
     assert Path("test_sample.py").read_text() == "mine"
+
+
+HELD = """
+class Diffusion:
+    def __init__(self, model, *, image_size, timesteps=1000, ddim_eta=0.0):
+        self.channels = model.channels
+
+    def ddim_sample(self, batch_size=16, clip_denoised=True):
+        return torch.randn(batch_size, self.channels)
+"""
+
+
+def test_a_class_is_built_from_its_own_constructor(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("held.py").write_text(HELD)
+    assert main(["--init", "held.py"]) == 0
+    assert "build your Diffusion" not in capsys.readouterr().out
+    text = Path("test_diffusion_ddim_sample.py").read_text()
+    ast.parse(text)
+    assert "Diffusion(model, image_size=TODO_image_size, ddim_eta=config.eta).ddim_sample(" in text
+    assert 'model_attributes={"channels": ...}' in text
+    assert "clip_denoised=st.booleans()" in text

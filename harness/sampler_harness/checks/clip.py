@@ -89,7 +89,7 @@ def _scaling_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
     unit = PRECISIONS[bundle.case.dtype].unit
     # A guard of 1e-8 in a divisor, or a constant, is no clamp; a declared shift swallows digits of the last row.
     allowed = 1e-4 * size + 64 * unit * np.abs(constant) / SCALED_DOWN + 1e-30
-    allowed[-1] += 64 * unit * abs(bundle.subject.output_shift / bundle.subject.output_scale) / SCALED_DOWN
+    allowed[-1] += 64 * unit * abs(bundle.shift) / SCALED_DOWN
     rows = slice(None) if bundle.last_row else slice(-1)
     ratio = (np.abs(got - should_be) / allowed)[rows]
     ratio = np.where(np.isfinite(ratio), ratio, np.inf)

@@ -49,6 +49,9 @@ def affine_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
     # share of the scale: there is room between the two, and clip/replay asks for more where rounding plays no part.
     unit = PRECISIONS[bundle.case.dtype].unit
     allowed = AFFINE_ULP * unit * (scale + np.abs(zero) + scale.mean(axis=1, keepdims=True))
+    # What a declared shift took from the coefficients and takes from the sample is no disagreement.
+    unread = bundle.law.last_resolution * (np.abs(fields).sum(axis=0) + np.abs(outputs).sum(axis=0))
+    allowed[-1] += unread + 2 * unit * abs(bundle.shift)
     allowed = np.maximum(allowed, 1e-30)
     rows = rows if bundle.last_row else rows[:-1]
     ratio: Array = np.abs(rows - predicted[: rows.shape[0]]) / allowed[: rows.shape[0]]
@@ -164,7 +167,9 @@ def _no_draw(bundle: Bundle, case: Case) -> Judged:
 
 def _every_element(evidence: Evidence, bundle: Bundle, case: Case) -> list[Judged]:
     """With noise alone, each element must hold what the coefficients make of its own normals."""
-    silent = bundle.run_dense(output_scale=0.0, draw_scale=2.0**-10)
+    # x0 = x / sqrt(alpha_bar) brings even small noise to a clamp, which must sleep as for impulses; values reach 5.
+    clipped = getattr(case.config, "is_clipped", False)
+    silent = bundle.run_dense(output_scale=0.0, draw_scale=bundle.amplitude / 8 if clipped else 2.0**-10)
     if isinstance(silent, Problem):
         return [Judged(math.inf, silent.message, case)]
     ratio, row, element = affine_ratio(bundle, silent)

@@ -62,7 +62,7 @@ def _positions(bundle: Bundle) -> list[Judged]:
         * PRECISIONS[case.dtype].unit
         * np.maximum(np.maximum(np.abs(a), np.abs(b)), 1e-3 * scale)
     )
-    allowed = np.maximum(allowed, 1e-30) + bundle.law.resolution
+    allowed = np.maximum(allowed, 1e-30) + bundle.law.unread[:, None]
     last = None if bundle.last_row else -1
     ratio: Array = (np.abs(a - b) / allowed)[:last][:, apart]
     worst = float(ratio.max(initial=0.0))

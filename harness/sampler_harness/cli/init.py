@@ -51,6 +51,7 @@ _VARIED = {
     "s_churn": "st.floats(0.0, 4.0)",
     "eta": "st.floats(0.0, 1.0)",
     "shift": "st.floats(0.5, 3.0)",
+    "clip_denoised": "st.booleans()",
 }
 #: Words in a sampler's source that speak for a reference, the most telling first.
 _WORDS = {
@@ -81,6 +82,7 @@ class Sketch:
         name: of the function, or ``Class.method``.
         reference: the likeliest one; empty where nothing speaks for any.
         call: the arguments of the call, as text.
+        build: those of its class, as text; None where there is no class, or none of its own.
         declared: fields and options of the declaration, as text.
         todo: what a person must answer.
         returns_tuple: whether the sample is the first of several.
@@ -91,6 +93,7 @@ class Sketch:
     name: str
     reference: str = ""
     call: list[str] = field(default_factory=list)
+    build: list[str] | None = None
     declared: dict[str, str] = field(default_factory=dict)
     todo: list[str] = field(default_factory=list)
     returns_tuple: bool = False
@@ -139,7 +142,7 @@ def sketch(target: str) -> Sketch:
     if name:
         if name not in functions:
             raise ValueError(f"{file} has no function {name!r}; it has {', '.join(functions) or 'none'}")
-        return _read(file, name, functions[name])
+        return _read(file, name, functions[name], _constructor(tree, name))
     likely = [n for n in functions if "sampl" in n.lower() or "generate" in n.lower()]
     if len(likely) != 1:
         which = (
@@ -148,7 +151,7 @@ def sketch(target: str) -> Sketch:
             else f"none by its name ({', '.join(functions) or 'no function'})"
         )
         raise ValueError(f"which function of {file} is the sampler? {which}: name it, --init {file}:NAME")
-    return _read(file, likely[0], functions[likely[0]])
+    return _read(file, likely[0], functions[likely[0]], _constructor(tree, likely[0]))
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -161,22 +164,28 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
                     yield f"{node.name}.{inner.name}", inner
 
 
-def _read(file: Path, name: str, node: ast.FunctionDef) -> Sketch:
+def _constructor(tree: ast.Module, name: str) -> ast.FunctionDef | None:
+    """The ``__init__`` that the class of a method has of its own."""
+    owner, _, method = name.partition(".")
+    bodies = [node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner and method]
+    own = (n for body in bodies for n in body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+    return next(own, None)
+
+
+def _read(file: Path, name: str, node: ast.FunctionDef, built_by: ast.FunctionDef | None) -> Sketch:
     found = Sketch(file, name)
-    arguments = [*node.args.posonlyargs, *node.args.args]
-    if "." in name:
-        arguments = arguments[1:]
-        found.todo.append(f"build your {name.partition('.')[0]} here, with `model` in place of its network")
+    in_class = "." in name
     found.reference = _reference(node)
     if not found.reference:
         found.todo.append("name the reference: EDM, DDPM, DDIM or FlowEuler (check-sampler --list-references)")
-    defaults: list[ast.expr | None] = [None] * (len(arguments) - len(node.args.defaults))
-    defaults += node.args.defaults[-len(arguments) :] if arguments else []
-    for argument, default in zip(arguments, defaults, strict=True):
-        _argument(found, argument.arg, default, by_name=False)
-    for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-        _argument(found, argument.arg, default, by_name=True)
-    _model_attributes(found, node, {a.arg for a in arguments} & _MODEL)
+    if built_by is not None:
+        found.build = _arguments(found, built_by, in_class=True)
+        _model_attributes(found, built_by)
+    found.call = _arguments(found, node, in_class=in_class)
+    has_model = any(text.rpartition("=")[2] == "model" for text in [*found.call, *(found.build or [])])
+    if in_class and (found.build is None or not has_model):
+        found.todo.insert(0, f"build your {name.partition('.')[0]} here, with `model` in place of its network")
+    _model_attributes(found, node)
     found.returns_tuple = any(isinstance(n, ast.Return) and isinstance(n.value, ast.Tuple) for n in _own(node))
     found.in_double = any(isinstance(n, ast.Attribute) and n.attr in ("float64", "double") for n in ast.walk(node))
     if found.in_double:
@@ -202,14 +211,30 @@ def _reference(node: ast.FunctionDef) -> str:
     names += [argument.arg for argument in ast.walk(node) if isinstance(argument, ast.arg)] + [node.name]
     lower = {name.lower() for name in names}
     scores = {
-        reference: sum(any(word == name or (len(word) > 4 and word in name) for name in lower) for word in words)
+        reference: sum(
+            any(word == name or word in name.split("_") or (len(word) > 4 and word in name) for name in lower)
+            for word in words
+        )
         for reference, words in _WORDS.items()
     }
     best = max(scores, key=lambda reference: scores[reference])
     return best if scores[best] else ""
 
 
-def _argument(found: Sketch, name: str, default: ast.expr | None, *, by_name: bool) -> None:
+def _arguments(found: Sketch, node: ast.FunctionDef, *, in_class: bool) -> list[str]:
+    """The arguments of a call, as text; ``self`` is left out."""
+    arguments = [*node.args.posonlyargs, *node.args.args]
+    defaults: list[ast.expr | None] = [None] * (len(arguments) - len(node.args.defaults))
+    defaults += node.args.defaults
+    written: list[str] = []
+    for argument, default in list(zip(arguments, defaults, strict=True))[1 if in_class else 0 :]:
+        _argument(found, written, argument.arg, default, by_name=False)
+    for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        _argument(found, written, argument.arg, default, by_name=True)
+    return written
+
+
+def _argument(found: Sketch, written: list[str], name: str, default: ast.expr | None, *, by_name: bool) -> None:
     lower = name.lower()
     fields = _FIELDS_OF.get(found.reference, set())
     if name in _MODEL:
@@ -237,11 +262,12 @@ def _argument(found: Sketch, name: str, default: ast.expr | None, *, by_name: bo
     else:
         text = f"TODO_{name}"
         found.todo.append(f"what is {name!r}? put a value, or config.… where it is a field of the reference")
-    found.call.append(f"{name}={text}" if by_name or found.call or default is not None else text)
+    written.append(f"{name}={text}" if by_name or written or default is not None else text)
 
 
-def _model_attributes(found: Sketch, node: ast.FunctionDef, models: set[str]) -> None:
+def _model_attributes(found: Sketch, node: ast.FunctionDef) -> None:
     """Attributes that the sampler reads off its model, but does not call the model by."""
+    models = {argument.arg for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]} & _MODEL
     asked = {
         n.attr
         for n in ast.walk(node)
@@ -285,7 +311,8 @@ def _text(found: Sketch) -> str:
     lines.append(
         '    """Run the sampler once; `model` stands in for the network. Fields not named above are not varied."""'
     )
-    called = owner if not method else f"{owner}(TODO_how_it_is_built)" + ("" if method == "__call__" else f".{method}")
+    built = "TODO_how_it_is_built" if found.build is None else ", ".join(found.build)
+    called = owner if not method else f"{owner}({built})" + ("" if method == "__call__" else f".{method}")
     arguments = "".join(f"        {argument},\n" for argument in found.call)
     lines.append(f"    return {called}(\n{arguments}    ){'[0]' if found.returns_tuple else ''}")
     return "\n".join(lines) + "\n"

@@ -96,7 +96,7 @@ class Target:
         self.max_draws = several * (calls + 1) + MORE
         self.rows = law.num_calls + (1 if last_row else 0)
         own = tolerance_between(law, self.dtype)
-        slack = law.resolution
+        slack = law.unread
         outputs, factor = SCREEN * own.outputs, SCREEN * own.factor
         if tolerance.outputs.shape == outputs.shape:
             # What rounding does to the reference it does, about, to a program that is nearly the reference.
@@ -104,7 +104,7 @@ class Target:
             wide = np.linalg.norm(tolerance.factor, axis=1)
         else:
             wide = np.zeros(law.num_calls + 1)
-        self._outputs = outputs + slack
+        self._outputs = outputs + slack[:, None]
         self._norms = np.linalg.norm(law.factor, axis=1)
         self._norm_tolerance = np.maximum(np.linalg.norm(factor, axis=1), wide) + slack + 1e-12
         self._times = SCREEN * own.times
@@ -212,10 +212,12 @@ class Target:
             return math.inf
         screen = SCREEN if tolerance is None else 1.0
         given = tolerance_between(law, self.dtype) if tolerance is None else tolerance
-        slack = self.law.resolution
+        slack = self.law.unread[slice(0, self.rows)]
         worst = _worst(self.law.times, law.times, screen * given.times)
         rows = slice(0, self.rows)
-        worst = max(worst, _worst(self.law.outputs[rows], law.outputs[rows], screen * given.outputs[rows] + slack))
+        worst = max(
+            worst, _worst(self.law.outputs[rows], law.outputs[rows], screen * given.outputs[rows] + slack[:, None])
+        )
         worst = max(worst, _worst(self.law.offset[rows], law.offset[rows], screen * given.offset[rows] + slack))
         # A column that only one side has is held to the tolerance of a zero entry of the row.
         zero = np.minimum(given.outputs.min(axis=1, initial=np.inf), given.factor.min(axis=1, initial=np.inf))

@@ -7,6 +7,7 @@ scattering*, and on demand *dense* (given values everywhere), which alone sees c
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,6 +113,22 @@ def dense_values(kind: int, index: int, size: int) -> Array:
     return normal * 10.0 ** (1.5 * v - 0.75)
 
 
+def _asleep(config: Any) -> float:
+    """Largest power of two at which an impulse stays well inside a reference's clamp of x0.
+
+    From epsilon, x0 is formed with 1 / sqrt(alpha_bar): 20,000 where a cosine schedule ends.
+
+    Args:
+        config: a reference that clamps.
+    """
+    if not (hasattr(config, "alpha_bar") and hasattr(config, "grid") and hasattr(config, "prediction")):
+        return 2.0**-12
+    gain = 1.0
+    if config.prediction == "epsilon":
+        gain = 1.0 / math.sqrt(max(min(float(config.alpha_bar[t]) for t in config.grid), 2.0**-40))
+    return 2.0 ** math.floor(math.log2(min(config.clip_range, 1.0) / (4.0 * gain)))
+
+
 class Bundle:
     """The runs of one case, measured when first asked for.
 
@@ -196,7 +213,12 @@ class Bundle:
         shifted = self.subject.output_shift != 0
         if not shifted and float(np.abs(self._zero_rows).max(initial=0.0)) == 0:
             return AMPLITUDE
-        return 2.0**-12 if getattr(self.case.config, "is_clipped", False) else 1.0
+        return _asleep(self.case.config) if getattr(self.case.config, "is_clipped", False) else 1.0
+
+    @property
+    def shift(self) -> float:
+        """The declared shift in the sample's own scale: ``(x + 1) / 2`` adds 1, to which impulses lose digits."""
+        return self.subject.output_shift / self.subject.output_scale
 
     @property
     def last_row(self) -> bool:
@@ -226,12 +248,12 @@ class Bundle:
     @functools.cached_property
     def law(self) -> Law:
         """The law of the first reading."""
-        return Law.of(self.first.response, precision=self._precision)
+        return Law.of(self.first.response, precision=self._precision, shift=self.shift)
 
     @functools.cached_property
     def second_law(self) -> Law:
         """The law of the second reading."""
-        return Law.of(self.second.response, precision=self._precision)
+        return Law.of(self.second.response, precision=self._precision, shift=self.shift)
 
     @property
     def _precision(self) -> float:

@@ -83,7 +83,8 @@ def entries_of(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool
 
     got, should_be = weights(law), weights(reference)
     noise = _noise_tolerance(reference, tolerance, opened)[:rows]
-    allowed = np.column_stack([tolerance.outputs[:rows, :calls], noise, tolerance.offset[:rows]]) + law.resolution
+    allowed = np.column_stack([tolerance.outputs[:rows, :calls], noise, tolerance.offset[:rows]])
+    allowed = allowed + law.unread[:rows, None]
     signs = np.where(got < should_be, -1.0, 1.0)
     time_signs = np.where(law.times[:calls] < reference.times[:calls], -1.0, 1.0)
     times = time_signs * _ratio(law.times[:calls], reference.times[:calls], tolerance.times[:calls])
@@ -127,18 +128,18 @@ def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = 
     got_noise = np.stack([law.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
     ref_noise = np.stack([reference.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
     tol_noise = _noise_tolerance(reference, tolerance, opened)
-    slack = law.resolution
+    slack = law.unread
     # The state's own weight shows in the column that row 0 opened; rescaled, so that a wrong start is not told twice.
     rescale = 1.0
     if 0 in law.opened and 0 in reference.opened:
         start_got, start_ref = law.column(0)[0], reference.column(0)[0]
-        if abs(start_got - start_ref) > tolerance.factor[0, reference.opened.index(0)] + slack:
+        if abs(start_got - start_ref) > tolerance.factor[0, reference.opened.index(0)] + slack[0]:
             rescale = start_ref / start_got
     difference_rows: list[Array] = []
     for k in range(rows):
         got_row = np.concatenate([law.outputs[k], got_noise[k]])
         ref_row = np.concatenate([reference.outputs[k], ref_noise[k]])
-        tol_row = np.concatenate([tolerance.outputs[k], tol_noise[k]]) + slack
+        tol_row = np.concatenate([tolerance.outputs[k], tol_noise[k]]) + slack[k]
         for index, row in enumerate(opened):
             if row == 0 and rescale != 1.0:
                 got_row[law.outputs.shape[1] + index] *= rescale
@@ -149,7 +150,7 @@ def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = 
             difference_rows.append(delta)
         calls = law.outputs.shape[1]
         found += _row_entries(k, got_row, ref_row, ratio, consequence, calls, opened)
-    offset_tolerance = tolerance.offset[:rows] + slack
+    offset_tolerance = tolerance.offset[:rows] + slack[:rows]
     ratio = _ratio(law.offset[:rows], reference.offset[:rows], offset_tolerance)
     worst = int(ratio.argmax())
     for k in range(rows):

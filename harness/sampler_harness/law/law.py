@@ -97,6 +97,7 @@ class Law:
         factor: ``(K + 1, C)`` L, the row-echelon factor of the noise.
         opened: the row that opens each column of L.
         resolution: absolute size below which an entry could not be read (impulses next to an offset).
+        last_resolution: the same for the returned sample alone, which a declared shift took digits from.
     """
 
     times: Array
@@ -105,14 +106,16 @@ class Law:
     factor: Array
     opened: tuple[int, ...]
     resolution: float = 0.0
+    last_resolution: float = 0.0
 
     @staticmethod
-    def of(response: Response, *, precision: float = 2.0**-53) -> Law:
+    def of(response: Response, *, precision: float = 2.0**-53, shift: float = 0.0) -> Law:
         """The law of a measured response.
 
         Args:
             response: as measured.
             precision: unit roundoff of the arithmetic that it was measured in.
+            shift: constant that the program added to its finished sample and that was undone, in the sample's scale.
         """
         factor, opened, _ = row_echelon(response.noise, precision=precision, gain=rounding_gain(response.outputs))
         largest = float(np.abs(response.offset).max(initial=0.0))
@@ -123,12 +126,20 @@ class Law:
             factor=factor,
             opened=opened,
             resolution=0.0 if largest == 0 else 2 * precision * largest / response.amplitude,
+            last_resolution=2 * precision * abs(shift) / response.amplitude,
         )
 
     @property
     def num_calls(self) -> int:
         """K, the model calls of a run."""
         return int(self.times.size)
+
+    @property
+    def unread(self) -> Array:
+        """``(K + 1,)`` absolute size below which an entry of each row could not be read."""
+        size = np.full(self.num_calls + 1, self.resolution)
+        size[-1] = max(self.resolution, self.last_resolution)
+        return size
 
     def column(self, row: int) -> Array:
         """The column that ``row`` opens; zeros where it opens none."""
@@ -146,6 +157,7 @@ class Law:
             "noise_factor": self.factor.tolist(),
             "opened": list(self.opened),
             "resolution": self.resolution,
+            "last_resolution": self.last_resolution,
         }
 
     @staticmethod
@@ -165,6 +177,7 @@ class Law:
                 factor=np.array(data["noise_factor"], dtype=np.float64).reshape(rows, -1),
                 opened=tuple(int(row) for row in data["opened"]),
                 resolution=float(data["resolution"]),
+                last_resolution=float(data.get("last_resolution", 0.0)),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a saved law: {error!r}") from error

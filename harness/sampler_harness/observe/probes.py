@@ -243,7 +243,8 @@ class StandIn(nn.Module):
             if name.startswith("__"):
                 raise
             raise AttributeError(
-                f"your sampler asked its model for .{name}: add model_attributes={{{name!r}: …}} to the declaration"
+                f"your sampler asked its model for .{name}: add model_attributes={{{name!r}: …}} to the declaration, "
+                f"or, if it calls its network by that name, hand it model.method({name!r})"
             ) from None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
