@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,6 +28,8 @@ from sampler_harness.law.law import Law
 from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.subject import DeclarationError, Subject
 from sampler_harness.targets import TargetError, load_subject
+
+from . import findings
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "fixtures" / "golden"
@@ -435,13 +436,11 @@ def test_overruns_counts_as_numpy_does() -> None:
 
 
 def test_every_known_deviation_is_a_finding_and_its_command_asks_for_it() -> None:
-    text = (ROOT / "FINDINGS.md").read_text(encoding="utf-8")
-    sections = dict(re.findall(r"^## ([a-z0-9-]+)\n(.*?)(?=^## |\Z)", text, flags=re.M | re.S))
-    assert sorted(sections) == sorted(IDS)
+    told = findings.sections()
+    assert set(IDS) <= set(told)
     for deviation in adapter.KNOWN_DEVIATIONS:
-        command = re.search(r"^check-sampler (.*)$", sections[deviation.name], flags=re.M)
-        assert command is not None, deviation.name
-        target, *rest = shlex.split(command[1])
+        program, target, *rest = findings.command_of(told[deviation.name])
+        assert program == "check-sampler", deviation.name
         settings = dict(word.split("=", 1) for word in rest if word != "--set")
         subject = load_subject(target, settings)
         assert subject.name == f"{deviation.scheduler}[{deviation.name}]"

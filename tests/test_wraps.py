@@ -16,9 +16,13 @@ import pytest
 
 from reference_samplers import DDIM, DDPM
 from sampler_harness import sampler_under_test
+from sampler_harness.adapters.diffusers import KNOWN_DEVIATIONS
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject
+from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Verdict
+
+from . import findings
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "wraps"
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem != "__init__")
@@ -191,6 +195,18 @@ def _finding(program: Any) -> None:
         assert verdict.conforms is conforms
         if not conforms:
             assert "not finite" in verdict.findings[0].message
+
+
+def test_every_finding_of_a_wrapped_release_has_a_command_that_shows_it() -> None:
+    """A command names a target that declares its deviation, or installs the release and runs a test of this file."""
+    told = findings.sections()
+    for name in set(told) - {deviation.name for deviation in KNOWN_DEVIATIONS}:
+        command = findings.command_of(told[name])
+        if command[0] == "check-sampler":
+            assert load_subject(command[1]).expected_failures, name
+        else:
+            assert command[:2] == ["pip", "install"]
+            assert command[-4:] == ["pytest", "tests/test_wraps.py", "-k", "finding"]
 
 
 def test_an_always_on_clamp_and_a_shift_hide_no_digit_of_a_sound_sampler() -> None:
