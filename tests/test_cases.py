@@ -129,3 +129,15 @@ def test_a_failure_is_shrunk_to_the_smallest() -> None:
     assert smallest.num_steps == 4
     assert 0 < smallest.s_churn <= 1
     assert smallest.solver == "heun"
+
+
+def test_what_rounding_decides_is_not_drawn() -> None:
+    """A churn of 6e-8 raises the level in float64 and not in float32."""
+    churns = st.floats(0, 40)
+    drawn = [c.s_churn for c, _ in drawn_configurations(subject(EDM, s_churn=churns), BUDGETS["thorough"])]
+    assert len(drawn) > 100
+    assert 0 in drawn
+    assert min(churn for churn in drawn if churn) >= 4e-5
+    # A range without an end has no scale of its own.
+    endless = drawn_configurations(subject(EDM, s_churn=st.floats(0, allow_infinity=False)), BUDGETS["quick"])
+    assert len(endless) > 3
