@@ -423,7 +423,7 @@ def configurations(subject: Subject, *, longest: int = 50) -> Any:
 
     scales = {}
     for name, value in varied.items():
-        low, high = _bounds(value) or (1.0, 1.0)
+        low, high = bounds_of(value) or (1.0, 1.0)
         if low <= 0 <= high and math.isfinite(high - low):
             scales[name] = max(-low, high)
 
