@@ -151,6 +151,11 @@ class EDM:
             return np.minimum(self.s_churn / (len(self.sigma_grid) - 1), np.sqrt(2.0) - 1)
         return 0.0
 
+    @property
+    def turning_points(self) -> dict[str, float]:
+        """Up to here gamma grows with ``s_churn``, above it no more: a sampler is to be seen on either side."""
+        return {"s_churn": (np.sqrt(2.0) - 1) * (len(self.sigma_grid) - 1)}
+
     def denoiser(self, model: Model) -> Callable[[Array, Any], Array]:
         """D(x; sigma), from whatever kind of model there is (equation 7, table 1)."""
 

@@ -133,14 +133,14 @@ def bounds_of(strategy: Any) -> tuple[Any, Any] | None:
     return None
 
 
-def must_see(name: str, value: Any, *, default: Any, longest: int) -> list[Any]:
+def must_see(name: str, value: Any, *, longest: int, turning: float | None = None) -> list[Any]:
     """The values of one field that must be seen.
 
     Args:
         name: the field.
         value: what the declaration gives: a value, or a Hypothesis strategy.
-        default: the reference's own default.
         longest: the largest number of steps that the budget allows.
+        turning: where the field's effect changes its form; a range around it is seen on either side.
 
     Returns:
         At least one value; the first is the simplest.
@@ -155,7 +155,7 @@ def must_see(name: str, value: Any, *, default: Any, longest: int) -> list[Any]:
     if options is not None:
         merged: list[Any] = []
         for option in options:
-            for one in must_see(name, option, default=default, longest=longest):
+            for one in must_see(name, option, longest=longest, turning=turning):
                 if not any(one is m or (type(one) is type(m) and one == m) for m in merged):
                     merged.append(one)
         return merged
@@ -172,10 +172,11 @@ def must_see(name: str, value: Any, *, default: Any, longest: int) -> list[Any]:
         # A grid that needs many steps is seen at its fewest, as the others are.
         steps = [n for n in STEP_COUNTS if low <= n <= top] or [int(low)]
         return [*steps, *([top] if top not in steps else [])]
+    turn = turning if turning is not None and low < turning < high else high
     if isinstance(low, int) and isinstance(high, int):
-        inner_point: Any = (low + high) // 2
+        inner_point: Any = (low + high) // 2 if turn == high else max(low + 1, (low + int(turn)) // 2)
     else:
-        inner_point = low + (high - low) * 0.4375  # not the middle: symmetric mistakes cancel there
+        inner_point = low + (turn - low) * 0.4375  # not the middle: symmetric mistakes cancel there
     values = [low, inner_point, high]
     return [v for i, v in enumerate(values) if v not in values[:i]]
 
@@ -227,16 +228,17 @@ def covering_set(subject: Subject, budget: Budget) -> CoveringSet:
     reference_fields = {f.name: f for f in dataclasses.fields(reference) if f.init}
     result = CoveringSet()
     result.not_varied = tuple(name for name in reference_fields if name not in subject.fields)
-    domain: dict[str, list[Any]] = {}
-    for name, value in subject.fields.items():
-        declared = reference_fields[name].default
-        domain[name] = must_see(name, value, default=declared, longest=budget.longest_chain)
+    longest = budget.longest_chain
+    domain = {name: must_see(name, value, longest=longest) for name, value in subject.fields.items()}
     result.values = domain
     build = _builder(subject, domain, result)
-    base_row = _base_row(subject, domain, reference_fields)
-    base = build(base_row)
-    if base is None:
-        base_row, base = _first_legal(domain, build)
+    base_row, base = _base(subject, domain, reference_fields, build)
+    turning = {name: at for name, at in getattr(base, "turning_points", {}).items() if name in domain}
+    if turning:
+        for name, at in turning.items():
+            domain[name] = must_see(name, subject.fields[name], longest=longest, turning=at)
+        result.index.clear()
+        base_row, base = _base(subject, domain, reference_fields, build)
     result.base = base
     result.configurations.append(base)
 
@@ -289,6 +291,17 @@ def _base_row(subject: Subject, domain: Mapping[str, list[Any]], fields: Mapping
         matches = [i for i, v in enumerate(values) if type(v) is type(default) and v == default]
         row[name] = matches[0] if matches else 0
     return row
+
+
+def _base(
+    subject: Subject,
+    domain: Mapping[str, list[Any]],
+    fields: Mapping[str, Any],
+    build: Callable[[Mapping[str, int]], Any],
+) -> tuple[dict[str, int], Any]:
+    row = _base_row(subject, domain, fields)
+    base = build(row)
+    return (row, base) if base is not None else _first_legal(domain, build)
 
 
 def _first_legal(

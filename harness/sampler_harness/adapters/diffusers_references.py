@@ -279,6 +279,11 @@ class EDMEuler(_Delegating):
             sigma_data=self.sigma_data,
         )
 
+    @property
+    def turning_points(self) -> dict[str, float]:
+        """Those of :class:`~reference_samplers.EDM`."""
+        return self.solver.turning_points
+
     def sample(self, model: Model, noise: Noise) -> Array:
         """Draw one sample; a ``"v"`` network is F with the other sign."""
         return self.solver.sample(self._signed(model), noise)
@@ -497,6 +502,11 @@ class EulerDiscrete(_Delegating):
     def solver(self) -> EDM:
         """Algorithm 2 on these levels."""
         return self._solver("euler")
+
+    @property
+    def turning_points(self) -> dict[str, float]:
+        """Those of :class:`~reference_samplers.EDM`."""
+        return self.solver.turning_points
 
     def network(self, denoise: Denoise) -> Model:
         """The perfect model of this configuration; a time that was rounded means the nearest one of the grid.
