@@ -30,8 +30,9 @@ def modules_stay(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def host(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A repository with one unrelated test."""
+def host(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A repository with one unrelated test; what lies in the folders above it does not matter."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"--rootdir={pytester.path}")
     pytester.makepyfile(test_other="def test_other():\n    assert True\n")
     return pytester
 
