@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,28 @@ def test_pairs_that_the_reference_refuses_are_left_out() -> None:
     fields, pairs = covering.seen(covering.configurations)
     assert fields["rescale_zero_terminal_snr"] == "2/2"
     assert pairs.split("/")[0] == pairs.split("/")[1]
+
+
+def test_a_value_that_is_legal_far_from_the_base_is_seen() -> None:
+    """Two other fields must leave their defaults before this one may."""
+
+    @dataclass(frozen=True)
+    class Locked:
+        num_steps: int = 5
+        first: bool = False
+        second: bool = False
+        third: bool = False
+
+        def __post_init__(self) -> None:
+            if self.third and not (self.first and self.second):
+                raise ValueError("third must be False where first or second is")
+
+        def sample(self, model: Any, noise: Any) -> Any: ...
+
+    switches = {name: st.booleans() for name in ("first", "second", "third")}
+    covering = covering_set(subject(Locked, **switches), BUDGETS["quick"])
+    assert Locked(first=True, second=True, third=True) in covering.configurations
+    assert covering.seen(covering.configurations)[0] == {"first": "2/2", "second": "2/2", "third": "2/2"}
 
 
 def test_what_is_not_declared_is_told() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reference_samplers import DDIM, DDPM, EDM, FlowEuler
 from sampler_harness import Subject, sampler_under_test
+from sampler_harness.cases import BUDGETS, covering_set
 from sampler_harness.subject import DeclarationError
 
 
@@ -71,6 +72,16 @@ def test_defaults_stay_out_of_the_way() -> None:
         ({"num_steps": 0}, "EDM refuses this: num_steps must be a whole number >= 1, got 0"),
         ({"num_steps": 0, "sigma_max": st.floats(1, 5)}, "EDM refuses this: num_steps"),
         ({"solver": ["heun", "euler"]}, "write solver=st.sampled_from([…])"),
+        (
+            {"num_steps": st.integers(0, 9)},
+            "num_steps must be a whole number >= 1, got 0. Leave it out: a range must end",
+        ),
+        ({"s_noise": st.floats(0, 1), "s_churn": 2.0}, "s_noise is legal in no configuration of EDM"),
+        ({"s_churn": st.floats(0)}, "s_churn must be a finite number >= 0, got inf"),
+        ({"solver": st.sampled_from(["heun", "eulr"])}, "one of 'heun', 'euler', got 'eulr'. Leave it out: what your"),
+        ({"solver": st.just("heun") | st.none()}, "solver must be one of 'heun', 'euler', got None"),
+        ({"rho": st.floats(1, 2), "solver": st.sampled_from(["eulr"])}, "a value of solver is legal in no"),
+        ({"model_kind": st.sampled_from(["v", "network"])}, "train_sigmas must be given, or times, for model_kind='v'"),
         ({"expected_failures": {"law/nois": "why"}}, "names 'law/nois', which is no check; did you mean 'law/noise'?"),
         ({"expected_failures": {"law/noise": " "}}, "expected_failures['law/noise'] needs a reason"),
         ({"expected_failures": ["law/noise"]}, "must be a dict of check id to reason"),
@@ -115,6 +126,21 @@ def test_fixed_values_are_not_refused_for_what_is_drawn() -> None:
         declared(DDIM, rescale_zero_terminal_snr=True)
     subject = declared(DDIM, rescale_zero_terminal_snr=True, prediction=st.sampled_from(["v", "x0"]))
     assert subject.fields["rescale_zero_terminal_snr"] is True
+
+
+def test_what_is_legal_with_some_value_of_the_rest_is_declared() -> None:
+    """Hypothesis leaves the other combinations out; each value is run in one of these."""
+    declared(sigma_min=st.floats(0.002, 5.0), sigma_max=st.floats(1.0, 80.0))
+    declared(DDIM, clip_denoised=st.booleans(), threshold=st.none() | st.floats(0.5, 1.0))
+    declared(s_churn=st.floats(0.0, 4.0, exclude_min=True))
+
+
+def test_what_cannot_be_read_off_a_strategy_is_decided_when_it_is_drawn() -> None:
+    rho = st.floats(3, 9).map(abs)
+    late = declared(rho=rho, solver=st.sampled_from(["heun", "eulr"]))
+    with pytest.raises(DeclarationError, match="a value of solver is legal in no configuration of EDM"):
+        covering_set(late, BUDGETS["quick"])
+    assert covering_set(declared(rho=rho, solver=st.sampled_from(["heun", "euler"])), BUDGETS["quick"]).configurations
 
 
 def test_a_required_field_must_be_named() -> None:

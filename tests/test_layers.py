@@ -17,6 +17,7 @@ LAYERS = {
     "portrait": 0,
     "verdict": 0,
     "sharing": 0,
+    "strategies": 0,
     "subject": 0,
     "cases": 1,
     "observe": 2,

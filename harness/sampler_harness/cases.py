@@ -7,17 +7,18 @@ range. Hypothesis then draws more of what the declaration's strategies allow.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from .subject import Subject
+from .strategies import bounds_of, combinations, is_strategy, unwrapped
+from .subject import DeclarationError, Subject, check_drawn
 
-__all__ = ["BUDGETS", "Budget", "CoveringSet", "bounds_of", "covering_set", "drawn_configurations", "must_see"]
+__all__ = ["BUDGETS", "Budget", "CoveringSet", "covering_set", "drawn_configurations", "must_see"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ NEARLY_ZERO = 1e-6
 BASE_STEPS = 5
 
 
-@contextmanager
+@contextlib.contextmanager
 def _own_constants_only() -> Iterator[None]:
     """Keep Hypothesis from mixing in constants of whatever modules happen to be loaded.
 
@@ -81,20 +82,6 @@ def _own_constants_only() -> Iterator[None]:
         yield
     finally:
         providers._get_local_constants = original
-
-
-def _is_strategy(value: Any) -> bool:
-    return hasattr(value, "example") and hasattr(value, "map") and hasattr(value, "filter")
-
-
-def _unwrapped(strategy: Any) -> Any:
-    """The concrete strategy behind Hypothesis's lazy wrapper, where this release has one."""
-    for _ in range(8):
-        inner = getattr(strategy, "wrapped_strategy", None)
-        if inner is None or inner is strategy:
-            return strategy
-        strategy = inner
-    return strategy
 
 
 def _drawn_values(strategy: Any, count: int = 24) -> list[Any]:
@@ -122,17 +109,6 @@ def _drawn_values(strategy: Any, count: int = 24) -> list[Any]:
     return values
 
 
-def bounds_of(strategy: Any) -> tuple[Any, Any] | None:
-    """Both ends of a range of integers or floats; None for anything else."""
-    inner = _unwrapped(strategy)
-    for low, high in (("start", "end"), ("min_value", "max_value")):
-        if hasattr(inner, low) and hasattr(inner, high):
-            bottom, top = getattr(inner, low), getattr(inner, high)
-            if isinstance(bottom, (int, float)) and isinstance(top, (int, float)):
-                return bottom, top
-    return None
-
-
 def must_see(name: str, value: Any, *, longest: int, turning: float | None = None) -> list[Any]:
     """The values of one field that must be seen.
 
@@ -145,9 +121,9 @@ def must_see(name: str, value: Any, *, longest: int, turning: float | None = Non
     Returns:
         At least one value; the first is the simplest.
     """
-    if not _is_strategy(value):
+    if not is_strategy(value):
         return [value]
-    inner = _unwrapped(value)
+    inner = unwrapped(value)
     elements = getattr(inner, "elements", None)
     if elements is not None:
         return list(elements)
@@ -222,7 +198,8 @@ def covering_set(subject: Subject, budget: Budget) -> CoveringSet:
         budget: bounds the number of steps.
 
     Raises:
-        ValueError: where the reference refuses every configuration that the declaration allows.
+        DeclarationError: where the reference refuses every configuration that the declaration allows, or a value in
+            all of them.
     """
     reference = subject.reference
     reference_fields = {f.name: f for f in dataclasses.fields(reference) if f.init}
@@ -239,6 +216,7 @@ def covering_set(subject: Subject, budget: Budget) -> CoveringSet:
             domain[name] = must_see(name, subject.fields[name], longest=longest, turning=at)
         result.index.clear()
         base_row, base = _base(subject, domain, reference_fields, build)
+    check_drawn(reference, subject.fields, domain)
     result.base = base
     result.configurations.append(base)
 
@@ -262,6 +240,13 @@ def covering_set(subject: Subject, budget: Budget) -> CoveringSet:
     for i, value in enumerate(steps):
         if value is None or value > PAIRED_STEPS:
             add({**base_row, "num_steps": i})
+    # What is legal only where several other fields differ from the base has met no row so far.
+    for name, values in domain.items():
+        for i in range(len(values)):
+            if any(result.index[configuration][name] == i for configuration in result.configurations):
+                continue
+            with contextlib.suppress(ValueError):
+                add(_first_legal(domain, build, {name: i})[0])
     return result
 
 
@@ -283,7 +268,7 @@ def _base_row(subject: Subject, domain: Mapping[str, list[Any]], fields: Mapping
     """The reference's defaults where the declaration allows them, and a few steps."""
     row = {}
     for name, values in domain.items():
-        if name == "num_steps" and _is_strategy(subject.fields[name]):
+        if name == "num_steps" and is_strategy(subject.fields[name]):
             wanted = min((abs((v or 10**9) - BASE_STEPS), i) for i, v in enumerate(values))
             row[name] = wanted[1]
             continue
@@ -305,15 +290,16 @@ def _base(
 
 
 def _first_legal(
-    domain: Mapping[str, list[Any]], build: Callable[[Mapping[str, int]], Any]
+    domain: Mapping[str, list[Any]],
+    build: Callable[[Mapping[str, int]], Any],
+    held: Mapping[str, int] | None = None,
 ) -> tuple[dict[str, int], Any]:
-    names = list(domain)
-    for choice in itertools.islice(itertools.product(*(range(len(domain[n])) for n in names)), 20_000):
-        row = dict(zip(names, choice, strict=True))
+    choices: dict[str, Sequence[int]] = {name: range(len(values)) for name, values in domain.items()}
+    for row in combinations(choices | {name: [i] for name, i in (held or {}).items()}):
         configuration = build(row)
         if configuration is not None:
             return row, configuration
-    raise ValueError("the reference refuses every configuration that the declaration allows")
+    raise DeclarationError("the reference refuses every configuration that the declaration allows")
 
 
 def _pairwise(
@@ -425,10 +411,10 @@ def configurations(subject: Subject, *, longest: int = 50) -> Any:
     """
     from hypothesis import strategies as st
 
-    varied = {n: v for n, v in subject.fields.items() if _is_strategy(v)}
+    varied = {n: v for n, v in subject.fields.items() if is_strategy(v)}
     if not varied:
         return None
-    fixed = {n: v for n, v in subject.fields.items() if not _is_strategy(v)}
+    fixed = {n: v for n, v in subject.fields.items() if not is_strategy(v)}
     if "num_steps" in varied:
         bounds = bounds_of(varied["num_steps"])
         if bounds is not None and bounds[1] > longest >= bounds[0]:

@@ -11,12 +11,13 @@ import difflib
 import inspect
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from .checks.catalogue import check_ids
+from .strategies import is_strategy, refused_value
 
 __all__ = [
     "AnySubject",
@@ -24,6 +25,7 @@ __all__ = [
     "DeclaredSubject",
     "ModelReturns",
     "Subject",
+    "check_drawn",
     "renamed",
     "sampler_under_test",
 ]
@@ -298,10 +300,6 @@ def _closest(name: str, known: Collection[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _is_strategy(value: Any) -> bool:
-    return hasattr(value, "example") and hasattr(value, "map") and hasattr(value, "filter")
-
-
 def _source_of(function: Callable[..., Any]) -> tuple[str, int]:
     """File (relative where it lies below the working directory) and line of what the user wrote."""
     inner = inspect.unwrap(function)
@@ -409,7 +407,43 @@ def _check_fields(reference: type[Any], fields: Mapping[str, Any], options: Mapp
     for name, declared in known.items():
         if declared.default is empty and declared.default_factory is empty and name not in fields:
             raise DeclarationError(f"{kind} needs {name}: add {name}=… to the declaration, a value or a strategy")
-    drawn = {name for name, value in fields.items() if _is_strategy(value)}
+    _check_fixed(reference, known, fields)
+    check_drawn(reference, fields)
+
+
+def check_drawn(
+    reference: type[Any], fields: Mapping[str, Any], drawn: Mapping[str, Sequence[Any]] | None = None
+) -> None:
+    """Every value that a strategy names is legal in some configuration.
+
+    Args:
+        reference: the dataclass.
+        fields: what was declared.
+        drawn: values of the fields whose strategies cannot be read.
+
+    Raises:
+        DeclarationError: names the value, and what the reference says of it.
+    """
+    __tracebackhide__ = True
+    refused = refused_value(reference, fields, drawn)
+    if refused is None:
+        return
+    name, value, said = refused
+    blamed = re.split(r"\W", said, maxsplit=1)[0]
+    about = "" if blamed in fields else f" ({name}={value!r})"
+    hint = "a range must end where the reference does"
+    if " one of " in said:
+        hint = "what your program calls by another name is declared by the reference's and translated in the function"
+    raise DeclarationError(
+        f"a value of {blamed if blamed in fields else name} is legal in no configuration of {reference.__name__}, so "
+        f"that it would never be run: {said}{about}. Leave it out: {hint}"
+    )
+
+
+def _check_fixed(reference: type[Any], known: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+    __tracebackhide__ = True
+    kind, empty = reference.__name__, dataclasses.MISSING
+    drawn = {name for name, value in fields.items() if is_strategy(value)}
     fixed = {name: value for name, value in fields.items() if name not in drawn}
     required = {n for n, f in known.items() if f.default is empty and f.default_factory is empty}
     if not fixed or required & drawn:
