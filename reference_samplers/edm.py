@@ -47,7 +47,7 @@ class EDM:
         train_sigmas: the levels that such a model was trained at, increasing, data units.
         initial_scale: std of the first noise, data units, > 0; None for the first level.
         model_kind: ``"denoiser"`` is D(x; sigma); ``"network"`` is F inside the preconditioning, told
-            ln(sigma)/4; the others see x/sqrt(sigma^2 + 1) and predict what their name says.
+            ln(sigma)/4; ``"epsilon"``, ``"v"`` and ``"x0"`` see x/sqrt(sigma^2 + 1) and predict what their name says.
         sigma_data: std of the data, > 0, for ``"network"``.
 
     Raises:

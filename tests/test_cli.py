@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import re
 import subprocess
@@ -14,7 +15,10 @@ from typing import Any
 import pytest
 import torch
 
+import reference_samplers
+from reference_samplers import DDIM, DDPMTraining, ScoreSDE
 from sampler_harness import __version__
+from sampler_harness.adapters.names import ELSEWHERE
 from sampler_harness.checks.catalogue import KINDS, VERSIONS, catalogue, check_ids
 from sampler_harness.checks.examples import EXAMPLES
 from sampler_harness.checks.remedies import REMEDIES
@@ -300,6 +304,35 @@ def test_one_check_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the first noise is not scaled" in text
     assert "fixtures/faulty_samplers/edm.py:initial_noise_unscaled" in text
     assert "did you mean law/noise?" in refused(["--explain", "law/nose"], capsys)
+
+
+def test_a_reference_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which values a field has is what a declaration needs first; they are called otherwise in other programs."""
+    for reference in (DDIM, ScoreSDE, DDPMTraining):
+        assert main(["--explain", reference.__name__]) == 0
+        text = capsys.readouterr().out
+        for field in dataclasses.fields(reference):
+            place = text.index(f"\n  {field.name}")
+            meaning = text[place:].splitlines()[2]
+            assert re.match(r" {6}[^ (]", meaning), field.name
+    assert main(["--explain", "DDPM"]) == 0
+    text = capsys.readouterr().out
+    assert '"fixed_small" is the posterior' in text
+    assert '"v" is v_prediction' in text
+    assert "did you mean FlowEuler?" in refused(["--explain", "FlowEulr"], capsys)
+
+
+def test_names_elsewhere_are_of_fields_and_values_that_exist() -> None:
+    found = [getattr(reference_samplers, name) for name in reference_samplers.__all__]
+    classes = [one for one in found if dataclasses.is_dataclass(one)]
+    documents = {
+        field.name: "".join(inspect.getdoc(one) or "" for one in classes if field.name in one.__dataclass_fields__)
+        for one in classes
+        for field in dataclasses.fields(one)
+    }
+    for field, told in ELSEWHERE.items():
+        for value in re.findall(r'(?<!=)"(\w+)"', " ".join(told)):
+            assert f'"{value}"' in documents[field], (field, value)
 
 
 def test_all_references_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:

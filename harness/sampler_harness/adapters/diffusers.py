@@ -20,20 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from sampler_harness.subject import DeclarationError, Subject
 
+from .names import DIFFUSERS_PREDICTIONS, DIFFUSERS_SCHEDULES
+
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["KNOWN_DEVIATIONS", "KnownDeviation", "SchedulerLoop", "names", "subject", "subjects"]
 
-#: Both ways between our name of a value and theirs, per field.
-_PREDICTIONS = {"epsilon": "epsilon", "x0": "sample", "v": "v_prediction"}
-_SCHEDULES = {
-    "linear": "linear",
-    "scaled_linear": "scaled_linear",
-    "cosine": "squaredcos_cap_v2",
-    "sigmoid": "sigmoid",
-    "exponential": "exp",
-}
 #: Constructor options that are a field of the reference as they stand.
 _SAME = (
     "num_train_timesteps",
@@ -197,9 +190,9 @@ def _options_from(config: Any) -> dict[str, Any]:
         if hasattr(config, source):
             options[option] = spell(getattr(config, source))
 
-    put("beta_schedule", "beta_schedule", _SCHEDULES.__getitem__)
+    put("beta_schedule", "beta_schedule", DIFFUSERS_SCHEDULES.__getitem__)
     put("trained_betas", "betas", lambda betas: None if betas is None else list(betas))
-    put("prediction_type", "prediction", _PREDICTIONS.__getitem__)
+    put("prediction_type", "prediction", DIFFUSERS_PREDICTIONS.__getitem__)
     put("rescale_betas_zero_snr", "rescale_zero_terminal_snr", bool)
     put("clip_sample", "clip_denoised", bool)
     put("clip_sample_range", "clip_range", float)
@@ -401,14 +394,14 @@ def _fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
             fields["betas"] = laplace_betas(options.get("num_train_timesteps", 1000))
         elif option == "beta_schedule":
-            fields[option] = _reversed_name(_SCHEDULES, value)
+            fields[option] = _reversed_name(DIFFUSERS_SCHEDULES, value)
         elif option == "trained_betas":
             fields["betas"] = value
             if value is not None:
                 fields |= {"num_train_timesteps": len(value), "beta_schedule": "linear"}
                 fields |= {"beta_start": 1e-4, "beta_end": 0.02}
         elif option == "prediction_type":
-            fields["prediction"] = _reversed_name(_PREDICTIONS, value)
+            fields["prediction"] = _reversed_name(DIFFUSERS_PREDICTIONS, value)
         elif option == "rescale_betas_zero_snr":
             fields["rescale_zero_terminal_snr"] = value
         elif option == "clip_sample":

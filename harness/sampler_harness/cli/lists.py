@@ -9,6 +9,7 @@ import re
 import textwrap
 from typing import Any, TextIO
 
+from sampler_harness.adapters.names import ELSEWHERE
 from sampler_harness.checks.catalogue import KINDS, CheckInfo, catalogue, info_of
 from sampler_harness.checks.examples import EXAMPLES
 from sampler_harness.checks.remedies import REMEDIES
@@ -58,21 +59,25 @@ def _wrapped(text: str, indent: int, width: int = WIDTH) -> str:
 
 
 def explain(id: str, stream: TextIO) -> None:
-    """One check: what it claims, catches and is blind to, and what a failure looks like.
+    """One check: what it claims, catches and is blind to, what a failure looks like; or one reference's fields.
 
     Args:
-        id: of the check.
+        id: of a check, or the name of a reference.
         stream: standard output, usually.
 
     Raises:
-        ValueError: for an unknown id, with the nearest one.
+        ValueError: where there is neither, with the nearest one.
     """
+    references = {one.__name__: one for _, found in _references() for one in found}
+    if id in references:
+        _explain_reference(references[id], stream)
+        return
     info = info_of(id)
     if info is None:
-        ids = [one.id for kind in KINDS for one in catalogue(kind)]
-        near = difflib.get_close_matches(id, ids, n=1, cutoff=0.5)
+        names = [*(one.id for kind in KINDS for one in catalogue(kind)), *references]
+        near = difflib.get_close_matches(id, names, n=1, cutoff=0.5)
         hint = f": did you mean {near[0]}?" if near else ""
-        raise ValueError(f"there is no check {id!r}{hint} (--list-checks prints all)")
+        raise ValueError(f"there is no check or reference {id!r}{hint} (--list-checks, --list-references print all)")
     kind = next(kind for kind in KINDS if info in catalogue(kind))
     stream.write(f"{info.id}  ({info.group}; {_TITLES[kind]})\n\n")
     for name, text in (
@@ -94,14 +99,7 @@ def list_references(stream: TextIO) -> None:
     Args:
         stream: standard output, usually.
     """
-    import reference_samplers
-
-    found: list[Any] = [getattr(reference_samplers, name) for name in reference_samplers.__all__]
-    declared: list[tuple[str, list[Any]]] = [
-        ("For samplers", [one for one in found if dataclasses.is_dataclass(one) and hasattr(one, "sample")]),
-        ("For training steps", [one for one in found if dataclasses.is_dataclass(one) and hasattr(one, "step")]),
-    ]
-    for title, references in declared:
+    for title, references in _references():
         stream.write(f"{title}\n")
         for reference in references:
             document = inspect.getdoc(reference) or ""
@@ -113,6 +111,47 @@ def list_references(stream: TextIO) -> None:
                 stream.write(f"{textwrap.indent(_wrapped(f'Source: {told}', 8, WIDTH - 4), '    ')}\n")
             stream.write(f"{textwrap.indent(_wrapped(f'Fields: {_defaults(reference)}', 8, WIDTH - 4), '    ')}\n")
         stream.write("\n")
+    stream.write("check-sampler --explain NAME tells what each field means, and what it is called elsewhere.\n")
+
+
+def _references() -> list[tuple[str, list[Any]]]:
+    import reference_samplers
+
+    found: list[Any] = [getattr(reference_samplers, name) for name in reference_samplers.__all__]
+    return [
+        ("For samplers", [one for one in found if dataclasses.is_dataclass(one) and hasattr(one, "sample")]),
+        ("For training steps", [one for one in found if dataclasses.is_dataclass(one) and hasattr(one, "step")]),
+    ]
+
+
+def _explain_reference(reference: Any, stream: TextIO) -> None:
+    """What it is, and of each field its default, what it means, and what other programs call it."""
+    document = inspect.getdoc(reference) or ""
+    stream.write(f"{reference.__name__}\n")
+    for paragraph in document.split("\nArgs:")[0].strip().split("\n\n"):
+        stream.write(f"{_wrapped(' '.join(paragraph.replace('``', '').split()), 0)}\n")
+    stream.write("\n")
+    meanings = _meanings(document)
+    for field in dataclasses.fields(reference):
+        if not field.init:
+            continue
+        default = "" if field.default is dataclasses.MISSING else f" = {field.default!r}"
+        stream.write(f"  {field.name}{default}\n")
+        for text in (meanings.get(field.name, ""), *(f"({name})" for name in ELSEWHERE.get(field.name, ()))):
+            if text:
+                stream.write(f"{textwrap.indent(_wrapped(text, 0, WIDTH - 6), '      ')}\n")
+    under_test = "sampler_under_test" if hasattr(reference, "sample") else "training_under_test"
+    stream.write(
+        f"\n@{under_test}({reference.__name__}, field=value, other=strategy): a value is fixed, a strategy is tried\n"
+        "out, and what is not named keeps its default.\n"
+    )
+
+
+def _meanings(document: str) -> dict[str, str]:
+    """What a docstring says of each argument."""
+    part = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", document, re.DOTALL | re.MULTILINE)
+    entries = re.findall(r"^    (\w+): (.*?)(?=^    \S|\Z)", part.group(1) if part else "", re.DOTALL | re.MULTILINE)
+    return {name: " ".join(text.replace("``", "").split()) for name, text in entries}
 
 
 def _defaults(reference: Any) -> str:

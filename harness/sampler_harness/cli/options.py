@@ -82,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
         help="for the loader, the earliest first; repeatable",
     )
     made.add_argument("--list-checks", action="store_true", help="print all checks and what each claims")
-    made.add_argument("--explain", metavar="ID", help="tell more of one check, with a failure as it looks")
+    made.add_argument(
+        "--explain", metavar="ID", help="tell more of a check, with a failure, or of a reference's fields"
+    )
     made.add_argument(
         "--init",
         metavar="FILE[:NAME]",
