@@ -53,6 +53,12 @@ def declared(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) ->
     return euler(model, shape, config, device, dtype, start=0.2)
 
 
+@sampler_under_test(EDM, **DECLARED, expected_failures={"law/initial-noise": "intentional, says its author"})
+def declared_and_moved(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
+    """Declared, with another first noise than :func:`declared` has."""
+    return euler(model, shape, config, device, dtype, start=0.25)
+
+
 @sampler_under_test(EDM, **DECLARED, expected_failures={"law/initial-noise": "was intentional once"})
 def repaired(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
     """Repaired: see its declaration and what it plants."""

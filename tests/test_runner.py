@@ -74,6 +74,18 @@ def test_a_declared_deviation_that_is_gone_is_a_failure() -> None:
     assert "remove 'law/initial-noise' from expected_failures" in found.message
 
 
+def test_a_declared_deviation_must_not_move() -> None:
+    """Held against its past, a sampler is excused for nothing: what is declared is declared of the paper."""
+    assert check_sampler(small_samplers.declared_and_moved, budget="quick").conforms
+    same = check_sampler(small_samplers.declared, budget="quick", against=small_samplers.declared)
+    assert same.conforms
+    assert not [f.id for f in same.findings if f.outcome == "expected"]
+    found = finding(small_samplers.declared_and_moved, "law/initial-noise", against=small_samplers.declared)
+    assert found.outcome == "failed"
+    assert found.evidence["got"] == pytest.approx(1.25, rel=1e-5)
+    assert found.evidence["should_be"] == pytest.approx(1.0, rel=1e-5)
+
+
 def test_against_another_implementation() -> None:
     assert check_sampler(small_samplers.sound, budget="quick", against=small_samplers.rewritten).conforms
     found = finding(small_samplers.blurred, "law/outputs", against=small_samplers.rewritten)

@@ -20,6 +20,7 @@ from typing import Any
 __all__ = [
     "CATALOGUE",
     "KINDS",
+    "RELATIVE",
     "VERSIONS",
     "CheckInfo",
     "catalogue",
@@ -29,6 +30,9 @@ __all__ = [
     "info_of",
 ]
 
+#: What only says whether a sampler has the law of what it is held against. A deviation from the paper that is declared
+#: there is none from the sampler's own past.
+RELATIVE = frozenset({"law/times", "law/initial-noise", "law/outputs", "law/noise", "law/offset"})
 #: Versions that brought checks, the first one first.
 VERSIONS = ("0.1", "0.2")
 
