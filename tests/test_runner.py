@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import strategies as st
 
-from reference_samplers import EDM
+from fixtures.torch_samplers import under_test
+from reference_samplers import DDIM, EDM
 from sampler_harness import Subject, check_sampler, respond, sampler_under_test
 from sampler_harness.runner import Assessment, load_law, save_law
 from sampler_harness.targets import load_subject
@@ -58,6 +61,39 @@ def test_a_reproduction_runs_and_shows_it(tmp_path: Path, monkeypatch: pytest.Mo
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=root)
     assert done.returncode == 0, done.stderr
     assert "[1.]" in done.stdout
+
+
+@pytest.mark.parametrize("blur", [1.0, 1.001])
+def test_a_long_chain_is_not_read_where_there_is_no_room_for_it(blur: float) -> None:
+    """To read 200 steps from one element takes 160,000 model calls: one run against the reference decides there."""
+
+    @sampler_under_test(EDM, num_steps=200, solver="euler", shapes=[(2, 3, 16, 16), (1, 1, 1, 1)])
+    def long(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
+        return small_samplers.euler(model, shape, config, device, dtype, blur=blur if shape[-1] == 1 else 1.0)
+
+    verdict = check_sampler(long, budget="quick", checks=["shape/any"], diagnose=False)
+    [found] = verdict.findings
+    assert found.outcome == ("passed" if blur == 1.0 else "failed"), found.message
+    assert found.margin is not None
+    assert found.margin < 1 / 3 if blur == 1.0 else found.margin > 3
+    assert verdict.coverage.model_calls < 5_000
+    if blur != 1.0:
+        assert "with shape (1, 1, 1, 1)" in found.message
+
+
+def test_a_long_table_is_told_by_its_ends() -> None:
+    betas = tuple(1e-4 + 1e-5 * i for i in range(200))
+
+    @sampler_under_test(DDIM, betas=betas, num_steps=st.integers(1, 5))
+    def halved(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
+        return 0.5 * under_test.ddim.function(model, shape, config, device=device, dtype=dtype)
+
+    [found] = check_sampler(halved, budget="quick", checks=["law/outputs"], diagnose=False).findings
+    assert found.outcome == "failed"
+    assert "betas=(0.0001, 0.00011, … 0.00209: 200 entries)" in found.message
+    assert f"betas={betas!r}" in found.evidence["configuration"]
+    assert "betas=tuple(subject.fields['betas'])" in found.reproduction
+    assert len(found.message) < 2_000
 
 
 def test_a_declared_deviation_is_told_and_not_held_against_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ from sampler_harness.verdict import Coverage
 from .edges import either_side, on_own_grid
 from .replayed import Held, hold
 
-__all__ = ["Evidence", "Standard"]
+__all__ = ["Evidence", "Standard", "expected_calls", "short", "told"]
 
 #: Where shapes are not declared: images, square and not, odd, of one element, of many channels.
 IMAGE_SHAPES: tuple[tuple[int, ...], ...] = (
@@ -37,6 +38,9 @@ ROOMY_SHAPE = (2, 3, 27, 26)
 LONG_CHAIN = 300
 #: Elements that a drawn case's shape must have: smaller ones need a run for every few impulses.
 ROOM_TO_DRAW = 48
+
+#: Characters above which a configuration is not told entry by entry.
+LONG_TEXT = 400
 
 #: Shares of the budget's model calls.
 COVERING_SHARE = 0.5
@@ -105,6 +109,17 @@ def short(config: Any) -> str:
         if field.init and value != field.default:
             parts.append(f"{field.name}={value!r}")
     return f"{type(config).__name__}({', '.join(parts)})"
+
+
+def told(config: Any) -> str:
+    """As :func:`short`, for reading: a long table is told by its ends and its length."""
+    text = short(config)
+    for field in dataclasses.fields(config) if len(text) > LONG_TEXT else ():
+        value = getattr(config, field.name)
+        if isinstance(value, tuple) and len(value) > 8:
+            ends = f"({value[0]!r}, {value[1]!r}, … {value[-1]!r}: {len(value)} entries)"
+            text = text.replace(f"{field.name}={value!r}", f"{field.name}={ends}")
+    return text
 
 
 class Evidence:
@@ -284,8 +299,18 @@ class Evidence:
                 spend=self._spend,
                 fixtures=self.fixtures,
                 entry=entry,
+                unread=self.reading_calls(case) > self.budget.model_calls and case.shape != self.shape_for(case.config),
             )
         return self._bundles[key]
+
+    def reading_calls(self, case: Case) -> int:
+        """About how many model calls it takes to read a case's coefficients, each of them twice.
+
+        Args:
+            case: whose sample has room for one impulse in two elements; calls and draws need one each.
+        """
+        calls = expected_calls(case.config)
+        return 2 * calls * math.ceil(2 * calls / max(1, case.numel // 2))
 
     def walked(self, case: Case) -> Walk:
         """Which of the sampler's own lines run in a case."""

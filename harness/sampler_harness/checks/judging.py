@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import Any
@@ -14,7 +14,7 @@ from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import shown
 from sampler_harness.verdict import Finding
 
-from .evidence import Evidence, expected_calls, short
+from .evidence import Evidence, expected_calls, short, told
 
 __all__ = ["Judged", "conclude", "nothing_seen", "skipped"]
 
@@ -105,7 +105,7 @@ def conclude(
         details["shape"] = list(chosen.case.shape)
         details["dtype"] = chosen.case.dtype
         lines.append(
-            f"smallest configuration: {short(chosen.case.config)}, shape {chosen.case.shape}, {chosen.case.dtype}"
+            f"smallest configuration: {told(chosen.case.config)}, shape {chosen.case.shape}, {chosen.case.dtype}"
         )
         place = _place(evidence, chosen, chosen.case)
         if place:
@@ -186,7 +186,7 @@ def _reproduction(evidence: Evidence, chosen: Judged) -> str:
         if type(case.config).__module__.startswith("reference_samplers")
         else f"from {type(case.config).__module__} import {type(case.config).__name__}",
         f"subject = load_subject({target!r})",
-        f"config = {short(case.config)}",
+        f"config = {_pasted(evidence, case.config)}",
         f"response = respond(subject, config, shape={case.shape}, dtype={case.dtype!r})",
         "np.set_printoptions(precision=6, suppress=True)",
         'print("times  ", response.times)',
@@ -195,3 +195,17 @@ def _reproduction(evidence: Evidence, chosen: Judged) -> str:
         f"# {chosen.message.splitlines()[0]}",
     ]
     return "\n".join(lines)
+
+
+def _pasted(evidence: Evidence, config: Any) -> str:
+    """A configuration in a script; a long table is taken from the declaration where that fixes it."""
+    text = short(config)
+    for name, value in evidence.subject.fields.items():
+        kept = getattr(config, name, None)
+        if (
+            isinstance(kept, tuple)
+            and len(repr(kept)) > 200
+            and tuple(value if isinstance(value, Iterable) else ()) == kept
+        ):
+            text = text.replace(f"{name}={kept!r}", f"{name}=tuple(subject.fields[{name!r}])")
+    return text

@@ -10,7 +10,7 @@ from sampler_harness.law.comparison import Deviation, Term, differing
 from sampler_harness.observe.trace import Case, Run
 from sampler_harness.verdict import Finding, Moved
 
-from .evidence import Evidence, expected_calls, short
+from .evidence import Evidence, expected_calls, short, told
 from .judging import Judged, conclude, nothing_seen, skipped
 from .replayed import NOT_AFFINE
 
@@ -334,7 +334,7 @@ def moved(evidence: Evidence) -> Moved | None:
     tolerance = evidence.standard.tolerance(evidence.side_of(case))
     found = differing(bundle.law, should_be, tolerance, last_row=bundle.last_row)
     sentences = [_moved_sentence(one, bundle.num_calls) for one in found]
-    configuration = f"{short(case.config)}, shape {case.shape}, {case.dtype}"
+    configuration = f"{told(case.config)}, shape {case.shape}, {case.dtype}"
     return Moved(configuration, tuple(sentences[:TOLD]), max(0, len(sentences) - TOLD))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -12,12 +13,13 @@ from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.layout import Layout
 from sampler_harness.observe.probes import Dense
-from sampler_harness.observe.trace import Case
+from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
+from .clip import replayed_ratio
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
-from .law import cause_of, in_words
+from .law import cause_of, in_words, where
 
 __all__ = ["check_any", "check_batch"]
 
@@ -209,10 +211,13 @@ def _inside_leak(bundle: Bundle) -> Judged | None:
 def check_any(evidence: Evidence) -> Finding:
     """The law is the same for every declared shape, and for outputs that are not contiguous.
 
+    Where a shape is so small and the chain so long that reading it would pass the budget, one run of it is held against
+    the reference.
     Catches: hard-coded sizes or axes, a channel treated differently, memory layout taken for granted.
     Blind to: shapes that are not declared (by default images only).
     """
     judged: list[Judged] = []
+    not_run: list[str] = []
     blame = cause_of(evidence, evidence.base)
     for shape in evidence.shapes:
         case = evidence.case(evidence.covering.base, shape=shape)
@@ -224,6 +229,11 @@ def check_any(evidence: Evidence) -> Finding:
         if not bundle.is_affine:
             judged += _by_replay(evidence, case, blame)
             continue
+        if bundle.unread:
+            found = _one_run(evidence, case, blame)
+            judged += found
+            not_run += [] if found else [f"{shape}"]
+            continue
         inside = _inside_leak(bundle)
         if inside is not None:
             judged.append(inside)
@@ -231,7 +241,32 @@ def check_any(evidence: Evidence) -> Finding:
     judged += _strided(evidence)
     if len(evidence.shapes) < 2 and not judged:
         return skipped("shape/any", "only one shape is declared")
-    return conclude("shape/any", evidence, judged, passed=f"does the same for {len(evidence.shapes)} shapes")
+    passed = f"does the same for {len(evidence.shapes) - len(not_run)} shapes"
+    if not_run:
+        passed += f" ({' and '.join(not_run)} left out: with so many steps they need a larger budget)"
+    return conclude("shape/any", evidence, judged, passed=passed)
+
+
+def _one_run(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:
+    """A shape that cannot be read: one dense run against the reference; nothing where that cannot be replayed."""
+    base, bundle = evidence.bundle(evidence.base), evidence.bundle(case)
+    if not evidence.standard.reference or base.problem is not None or bundle.layout is None:
+        return []
+    dense = bundle.dense
+    if isinstance(dense, Problem):
+        return [Judged(math.inf, f"with shape {case.shape}: {dense.message}", case, {}, blame)]
+    side = dataclasses.replace(evidence.side_of(evidence.base), shape=case.shape)
+    precision = PRECISIONS[case.dtype]
+    tables = case.dtype != "float64"
+    found = replayed_ratio(side, dense, base, bits=precision.bits, floor=precision.floor, tables=tables)
+    if found is None:
+        return []
+    ratio, row, got, should_be = found
+    text = (
+        f"with shape {case.shape} {where(row, base.num_calls)} holds {got:.6g} where the reference has {should_be:.6g} "
+        "(same draws, same model outputs)"
+    )
+    return [Judged(ratio, text, case, {"step": row, "got": got, "should_be": should_be}, blame)]
 
 
 def _by_replay(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:

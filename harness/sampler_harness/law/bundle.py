@@ -139,6 +139,7 @@ class Bundle:
         spend: told how many model calls each run made.
         fixtures: the host's fixture values.
         entry: what to call instead of the sampler's function.
+        unread: impulses would take too many runs: dense runs only, as where there is no law.
     """
 
     def __init__(
@@ -150,9 +151,11 @@ class Bundle:
         spend: Callable[[int], None] = lambda calls: None,
         fixtures: Mapping[str, Any] | None = None,
         entry: Callable[..., Any] | None = None,
+        unread: bool = False,
     ) -> None:
         self.subject = subject
         self.case = case
+        self.unread = unread
         self._call_limit = call_limit
         self._spend = spend
         self._fixtures = fixtures
@@ -194,7 +197,7 @@ class Bundle:
         """Why the case could not be measured."""
         if self.zero.problem is not None:
             return self.zero.problem
-        if not self.is_affine:
+        if self.unread or not self.is_affine:
             return None
         return self.first.problem or self.second.problem
 
@@ -240,8 +243,8 @@ class Bundle:
     @functools.cached_property
     def second(self) -> Reading:
         """Impulses of negative sign at another scattering."""
-        if not self.is_affine:
-            return self._unread()
+        if self.unread or not self.is_affine:
+            return self._unmeasured()
         layout = self.layout or Layout((), self.case.numel, "none")
         return self._read(layout, phase=1, sign=-1.0)
 
@@ -261,8 +264,8 @@ class Bundle:
 
     @functools.cached_property
     def _found(self) -> tuple[Reading, Layout | None]:
-        if not self.is_affine:
-            return self._unread(), self._whole()
+        if self.unread or not self.is_affine:
+            return self._unmeasured(), self._whole()
         best: tuple[Reading, Layout | None] | None = None
         for make in (self._plain, self._trailing, self._coded):
             try:
@@ -280,13 +283,16 @@ class Bundle:
             return self._read(Layout((), self.case.numel, "none"), phase=0, sign=1.0), None
         return best
 
-    def _unread(self) -> Reading:
-        """The reading of a case that has no coefficients."""
+    def _unmeasured(self) -> Reading:
+        """The reading of a case that has no coefficients, or that has too many."""
         calls = self.num_calls
         nothing = Response(
             self._times(self.zero), np.zeros(calls + 1), np.zeros((calls + 1, 0)), np.zeros((calls + 1, calls))
         )
-        problem = Problem("outside", "the reference is not affine in this configuration: there are no coefficients")
+        why = "the reference is not affine in this configuration: there are no coefficients"
+        if self.unread:
+            why = "the sample has too few elements to read the coefficients of so many steps"
+        problem = Problem("outside", why)
         return Reading(nothing, (), (), (), problem)
 
     def _whole(self) -> Layout | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sampler_harness.checks.evidence import Evidence, expected_calls, short
+from sampler_harness.checks.evidence import Evidence, expected_calls, told
 from sampler_harness.checks.law import first_difference, in_words, where
 from sampler_harness.law.comparison import Deviation, Entries, entries_of
 from sampler_harness.law.law import Law
@@ -43,7 +43,7 @@ def portray(evidence: Evidence, findings: Sequence[Finding], *, named_by: Eviden
     declared = [finding for finding in findings if finding.outcome == "expected"]
     case, why = _chosen(evidence, named_by or evidence, [*causes(bad), *declared])
     portrait = Portrait(
-        configuration=short(case.config),
+        configuration=told(case.config),
         shape=case.shape,
         dtype=case.dtype,
         reference=evidence.standard.name,
@@ -76,7 +76,7 @@ def _chosen(evidence: Evidence, named_by: Evidence, reasons: Sequence[Finding]) 
         name = f"smallest one in which {finding.id} fails"
         if larger is None:
             return found, f"This is the {name}."
-        return larger, f"The {name} is {short(found.config)}; this one fails in the same way and shows more."
+        return larger, f"The {name} is {told(found.config)}; this one fails in the same way and shows more."
     usual = _usual(evidence)
     moderate = next(_with_steps(evidence, usual), None)
     return moderate or usual, "" if not reasons else "What failed names no configuration."

@@ -316,7 +316,11 @@ def _scope(verdict: Verdict) -> list[Line]:
         without = _many(coverage.not_compared, "configuration")
         lines += _wrapped(f"not compared: {without}, of which {verdict.reference} tells nothing", 2)
     if coverage.wide_tolerances != "none":
-        lines += _wrapped(f"measured to worse than 0.1 %: {coverage.wide_tolerances}", 2)
+        lines += _wrapped(
+            f"not read to 0.1 %: {coverage.wide_tolerances}: small differences of large numbers, to which rounding alone "
+            "does as much; a smaller fault in one of them is not seen there",
+            2,
+        )
     lines.append(
         Line(
             f"  {verdict.sampler}: {_many(coverage.cases, 'configuration')}, {coverage.model_calls} model calls, "

@@ -268,7 +268,7 @@ def _facts(verdict: Verdict) -> list[tuple[str, str]]:
         ("Margin", margin_text(verdict)),
         ("Varied (seen / to be seen)", f"{varied}{pairs}"),
         ("Not varied, so not checked", ", ".join(coverage.not_varied)),
-        ("Measured to worse than 0.1 %", wide),
+        ("Not read to 0.1 %, for rounding", wide),
         ("Not applicable", "; ".join(skipped)),
         ("Not run", ", ".join(verdict.missing)),
         ("Measured", f"{coverage.cases} configurations, {coverage.model_calls} model calls"),

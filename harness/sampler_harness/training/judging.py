@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.checks.evidence import short
+from sampler_harness.checks.evidence import short, told
 from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
 
@@ -44,7 +44,7 @@ def _unmeasured(id: str, evidence: TrainingEvidence) -> Finding | None:
     broken = next((law for law in (*evidence.laws, *evidence.shaped) if law.problem is not None), None)
     if broken is None or broken.problem is None:
         return None
-    message = f"{broken.problem.message}\nin {short(broken.case.config)}, x0 of shape {broken.case.shape}"
+    message = f"{broken.problem.message}\nin {told(broken.case.config)}, x0 of shape {broken.case.shape}"
     details = {"problem": broken.problem.kind, "configuration": short(broken.case.config)}
     owner = "training/gradient" if broken.problem.kind == "detached" else FIRST
     if id == owner:
@@ -107,7 +107,7 @@ def conclude(
         "failing": f"{len(failing)} of {len(judged)}",
     }
     cause = next((f.id for f in after if f.outcome == "failed"), None)
-    place = f"smallest configuration: {short(chosen.case.config)}, x0 of shape {chosen.case.shape}, {chosen.case.dtype}"
+    place = f"smallest configuration: {told(chosen.case.config)}, x0 of shape {chosen.case.shape}, {chosen.case.dtype}"
     return Finding(
         id,
         "failed",
