@@ -86,7 +86,8 @@ def test_a_long_table_is_told_by_its_ends() -> None:
 
     @sampler_under_test(DDIM, betas=betas, num_steps=st.integers(1, 5))
     def halved(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
-        return 0.5 * under_test.ddim.function(model, shape, config, device=device, dtype=dtype)
+        sample: torch.Tensor = under_test.ddim.function(model, shape, config, device=device, dtype=dtype)
+        return 0.5 * sample
 
     [found] = check_sampler(halved, budget="quick", checks=["law/outputs"], diagnose=False).findings
     assert found.outcome == "failed"
@@ -108,6 +109,25 @@ def test_a_declared_deviation_that_is_gone_is_a_failure() -> None:
     found = finding(small_samplers.repaired, "law/initial-noise")
     assert found.outcome == "failed"
     assert "remove 'law/initial-noise' from expected_failures" in found.message
+
+
+def test_a_declared_deviation_does_not_hide_what_a_shape_changes() -> None:
+    """The first noise is declared; that one shape has other weights is not."""
+
+    @sampler_under_test(
+        EDM,
+        **small_samplers.DECLARED,
+        shapes=[(2, 3, 16, 16), (2, 3, 8, 8)],
+        expected_failures={"law/initial-noise": "intentional, says its author"},
+    )
+    def square_of_eight(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
+        blur = 1.01 if shape[-1] == 8 else 1.0
+        return small_samplers.euler(model, shape, config, device, dtype, start=0.2, blur=blur)
+
+    found = {f.id: f for f in check_sampler(square_of_eight, budget="quick", diagnose=False).findings}
+    assert found["law/initial-noise"].outcome == "expected"
+    assert found["shape/any"].outcome == "failed"
+    assert "with shape (2, 3, 8, 8)" in found["shape/any"].message
 
 
 def test_a_declared_deviation_must_not_move() -> None:

@@ -50,6 +50,8 @@ PLANTS = (
     ("edm", "edm", "S_churn / num_steps", "S_churn / (num_steps - 1)", "law/times"),
     ("edm", "edm", "0.5 * slope + 0.5 * slope_at_end", "slope_at_end", "law/outputs"),
     ("diamond", "diamond", "/ sigma_next) / 2", "/ sigma_next)", "law/outputs"),
+    # What is declared of DIAMOND hides neither another digit nor another weight.
+    ("diamond", "diamond", "return x, trajectory", "return x.bfloat16().float(), trajectory", "precision/dtype"),
     ("guided_ddpm", "guided_diffusion", "_not_last(t, x) * torch.exp", "torch.exp", "law/noise"),
     ("guided_ddpm", "guided_diffusion", "start.clamp(-1, 1)", "start.tanh()", "clip/replay"),
     ("guided_ddpm_learned", "guided_diffusion", "(values + 1) / 2", "values", "law/noise"),

@@ -177,7 +177,8 @@ CATALOGUE: tuple[CheckInfo, ...] = (
         "precision/dtype",
         "the rest",
         "the sample has the declared dtype and each declared dtype is as accurate as it can be",
-        "half-precision timesteps, tables in too low a precision, a sample that comes back in another dtype",
+        "half-precision timesteps, tables in too low a precision, a sample that comes back in another dtype, a cast to "
+        "a narrower one on the way",
         "accuracy beyond the declared dtype",
         "precision:check_dtype",
     ),

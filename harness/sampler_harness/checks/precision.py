@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from sampler_harness.law.bundle import DenseRun
+from sampler_harness.law.replay import innovations, replay, replay_spread
+from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS, time_tolerance
+from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
@@ -13,17 +18,24 @@ from .clip import replayed_ratio
 from .evidence import Evidence
 from .judging import Judged, conclude
 from .law import cause_of, in_words, where
+from .noise import affine_ratio
 from .replayed import hold
 
 __all__ = ["check_dtype"]
 
 _HALF = ("float16", "bfloat16")
+#: Times what rounding does to the reference, in the mean over a row: of programs of any form at most 2^2.4 was seen.
+#: The next narrower dtype rounds 2^13 times as much.
+ROOM = 2.0**6
+#: Largest of the given values, roughly: divided by it they stay where no clamp bites.
+LARGEST_DENSE = 2.0**8
 
 
 def check_dtype(evidence: Evidence) -> Finding:
     """The sample has the declared dtype, and each declared dtype is as accurate as it can be.
 
-    Catches: half-precision timesteps, tables in too low a precision, a sample that comes back in another dtype.
+    Catches: half-precision timesteps, tables in too low a precision, a sample that comes back in another dtype, a cast
+    to a narrower dtype on the way, also in a sampler whose other deviations are declared.
     Blind to: accuracy beyond the declared dtype; more precision inside is told, not failed.
     """
     judged: list[Judged] = []
@@ -42,7 +54,7 @@ def check_dtype(evidence: Evidence) -> Finding:
             if wider:
                 told.append(f"{dtype}: the state is kept in {wider[0]}")
             judged += _times_rounded(evidence, case)
-            judged += _half(evidence, case) if dtype in _HALF else _law(evidence, case)
+            judged += _half(evidence, case) if dtype in _HALF else [*_law(evidence, case), *_digits(evidence, case)]
     note = f" ({'; '.join(dict.fromkeys(told))})" if told else ""
     return conclude(
         "precision/dtype",
@@ -101,6 +113,72 @@ def _law(evidence: Evidence, case: Case) -> list[Judged]:
     told = in_words(worst, evidence.bundle(case).num_calls)
     text = f"in {case.dtype}: {told}: less accurate than the dtype allows"
     return [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
+
+
+def _digits(evidence: Evidence, case: Case) -> list[Judged]:
+    """Given values everywhere, each row has the digits of its dtype.
+
+    An impulse is a power of two, which every dtype holds: a cast of what is multiplied by 1 shows in no coefficient.
+    Rows are held against the sampler's own coefficients, so that it is no matter which law it has.
+    """
+    bundle = evidence.bundle(case)
+    if bundle.unread or bundle.problem is not None or not bundle.is_affine or bundle.layout is None:
+        return []
+    is_clipped = bool(getattr(case.config, "is_clipped", False))
+    scale = bundle.amplitude / LARGEST_DENSE if is_clipped else 1.0
+    dense = bundle.run_dense(draw_scale=scale, output_scale=scale) if is_clipped else bundle.dense
+    response, unit = bundle.first.response, PRECISIONS[case.dtype].unit
+    # What is not affine at all, or draws other noise then, is for clip/replay to tell.
+    if isinstance(dense, Problem) or affine_ratio(bundle, dense)[0] > PRECISIONS["float32"].unit / unit:
+        return []
+    config = evidence.side_of(case).config
+    learned = learned_variance(config)
+    fresh = innovations(response, dense.fields, unit)
+    exact = replay(config, case.shape, dense.outputs, fresh, learned_variance=learned)
+    if exact is None or exact.shape != dense.rows.shape:
+        return []
+    spread = replay_spread(
+        config,
+        case.shape,
+        dense.outputs,
+        fresh,
+        exact,
+        bits=PRECISIONS[case.dtype].bits,
+        tables=False,
+        learned_variance=learned,
+    )
+    should_be = bundle.zero.rows() + response.noise @ dense.fields + response.outputs @ dense.outputs
+    allowed = _size(spread) + unit * _size(should_be)
+    allowed[-1] += 2 * unit * abs(bundle.shift)
+    unread = bundle.law.last_resolution * (_size(dense.fields).sum() + _size(dense.outputs).sum())
+    allowed[-1] += unread / ROOM
+    ratios = _size(dense.rows - should_be) / (ROOM * np.maximum(allowed, 1e-30))
+    ratios = ratios if bundle.last_row else ratios[:-1]
+    row = int(np.argmax(ratios > 1.0)) if (ratios > 1.0).any() else int(ratios.argmax())
+    lost = float(_size(dense.rows - should_be)[row] / max(_size(should_be)[row], 1e-30))
+    text = (
+        f"in {case.dtype} {where(row, bundle.num_calls)} is off by {lost:.2g} of its size from what the sampler's own "
+        f"coefficients give, where {case.dtype} is off by {unit:.2g}{_cast(dense.rows[row], case.dtype)}"
+    )
+    return [Judged(float(ratios.max()), text, case, {"step": row})]
+
+
+def _size(rows: Array) -> Array:
+    """Root mean square of each row."""
+    size: Array = np.sqrt(np.mean(np.square(rows), axis=1))
+    return size
+
+
+def _cast(row: Array, dtype: str) -> str:
+    """Which narrower dtype holds every number of a row."""
+    import torch
+
+    values = torch.from_numpy(np.ascontiguousarray(row))
+    for name in ("bfloat16", "float16", "float32"):
+        narrow: torch.dtype = getattr(torch, name)
+        if PRECISIONS[name].bits < PRECISIONS[dtype].bits and bool((values.to(narrow).double() == values).all()):
+            return f": every number fits into {name}, it went through a cast"
+    return ": something on the way was rounded to fewer digits"
 
 
 def _by_replay(evidence: Evidence, case: Case) -> list[Judged]:

@@ -65,7 +65,8 @@ REMEDIES: dict[str, str] = {
     ),
     "precision/dtype": (
         "keep tables and times in float32 or float64, cast coefficients to the sample's dtype where they meet it, "
-        "and return the dtype that was asked for; or declare output_dtype=."
+        "let nothing pass through .half() or .bfloat16() (autocast does so too), and return the dtype that was asked "
+        "for; or declare output_dtype=."
     ),
     "clip/replay": (
         "with ordinary values it is right, with large ones not: is it a clamp where the reference has one, at the "

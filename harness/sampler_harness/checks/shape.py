@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from sampler_harness.law.bundle import Bundle, dense_values
+from sampler_harness.law.comparison import compare
 from sampler_harness.law.response import Array
-from sampler_harness.law.tolerance import PRECISIONS
+from sampler_harness.law.tolerance import PRECISIONS, tolerance_between
 from sampler_harness.observe.layout import Layout
 from sampler_harness.observe.probes import Dense
 from sampler_harness.observe.trace import Case, Problem
@@ -283,7 +284,20 @@ def _against_standard(evidence: Evidence, case: Case, blame: str | None) -> list
     deviations = evidence.compared(case)
     worst = max(deviations, key=lambda d: d.ratio)
     text = f"with shape {case.shape}: {in_words(worst, evidence.bundle(case).num_calls)}"
-    return [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
+    found = [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
+    return found if blame is None else [*found, *_unlike_the_base(evidence, case)]
+
+
+def _unlike_the_base(evidence: Evidence, case: Case) -> list[Judged]:
+    """Where the law is another one anyway: it must be the same other one for every shape."""
+    base, bundle = evidence.bundle(evidence.base), evidence.bundle(case)
+    if base.problem is not None:
+        return []
+    tolerance = tolerance_between(base.law, case.dtype)
+    worst = max(compare(bundle.law, base.law, tolerance, last_row=bundle.last_row), key=lambda d: d.ratio)
+    told = in_words(worst, bundle.num_calls)
+    text = f"with shape {case.shape}: {told} (as with shape {base.case.shape})"
+    return [Judged(worst.ratio, text, case, {"step": worst.row})]
 
 
 def _strided(evidence: Evidence) -> list[Judged]:

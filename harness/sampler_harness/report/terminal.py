@@ -317,8 +317,8 @@ def _scope(verdict: Verdict) -> list[Line]:
         lines += _wrapped(f"not compared: {without}, of which {verdict.reference} tells nothing", 2)
     if coverage.wide_tolerances != "none":
         lines += _wrapped(
-            f"not read to 0.1 %: {coverage.wide_tolerances}: small differences of large numbers, to which rounding alone "
-            "does as much; a smaller fault in one of them is not seen there",
+            f"not read to 0.1 %: {coverage.wide_tolerances}: small differences of large numbers, to which rounding "
+            "alone does as much; a smaller fault in one of them is not seen there",
             2,
         )
     lines.append(
