@@ -39,6 +39,8 @@ def edm_sampler(
     return x_next
 """
 
+RELEASES = Path(__file__).parent.parent / "fixtures" / "released"
+
 LOOP = """
 class Diffusion:
     def ddim_sample(self, model, shape, eta=0.0, steps=50, guidance=None, *, generator):
@@ -131,3 +133,31 @@ def test_a_class_is_built_from_its_own_constructor(capsys: pytest.CaptureFixture
     assert "Diffusion(model, image_size=TODO_image_size, ddim_eta=config.eta).ddim_sample(" in text
     assert 'model_attributes={"channels": ...}' in text
     assert "clip_denoised=st.booleans()" in text
+
+
+def test_a_class_is_named_by_itself_where_one_method_samples(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its settings are a dataclass of the same file, its network is called by a method, its loop is inherited."""
+    Path("sampler.py").write_text(
+        (RELEASES / "diamond.py").read_text(encoding="utf-8")
+        + "\n\nclass Inherits(DiffusionSampler):\n    name = 'another'\n",
+        encoding="utf-8",
+    )
+    assert main(["--init", "sampler.py:Inherits"]) == 0
+    text = Path("test_inherits_sample.py").read_text(encoding="utf-8")
+    assert "from sampler import Inherits, DiffusionSamplerConfig\n" in text
+    assert "        num_steps_denoising=config.num_steps,\n" in text
+    assert '        order=2 if config.solver == "heun" else 1,\n' in text
+    assert 'Inherits(model.method("denoise"), cfg=cfg).sample(' in text
+    given = text.replace("TODO_prev_obs", "torch.zeros((shape[0], 2, *shape[1:]), device=device, dtype=dtype)")
+    Path("test_inherits_sample.py").write_text(given.replace("TODO_prev_act", "torch.zeros(shape[0], 2)"))
+    capsys.readouterr()
+    assert main(["test_inherits_sample.py", "--budget", "quick", "--no-diagnosis", "--check", "law/outputs"]) == 0
+    assert main(["test_inherits_sample.py", "--budget", "quick", "--no-diagnosis", "--check", "law/initial-noise"]) == 1
+    assert "the first noise is not scaled" in capsys.readouterr().out
+
+
+def test_a_class_with_several_samplers_asks_which(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--init", f"{RELEASES / 'guided_diffusion.py'}:GaussianDiffusion"]) == 2
+    told = capsys.readouterr().err
+    assert "GaussianDiffusion.p_sample_loop" in told
+    assert "GaussianDiffusion.METHOD" in told

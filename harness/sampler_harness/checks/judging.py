@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from sampler_harness.cases import smallest_failing
 from sampler_harness.law.replay import is_affine
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import shown
+from sampler_harness.strategies import bounds_of, is_strategy, named_values
 from sampler_harness.verdict import Finding
 
 from .evidence import Evidence, expected_calls, short, told
@@ -155,9 +157,37 @@ def _shrunk(evidence: Evidence, chosen: Judged, judge: Callable[[Case], Sequence
 
     if chosen.consequence_of is not None:
         return chosen
+    plain = _plainer(evidence, chosen.case.config, fails)
+    chosen = kept.get(plain, chosen)
+    assert chosen.case is not None
     smallest = smallest_failing(evidence.subject, fails, evidence.budget, chosen.case.config)
     best = kept.get(smallest, chosen)
     return best if not best.ratio <= 1.0 and _size(best) <= _size(chosen) else chosen
+
+
+def _plainer(evidence: Evidence, config: Any, fails: Callable[[Any], bool]) -> Any:
+    """The same number of steps, with the default or the base's value of everything that the failure does not need."""
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    for name in evidence.covering.values:
+        if name == "num_steps":
+            continue
+        usual = [defaults[name]] if _allows(evidence.subject.fields[name], defaults[name]) else []
+        for value in (*usual, getattr(evidence.covering.base, name)):
+            try:
+                other = dataclasses.replace(config, **{name: value})
+            except (ValueError, TypeError):
+                continue
+            if len(short(other)) < len(short(config)) and fails(other):
+                config = other
+    return config
+
+
+def _allows(declared: Any, value: Any) -> bool:
+    """Whether a strategy names a value, or has it between its ends."""
+    bounds = bounds_of(declared) if is_strategy(declared) else None
+    if bounds is None or isinstance(value, bool) or not isinstance(value, (int, float)):
+        return any(type(one) is type(value) and one == value for one in named_values(declared) or ())
+    return bool(bounds[0] <= value <= bounds[1])
 
 
 def _reproduction(evidence: Evidence, chosen: Judged) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ast
 import keyword
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,10 @@ _MODEL = {
 }  # fmt: skip
 _LATENTS = {"latents", "latent", "x", "x_t", "x_T", "xt", "noise", "x_init", "init_noise", "z", "x_start", "sample"}
 _SHAPE = {"shape", "size", "sample_shape"}
-_STEPS = {"num_steps", "steps", "n_steps", "num_inference_steps", "sample_steps", "ddim_steps", "N", "n", "S"}
+_STEPS = {
+    "num_steps", "steps", "n_steps", "num_inference_steps", "sample_steps", "ddim_steps", "num_steps_denoising",
+    "sampling_timesteps", "num_sample_steps", "N", "n", "S",
+}  # fmt: skip
 #: What programs call a field of a reference.
 _FIELDS = {
     "sigma_min": "sigma_min",
@@ -41,14 +44,16 @@ _FIELDS = {
     "clip_denoised": "clip_denoised",
     "clip": "clip_denoised",
     "shift": "shift",
+    "snr": "snr",
+    "eps": "eps",
     "num_train_timesteps": "num_train_timesteps",
     "beta_start": "beta_start",
     "beta_end": "beta_end",
 }
 #: What a field is varied over where the sampler has it as an argument.
 _VARIED = {
-    "num_steps": "st.integers(2, 20)",
-    "s_churn": "st.floats(0.0, 4.0)",
+    "num_steps": "st.integers(2, 40)",
+    "s_churn": "st.floats(0.0, 40.0)",
     "eta": "st.floats(0.0, 1.0)",
     "shift": "st.floats(0.5, 3.0)",
     "clip_denoised": "st.booleans()",
@@ -58,6 +63,7 @@ _WORDS = {
     "EDM": ("s_churn", "sigma_hat", "t_hat", "gamma", "karras", "sigma_max", "sigmas", "rho"),
     "DDIM": ("ddim", "eta"),
     "FlowEuler": ("flow", "velocity", "rectified"),
+    "ScoreSDE": ("sde", "corrector", "langevin", "predictor", "snr", "score_fn"),
     "DDPM": ("ddpm", "posterior", "p_sample", "betas", "alphas_cumprod", "alpha_bar", "alphas"),
 }
 #: Of which reference each field is one.
@@ -66,9 +72,12 @@ _FIELDS_OF = {
     "DDIM": {"num_steps", "eta", "clip_denoised", "num_train_timesteps", "beta_start", "beta_end"},
     "DDPM": {"num_steps", "clip_denoised", "num_train_timesteps", "beta_start", "beta_end"},
     "FlowEuler": {"num_steps", "shift"},
+    "ScoreSDE": {"num_steps", "sigma_min", "sigma_max", "snr", "eps"},
 }
 #: Attributes that released samplers read off their model, and what does no harm.
 _ATTRIBUTES = {"sigma_min": "0.0", "sigma_max": 'float("inf")', "round_sigma": "torch.as_tensor"}
+#: What a network's own methods are called.
+_METHODS = ("denoise", "predict", "apply_model", "forward", "score", "velocity", "epsilon", "eps")
 #: What any stand-in has.
 _MODULE = {"eval", "train", "to", "parameters", "device", "dtype", "training", "cuda", "cpu", "half", "float"}
 
@@ -83,6 +92,7 @@ class Sketch:
         reference: the likeliest one; empty where nothing speaks for any.
         call: the arguments of the call, as text.
         build: those of its class, as text; None where there is no class, or none of its own.
+        settings: per argument the dataclass of the same file that it is, and what that is built with.
         declared: fields and options of the declaration, as text.
         todo: what a person must answer.
         returns_tuple: whether the sample is the first of several.
@@ -94,6 +104,7 @@ class Sketch:
     reference: str = ""
     call: list[str] = field(default_factory=list)
     build: list[str] | None = None
+    settings: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
     todo: list[str] = field(default_factory=list)
     returns_tuple: bool = False
@@ -104,7 +115,8 @@ def init(target: str, out: Path | None = None) -> tuple[Path, Sketch]:
     """Write the test file for a sampler.
 
     Args:
-        target: ``FILE`` or ``FILE:NAME``, where ``NAME`` is a function or ``Class.method``.
+        target: ``FILE`` or ``FILE:NAME``, where ``NAME`` is a function, ``Class.method``, or a class with one method
+            that samples, by its name.
         out: the file; None for ``test_NAME.py`` in the present folder.
 
     Returns:
@@ -139,58 +151,84 @@ def sketch(target: str) -> Sketch:
     except (SyntaxError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is no Python source: {error}") from error
     functions = dict(_functions(tree))
-    if name:
-        if name not in functions:
-            raise ValueError(f"{file} has no function {name!r}; it has {', '.join(functions) or 'none'}")
-        return _read(file, name, functions[name], _constructor(tree, name))
-    likely = [n for n in functions if "sampl" in n.lower() or "generate" in n.lower()]
+    if name in functions:
+        return _read(file, name, functions, tree)
+    owned = {n: node for n, node in functions.items() if n.partition(".")[0] == name and "." in n}
+    if name and not owned:
+        raise ValueError(f"{file} has no function {name!r}; it has {', '.join(functions) or 'none'}")
+    found = owned or functions
+    likely = [n for n in found if any(word in n.rpartition(".")[2].lower() for word in ("sampl", "generate"))]
+    likely = likely or [n for n in owned if len(owned) == 1]
     if len(likely) != 1:
         which = (
-            f"several ({', '.join(likely)})"
-            if likely
-            else f"none by its name ({', '.join(functions) or 'no function'})"
+            f"several ({', '.join(likely)})" if likely else f"none by its name ({', '.join(found) or 'no function'})"
         )
-        raise ValueError(f"which function of {file} is the sampler? {which}: name it, --init {file}:NAME")
-    return _read(file, likely[0], functions[likely[0]], _constructor(tree, likely[0]))
+        where = f"{name}.METHOD" if owned else "NAME"
+        raise ValueError(f"which function of {file} is the sampler? {which}: name it, --init {file}:{where}")
+    return _read(file, likely[0], functions, tree)
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Functions by name, and methods of classes with those that they inherit within the file."""
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             yield node.name, node
         elif isinstance(node, ast.ClassDef):
-            for inner in node.body:
-                if isinstance(inner, ast.FunctionDef) and (not inner.name.startswith("_") or inner.name == "__call__"):
-                    yield f"{node.name}.{inner.name}", inner
+            for name, inner in _methods(node, classes).items():
+                if not name.startswith("_") or name == "__call__":
+                    yield f"{node.name}.{name}", inner
 
 
-def _constructor(tree: ast.Module, name: str) -> ast.FunctionDef | None:
-    """The ``__init__`` that the class of a method has of its own."""
-    owner, _, method = name.partition(".")
-    bodies = [node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner and method]
-    own = (n for body in bodies for n in body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
-    return next(own, None)
+def _methods(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> dict[str, ast.FunctionDef]:
+    """A class's methods, own ones before those of its bases in the same file."""
+    found = {inner.name: inner for inner in node.body if isinstance(inner, ast.FunctionDef)}
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id in classes and base.id != node.name:
+            found = _methods(classes[base.id], {n: c for n, c in classes.items() if n != node.name}) | found
+    return found
 
 
-def _read(file: Path, name: str, node: ast.FunctionDef, built_by: ast.FunctionDef | None) -> Sketch:
-    found = Sketch(file, name)
-    in_class = "." in name
+def _read(file: Path, name: str, functions: dict[str, ast.FunctionDef], tree: ast.Module) -> Sketch:
+    found, node = Sketch(file, name), functions[name]
+    classes = {one.name: one for one in tree.body if isinstance(one, ast.ClassDef)}
+    owner = name.partition(".")[0] if "." in name else ""
+    methods = _methods(classes[owner], classes) if owner else {}
+    built_by = methods.get("__init__")
     found.reference = _reference(node)
     if not found.reference:
-        found.todo.append("name the reference: EDM, DDPM, DDIM or FlowEuler (check-sampler --list-references)")
+        known = ", ".join(_WORDS)
+        found.todo.append(f"name the reference, one of {known} (check-sampler --list-references)")
+    sources = [*methods.values()] if owner else [node]
+    model = _model_text(sources)
     if built_by is not None:
-        found.build = _arguments(found, built_by, in_class=True)
+        found.build = _arguments(found, built_by, model, classes, in_class=True)
         _model_attributes(found, built_by)
-    found.call = _arguments(found, node, in_class=in_class)
-    has_model = any(text.rpartition("=")[2] == "model" for text in [*found.call, *(found.build or [])])
-    if in_class and (found.build is None or not has_model):
-        found.todo.insert(0, f"build your {name.partition('.')[0]} here, with `model` in place of its network")
+    found.call = _arguments(found, node, model, classes, in_class=bool(owner))
+    written = [*found.call, *(found.build or [])]
+    has_model = any(text.rpartition("=")[2].startswith("model") for text in written)
+    if owner and (found.build is None or not has_model):
+        found.todo.insert(0, f"build your {owner} here, with `model` in place of its network")
     _model_attributes(found, node)
     found.returns_tuple = any(isinstance(n, ast.Return) and isinstance(n.value, ast.Tuple) for n in _own(node))
     found.in_double = any(isinstance(n, ast.Attribute) and n.attr in ("float64", "double") for n in ast.walk(node))
     if found.in_double:
         found.declared["output_dtype"] = "torch.float64"
     return found
+
+
+def _model_text(sources: Iterable[ast.FunctionDef]) -> str:
+    """The stand-in as the sampler calls it: by itself, or by a method of its network."""
+    for node in sources:
+        for call in (
+            one for one in ast.walk(node) if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute)
+        ):
+            assert isinstance(call.func, ast.Attribute)
+            whose, method = call.func.value, call.func.attr
+            known = whose.id if isinstance(whose, ast.Name) else whose.attr if isinstance(whose, ast.Attribute) else ""
+            if known in _MODEL and method in _METHODS:
+                return f'model.method("{method}")'
+    return "model"
 
 
 def _own(node: ast.FunctionDef) -> Iterator[ast.AST]:
@@ -221,24 +259,46 @@ def _reference(node: ast.FunctionDef) -> str:
     return best if scores[best] else ""
 
 
-def _arguments(found: Sketch, node: ast.FunctionDef, *, in_class: bool) -> list[str]:
+def _arguments(
+    found: Sketch, node: ast.FunctionDef, model: str, classes: dict[str, ast.ClassDef], *, in_class: bool
+) -> list[str]:
     """The arguments of a call, as text; ``self`` is left out."""
     arguments = [*node.args.posonlyargs, *node.args.args]
     defaults: list[ast.expr | None] = [None] * (len(arguments) - len(node.args.defaults))
     defaults += node.args.defaults
     written: list[str] = []
     for argument, default in list(zip(arguments, defaults, strict=True))[1 if in_class else 0 :]:
-        _argument(found, written, argument.arg, default, by_name=False)
+        options = _options(found, argument, classes)
+        if options is not None:
+            written.append(f"{argument.arg}={options}" if written else options)
+            continue
+        _argument(found, written, argument.arg, default, model, by_name=False)
     for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-        _argument(found, written, argument.arg, default, by_name=True)
+        _argument(found, written, argument.arg, default, model, by_name=True)
     return written
 
 
-def _argument(found: Sketch, written: list[str], name: str, default: ast.expr | None, *, by_name: bool) -> None:
+def _options(found: Sketch, argument: ast.arg, classes: dict[str, ast.ClassDef]) -> str | None:
+    """A dataclass of settings that the same file defines, built from its fields; None for any other argument."""
+    kind = classes.get(argument.annotation.id) if isinstance(argument.annotation, ast.Name) else None
+    marks = [ast.unparse(mark) for mark in kind.decorator_list] if kind is not None else []
+    if kind is None or not any(mark.partition("(")[0].endswith("dataclass") for mark in marks):
+        return None
+    written: list[str] = []
+    for field_of in kind.body:
+        if isinstance(field_of, ast.AnnAssign) and isinstance(field_of.target, ast.Name):
+            _argument(found, written, field_of.target.id, field_of.value, "model", by_name=True)
+    found.settings[argument.arg] = (kind.name, written)
+    return argument.arg
+
+
+def _argument(
+    found: Sketch, written: list[str], name: str, default: ast.expr | None, model: str, *, by_name: bool
+) -> None:
     lower = name.lower()
     fields = _FIELDS_OF.get(found.reference, set())
     if name in _MODEL:
-        text = "model"
+        text = model
     elif name in _LATENTS and default is None:
         text = "torch.randn(shape, device=device, dtype=dtype)"
     elif name in _SHAPE:
@@ -252,6 +312,9 @@ def _argument(found: Sketch, written: list[str], name: str, default: ast.expr | 
     elif name in _STEPS and "num_steps" in fields:
         text = "config.num_steps"
         found.declared["num_steps"] = _VARIED["num_steps"]
+    elif name == "order" and found.reference == "EDM":
+        text = '2 if config.solver == "heun" else 1'
+        found.declared["solver"] = 'st.sampled_from(["heun", "euler"])'
     elif _FIELDS.get(lower, "") in fields:
         known = _FIELDS[lower]
         text = f"config.{known}"
@@ -261,7 +324,9 @@ def _argument(found: Sketch, written: list[str], name: str, default: ast.expr | 
         return  # its own default will do
     else:
         text = f"TODO_{name}"
-        found.todo.append(f"what is {name!r}? put a value, or config.… where it is a field of the reference")
+        found.todo.append(
+            f"what is {name!r}? config.… where it is a field of the reference, else a value (any, for conditioning)"
+        )
     written.append(f"{name}={text}" if by_name or written or default is not None else text)
 
 
@@ -272,7 +337,7 @@ def _model_attributes(found: Sketch, node: ast.FunctionDef) -> None:
         n.attr
         for n in ast.walk(node)
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in models
-    }
+    } - {*_METHODS}
     given = {}
     for name in sorted(asked - _MODULE):
         given[name] = _ATTRIBUTES.get(name, "...")
@@ -298,19 +363,23 @@ def _text(found: Sketch) -> str:
     if str(found.file.parent) != ".":
         lines.append(f"sys.path.insert(0, {str(found.file.parent.resolve())!r})")
     lines.append(
-        f"from {module} import {owner}" + ("  # noqa: E402" if str(found.file.parent) != "." else "")
+        f"from {module} import {', '.join([owner, *dict.fromkeys(kind for kind, _ in found.settings.values())])}"
+        + ("  # noqa: E402" if str(found.file.parent) != "." else "")
         if importable
         else f"# TODO: {found.file.name} cannot be imported by its name; import {owner} from it here"
     )
     lines += ["", ""]
     lines += [f"# TODO: {todo}" for todo in found.todo]
     options = "".join(f"    {name}={value},\n" for name, value in found.declared.items())
+    lines.append(f"# What a field of {reference} means, and what else it may be: check-sampler --explain {reference}")
     lines.append(f"@sampler_under_test(\n    {reference},\n{options})")
     generator = ", generator" if "takes_generator" in found.declared else ""
     lines.append(f"def {_own_name(found)}(model, shape, config, *, device, dtype{generator}):")
     lines.append(
         '    """Run the sampler once; `model` stands in for the network. Fields not named above are not varied."""'
     )
+    for name, (kind, given) in found.settings.items():
+        lines.append(f"    {name} = {kind}(\n" + "".join(f"        {one},\n" for one in given) + "    )")
     built = "TODO_how_it_is_built" if found.build is None else ", ".join(found.build)
     called = owner if not method else f"{owner}({built})" + ("" if method == "__call__" else f".{method}")
     arguments = "".join(f"        {argument},\n" for argument in found.call)
