@@ -84,8 +84,8 @@ EXAMPLES: dict[str, Example] = {
     ),
     "precision/dtype": Example(
         "faulty_samplers.casts:sample_through_bfloat16",
-        "in float32 the returned sample is off by 0.0016 of its size from what the sampler's own coefficients give, where "
-        "float32 is off by 6e-08: every number fits into bfloat16, it went through a cast",
+        "in float32 the returned sample is off by 0.0016 of its size from what the sampler's own coefficients give, "
+        "where float32 is off by 6e-08: every number fits into bfloat16, it went through a cast",
     ),
     "clip/replay": Example(
         "faulty_samplers.clip:clip_without_rederiving",
