@@ -13,7 +13,8 @@ REMEDIES: dict[str, str] = {
     ),
     "law/initial-noise": (
         "multiply the first noise by the first noise level (sigma_max in EDM; DDPM starts from plain noise), once, "
-        "or declare initial_scale where yours is meant."
+        "or declare initial_scale where yours is meant. Where churn is on, what it adds before the first call counts "
+        "too: is that right without churn?"
     ),
     "law/outputs": (
         "hold the update after that model call against the paper's line, coefficient by coefficient: which sigma or "

@@ -385,7 +385,7 @@ def closing_line(verdicts: Sequence[Verdict]) -> Line:
     figures = (
         f"{_many(sum(v.num_planned for v in verdicts), 'check')} planned, {sum(v.num_ran for v in verdicts)} ran, "
         f"{sum(v.count('skipped') for v in verdicts)} not applicable, "
-        f"{sum(v.count('expected') for v in verdicts)} expected"
+        f"{sum(v.count('expected') for v in verdicts)} expected{_following(verdicts)}"
     )
     if conforming == total:
         what = f"1 {one} conforms" if total == 1 else f"all {total} {many} conform"
@@ -398,6 +398,17 @@ def closing_line(verdicts: Sequence[Verdict]) -> Line:
     parts += [f"{faulty} {'does' if faulty == 1 else 'do'} not"] if faulty else []
     parts += [f"{undecided} not decided"] if undecided else []
     return Line(f"{', '.join(parts)}: {figures}", "bad" if faulty else "warn")
+
+
+def _following(verdicts: Sequence[Verdict]) -> str:
+    """How many of what is expected follow from what is declared; empty where none does."""
+    expected = [[f for f in verdict.findings if f.outcome == "expected"] for verdict in verdicts]
+    following = sum(len(found) - len(causes(found)) for found in expected)
+    return (
+        f" ({following} of them {'follows' if following == 1 else 'follow'} from the declared ones)"
+        if following
+        else ""
+    )
 
 
 def write(lines: Sequence[Line], stream: TextIO) -> None:
