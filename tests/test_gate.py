@@ -205,6 +205,17 @@ def _through_a_closure(model: Any, x: torch.Tensor, levels: list[float]) -> torc
     return x
 
 
+def _with_a_known_part(model: Any, x: torch.Tensor, levels: list[float]) -> torch.Tensor:
+    known = torch.zeros(x.shape, dtype=torch.bool)
+    x = x * levels[0]  # start
+    for now, after in pairwise(levels):
+        x[known] = 0.0
+        denoised = model(x, now)  # call
+        x = x + (after - now) * (x - denoised) / now  # step
+    x[known] = 0.0
+    return x
+
+
 class _Held:
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -234,6 +245,9 @@ def _in_a_class(model: Any, x: torch.Tensor, levels: list[float]) -> torch.Tenso
         (_through_a_closure, 0, "initial-noise", "start"),
         (_through_a_closure, 2, "outputs", "step"),
         (_through_a_closure, 2, "time", "call"),
+        (_with_a_known_part, 0, "initial-noise", "start"),
+        (_with_a_known_part, 2, "outputs", "step"),
+        (_with_a_known_part, 3, "outputs", "step"),
         (_in_a_class, 0, "initial-noise", "start"),
         (_in_a_class, 2, "outputs", "step"),
         (_in_a_class, 2, "time", "call"),

@@ -114,11 +114,15 @@ class Walk:
 
 
 def _last_assignment(names: set[str], lines: list[Line]) -> Line | None:
-    """The latest line that gave a value to one of the names; behind a plain ``x = y`` the one that y is from."""
-    for number, line in enumerate(lines):
-        if names & _names_assigned(line):
-            copied = _copied(line)
-            return (copied and _last_assignment({copied}, lines[number + 1 :])) or line
+    """The latest line that gave a value to one of the names; behind a plain ``x = y`` the one that y is from.
+
+    One that writes into a part, ``x[known] = …``, comes after one that makes the whole.
+    """
+    for assigned in (_names_assigned, _names_written_into):
+        for number, line in enumerate(lines):
+            if names & assigned(line):
+                copied = _copied(line)
+                return (copied and _last_assignment({copied}, lines[number + 1 :])) or line
     return None
 
 
@@ -175,18 +179,34 @@ def _read(node: ast.AST) -> Iterator[str]:
 
 
 def _names_assigned(line: Line) -> set[str]:
-    """What a simple statement gives a value to."""
-    node = _statements(line.file).get(line.line)
-    match node:
-        case ast.Assign():
-            targets: list[ast.expr] = node.targets
-        case ast.AugAssign() | ast.AnnAssign():
-            targets = [node.target]
+    """What a simple statement gives a value to, as a whole."""
+    return {name for target in _targets(line) for name in _named(target) if not _is_part(target)}
+
+
+def _names_written_into(line: Line) -> set[str]:
+    """What a simple statement changes some entries of."""
+    return {name for target in _targets(line) for name in _named(target) if _is_part(target)}
+
+
+def _is_part(target: ast.expr) -> bool:
+    whole = (ast.Constant, ast.Slice)
+    return isinstance(target, ast.Subscript) and not isinstance(target.slice, whole)
+
+
+def _named(target: ast.expr) -> Iterator[str]:
+    return (n.id for n in ast.walk(target) if isinstance(n, ast.Name))
+
+
+def _targets(line: Line) -> list[ast.expr]:
+    match _statements(line.file).get(line.line):
+        case ast.Assign(targets=targets):
+            return targets
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            return [target]
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=value))):
-            targets = [value]  # x.add_(…) writes into x
+            return [value]  # x.add_(…) writes into x
         case _:
-            return set()
-    return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+            return []
 
 
 @functools.lru_cache(maxsize=4096)
