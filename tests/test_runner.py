@@ -81,6 +81,23 @@ def test_a_long_chain_is_not_read_where_there_is_no_room_for_it(blur: float) -> 
         assert "with shape (1, 1, 1, 1)" in found.message
 
 
+@pytest.mark.parametrize("one_step_fails", [False, True])
+def test_grids_that_are_given_entry_by_entry_vary_the_steps_too(one_step_fails: bool) -> None:
+    @sampler_under_test(DDIM, timesteps=st.sampled_from([(999, 500, 0), (750, 250), (100,)]))
+    def listed(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
+        if one_step_fails and len(config.timesteps) == 1:
+            raise IndexError("index 1 is out of bounds")
+        sample: torch.Tensor = under_test.ddim.function(model, shape, config, device=device, dtype=dtype)
+        return sample
+
+    [found] = check_sampler(listed, budget="quick", checks=["steps/any"], diagnose=False).findings
+    if one_step_fails:
+        assert found.outcome == "failed"
+        assert found.message.startswith("with 1 steps: ")
+    else:
+        assert (found.outcome, found.message) == ("passed", "holds for 1, 2, 3 steps")
+
+
 def test_a_long_table_is_told_by_its_ends() -> None:
     betas = tuple(1e-4 + 1e-5 * i for i in range(200))
 

@@ -9,11 +9,14 @@ from typing import Any
 from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
 
-from .evidence import Evidence
+from .evidence import Evidence, expected_calls
 from .judging import Judged, conclude, skipped
 from .law import cause_of, in_words
 
 __all__ = ["check_any"]
+
+#: What says how many steps there are, and where.
+GRID_FIELDS = ("num_steps", "timesteps", "sigmas", "times")
 
 
 def check_any(evidence: Evidence) -> Finding:
@@ -22,33 +25,37 @@ def check_any(evidence: Evidence) -> Finding:
     Catches: NaN for one step, a grid that is right only where the steps divide the table.
     Blind to: numbers of steps that the declaration does not allow.
     """
-    values = evidence.covering.values.get("num_steps", [])
-    if len(values) < 2:
-        return skipped("steps/any", "the number of steps is not varied: declare num_steps=st.integers(…)")
     cases = [c for c in evidence.cases if _same_but_steps(c.config, evidence.covering.base)]
+    if len({_steps(config) for config in evidence.covering.configurations}) < 2:
+        return skipped("steps/any", "the number of steps is not varied: declare num_steps=st.integers(…)")
     failing = {case: _worst(evidence, case) for case in cases}
     everywhere = all(not ratio <= 1.0 for ratio, _ in failing.values())
     judged = [
         Judged(
             ratio,
-            f"with {_steps(case)} steps: {text}",
+            f"with {_steps(case.config)} steps: {text}",
             case,
             {},
             (cause_of(evidence, case) or "law/times") if everywhere else None,
         )
         for case, (ratio, text) in failing.items()
     ]
-    counts = sorted({_steps(case) for case in cases})
+    counts = sorted({_steps(case.config) for case in cases})
     return conclude("steps/any", evidence, judged, passed=f"holds for {', '.join(map(str, counts))} steps")
 
 
-def _steps(case: Case) -> int:
-    return int(case.config.num_steps)
+def _steps(config: Any) -> int:
+    """Of a grid given by number, or entry by entry."""
+    if getattr(config, "timesteps", None) is not None:
+        return len(config.timesteps)
+    if getattr(config, "sigmas", None) is not None:
+        return len(config.sigmas) - 1
+    return int(getattr(config, "num_steps", None) or expected_calls(config))
 
 
 def _same_but_steps(config: Any, base: Any) -> bool:
     return all(
-        getattr(config, f.name) == getattr(base, f.name) for f in dataclasses.fields(base) if f.name != "num_steps"
+        getattr(config, f.name) == getattr(base, f.name) for f in dataclasses.fields(base) if f.name not in GRID_FIELDS
     )
 
 
