@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,38 @@ def test_against_another_implementation() -> None:
     assert found.outcome == "failed"
     assert found.evidence["got"] == pytest.approx(0.05, rel=1e-4)
     assert found.evidence["should_be"] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("clip", ["sound", "missing"])
+def test_a_clamp_is_held_against_the_reference_where_the_law_is_its_own(clip: str) -> None:
+    """A law does not say where a clamp bites: a sampler that clamps is no fault of its own past."""
+    fields: dict[str, Any] = {"num_steps": st.integers(1, 5), "clip_denoised": st.booleans()}
+
+    @sampler_under_test(DDIM, **fields)
+    def past(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
+        sample: torch.Tensor = under_test.ddim.function(model, shape, config, device=device, dtype=dtype)
+        return sample
+
+    @sampler_under_test(DDIM, **fields)
+    def now(model: Any, shape: Any, config: DDIM, *, device: Any, dtype: Any) -> torch.Tensor:
+        config = config if clip == "sound" else dataclasses.replace(config, clip_denoised=False)
+        sample: torch.Tensor = under_test.ddim.function(model, shape, config, device=device, dtype=dtype)
+        return sample
+
+    verdict = check_sampler(now, budget="quick", against=past)
+    assert [f.id for f in verdict.findings if f.outcome == "failed"] == ([] if clip == "sound" else ["clip/replay"])
+
+
+def test_clamps_of_another_law_are_left_out_and_told() -> None:
+    @sampler_under_test(DDIM, num_steps=st.integers(1, 5), clip_denoised=st.booleans())
+    def halved(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
+        sample: torch.Tensor = under_test.ddim.function(model, shape, config, device=device, dtype=dtype)
+        return 0.5 * sample
+
+    verdict = check_sampler(halved, budget="quick", against=halved)
+    assert verdict.conforms
+    [replay] = [f for f in verdict.findings if f.id == "clip/replay"]
+    assert "with a clamp are left out" in replay.message
 
 
 def test_a_saved_law_reads_back_to_the_bit_and_is_compared_with(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
 from .evidence import Evidence
-from .judging import Judged, conclude, nothing_seen
+from .judging import Judged, conclude, nothing_seen, skipped
 from .law import cause_of, where
 from .noise import affine_ratio
 from .replayed import hold, row_ratios
@@ -133,11 +133,14 @@ def check_replay(evidence: Evidence) -> Finding:
 
     Where the reference is not affine (the corrector of Song et al. 2021) this check alone decides: every row of several
     runs against the reference's, on the same draws and outputs.
+    Held against another law than its reference's, a sampler's clamps are still the reference's to decide, where it has
+    the reference's law; where it has not, no law says where they bite.
     Catches: ``tanh`` for a clamp, a clamp that is missing, misplaced or undeclared, a wrong threshold; with a corrector
     any step that differs.
-    Blind to: values beyond those that were tried.
+    Blind to: values beyond those that were tried; the clamps of a sampler that is neither its reference nor held to it.
     """
     spent = [0]
+    untold: list[Case] = []
 
     def judge(case: Case) -> list[Judged]:
         bundle = evidence.bundle(case)
@@ -151,7 +154,10 @@ def check_replay(evidence: Evidence) -> Finding:
         if bundle.layout is None:
             return []
         blame = cause_of(evidence, case)
-        clipped = bool(getattr(case.config, "is_clipped", False)) and evidence.standard.reference
+        clipped = bool(getattr(case.config, "is_clipped", False))
+        if clipped and not (evidence.standard.reference or evidence.has_the_references_law(case)):
+            untold.append(case)
+            return []
         if not clipped:
             ratio, row, _ = max(affine_ratio(bundle, dense), _scaling_ratio(bundle, dense))
             text = (
@@ -195,11 +201,16 @@ def check_replay(evidence: Evidence) -> Finding:
             f"{len(judged)} runs",
             shrink=judge,
         )
-    clipped = sum(bool(getattr(case.config, "is_clipped", False)) for case in evidence.cases)
+    if untold and not judged:
+        return skipped(
+            "clip/replay", "what it is held against has no reference: its law does not say where a clamp bites"
+        )
+    clipped = sum(bool(getattr(case.config, "is_clipped", False)) for case in evidence.cases) - len(untold)
+    rest = f"; {len(untold)} with a clamp are left out, since no law says where it bites" if untold else ""
     return conclude(
         "clip/replay",
         evidence,
         judged,
-        passed=f"agrees with the reference at large values ({clipped} of {len(judged)} cases with a clamp)",
+        passed=f"agrees with the reference at large values ({clipped} of {len(judged)} cases with a clamp{rest})",
         shrink=judge,
     )

@@ -153,6 +153,7 @@ class Evidence:
         self._held: dict[Case, Held] = {}
         self._sides: dict[Case, Case] = {}
         self._own_grid: dict[Case, bool] = {}
+        self._references_law: dict[Case, bool] = {}
         self._walks: dict[Case, Walk] = {}
         self.skipped_cases = 0
 
@@ -360,6 +361,21 @@ class Evidence:
         first = compare(bundle.law, should_be, tolerance, last_row=bundle.last_row)
         second = compare(bundle.second_law, should_be, tolerance, last_row=bundle.last_row)
         return (*first, *second)
+
+    def has_the_references_law(self, case: Case) -> bool:
+        """Whether a sampler that is held against something else has its reference's law too, in one case."""
+        if case not in self._references_law:
+            reference, bundle = Standard.of_reference(self.subject), self.bundle(case)
+            should_be = reference.law(case)
+            self._references_law[case] = (
+                should_be is not None
+                and bundle.problem is None
+                and all(
+                    _fits(compare(measured, should_be, reference.tolerance(case), last_row=bundle.last_row))
+                    for measured in (bundle.law, bundle.second_law)
+                )
+            )
+        return self._references_law[case]
 
     def only_the_grid_differs(self, case: Case) -> bool:
         """Whether the sampler has the law of the reference on the sampler's own grid: all else follows from it."""
