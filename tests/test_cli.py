@@ -322,6 +322,15 @@ def test_a_reference_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean FlowEuler?" in refused(["--explain", "FlowEulr"], capsys)
 
 
+def test_a_known_fault_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--explain", "initial-noise-unscaled"]) == 0
+    text = capsys.readouterr().out
+    assert "    - x: Array = self.initial_std * noise()  # line 2\n    + x: Array = noise()  # line 2\n" in text
+    assert "https://github.com/eloialonso/diamond/issues/40" in text
+    assert 'deviations={"initial-noise-unscaled": "why"}' in text
+    assert "did you mean eta-squared?" in refused(["--explain", "eta-squard"], capsys)
+
+
 def test_names_elsewhere_are_of_fields_and_values_that_exist() -> None:
     found = [getattr(reference_samplers, name) for name in reference_samplers.__all__]
     classes = [one for one in found if dataclasses.is_dataclass(one)]

@@ -85,6 +85,8 @@ def test_defaults_stay_out_of_the_way() -> None:
         ({"expected_failures": {"law/nois": "why"}}, "names 'law/nois', which is no check; did you mean 'law/noise'?"),
         ({"expected_failures": {"law/noise": " "}}, "expected_failures['law/noise'] needs a reason"),
         ({"expected_failures": ["law/noise"]}, "must be a dict of check id to reason"),
+        ({"deviations": ["initial-noise-unscaled"]}, 'write deviations={"initial-noise-unscaled": "why it is meant"}'),
+        ({"deviations": {"initial-noise-unscaled": ""}}, "deviations['initial-noise-unscaled'] needs a reason"),
         ({"shapes": (2, 3, 16, 16)}, "write shapes=[(2, 3, 16, 16)]"),
         ({"shapes": []}, "shapes is empty"),
         ({"shapes": [(2, 0)]}, "should be whole numbers >= 1"),

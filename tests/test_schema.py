@@ -47,6 +47,11 @@ def _pinned() -> Verdict:
     return Assessment(under_test.edm, budget="quick", checks_as_of="0.1").verdict(["law/times"])
 
 
+def _meant() -> Verdict:
+    names = {"initial-noise-unscaled": "meant", "denoiser-told-level-before-rise": "meant too"}
+    return check_sampler(dataclasses.replace(released.diamond, deviations=names), **QUICK)
+
+
 VERDICTS: dict[str, Callable[[], Verdict]] = {
     "sound": lambda: check_sampler(under_test.edm, **QUICK),
     "faulty, with a diagnosis": lambda: check_sampler(released.diamond, **QUICK),
@@ -54,6 +59,7 @@ VERDICTS: dict[str, Callable[[], Verdict]] = {
     "a crash": lambda: check_sampler(hostile.raises_at_step_two, **QUICK),
     "held against another": _against_another,
     "known deviations": _expected,
+    "deviations that are meant": _meant,
     "not run": _not_run,
     "strange figures": _strange_figures,
     "pinned": _pinned,

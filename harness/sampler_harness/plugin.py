@@ -442,6 +442,7 @@ class CheckItem(pytest.Function):
         if finding.outcome != "error":
             verdict = assessment.verdict([check_id], diagnose=False)
             told |= {"coverage": dataclasses.asdict(verdict.coverage), "versions": dict(verdict.versions)}
+            told |= {"deviations": dict(verdict.deviations)}
         if finding.outcome in ("failed", "error") and not self.config.getoption("sampler_harness_no_diagnosis"):
             # Of all checks, so that it is the same whichever of them fails first, and in whichever worker.
             found = None if owner.key in state.diagnosed else assessment.diagnosis(of_all=True)
@@ -468,7 +469,8 @@ class CheckItem(pytest.Function):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *rest: Any, **named: Any) -> Any:
         """A finding as its own text, without a traceback of the harness."""
-        if not isinstance(excinfo.value, CheckFailed):
+        # By name: what is declared wrongly is the harness's to tell, and its module need not be loaded for others.
+        if not isinstance(excinfo.value, CheckFailed) and excinfo.typename != "DeclarationError":
             return super().repr_failure(excinfo, *rest, **named)
         shown: Any = excinfo.getrepr(style="value")
         try:
@@ -680,6 +682,7 @@ class _Listener:
             checks_as_of=self.config.stash[_STATE].checks_as_of,
             diagnosis=next((diagnosis_from(data["diagnosis"]) for data in told.values() if "diagnosis" in data), None),
             portrait=next((Portrait.from_json(data["portrait"]) for data in told.values() if "portrait" in data), None),
+            deviations=next((data["deviations"] for data in found if "deviations" in data), {}),
         )
 
 

@@ -103,13 +103,23 @@ class Assessment:
             self._evidence = self._built(build)
         return self._evidence
 
+    @property
+    def _deviations(self) -> Mapping[str, str]:
+        """What is declared to be meant; of no account where the sampler is held against something else."""
+        return self.subject.deviations if isinstance(self.subject, Subject) and self.against is None else {}
+
     def _built(self, build: Any) -> Any:
-        standard = {"standard": self._standard()} if self.against is not None else {}
+        standard = {"standard": self._standard()} if self.against is not None or self._deviations else {}
         return build(self.subject, budget=self.budget, device=self.device, fixtures=self.fixtures, **standard)
 
     def _standard(self) -> Any:
         from .checks.evidence import Evidence, Standard
 
+        if self.against is None:
+            from .diagnosis.deviating import deviating_standard
+
+            assert isinstance(self.subject, Subject)
+            return deviating_standard(self.subject)
         if isinstance(self.against, Subject):
             other = Evidence(self.against, budget=self.budget, device=self.device, fixtures=self.fixtures)
 
@@ -120,7 +130,6 @@ class Assessment:
             return Standard.of_law(law, self.against.target or self.against.name)
         from .law.law import Law
 
-        assert self.against is not None
         saved = {_key(entry): Law.from_json(entry["law"]) for entry in self.against["cases"]}
         name = self.against.get("name", f"saved law of {self.against['sampler']}")
         return Standard.of_law(lambda case: saved.get(_key_of(case)), name)
@@ -133,6 +142,7 @@ class Assessment:
 
         Raises:
             KeyError: for an unknown id.
+            DeclarationError: where what the sampler is to be held against cannot be made.
         """
         if check_id in self._findings:
             return self._findings[check_id]
@@ -140,10 +150,11 @@ class Assessment:
         if info is None:
             raise KeyError(check_id)
         started = time.perf_counter()
+        evidence = self.evidence
         try:
             # First, so that what is measured never depends on which check is asked first.
-            self.evidence.measure()
-            finding = check_function(info)(self.evidence)
+            evidence.measure()
+            finding = check_function(info)(evidence)
         except ValueError as error:
             finding = Finding(check_id, "error", f"could not be judged: {error}")
         except Exception as error:
@@ -151,7 +162,7 @@ class Assessment:
             told = f"the harness itself failed with {type(error).__name__}: {error}"
             place = traceback.extract_tb(error.__traceback__)[-1]
             finding = Finding(check_id, "error", f"{told} ({place.name}, line {place.lineno}); please report this")
-        finding = self._declared(dataclasses.replace(finding, seconds=time.perf_counter() - started))
+        finding = self._mended(self._declared(dataclasses.replace(finding, seconds=time.perf_counter() - started)))
         self._spent += finding.seconds
         self._findings[check_id] = finding
         return finding
@@ -180,6 +191,20 @@ class Assessment:
             )
         return finding
 
+    def _mended(self, finding: Finding) -> Finding:
+        """Tell where a declared deviation is no longer there."""
+        if not self._deviations or finding.outcome != "failed" or finding.id not in RELATIVE:
+            return finding
+        from .diagnosis.deviating import no_longer_there
+
+        gone = no_longer_there(self.evidence)
+        if not gone:
+            return dataclasses.replace(
+                finding, message=f"{finding.message}\n(what it should be has {' and '.join(self._deviations)} in it)"
+            )
+        told = "\n".join(f"{name!r} is no longer there: remove it from deviations" for name in gone)
+        return dataclasses.replace(finding, message=f"{told}\n{finding.message}")
+
     def verdict(self, checks: Collection[str] | None = None, *, diagnose: bool = True) -> Verdict:
         """Run what is planned, or the named checks, and sum up.
 
@@ -204,6 +229,7 @@ class Assessment:
             source=self.subject.source,
             checks_as_of=self._checks_as_of,
             portrait=self.portrait(findings) if self._portray else None,
+            deviations=self._deviations,
         )
 
     def _moved(self, findings: tuple[Finding, ...]) -> Moved | None:
@@ -234,11 +260,15 @@ class Assessment:
         return self._diagnoses[key]
 
     def _diagnosed(self, findings: tuple[Finding, ...]) -> Diagnosis | None:
+        from .checks.evidence import Standard
         from .diagnosis.diagnose import diagnose
 
         started = time.perf_counter()
         try:
-            found = diagnose(self.evidence, findings, budget=self.budget, declared=self._expected)
+            evidence = self.evidence
+            if self._deviations:
+                evidence = evidence.held_against(Standard.of_reference(evidence.subject))
+            found = diagnose(evidence, findings, budget=self.budget, declared=self._expected)
         except Exception as error:
             # A diagnosis is a help; without it the findings stand as they are.
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -267,7 +297,7 @@ class Assessment:
 
     def _against_name(self) -> str:
         if self.against is None:
-            return self.subject.reference_name
+            return self.subject.reference_name  # with deviations too: these are told beside it
         name: str = self.evidence.standard.name
         return name
 

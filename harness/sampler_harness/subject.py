@@ -118,6 +118,8 @@ class Subject:
         model_returns: what the stand-in returns: a tensor, a 1-tuple, or an object with ``.sample``.
         model_channels: the model's output channels as a multiple of the sample's (2 for learned variance).
         expected_failures: check id to reason, for known deviations.
+        deviations: names of known faults that are meant, to reason: the sampler is held against the reference with
+            these in it, to every digit.
         forward: ``(x0, draw, config, index, *, device, dtype) -> x_t``: the program's own ``add_noise`` at
             entry ``index`` of its grid; None where it has none.
         velocity: ``(x0, draw, config, index, *, device, dtype) -> v``; None where it has none.
@@ -146,6 +148,7 @@ class Subject:
     model_returns: ModelReturns = "tensor"
     model_channels: int = 1
     expected_failures: Mapping[str, str] = field(default_factory=dict)
+    deviations: Mapping[str, str] = field(default_factory=dict)
     forward: Callable[..., Any] | None = None
     velocity: Callable[..., Any] | None = None
     partial: Callable[..., Any] | None = None
@@ -210,6 +213,7 @@ def sampler_under_test(
     model_returns: str = "tensor",
     model_channels: int = 1,
     expected_failures: Mapping[str, str] | None = None,
+    deviations: Mapping[str, str] | None = None,
     forward: Callable[..., Any] | None = None,
     velocity: Callable[..., Any] | None = None,
     partial: Callable[..., Any] | None = None,
@@ -237,6 +241,7 @@ def sampler_under_test(
         model_returns: ``"tensor"``, ``"tuple"`` or ``"sample"``.
         model_channels: 2 where the model returns a learned variance beside its prediction.
         expected_failures: check id to the reason why it is known to fail.
+        deviations: name of a known fault, as a diagnosis tells it, to the reason why it is meant.
         forward: ``(x0, draw, config, index, *, device, dtype) -> x_t``.
         velocity: ``(x0, draw, config, index, *, device, dtype) -> v``.
         partial: ``(model, x, config, index, *, device, dtype) -> sample``.
@@ -265,6 +270,7 @@ def sampler_under_test(
         "model_returns": model_returns,
         "model_channels": model_channels,
         "expected_failures": expected_failures,
+        "deviations": deviations,
         "forward": forward,
         "velocity": velocity,
         "partial": partial,
@@ -499,6 +505,7 @@ def _checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
         raise DeclarationError(f"model_attributes must be a dict of attribute name to value, got {attributes!r}")
     result["model_attributes"] = dict(attributes or {})
     result["expected_failures"] = _checked_expectations(options["expected_failures"])
+    result["deviations"] = _checked_deviations(options["deviations"])
     for name in ("forward", "velocity", "partial"):
         if options[name] is not None and not callable(options[name]):
             raise DeclarationError(f"{name} must be a function, got {options[name]!r}")
@@ -559,6 +566,22 @@ def _checked_dtypes(dtypes: Any) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise DeclarationError(f"dtypes names one twice: {', '.join(names)}")
     return names
+
+
+def _checked_deviations(deviations: Any) -> dict[str, str]:
+    """The names are looked up when the sampler is held against them: here nothing of a diagnosis is loaded."""
+    __tracebackhide__ = True
+    if deviations is None:
+        return {}
+    if not isinstance(deviations, Mapping) or not all(isinstance(name, str) for name in deviations):
+        raise DeclarationError(
+            f"deviations must be a dict of a known fault's name to reason, got {deviations!r}: write "
+            'deviations={"initial-noise-unscaled": "why it is meant"}'
+        )
+    for name, reason in deviations.items():
+        if not isinstance(reason, str) or not reason.strip():
+            raise DeclarationError(f"deviations[{name!r}] needs a reason: say why it is meant")
+    return dict(deviations)
 
 
 def _checked_expectations(expected: Any) -> dict[str, str]:

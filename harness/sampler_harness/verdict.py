@@ -211,6 +211,7 @@ class Verdict:
         source: file and line of the function that was declared.
         checks_as_of: version whose set of checks was run; empty for the present one.
         portrait: what a page draws of it; None where nobody asked for one.
+        deviations: known faults that the reference was given because they are declared, to reason.
     """
 
     sampler: str
@@ -229,6 +230,7 @@ class Verdict:
     source: tuple[str, int] = ("", 0)
     checks_as_of: str = ""
     portrait: Portrait | None = None
+    deviations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def conforms(self) -> bool:

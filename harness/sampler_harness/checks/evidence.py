@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import math
@@ -271,6 +272,17 @@ class Evidence:
             wide_tolerances="none" if not wide else f"{wide} of {entries} entries, widest {widest}",
             not_compared=without,
         )
+
+    def held_against(self, standard: Standard) -> Evidence:
+        """The same runs, compared with something else.
+
+        Args:
+            standard: what with.
+        """
+        other = copy.copy(self)
+        other.standard = standard
+        other._compared, other._held, other._sides, other._own_grid = {}, {}, {}, {}
+        return other
 
     def named(self, configuration: str, shape: tuple[int, ...], dtype: str) -> Case | None:
         """The measured case that a finding names; None where no case is called that.

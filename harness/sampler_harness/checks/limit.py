@@ -255,7 +255,7 @@ def _last_level_moves(config: Any, ladder: list[int]) -> bool:
 
 def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, list[int]] | Finding:
     if not evidence.standard.reference:
-        return skipped(id, "compared with another implementation, not with a reference")
+        return skipped(id, "held against another law than the reference's own, which has no such limit to reach")
     base = evidence.covering.base
     if not all(hasattr(base, name) for name in ("network", "stochasticity", "order")):
         return skipped(id, f"{type(base).__name__} gives no exact network")

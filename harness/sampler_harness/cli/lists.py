@@ -13,6 +13,7 @@ from sampler_harness.adapters.names import ELSEWHERE
 from sampler_harness.checks.catalogue import KINDS, CheckInfo, catalogue, info_of
 from sampler_harness.checks.examples import EXAMPLES
 from sampler_harness.checks.remedies import REMEDIES
+from sampler_harness.diagnosis.known_faults import KNOWN_FAULTS, KnownFault
 
 __all__ = ["explain", "list_checks", "list_references"]
 
@@ -62,7 +63,7 @@ def explain(id: str, stream: TextIO) -> None:
     """One check: what it claims, catches and is blind to, what a failure looks like; or one reference's fields.
 
     Args:
-        id: of a check, or the name of a reference.
+        id: of a check, or the name of a reference or of a known fault.
         stream: standard output, usually.
 
     Raises:
@@ -72,12 +73,16 @@ def explain(id: str, stream: TextIO) -> None:
     if id in references:
         _explain_reference(references[id], stream)
         return
+    faults = {one.name: one for one in KNOWN_FAULTS}
+    if id in faults:
+        _explain_fault(faults[id], stream)
+        return
     info = info_of(id)
     if info is None:
-        names = [*(one.id for kind in KINDS for one in catalogue(kind)), *references]
+        names = [*(one.id for kind in KINDS for one in catalogue(kind)), *references, *faults]
         near = difflib.get_close_matches(id, names, n=1, cutoff=0.5)
         hint = f": did you mean {near[0]}?" if near else ""
-        raise ValueError(f"there is no check or reference {id!r}{hint} (--list-checks, --list-references print all)")
+        raise ValueError(f"there is no check, reference or fault {id!r}{hint} (--list-checks, --list-references)")
     kind = next(kind for kind in KINDS if info in catalogue(kind))
     stream.write(f"{info.id}  ({info.group}; {_TITLES[kind]})\n\n")
     for name, text in (
@@ -144,6 +149,21 @@ def _explain_reference(reference: Any, stream: TextIO) -> None:
     stream.write(
         f"\n@{under_test}({reference.__name__}, field=value, other=strategy): a value is fixed, a strategy is tried\n"
         "out, and what is not named keeps its default.\n"
+    )
+
+
+def _explain_fault(fault: KnownFault, stream: TextIO) -> None:
+    """What it changes, what that does, and where it happened."""
+    stream.write(f"{fault.name}\n\n{_wrapped(fault.effect, 0)}\n")
+    for one in fault.replacements:
+        stream.write(f"\n  {one.file}\n")
+        for sign, text in (("-", one.before), ("+", one.after)):
+            stream.writelines(f"    {sign} {line}".rstrip() + "\n" for line in textwrap.dedent(text).splitlines())
+    if fault.happened:
+        stream.write("\nIt happened:\n")
+        stream.writelines(f"  {one.repository}, {one.url}\n" for one in fault.happened)
+    stream.write(
+        f'\nWhere it is meant: deviations={{"{fault.name}": "why"}} in the declaration; nothing else may differ.\n'
     )
 
 

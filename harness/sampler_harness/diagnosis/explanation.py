@@ -61,6 +61,14 @@ class Explanation:
     def _rounding_program(self) -> Program:
         return Program(self.reference, texts=self.texts, numpy=ROUNDING_NUMPY)
 
+    def rounding(self, config: Any) -> Any:
+        """The program in a configuration, in source that rounds.
+
+        Args:
+            config: of this reference.
+        """
+        return self._rounding_program.configured(config)
+
     @property
     def size(self) -> int:
         """How many things are changed: fields, and lines of the text."""
@@ -121,7 +129,7 @@ class Explanation:
                 tolerance = derived_tolerance(
                     law,
                     target.dtype,
-                    lambda: self._rounding_program.configured(config),
+                    lambda: self.rounding(config),
                     (response.noise.shape[1], response.num_calls),
                     learned_variance=learned_variance(config),
                     reference=config,

@@ -76,6 +76,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "checks": [dataclasses.asdict(_sendable(finding)) for finding in verdict.findings],
         "coverage": coverage,
         "diagnosis": None if verdict.diagnosis is None else _diagnosis(verdict.diagnosis),
+        "deviations": verdict.deviations,
         "moved": None if verdict.moved is None else dataclasses.asdict(verdict.moved),
         "versions": verdict.versions,
     }

@@ -62,7 +62,8 @@ def headline(verdict: Verdict) -> Line:
         reasons = len(causes([f for f in verdict.findings if f.outcome in ("failed", "error")]))
         if reasons < failed + errors:
             what.append(f"all from {_many(reasons, 'cause')}" if reasons > 1 else "all from one cause")
-        return Line(f"{name} does not conform to {verdict.reference}: {', '.join(what)}", "bad")
+        meant = f" with {_many(len(verdict.deviations), 'declared deviation')}" if verdict.deviations else ""
+        return Line(f"{name} does not conform to {verdict.reference}{meant}: {', '.join(what)}", "bad")
     if not any(f.outcome in ("passed", "expected") for f in verdict.findings):
         return Line(f"{name} was not judged against {verdict.reference}: no check applies to it", "warn")
     if verdict.missing:
@@ -70,7 +71,7 @@ def headline(verdict: Verdict) -> Line:
             f"{name} is not decided: {len(verdict.missing)} of {_many(verdict.num_planned, 'check')} did not run",
             "warn",
         )
-    known = len(causes([f for f in verdict.findings if f.outcome == "expected"]))
+    known = len(causes([f for f in verdict.findings if f.outcome == "expected"])) + len(verdict.deviations)
     but = f", but for {_many(known, 'declared deviation')}" if known else ""
     selected = verdict.num_planned
     # A part of the checks is no verdict on the whole.
@@ -102,8 +103,11 @@ def render(verdict: Verdict) -> list[Line]:
     if verdict.moved is not None:
         lines += moved_lines(verdict.moved)
     expected = [f for f in verdict.findings if f.outcome == "expected"]
-    if expected:
+    if expected or verdict.deviations:
         lines += [Line(""), Line("Deviations that are declared, with their reasons:", "bold")]
+        for known, reason in verdict.deviations.items():
+            lines.append(Line(f"  {known}", "warn"))
+            lines += _indented(f"{reason}\nheld against the reference with this in it: nothing else may differ", 6)
         for finding in expected:
             lines.append(Line(f"  {finding.id}", "warn"))
             lines += _indented(finding.message, 6)
@@ -161,6 +165,10 @@ def diagnosis_lines(diagnosis: Diagnosis) -> list[Line]:
             sure = "" if exact else ("One of these; they cannot be told apart:" if len(diagnosis.answers) > 1 else "")
             lines += [Line(f"  {sure}", "warn")] if sure else []
         lines += _explained(answer, "bad" if exact else "warn")
+    names = dict.fromkeys(edit.fault for edit in diagnosis.answers[0].edits) if exact else {}
+    if names and all(names) and not diagnosis.answers[0].config:
+        meant = ", ".join(f'"{name}": "why"' for name in names)
+        lines += _wrapped(f"If that is meant, and nothing else shall differ: deviations={{{meant}}}", 2)
     for part in diagnosis.declared:
         lines += _wrapped(f"Declared, and taken off: {part.summary}.", 2)
     if not diagnosis.answers:

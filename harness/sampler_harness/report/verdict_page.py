@@ -70,6 +70,7 @@ def _panel(verdict: Verdict, name: str) -> dict[str, Any]:
         "causes": [_finding(finding) for finding in reasons],
         "following": [_finding(finding) for finding in bad if finding not in reasons],
         "expected": [_finding(finding) for finding in verdict.findings if finding.outcome == "expected"],
+        "deviations": verdict.deviations,
         "diagnosis": None if verdict.diagnosis is None else diagnosis_panel(verdict.diagnosis),
         "moved": verdict.moved,
         "pictures": None if verdict.portrait is None else _pictures(verdict, verdict.portrait, name),

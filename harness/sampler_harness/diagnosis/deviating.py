@@ -1,0 +1,185 @@
+"""A reference with declared deviations in it: what a sampler is held against that differs on purpose.
+
+Context: a check that is declared to fail excuses all that it could tell. DIAMOND deviates in two lines; with its checks
+declared, its corrector could be taken out unseen.
+Choice: a deviation that has a name among the known faults is put into the reference's source, and the sampler must be
+*that*, to every digit.
+Reversed by: deviations that no edit of a reference expresses; these stay with ``expected_failures``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sampler_harness.cases import BUDGETS, covering_set
+from sampler_harness.checks.evidence import Evidence, Standard
+from sampler_harness.law.comparison import compare
+from sampler_harness.law.law import Law
+from sampler_harness.law.response import Response, respond_reference
+from sampler_harness.law.tolerance import Tolerance, derived_tolerance
+from sampler_harness.observe.learned_variance import learned_variance
+from sampler_harness.observe.trace import Case
+from sampler_harness.subject import DeclarationError, Subject
+
+from .explanation import Explanation
+from .known_faults import KNOWN_FAULTS, KnownFault
+from .program import package_text
+from .search import SAME, with_fault
+
+__all__ = ["deviating_standard", "no_longer_there"]
+
+
+def deviating_standard(subject: Subject) -> Standard:
+    """What a sampler with declared deviations is held against.
+
+    Args:
+        subject: whose ``deviations`` name known faults.
+
+    Raises:
+        DeclarationError: for an unknown name, for a fault of another reference, and for one that changes nothing in any
+            configuration that is run: it would excuse nothing and never be found gone.
+    """
+    reference: type = subject.reference
+    changed = _with(reference, tuple(subject.deviations))
+    for name in subject.deviations:
+        rest = _with(reference, tuple(other for other in subject.deviations if other != name))
+        if not _differ_somewhere(subject, changed, rest):
+            raise DeclarationError(
+                f"deviations names {name!r}, which changes nothing in the configurations that are declared: remove it"
+            )
+
+    def law(case: Case) -> Law | None:
+        return changed.law(case.config)
+
+    def tolerance(case: Case) -> Tolerance:
+        return changed.tolerance(case.config, case.dtype if case.dtype == "float64" else "float32")
+
+    return Standard(
+        law, tolerance, f"{subject.reference_name} with {' and '.join(subject.deviations)}", reference=False
+    )
+
+
+def no_longer_there(evidence: Evidence) -> tuple[str, ...]:
+    """Declared deviations without which the sampler's laws are right in all cases.
+
+    Args:
+        evidence: as measured; its subject has deviations.
+    """
+    names = tuple(evidence.subject.deviations)
+    reference: type = evidence.subject.reference
+    return tuple(
+        name for name in names if _fits(evidence, _with(reference, tuple(other for other in names if other != name)))
+    )
+
+
+class _Changed:
+    """A reference's source with known faults in it.
+
+    Args:
+        explanation: the source.
+    """
+
+    def __init__(self, explanation: Explanation) -> None:
+        self._explanation = explanation
+        self._responses: dict[Any, Response] = {}
+        self._laws: dict[Any, Law] = {}
+        self._tolerances: dict[tuple[Any, str], Tolerance] = {}
+
+    def _response(self, config: Any) -> Response:
+        if config not in self._responses:
+            with np.errstate(all="ignore"):
+                self._responses[config] = respond_reference(
+                    self._explanation.program.configured(config), learned_variance=learned_variance(config)
+                )
+        return self._responses[config]
+
+    def law(self, config: Any) -> Law:
+        """In float64."""
+        if config not in self._laws:
+            self._laws[config] = Law.of(self._response(config))
+        return self._laws[config]
+
+    def tolerance(self, config: Any, dtype: str) -> Tolerance:
+        """Derived from its own source in arithmetic that rounds."""
+        if (config, dtype) not in self._tolerances:
+            response = self._response(config)
+            self._tolerances[config, dtype] = derived_tolerance(
+                self.law(config),
+                dtype,
+                lambda: self._explanation.rounding(config),
+                (response.noise.shape[1], response.num_calls),
+                learned_variance=learned_variance(config),
+                reference=config,
+            )
+        return self._tolerances[config, dtype]
+
+
+@functools.lru_cache(maxsize=64)
+def _with(reference: type, names: tuple[str, ...]) -> _Changed:
+    texts: Mapping[str, str] = {}
+    for name in names:
+        fault = _fault(reference, name)
+        found = with_fault(texts, fault)
+        if found is None:
+            raise DeclarationError(f"deviations names {name!r}, which changes a line that another of them changes")
+        texts = found
+    return _Changed(Explanation("known", reference, texts=texts, faults=names))
+
+
+def _fault(reference: type, name: str) -> KnownFault:
+    fitting = {fault.name: fault for fault in KNOWN_FAULTS if _is_of(reference, fault)}
+    if name in fitting:
+        return fitting[name]
+    close = difflib.get_close_matches(name, fitting, n=1)
+    hint = f": did you mean {close[0]!r}?" if close else ""
+    raise DeclarationError(
+        f"deviations names {name!r}, which is no known fault of {reference.__name__}{hint} (a diagnosis tells the "
+        "names, check-sampler --explain NAME what they are; what has none is declared in expected_failures)"
+    )
+
+
+def _is_of(reference: type, fault: KnownFault) -> bool:
+    """Whether a fault's lines are ones that the reference runs."""
+    program = Explanation("known", reference).program
+    files = {place.file for place in program.functions}
+    return all(one.file in files and package_text(one.file).count(one.before) == 1 for one in fault.replacements)
+
+
+def _differ_somewhere(subject: Subject, one: _Changed, other: _Changed) -> bool:
+    return any(
+        not _same(one.law(config), other.law(config))
+        for config in covering_set(subject, BUDGETS["quick"]).configurations
+    )
+
+
+def _same(one: Law, other: Law) -> bool:
+    pairs: Sequence[tuple[Any, Any]] = [
+        (getattr(one, field.name), getattr(other, field.name)) for field in dataclasses.fields(one)
+    ]
+    for a, b in pairs:
+        first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+        if first.shape != second.shape:
+            return False
+        size = max(float(np.abs(first).max(initial=0.0)), 1e-12)
+        if float(np.abs(first - second).max(initial=0.0)) > SAME * size:
+            return False
+    return True
+
+
+def _fits(evidence: Evidence, changed: _Changed) -> bool:
+    for case in evidence.cases:
+        bundle = evidence.bundle(case)
+        if bundle.problem is not None or not bundle.is_affine:
+            return False
+        dtype = case.dtype if case.dtype == "float64" else "float32"
+        tolerance = changed.tolerance(case.config, dtype)
+        deviations = compare(bundle.law, changed.law(case.config), tolerance, last_row=bundle.last_row)
+        if any(one.ratio > 1.0 for one in deviations):
+            return False
+    return True
