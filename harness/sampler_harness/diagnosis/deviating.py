@@ -60,9 +60,7 @@ def deviating_standard(subject: Subject) -> Standard:
     def tolerance(case: Case) -> Tolerance:
         return changed.tolerance(case.config, case.dtype if case.dtype == "float64" else "float32")
 
-    return Standard(
-        law, tolerance, f"{subject.reference_name} with {' and '.join(subject.deviations)}", reference=False
-    )
+    return Standard(law, tolerance, f"{subject.reference_name} as declared", reference=False)
 
 
 def no_longer_there(evidence: Evidence) -> tuple[str, ...]:
