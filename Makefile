@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := harness reference_samplers fixtures tests
 
-.PHONY: help setup check-sampler test lint types check bench golden kill-matrix detail-ranking diagnosis \
+.PHONY: help setup check-sampler test lint types check bench golden kill-matrix mutants detail-ranking diagnosis \
 	diagnosis-pairs demo-fading demo-fading-seeds format clean
 .DEFAULT_GOAL := help
 
@@ -65,6 +65,9 @@ golden: $(STAMP) ## the references against recorded responses of released progra
 
 kill-matrix: $(STAMP) ## which check fails which faulty sampler
 	$(BIN)/python -m tests.kill_matrix
+
+mutants: $(STAMP) ## small changes of the released samplers, one at a time, and which of them no verdict notices
+	$(BIN)/python -W ignore -m tests.release_mutants
 
 detail-ranking: $(STAMP) ## how much detail each fault costs, and closed form against 10,000 samples
 	$(BIN)/python -m tests.detail_ranking

@@ -22,7 +22,7 @@ from sampler_harness.subject import Subject
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Verdict
 
-from . import findings
+from . import findings, release_mutants
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "wraps"
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem != "__init__")
@@ -283,3 +283,28 @@ def test_the_real_guided_diffusion_has_the_same_verdict(monkeypatch: pytest.Monk
     put_in(monkeypatch, module, {"create_gaussian_diffusion": create})
     verdict = check_sampler(subject, budget="quick", diagnose=False)
     assert verdict.conforms, [f.message for f in verdict.findings if f.outcome in ("failed", "error")]
+
+
+def test_each_line_that_runs_is_changed_in_every_way() -> None:
+    """What ``make mutants`` tries; lines that do not run are left alone."""
+    source = "def step(x, last):\n    if last < 1:\n        return x.clamp(min=-1.0)\n    return 2 * x\n"
+    found = {(line, told): ast.unparse(tree) for line, told, tree in release_mutants.mutants(source, {2, 3})}
+    assert "if last <= 1:" in found[2, "Lt is LtE: last < 1"]
+    assert "if True:" in found[2, "always: if last < 1:"]
+    assert "if last < 2:" in found[2, "1 is 2: 1"]
+    assert "min=+1.0" in found[3, "without its minus: -1.0"]
+    assert "x.clamp()" in found[3, "without min=: x.clamp(min=-1.0)"]
+    assert {line for line, _ in found} == {2, 3}
+
+
+def test_a_change_that_counts_does_not_survive() -> None:
+    module, subject = wrap_of("edm")
+    release = importlib.import_module("fixtures.released.edm")
+    before = release.edm_sampler
+    source = inspect.getsource(release)
+    changed = ast.parse(source.replace("0.5 * slope +", "0.4 * slope +"))
+    assert release_mutants.survives(module, subject, release, ast.parse(source))
+    assert not release_mutants.survives(module, subject, release, changed)
+    assert vars(module)["edm_sampler"] is before
+    lines = release_mutants.lines_that_run(subject, str(release.__file__))
+    assert {line for line, text in enumerate(source.splitlines(), 1) if "slope_at_end =" in text} <= lines
