@@ -360,3 +360,21 @@ def test_a_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
     hit = tuple(id for id in faulty.expected if id in failing(verdict))
     assert hit, f"failing: {failing(verdict)}"
     assert margin(verdict, hit) > 3
+
+
+def test_a_draw_ahead_of_its_call_that_ends_unused_is_no_noise() -> None:
+    """Euler-Maruyama draws before the score is asked, the reference after: over 63 calls only the last draw is idle."""
+
+    @sampler_under_test(
+        ScoreSDE, sde="ve", predictor="euler_maruyama", norms="batch", num_corrector_steps=2, num_steps=21, eps=1e-3
+    )
+    def euler(model: Any, shape: Any, config: ScoreSDE, *, device: Any, dtype: Any) -> Any:
+        sde = released.VESDE(config.sigma_min, config.sigma_max, config.num_steps)
+        sample = released.get_pc_sampler(
+            sde, shape, released.EulerMaruyamaPredictor, released.LangevinCorrector, lambda x: x, config.snr,
+            config.num_corrector_steps, continuous=True, denoise=config.denoise, eps=config.eps or 1e-5, device=device,
+        )  # fmt: skip
+        return sample(model)[0]
+
+    verdict = check_sampler(euler, budget="quick", diagnose=False, checks=["law/noise", "clip/replay"])
+    assert verdict.conforms, [f.message for f in verdict.findings]
