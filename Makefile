@@ -16,7 +16,7 @@ ROOT ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := harness reference_samplers fixtures tests
+SOURCES := harness reference_samplers fixtures scripts tests
 
 .PHONY: help setup check-sampler test lint types check bench golden kill-matrix mutants detail-ranking diagnosis \
 	diagnosis-pairs demo-fading demo-fading-seeds format clean
@@ -58,25 +58,25 @@ types: $(STAMP) ## mypy --strict
 check: lint types test ## all that CI runs
 
 bench: $(STAMP) ## how long things take, ratios in one run
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m scripts.bench
 
 golden: $(STAMP) ## the references against recorded responses of released programs
-	$(BIN)/python -m pytest tests/test_golden.py -v
+	$(BIN)/python -m pytest tests/bank/test_golden.py -v
 
 kill-matrix: $(STAMP) ## which check fails which faulty sampler
-	$(BIN)/python -m tests.kill_matrix
+	$(BIN)/python -m scripts.kill_matrix
 
 mutants: $(STAMP) ## small changes of the released samplers, one at a time, and which of them no verdict notices
-	$(BIN)/python -W ignore -m tests.release_mutants
+	$(BIN)/python -W ignore -m scripts.release_mutants
 
 detail-ranking: $(STAMP) ## how much detail each fault costs, and closed form against 10,000 samples
-	$(BIN)/python -m tests.detail_ranking
+	$(BIN)/python -m scripts.detail_ranking
 
 diagnosis: $(STAMP) ## every fault that an edit expresses: the first answer, the truth's rank, seconds
-	$(BIN)/python -W ignore -m tests.diagnosis_table $(ARGS)
+	$(BIN)/python -W ignore -m scripts.diagnosis_table $(ARGS)
 
 diagnosis-pairs: $(STAMP) ## forty pairs of known faults together, and whether both are named
-	$(BIN)/python -W ignore -m tests.diagnosis_pairs $(ARGS)
+	$(BIN)/python -W ignore -m scripts.diagnosis_pairs $(ARGS)
 
 demo-fading: $(STAMP) ## the story: real game frames, a small world model, four planted causes, one page
 	$(BIN)/python -m fixtures.fading --out $(OUT) $(ARGS)

@@ -31,7 +31,7 @@ pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
 SVG = "{http://www.w3.org/2000/svg}"
-HERE = "tests.portrayed"
+HERE = "tests.pages.portrayed"
 
 _VERDICTS: dict[str, Verdict] = {}
 

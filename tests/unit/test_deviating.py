@@ -20,8 +20,7 @@ from sampler_harness.report.json import to_json
 from sampler_harness.report.terminal import render
 from sampler_harness.subject import DeclarationError
 from sampler_harness.verdict import Verdict
-
-from . import small_samplers
+from tests import small_samplers
 
 BOTH = {"initial-noise-unscaled": "says its author", "denoiser-told-level-before-rise": "off by default"}
 ONE = {"initial-noise-unscaled": "says its author"}

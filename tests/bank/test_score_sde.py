@@ -22,8 +22,7 @@ from sampler_harness.runner import check_sampler, respond
 from sampler_harness.subject import Subject, sampler_under_test
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Finding, Verdict
-
-from .kill_matrix import failing, margin, verdict_of
+from scripts.kill_matrix import failing, margin, verdict_of
 
 #: Levels 1, 3 behind 0, and variances 0.1, 0.5: small enough to follow by hand.
 VE: dict[str, Any] = {"sde": "ve", "num_steps": 2, "sigma_min": 1.0, "sigma_max": 3.0}

@@ -1,4 +1,4 @@
-"""Which check fails which faulty sampler: printed by ``make kill-matrix``, proven by ``test_kill_matrix.py``."""
+"""Which check fails which faulty sampler: printed by ``make kill-matrix``, proven by its test in ``tests/bank``."""
 
 from __future__ import annotations
 

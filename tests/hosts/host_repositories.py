@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sampler_harness.cli import main
 
-HOSTS = Path(__file__).parent.parent / "fixtures" / "hosts"
+HOSTS = Path(__file__).parents[2] / "fixtures" / "hosts"
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from sampler_harness import sampler_under_test
 from sampler_harness.law.law import Law, row_echelon
 from sampler_harness.runner import Assessment, check_sampler, respond
 from sampler_harness.targets import load_sampler, load_subjects
-
-from . import small_samplers
+from tests import small_samplers
 
 OURS = "fixtures.torch_samplers.under_test"
 

@@ -15,9 +15,8 @@ from fixtures.torch_samplers import under_test
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis.diagnose import search_for
 from sampler_harness.targets import load_sampler
-
-from .diagnosis_pairs import DECLARED, pairs, row
-from .diagnosis_table import row as row_of
+from scripts.diagnosis_pairs import DECLARED, pairs, row
+from scripts.diagnosis_table import row as row_of
 
 OURS = tuple(f"{under_test.__name__}:{name}" for name in under_test.__all__)
 

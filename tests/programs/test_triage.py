@@ -242,7 +242,7 @@ def test_one_sampler_must_be_named() -> None:
 
 def test_the_command_line_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page, answer = tmp_path / "why.html", tmp_path / "why.json"
-    here = "tests.small_world"
+    here = "tests.programs.small_world"
     arguments = ["--model", f"{here}:load_perfect", "--data", f"{here}:frames", "--budget", "quick"]
     status = main([f"{here}:tells_twice_the_level", *arguments, "--html", str(page), "--json", str(answer)])
     assert status == 1

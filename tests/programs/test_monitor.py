@@ -33,11 +33,11 @@ from sampler_harness.detail.records import (
     unpack_frames,
 )
 from sampler_harness.report.monitor_page import monitor_page, render_monitor, write_monitor_page
-from tests import monitor_runs as runs
+from tests.programs import monitor_runs as runs
 
 DATA = np.clip(0.3 * np.random.Generator(np.random.PCG64(7)).standard_normal((12, 1, 16, 16)), -1.0, 1.0)
 LEVELS = (0.1, 1.0)
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def shrink(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

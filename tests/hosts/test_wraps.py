@@ -21,10 +21,11 @@ from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Verdict
+from scripts import release_mutants
 
-from . import findings, release_mutants
+from . import findings
 
-FOLDER = Path(__file__).parent.parent / "fixtures" / "wraps"
+FOLDER = Path(__file__).parents[2] / "fixtures" / "wraps"
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem != "__init__")
 LINES = 15
 
@@ -214,7 +215,7 @@ def test_every_finding_of_a_wrapped_release_has_a_command_that_shows_it() -> Non
             assert declared.expected_failures or declared.deviations, name
         else:
             assert command[:2] == ["pip", "install"]
-            assert command[-4:] == ["pytest", "tests/test_wraps.py", "-k", "finding"]
+            assert command[-4:] == ["pytest", "tests/hosts/test_wraps.py", "-k", "finding"]
 
 
 def test_an_always_on_clamp_and_a_shift_hide_no_digit_of_a_sound_sampler() -> None:

@@ -11,7 +11,7 @@ from reference_samplers import ALL_REFERENCES
 from sampler_harness.checks.catalogue import check_ids
 from sampler_harness.cli.options import parser
 
-FOLDER = Path(__file__).parent.parent
+FOLDER = Path(__file__).parents[2]
 ENGLISH = (FOLDER / "README.md").read_text(encoding="utf-8")
 CHINESE = (FOLDER / "README.zh-CN.md").read_text(encoding="utf-8")
 BOTH = pytest.mark.parametrize("text", [ENGLISH, CHINESE], ids=["English", "Chinese"])

@@ -39,7 +39,7 @@ def edm_sampler(
     return x_next
 """
 
-RELEASES = Path(__file__).parent.parent / "fixtures" / "released"
+RELEASES = Path(__file__).parents[2] / "fixtures" / "released"
 
 LOOP = """
 class Diffusion:

@@ -31,7 +31,7 @@ from sampler_harness.targets import TargetError, load_subject
 
 from . import findings
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "fixtures" / "golden"
 REFERENCED = (
     "DDPMScheduler",

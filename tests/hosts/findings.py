@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-PAGE = Path(__file__).parent.parent / "FINDINGS.md"
+PAGE = Path(__file__).parents[2] / "FINDINGS.md"
 
 
 def sections() -> dict[str, str]:

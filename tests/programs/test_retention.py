@@ -29,7 +29,7 @@ from sampler_harness.law.law import Law
 from sampler_harness.law.tolerance import reference_law
 from sampler_harness.subject import Subject
 from sampler_harness.targets import load_subject
-from tests.detail_ranking import AGREEMENT, agreement, game_spectrum, kind_of
+from scripts.detail_ranking import AGREEMENT, agreement, game_spectrum, kind_of
 
 SPECTRUM = power_law(16, 16)
 #: Rings times samplers, two-sided, one false alarm in ten thousand streams: Bonferroni.

@@ -13,8 +13,7 @@ from fixtures.torch_samplers.ddpm import ddpm_sampler
 from fixtures.torch_samplers.schedules import alpha_bar_table, beta_table
 from reference_samplers import DDPM, EDM
 from sampler_harness import sampler_under_test
-
-from .small_samplers import euler, levels
+from tests.small_samplers import euler, levels
 
 FEW: dict[str, Any] = {"num_steps": st.integers(1, 12), "sigma_max": 5.0, "solver": "euler"}
 

@@ -15,7 +15,7 @@ import yaml
 from .host_repositories import Answer, Host, host
 
 QUICK = ("--budget", "quick", "--no-diagnosis")
-HERE = Path(__file__).parent.parent
+HERE = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -18,8 +18,7 @@ from sampler_harness import Subject, check_sampler, respond, sampler_under_test
 from sampler_harness.runner import Assessment, load_law, save_law
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Finding
-
-from . import small_samplers
+from tests import small_samplers
 
 
 def finding(subject: Subject, check: str, **options: Any) -> Finding:
@@ -56,7 +55,7 @@ def test_a_reproduction_runs_and_shows_it(tmp_path: Path, monkeypatch: pytest.Mo
     import subprocess
     import sys
 
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     script = finding(small_samplers.unscaled, "law/initial-noise").reproduction
     assert 0 < len(script.splitlines()) <= 15
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=root)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parent.parent
+FOLDER = Path(__file__).parents[2]
 PAGE = FOLDER / "CONTRIBUTING.md"
 _PAIR = re.compile(r'(\w+)(?:=("(?:\\.|[^"\\])*"))?')
 _BLOCK = re.compile(r"^```(\w+)[ ]([^\n]+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-"""``python -m tests.detail_ranking``: closed form against drawn samples, and faults by the detail that they cost."""
+"""``python -m scripts.detail_ranking``: closed form against drawn samples, and faults by the detail that they cost."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "harness" / "sampler_harness"
-REFERENCES = Path(__file__).parent.parent / "reference_samplers"
+PACKAGE = Path(__file__).parents[2] / "harness" / "sampler_harness"
+REFERENCES = Path(__file__).parents[2] / "reference_samplers"
 
 #: A module may import from its own layer's number or a lower one.
 LAYERS = {

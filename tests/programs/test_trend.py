@@ -10,7 +10,7 @@ import pytest
 
 from sampler_harness.detail.records import Stage
 from sampler_harness.detail.trend import AFTER_BEST, FEWEST, OCTAVES, SIGNIFICANT, TESTS, find_trend
-from tests import monitor_runs as runs
+from tests.programs import monitor_runs as runs
 
 STORY = runs.FADING["the story"][0]
 

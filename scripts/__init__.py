@@ -1,0 +1,1 @@
+"""Programs that ``make`` runs: tables, figures of speed, and what no verdict notices."""

@@ -1,0 +1,1 @@
+"""What people read: pages, figures, JSON against its schema, the two READMEs."""

@@ -1,0 +1,1 @@
+"""Small tests, each of one room of the harness or of one reference."""
