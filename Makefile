@@ -18,8 +18,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := harness reference_samplers fixtures scripts tests
 
-.PHONY: help setup check-sampler test lint types check bench golden kill-matrix mutants detail-ranking diagnosis \
-	diagnosis-pairs demo-fading demo-fading-seeds format clean
+.PHONY: help setup check-sampler test test-all lint types check bench verdicts golden kill-matrix mutants \
+	detail-ranking diagnosis diagnosis-pairs demo-fading demo-fading-seeds format clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to run
@@ -45,7 +45,10 @@ check-sampler:
 		$(THEIRS) --device $(DEVICE) --budget $(BUDGET) $(ARGS)
 endif
 
-test: $(STAMP) ## the test suite
+test: $(STAMP) ## what a person waits for: all tests but the slow ones, under four minutes on two idle cores
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "not slow" $(ARGS)
+
+test-all: $(STAMP) ## every test
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup $(ARGS)
 
 lint: $(STAMP) ## ruff, rules and format
@@ -55,10 +58,13 @@ lint: $(STAMP) ## ruff, rules and format
 types: $(STAMP) ## mypy --strict
 	$(BIN)/mypy
 
-check: lint types test ## all that CI runs
+check: lint types test-all ## all that CI runs
 
 bench: $(STAMP) ## how long things take, ratios in one run
 	$(BIN)/python -m scripts.bench
+
+verdicts: $(STAMP) ## verdicts of fifty fixtures as JSON, and what moved: ARGS="OUT.json", ARGS="--diff OLD.json NEW.json"
+	$(BIN)/python -W ignore -m scripts.verdicts $(ARGS)
 
 golden: $(STAMP) ## the references against recorded responses of released programs
 	$(BIN)/python -m pytest tests/bank/test_golden.py -v
@@ -89,5 +95,5 @@ format: $(STAMP) ## let ruff put the files in order
 	$(BIN)/ruff format $(SOURCES)
 
 clean: ## remove .venv and every cache
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist bench.json
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist bench.json verdicts.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

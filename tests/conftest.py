@@ -1,6 +1,9 @@
-"""The suite's own Hypothesis profile, and a small sampler as a stranger's repository would hold it."""
+"""The suite's Hypothesis profile, what of it is slow, and a small sampler as a stranger's repository would hold it."""
 
 from __future__ import annotations
+
+import sys
+from collections import Counter
 
 import pytest
 from hypothesis import settings
@@ -9,6 +12,23 @@ pytest_plugins = ["pytester"]
 
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 settings.load_profile("suite")
+
+COLLECTED: pytest.StashKey[Counter[str]] = pytest.StashKey()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Of a test that is sampled, all but the sample is slow: told by an item's place in its list, never by its cost."""
+    mark = item.get_closest_marker("sampled")
+    if mark is None or not isinstance(item, pytest.Function):
+        return
+    listed = item.nodeid.partition("[")[0]
+    if mark.kwargs.get("first_of") == "file":
+        listed += item.callspec.id.partition("-")[0]  # fixtures are named file-function
+    collected = item.config.stash.setdefault(COLLECTED, Counter())
+    place, collected[listed] = collected[listed], collected[listed] + 1
+    if place % mark.kwargs.get("every", sys.maxsize):
+        item.add_marker(pytest.mark.slow)
+
 
 SAMPLER = """
 import pytest

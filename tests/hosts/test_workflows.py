@@ -1,7 +1,8 @@
-"""The scheduled workflow tries what pyproject.toml promises, and may write nothing."""
+"""The scheduled workflow tries what pyproject.toml promises, and may write nothing; CI leaves no test out."""
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -70,3 +71,19 @@ def test_a_workflow_may_read_and_nothing_else(path: Path) -> None:
         assert "continue-on-error" not in job
         assert job["timeout-minutes"] <= 60
         assert all("continue-on-error" not in step for step in job["steps"])
+
+
+def test_continuous_integration_runs_every_test() -> None:
+    """What ``.ci/run`` would run: the suite once, without a choice; slow tests are left out by ``make test`` alone."""
+    assert "make check" in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+    def suites(target: str) -> list[str]:
+        dry = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        return [line.partition("pytest")[2] for line in dry.splitlines() if "-m pytest" in line]
+
+    assert suites("check") == suites("test-all")
+    [everything], [awaited] = suites("test-all"), suites("test")
+    assert "not slow" not in everything
+    assert '-m "not slow"' in awaited
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    assert "-m" not in options["addopts"]
