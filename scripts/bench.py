@@ -85,6 +85,40 @@ def verdict_seconds(target: str, budget: str) -> dict[str, Any]:
     }
 
 
+def whole_processes(rounds: int) -> dict[str, dict[str, float]]:
+    """What a person waits for: ``check-sampler`` from start to end, over the imports that any verdict needs.
+
+    In each round all are timed in turn, each next to a process of imports alone: a busy machine is busy for both.
+    """
+    calls = {
+        "check-sampler, our EDM, quick": [f"{TORCH_SAMPLERS}:edm", "--budget", "quick"],
+        "check-sampler, our DDPM, standard": [f"{TORCH_SAMPLERS}:ddpm", "--budget", "standard"],
+        "check-sampler --help": ["--help"],
+        "check-sampler --explain DDIM": ["--explain", "DDIM"],
+        "check-sampler --list-checks": ["--list-checks"],
+        "check-sampler --list-references": ["--list-references"],
+    }
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, arguments in calls.items():
+            imports = process_seconds("-c", "import torch, hypothesis, scipy.stats")
+            spent[name].append((process_seconds("-m", "sampler_harness.cli", *arguments), imports))
+    return {
+        name: {
+            "ratio": statistics.median(whole / imports for whole, imports in pairs),
+            "seconds": statistics.median(whole for whole, _ in pairs),
+            "imports_s": statistics.median(imports for _, imports in pairs),
+        }
+        for name, pairs in spent.items()
+    }
+
+
+def process_seconds(*arguments: str) -> float:
+    """Wall-clock seconds of a process of this interpreter, which must end well."""
+    command = [sys.executable, *arguments]
+    return seconds(lambda: subprocess.run(command, capture_output=True, check=True))
+
+
 def empty_pytest(rounds: int) -> dict[str, Any]:
     """What loading the plugin adds to an unrelated, empty pytest run."""
     with tempfile.TemporaryDirectory() as folder:
@@ -171,6 +205,7 @@ def main() -> int:
         "the same, stopped at the first difference": mutants(EDM(num_steps=5, s_churn=2.0), 5, stopped=True),
         "mutants of DDPM, 5 steps, whole laws": mutants(DDPM(num_steps=5), 5, stopped=False),
         "empty pytest run with the plugin over without": empty_pytest(7),
+        **{f"{name}, whole process over imports": figures for name, figures in whole_processes(3).items()},
     }
     for name, figures in results.items():
         told = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items())
