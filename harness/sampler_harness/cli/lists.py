@@ -69,16 +69,17 @@ def explain(id: str, stream: TextIO) -> None:
     Raises:
         ValueError: where there is neither, with the nearest one.
     """
-    references = {one.__name__: one for _, found in _references() for one in found}
-    if id in references:
-        _explain_reference(references[id], stream)
-        return
     faults = {one.name: one for one in KNOWN_FAULTS}
     if id in faults:
         _explain_fault(faults[id], stream)
         return
     info = info_of(id)
     if info is None:
+        # Last, since references import numpy.
+        references = {one.__name__: one for _, found in _references() for one in found}
+        if id in references:
+            _explain_reference(references[id], stream)
+            return
         names = [*(one.id for kind in KINDS for one in catalogue(kind)), *references, *faults]
         near = difflib.get_close_matches(id, names, n=1, cutoff=0.5)
         hint = f": did you mean {near[0]}?" if near else ""
