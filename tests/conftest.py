@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 
@@ -9,6 +10,11 @@ import pytest
 from hypothesis import settings
 
 pytest_plugins = ["pytester"]
+
+# Workers share the cores already. With threads of its own in each of them, tensors of a few thousand numbers wait for
+# one another, and a test takes up to forty times as long. In the environment, so that processes which tests start have
+# it too, and before anything imports torch, which reads it once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 settings.load_profile("suite")
