@@ -24,17 +24,20 @@ def kills(faulty: Faulty) -> None:
 # Two groups, so that two workers share the work and none measures what the other did.
 @pytest.mark.xdist_group("faulty-one")
 @pytest.mark.parametrize("faulty", FAULTY[:HALF], ids=lambda f: f.name)
+@pytest.mark.sampled(first_of="file")
 def test_a_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
     kills(faulty)
 
 
 @pytest.mark.xdist_group("faulty-two")
 @pytest.mark.parametrize("faulty", FAULTY[HALF:], ids=lambda f: f.name)
+@pytest.mark.sampled(first_of="file")
 def test_another_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
     kills(faulty)
 
 
 @pytest.mark.parametrize("target", SOUND, ids=lambda t: t.rpartition(":")[2])
+@pytest.mark.sampled(every=6)
 def test_a_sound_sampler_passes_all(target: str) -> None:
     verdict = verdict_of(target)
     told = [(f.id, f.message) for f in verdict.findings if f.outcome in ("failed", "error")]
@@ -45,6 +48,7 @@ def test_a_sound_sampler_passes_all(target: str) -> None:
 
 @pytest.mark.xdist_group("faulty-two")
 @pytest.mark.parametrize("check", check_ids())
+@pytest.mark.sampled(every=6)
 def test_every_check_fails_a_faulty_sampler(check: str) -> None:
     made_for_it = [f for f in reversed(FAULTY) if check in f.expected]
     assert any(check in failing(verdict_of(faulty.subject_path)) for faulty in made_for_it)

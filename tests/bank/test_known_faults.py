@@ -394,6 +394,7 @@ def test_exceptions_are_no_more_than_needed() -> None:
     assert [fault.name for fault in excused if anywhere(fault, law_differs)] == []
 
 
+@pytest.mark.slow
 def test_no_two_faults_do_the_same_everywhere() -> None:
     def pairs(one: Mapping[str, list[Seen]], other: Mapping[str, list[Seen]]) -> list[tuple[Seen, Seen]]:
         return [pair for name in CLASSES for pair in zip(one[name], other[name], strict=True)]

@@ -208,6 +208,7 @@ def wrapped() -> list[Subject]:
 
 
 @pytest.mark.parametrize("subject", wrapped(), ids=lambda s: s.name)
+@pytest.mark.sampled(every=4)
 def test_a_wrap_conforms_and_is_short(subject: Subject) -> None:
     verdict = check_sampler(subject, budget="quick")
     assert verdict.conforms, [(f.id, f.message) for f in verdict.findings if f.outcome in ("failed", "error")]
@@ -227,6 +228,7 @@ def lines_of(name: str) -> int:
     return sum(bool(lines[n - 1].strip()) for n in range(first, last + 1) if n not in skipped)
 
 
+@pytest.mark.slow
 def test_in_the_standard_budget_too() -> None:
     subject = load_subject("fixtures.wraps.score_sde:predictor_vp")
     verdict = check_sampler(
@@ -237,6 +239,7 @@ def test_in_the_standard_budget_too() -> None:
     assert outcome(verdict, "limit/gaussian") == "expected"
 
 
+@pytest.mark.slow
 def test_the_exact_gaussian_is_reached_where_eps_is_small() -> None:
     subject = load_subject("fixtures.wraps.score_sde:predictor_ve")
     verdict = check_sampler(subject, budget="standard", checks=("limit/gaussian",))
@@ -354,6 +357,7 @@ def test_cases_with_a_law_keep_it_beside_cases_without() -> None:
 
 
 @pytest.mark.parametrize("faulty", FAULTY_SCORE_SDE, ids=lambda f: f.name)
+@pytest.mark.sampled(every=8)
 def test_a_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
     verdict = verdict_of(faulty.subject_path)
     hit = tuple(id for id in faulty.expected if id in failing(verdict))

@@ -133,6 +133,7 @@ def test_what_is_replaced_stands_exactly_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TRUE_EDITS)
+@pytest.mark.sampled(first_of="file")
 def test_a_faulty_sampler_does_what_its_reference_does_once_edited(name: str) -> None:
     edit = TRUE_EDITS[name]
     faulty = next(f for f in FAULTY if f.name == name)

@@ -462,6 +462,7 @@ def test_a_corner_can_be_asked_for_by_name_and_is_left_alone_otherwise() -> None
 
 
 @pytest.mark.parametrize("deviation", adapter.KNOWN_DEVIATIONS, ids=IDS)
+@pytest.mark.sampled(every=6)
 def test_each_known_deviation_is_real(deviation: adapter.KnownDeviation) -> None:
     subject = adapter.subject(deviation.scheduler, {"known": deviation.name})
     config = chosen(subject, **({"num_steps": deviation.steps[-1]} if deviation.steps else {}))

@@ -29,6 +29,7 @@ def untested(tmp_path: Path) -> Host:
 
 
 @pytest.mark.parametrize("kind", ["scheduler_library", "single_script", "no_tests"])
+@pytest.mark.sampled(every=3)
 def test_an_example_host_is_green_as_it_stands(kind: str, tmp_path: Path) -> None:
     target = ["test_sampler.py"] if kind == "single_script" else []
     answer = host(kind, tmp_path).check(*target, *QUICK)
@@ -54,6 +55,7 @@ COEFFICIENTS = {
 
 
 @pytest.mark.parametrize("change", COEFFICIENTS)
+@pytest.mark.sampled(every=4)
 def test_a_pull_request_that_changes_one_coefficient_goes_red_at_its_line(library: Host, change: str) -> None:
     file, old, new = COEFFICIENTS[change]
     library.branch("pull-request")
@@ -124,6 +126,7 @@ def sample_heun(model, x, sigmas):
 '''
 
 
+@pytest.mark.slow
 def test_a_pure_refactoring_stays_green_against_the_past(library: Host) -> None:
     library.branch("refactoring")
     library.write("kestrel/heun.py", REFACTORED)
@@ -154,6 +157,7 @@ def test_what_a_change_moves_is_listed(library: Host) -> None:
     assert "- weight of the model's output of call 1" in answer.summary
 
 
+@pytest.mark.slow
 def test_the_work_tree_is_left_as_it_was(library: Host) -> None:
     library.edit(*COEFFICIENTS["heun-weights"])
     before = library.git("status", "--porcelain"), library.git("stash", "list"), library.git("worktree", "list")
@@ -165,6 +169,7 @@ def test_the_work_tree_is_left_as_it_was(library: Host) -> None:
     ) == before
 
 
+@pytest.mark.slow
 def test_a_test_file_that_the_past_has_not_yet_is_taken_from_now(tmp_path: Path) -> None:
     script = host("single_script", tmp_path)
     script.git("rm", "--quiet", "--cached", "test_sampler.py")
@@ -176,6 +181,7 @@ def test_a_test_file_that_the_past_has_not_yet_is_taken_from_now(tmp_path: Path)
     assert "my_sampler does not conform to my_sampler at HEAD" in answer.out
 
 
+@pytest.mark.slow
 def test_a_library_below_src_is_measured_as_it_was(library: Host) -> None:
     """Its folder is on the import path by an absolute name, as an installation in place has it."""
     library.git("mv", "kestrel", "src")
@@ -453,6 +459,7 @@ STRICT = {
     ("start", "how"),
     [*(("pytest", how) for how in STRICT), *(("python -m pytest", h) for h in ("plain", "strict mode"))],
 )
+@pytest.mark.sampled(every=8)
 def test_a_host_with_packages_of_our_names_and_strict_settings(tmp_path: Path, start: str, how: str) -> None:
     if how == "strict mode" and pytest.version_tuple < (9, 0):
         pytest.skip("strict mode came with pytest 9")
@@ -508,6 +515,7 @@ def _pytest(place: Host, *arguments: str, count: Path) -> tuple[int, int, str]:
 
 
 @pytest.mark.parametrize(("distribution", "faulty"), [("load", False), ("load", True), ("loadgroup", False)])
+@pytest.mark.sampled(every=3)
 def test_four_workers_do_the_work_of_one(library: Host, tmp_path: Path, distribution: str, faulty: bool) -> None:
     """Counted in runs of the samplers, not in seconds: those depend on the machine."""
     for name in ("heun", "ddim"):

@@ -357,6 +357,7 @@ def without_figures(text: str) -> str:
 
 
 @pytest.mark.parametrize("id", sorted(EXAMPLES))
+@pytest.mark.sampled(every=8)
 def test_an_example_is_what_that_fault_is_told(id: str) -> None:
     example = EXAMPLES[id]
     finding = Assessment(load_subject(f"fixtures.{example.fault}"), budget="quick").run(id)

@@ -74,6 +74,7 @@ def released(**fields: Any) -> Subject:
     ],
     ids=["heun", "euler", "both", "no-churn", "euler-no-churn", "first-declared"],
 )
+@pytest.mark.sampled(every=3)
 def test_diamonds_lines_are_named(fields: dict[str, Any], expected: set[tuple[str, str, str]]) -> None:
     _, diagnosis = diagnosed(released(**fields))
     assert diagnosis.exact
@@ -91,6 +92,7 @@ def test_the_same_diagnosis_every_time() -> None:
 
 
 @pytest.mark.parametrize("other", OTHER_VALUES[::3], ids=lambda other: other.name)
+@pytest.mark.sampled(every=6)
 def test_a_field_with_another_value_is_named(other: OtherValue) -> None:
     _, diagnosis = diagnosed(other.subject())
     assert diagnosis.exact
@@ -142,6 +144,7 @@ def test_a_conforming_sampler_has_no_diagnosis(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(n for n, one in vars(unusual).items() if isinstance(one, Subject)))
+@pytest.mark.sampled(every=6)
 def test_an_unusual_sound_sampler_has_no_diagnosis(name: str) -> None:
     assert check_sampler(getattr(unusual, name), budget="quick").diagnosis is None
 
