@@ -367,6 +367,7 @@ def test_a_baseline_is_written_and_then_holds(untested: Host) -> None:
 # pytest
 
 
+@pytest.mark.slow
 def test_pytest_knows_the_baseline_and_the_workflow(untested: Host, tmp_path: Path) -> None:
     untested.write("test_checks.py", "from checks import next_frame\n")
     untested.git("update-ref", "refs/remotes/origin/main", "HEAD")
@@ -515,7 +516,7 @@ def _pytest(place: Host, *arguments: str, count: Path) -> tuple[int, int, str]:
 
 
 @pytest.mark.parametrize(("distribution", "faulty"), [("load", False), ("load", True), ("loadgroup", False)])
-@pytest.mark.sampled(every=3)
+@pytest.mark.slow
 def test_four_workers_do_the_work_of_one(library: Host, tmp_path: Path, distribution: str, faulty: bool) -> None:
     """Counted in runs of the samplers, not in seconds: those depend on the machine."""
     for name in ("heun", "ddim"):
@@ -572,6 +573,7 @@ def _run_action(place: Host, folder: Path, **given: str) -> Answer:
     return Answer(done.returncode, done.stdout, done.stderr, summary.read_text() if summary.exists() else "")
 
 
+@pytest.mark.slow
 def test_the_action_runs_what_the_project_names(untested: Host, tmp_path: Path) -> None:
     green = _run_action(untested, tmp_path)
     assert green.status == 0, green.out + green.err

@@ -374,6 +374,7 @@ numpy.random.seed(1)
 """
 
 
+@pytest.mark.slow
 def test_the_hosts_settings_change_nothing(
     pytester: pytest.Pytester, sound_file: str, faulty_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
