@@ -57,6 +57,7 @@ def test_the_released_sampler_is_the_paper_with_both() -> None:
     assert to_json(verdict)["deviations"] == BOTH
 
 
+@pytest.mark.slow
 def test_one_of_two_is_not_enough() -> None:
     verdict = check_sampler(meant(released.diamond, ONE), budget="quick")
     assert failed(verdict) == ["law/times"]
@@ -66,6 +67,7 @@ def test_one_of_two_is_not_enough() -> None:
     assert "diamond does not conform to EDM with 1 declared deviation: " in text
 
 
+@pytest.mark.slow
 def test_the_diagnosis_says_what_to_declare() -> None:
     text = " ".join(line.text.strip() for line in render(check_sampler(released.diamond, budget="quick")))
     assert (

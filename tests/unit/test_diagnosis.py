@@ -83,6 +83,7 @@ def test_diamonds_lines_are_named(fields: dict[str, Any], expected: set[tuple[st
     assert declared == ({INITIAL} if "expected_failures" in fields else set())
 
 
+@pytest.mark.slow
 def test_the_same_diagnosis_every_time() -> None:
     one, other = (diagnosed(released())[1] for _ in range(2))
     assert dataclasses.replace(one, seconds=0) == dataclasses.replace(other, seconds=0)
@@ -137,6 +138,7 @@ def test_another_reference_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", under_test.__all__)
+@pytest.mark.sampled(every=4)
 def test_a_conforming_sampler_has_no_diagnosis(name: str) -> None:
     verdict = check_sampler(getattr(under_test, name), budget="quick")
     assert verdict.conforms
@@ -325,6 +327,7 @@ def test_a_diagnosis_survives_the_way_between_processes() -> None:
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two-workers"])
+@pytest.mark.slow
 def test_pytest_tells_the_diagnosis_once(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     pytester.makepyfile(
         """
