@@ -1,8 +1,9 @@
 """Reference samplers: the algorithms of the papers in float64 numpy, to be checked against the page by eye.
 
-Each module holds one paper's sampler as a frozen dataclass. ``sample(model, noise)`` is the paper's algorithm line
-for line; its two arguments are the only openings to the world: ``model(x, time)`` gives the network's output, and
-``noise()`` a fresh unit normal of the sample's shape.
+Each module holds one paper's sampler as a frozen dataclass, joined of a process (``processes/``), a grid (``grids/``)
+and the method itself; ``contract.py`` says what all of them offer. ``sample(model, noise)`` is the paper's algorithm,
+line for line. Its two arguments are the only openings to the world: ``model(x, time)`` gives the network's output,
+and ``noise()`` a fresh unit normal of the sample's shape.
 
 The ``*_training`` modules hold the training steps that belong to them: ``step(model, x0, draws)`` is the loss of each
 item, and the same step's figures stand beside it as methods.
@@ -10,6 +11,7 @@ item, and the same step's figures stand beside it as methods.
 
 from __future__ import annotations
 
+from .contract import Reference
 from .ddim import DDIM
 from .ddpm import DDPM
 from .ddpm_training import DDPMTraining
@@ -28,11 +30,12 @@ __all__ = [
     "EDMTraining",
     "FlowEuler",
     "FlowTraining",
+    "Reference",
     "ScoreSDE",
 ]
 
 #: Every reference, in the order in which they are tried when a law is looked for.
-ALL_REFERENCES: tuple[type, ...] = (
+ALL_REFERENCES: tuple[type[Reference], ...] = (
     EDM,
     DDPM,
     DDIM,

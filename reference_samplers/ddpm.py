@@ -7,19 +7,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import validation
-from .chain import Chain
+from .grids.timesteps import Timesteps
 from .openings import Array, Denoise, Model, Noise
+from .processes.table_chain import TableChain
+from .validation import choice
 
 __all__ = ["DDPM", "Variance"]
 
 Variance = Literal["fixed_small", "fixed_large", "learned_range", "learned"]
 
-_VARIANCES: tuple[Variance, ...] = ("fixed_small", "fixed_large", "learned_range", "learned")
-
 
 @dataclass(frozen=True)
-class DDPM(Chain):
+class DDPM(TableChain, Timesteps):
     """Ancestral sampling: each step draws from the Gaussian that reverses one step of the chain.
 
     Source: Ho et al. 2020, arXiv:2006.11239, Algorithm 2 in the form of equation 7, which also holds where x0
@@ -27,21 +26,6 @@ class DDPM(Chain):
     equations 15 and 19. Thresholding: Saharia et al. 2022, arXiv:2205.11487.
 
     Args:
-        num_train_timesteps: T, >= 1; where ``betas`` is given, their number.
-        beta_schedule: ``"linear"``, ``"scaled_linear"``, ``"cosine"`` or ``"sigmoid"``; not scaled with T.
-        beta_start: in (0, 1); the cosine schedule does not use it.
-        beta_end: in (0, 1), >= ``beta_start``; the cosine schedule does not use it.
-        betas: the table itself, in (0, 1), the last one at most 1; excludes the schedule.
-        num_steps: n, in [1, T]; None visits all.
-        timestep_spacing: ``"leading"``, ``"linspace"``, ``"trailing"`` or ``"respaced"``.
-        timesteps: the grid itself, descending; excludes ``num_steps`` and the spacing.
-        steps_offset: >= 0, added to each timestep of ``"leading"``; the others do not use it.
-        rescale_zero_terminal_snr: the table is rescaled to end in alpha_bar = 0.
-        prediction: what the network predicts: ``"epsilon"``, ``"x0"`` or ``"v"``.
-        clip_denoised: x0 is clamped to ``[-clip_range, clip_range]``.
-        clip_range: data units, > 0.
-        threshold: quantile in [0, 1] for dynamic thresholding, which replaces the clamp; None for none.
-        threshold_max: upper bound of its clamp, data units, >= 1.
         variance: of each step's draw: ``"fixed_small"`` is the posterior's, ``"fixed_large"`` is beta; with
             ``"learned_range"`` the model's second output in [-1, 1] interpolates their logarithms, with
             ``"learned"`` it is the logarithm itself.
@@ -50,11 +34,7 @@ class DDPM(Chain):
         ValueError: names field, value and legal range.
     """
 
-    variance: Variance = "fixed_small"
-
-    def __post_init__(self) -> None:
-        validation.choice("variance", self.variance, _VARIANCES)
-        super().__post_init__()
+    variance: Variance = choice("fixed_small")
 
     def sample(self, model: Model, noise: Noise) -> Array:
         """Draw one sample: Algorithm 2, line for line.
@@ -66,12 +46,12 @@ class DDPM(Chain):
         for t, t_next in self.transitions:  # line 2
             alpha_bar, alpha_bar_next = self.alpha_bar[t], self.alpha_bar[t_next]
             beta = 1 - alpha_bar / alpha_bar_next  # N&D eq. 19
-            output, v = self.split(model(x, t))
+            output, v = self.split(model(x, t - 1))
             x0 = self.to_x0(x, output, alpha_bar)  # eq. 15
             x0_weight = np.sqrt(alpha_bar_next) * beta / (1 - alpha_bar)  # eq. 7
             x_weight = np.sqrt(1 - beta) * (1 - alpha_bar_next) / (1 - alpha_bar)  # eq. 7
             x = x0_weight * x0 + x_weight * x  # line 4, mean
-            if t_next >= 0:  # line 3
+            if t_next > 0:  # line 3
                 x = x + self.std(alpha_bar, alpha_bar_next, beta, v) * noise()  # line 4, draw
         return x  # line 6
 
@@ -110,7 +90,8 @@ class DDPM(Chain):
             if self.variance == "learned_range":
                 return output, np.full_like(output, -1.0)
             if self.variance == "learned":
-                alpha_bar, alpha_bar_next = self.alpha_bar[int(timestep)], self.alpha_bar[next_of[int(timestep)]]
+                t = int(timestep) + 1
+                alpha_bar, alpha_bar_next = self.alpha_bar[t], self.alpha_bar[next_of[t]]
                 variance = (1 - alpha_bar_next) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_next)
                 # The last step draws nothing: any finite logarithm will do there.
                 return output, np.full_like(output, np.log(np.maximum(variance, 1e-20)))
@@ -121,9 +102,30 @@ class DDPM(Chain):
     @property
     def stochasticity(self) -> float | None:
         """1, the reverse process itself; what is learned freely has no closed form."""
-        return None if self.variance == "learned" else 1.0
+        return None if self.learns_variance_freely else 1.0
+
+    @property
+    def learns_variance_freely(self) -> bool:
+        """Whether the model's second output is the variance's logarithm itself."""
+        return self.variance == "learned"
 
     @property
     def model_channels(self) -> int:
         """The model's output as a multiple of the sample: 2 with a learned variance."""
         return 2 if self.variance in ("learned_range", "learned") else 1
+
+    def spread_of_forms(self, unit: float) -> Array:
+        """Relative spread of each row in the form that reads beta from a table of its own.
+
+        Here beta = 1 - alpha_bar / alpha_bar_next, which cancels against 1 - alpha_bar to the digit at the last step.
+        Published programs also divide a beta that was rounded by itself by a 1 - alpha_bar that was: the whole update
+        is then off by the rounding of 1 - alpha_bar, which is largest as t -> 0.
+
+        Args:
+            unit: unit roundoff.
+
+        Returns:
+            ``(n + 1,)``.
+        """
+        off = [0.5 * unit / max(1.0 - float(self.alpha_bar[t]), unit) for t in self.levels[:-1]]
+        return np.append(0.0, np.sqrt(np.cumsum(np.square(off))))

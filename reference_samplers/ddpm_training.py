@@ -8,22 +8,20 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import schedules, validation
 from .openings import Array
+from .processes import betas
+from .training_contract import TrainingReference
 from .training_openings import Draws, TrainedModel, column
+from .validation import choice, real, refuse, whole
 
 __all__ = ["DDPMTraining"]
 
 TrainedPrediction = Literal["epsilon", "x0", "v"]
 Weighting = Literal["uniform", "snr", "min_snr", "objective"]
 
-_PREDICTIONS: tuple[TrainedPrediction, ...] = ("epsilon", "x0", "v")
-_WEIGHTINGS: tuple[Weighting, ...] = ("uniform", "snr", "min_snr", "objective")
-_SCHEDULES = ("linear", "scaled_linear", "cosine", "sigmoid")
-
 
 @dataclass(frozen=True)
-class DDPMTraining:
+class DDPMTraining(TrainingReference):
     """One step of training a network on the chain: the loss of each item.
 
     Source: Ho et al. 2020, arXiv:2006.11239, Algorithm 1; v: Salimans & Ho 2022, arXiv:2202.00512, section 4;
@@ -48,32 +46,20 @@ class DDPMTraining:
         ValueError: names field, value and legal range.
     """
 
-    num_train_timesteps: int = 1000
-    beta_schedule: schedules.BetaSchedule = "linear"
-    beta_start: float = 1e-4
-    beta_end: float = 0.02
-    prediction: TrainedPrediction = "epsilon"
-    weighting: Weighting = "uniform"
-    snr_gamma: float = 5.0
-    offset_noise: float = 0.0
-    input_perturbation: float = 0.0
+    num_train_timesteps: int = whole(1000, low=1)
+    beta_schedule: betas.BetaSchedule = choice("linear")
+    beta_start: float = real(1e-4, above=0, below=1)
+    beta_end: float = real(0.02, above=0, below=1)
+    prediction: TrainedPrediction = choice("epsilon")
+    weighting: Weighting = choice("uniform")
+    snr_gamma: float = real(5.0, above=0)
+    offset_noise: float = real(0.0, low=0)
+    input_perturbation: float = real(0.0, low=0)
 
-    def __post_init__(self) -> None:
-        count = validation.whole("num_train_timesteps", self.num_train_timesteps, 1)
-        validation.store(self, "num_train_timesteps", count)
-        validation.choice("beta_schedule", self.beta_schedule, _SCHEDULES)
-        for name in ("beta_start", "beta_end"):
-            value = validation.real(name, getattr(self, name), 0, 1, above=True)
-            if value == 1.0:
-                raise validation.refuse(name, value, "< 1")
-            validation.store(self, name, value)
+    def check(self) -> None:
+        """The schedule rises."""
         if self.beta_end < self.beta_start:
-            raise validation.refuse("beta_end", self.beta_end, f">= beta_start={self.beta_start!r}")
-        validation.choice("prediction", self.prediction, _PREDICTIONS)
-        validation.choice("weighting", self.weighting, _WEIGHTINGS)
-        validation.store(self, "snr_gamma", validation.real("snr_gamma", self.snr_gamma, 0, above=True))
-        for name in ("offset_noise", "input_perturbation"):
-            validation.store(self, name, validation.real(name, getattr(self, name), 0))
+            raise refuse("beta_end", self.beta_end, f">= beta_start={self.beta_start!r}")
 
     def step(self, model: TrainedModel, x0: Array, draws: Draws) -> Array:
         """The loss of each item, mean over its elements: Algorithm 1, lines 2 to 5.
@@ -116,8 +102,8 @@ class DDPMTraining:
     @cached_property
     def alpha_bar(self) -> Array:
         """``(T,)`` share of the data's variance in x_t."""
-        table = schedules.betas(self.beta_schedule, self.num_train_timesteps, self.beta_start, self.beta_end)
-        return schedules.alpha_bar(table)
+        table = betas.betas(self.beta_schedule, self.num_train_timesteps, self.beta_start, self.beta_end)
+        return betas.alpha_bar(table)
 
     def snr(self, level: float) -> Any:
         """Signal-to-noise ratio at a timestep: alpha_bar / (1 - alpha_bar)."""
@@ -146,18 +132,10 @@ class DDPMTraining:
         """What the model is told: the timestep."""
         return float(int(level))
 
-    def level_of_time(self, time: float) -> float:
-        """The timestep from what the model is told."""
-        return float(time)
-
     def forward_scales(self, level: float) -> tuple[float, float]:
         """Scales of data and noise in x_t (equation 4)."""
         alpha_bar = self.alpha_bar[int(level)]
         return float(np.sqrt(alpha_bar)), float(np.sqrt(1 - alpha_bar))
-
-    def input_scales(self, level: float) -> tuple[float, float]:
-        """Scales of data and noise in the model's input: those of x_t."""
-        return self.forward_scales(level)
 
     def target_scales(self, level: float) -> tuple[float, float]:
         """Weights of data and noise in what the model's raw output is compared with."""
@@ -167,10 +145,6 @@ class DDPMTraining:
             return 1.0, 0.0
         signal_scale, noise_scale = self.forward_scales(level)
         return -noise_scale, signal_scale
-
-    def target_terms(self, level: float) -> float:
-        """Size of the largest term that the target is the sum of: what its rounding is measured by."""
-        return 1.0
 
     def weight(self, level: float) -> float:
         """An item's loss is this times the mean squared difference of output and target."""

@@ -134,8 +134,8 @@ class MixtureData:
 
     def __post_init__(self) -> None:
         means = _matrix("means", self.means)
-        weights = np.array(validation.real_tuple("weights", self.weights, 0, _INFINITY, above=True))
-        stds = np.array(validation.real_tuple("stds", self.stds, 0, _INFINITY))
+        weights = np.array(validation.checked_reals("weights", self.weights, 0, _INFINITY, above=True))
+        stds = np.array(validation.checked_reals("stds", self.stds, 0, _INFINITY))
         for name, values in (("weights", weights), ("stds", stds)):
             if values.size != len(means):
                 raise ValueError(f"{name} must have one number for each of {len(means)} means, got {values.size}")

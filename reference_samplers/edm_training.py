@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import prediction, validation
+from . import prediction
 from .openings import Array
+from .training_contract import TrainingReference
 from .training_openings import Draws, TrainedModel, column, standard_normal_quantile
+from .validation import choice, real, refuse
 
 __all__ = ["EDMTraining"]
 
@@ -17,11 +19,9 @@ ModelKind = Literal["denoiser", "network"]
 Weighting = Literal["edm", "snr"]
 Told = Literal["sigma", "c_noise"]
 
-_INFINITY = float("inf")
-
 
 @dataclass(frozen=True)
-class EDMTraining:
+class EDMTraining(TrainingReference):
     """One step of denoising score matching with preconditioning: the loss of each item.
 
     Source: Karras et al. 2022, arXiv:2206.00364, equations 2, 7 and 8, table 1 ("Training" and "Network and
@@ -46,35 +46,25 @@ class EDMTraining:
         ValueError: names field, value and legal range.
     """
 
-    P_mean: float = -1.2
-    P_std: float = 1.2
-    sigma_data: float = 0.5
-    sigma_min: float = 0.0
-    sigma_max: float = _INFINITY
-    offset_noise: float = 0.0
-    sigma_offset_noise: float = 0.0
-    model_kind: ModelKind = "denoiser"
-    weighting: Weighting = "edm"
-    told: Told | None = None
+    P_mean: float = real(-1.2)
+    P_std: float = real(1.2, above=0)
+    sigma_data: float = real(0.5, above=0)
+    sigma_min: float = real(0.0, low=0)
+    sigma_max: float = real(float("inf"), low=0, finite=False)
+    offset_noise: float = real(0.0, low=0)
+    sigma_offset_noise: float = real(0.0, low=0)
+    model_kind: ModelKind = choice("denoiser")
+    weighting: Weighting = choice("edm")
+    told: Told | None = choice(None)
 
-    def __post_init__(self) -> None:
-        validation.store(self, "P_mean", validation.real("P_mean", self.P_mean))
-        for name in ("P_std", "sigma_data"):
-            validation.store(self, name, validation.real(name, getattr(self, name), 0, above=True))
-        validation.store(self, "sigma_min", validation.real("sigma_min", self.sigma_min, 0))
-        validation.store(self, "sigma_max", validation.real("sigma_max", self.sigma_max, 0, finite=False))
+    def check(self) -> None:
+        """One kind of offset noise, and a level that the model can be told."""
         if self.sigma_max <= self.sigma_min:
-            raise validation.refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
-        for name in ("offset_noise", "sigma_offset_noise"):
-            validation.store(self, name, validation.real(name, getattr(self, name), 0))
+            raise refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
         if self.offset_noise > 0 and self.sigma_offset_noise > 0:
-            raise validation.refuse("sigma_offset_noise", self.sigma_offset_noise, "0 where offset_noise is given")
-        validation.choice("model_kind", self.model_kind, ("denoiser", "network"))
-        validation.choice("weighting", self.weighting, ("edm", "snr"))
-        if self.told is not None:
-            validation.choice("told", self.told, ("sigma", "c_noise"))
+            raise refuse("sigma_offset_noise", self.sigma_offset_noise, "0 where offset_noise is given")
         if self.model_kind == "denoiser" and self.told == "c_noise":
-            raise validation.refuse("told", self.told, "'sigma' or None for model_kind='denoiser'")
+            raise refuse("told", self.told, "'sigma' or None for model_kind='denoiser'")
 
     def step(self, model: TrainedModel, x0: Array, draws: Draws) -> Array:
         """The loss of each item, mean over its elements.
@@ -194,6 +184,11 @@ class EDMTraining:
         return self.sigma_offset_noise / float(level) if self.sigma_offset_noise else self.offset_noise
 
     @property
-    def perturbation(self) -> float:
-        """The target's noise is the input's."""
-        return 0.0
+    def tells_offset(self) -> bool:
+        """Whether ``sigma_offset_noise`` is in what the model hears of."""
+        return self.sigma_offset_noise > 0
+
+    @property
+    def is_preconditioned(self) -> bool:
+        """Whether the model is F."""
+        return self.model_kind == "network"

@@ -7,15 +7,16 @@ from typing import Literal
 
 import numpy as np
 
-from . import validation
 from .openings import Array
+from .training_contract import TrainingReference
 from .training_openings import Draws, TrainedModel, column, standard_normal_quantile
+from .validation import choice, real
 
 __all__ = ["FlowTraining"]
 
 
 @dataclass(frozen=True)
-class FlowTraining:
+class FlowTraining(TrainingReference):
     """One step of flow matching along the straight path: the loss of each item.
 
     Source: Liu et al. 2022, arXiv:2209.03003, equation 1 and Algorithm 1, "Training", with time running from data
@@ -32,16 +33,10 @@ class FlowTraining:
         ValueError: names field, value and legal range.
     """
 
-    time: Literal["uniform", "logit_normal"] = "uniform"
-    logit_mean: float = 0.0
-    logit_std: float = 1.0
-    shift: float = 1.0
-
-    def __post_init__(self) -> None:
-        validation.choice("time", self.time, ("uniform", "logit_normal"))
-        validation.store(self, "logit_mean", validation.real("logit_mean", self.logit_mean))
-        validation.store(self, "logit_std", validation.real("logit_std", self.logit_std, 0, above=True))
-        validation.store(self, "shift", validation.real("shift", self.shift, 0, above=True))
+    time: Literal["uniform", "logit_normal"] = choice("uniform")
+    logit_mean: float = real(0.0)
+    logit_std: float = real(1.0, above=0)
+    shift: float = real(1.0, above=0)
 
     def step(self, model: TrainedModel, x0: Array, draws: Draws) -> Array:
         """The loss of each item, mean over its elements.
@@ -88,39 +83,10 @@ class FlowTraining:
         """Data and noise."""
         return 0.0, 1.0
 
-    def told_time(self, level: float) -> float:
-        """What the model is told: t."""
-        return float(level)
-
-    def level_of_time(self, time: float) -> float:
-        """T from what the model is told."""
-        return float(time)
-
     def forward_scales(self, level: float) -> tuple[float, float]:
         """Scales of data and noise in x_t: ``(1 - t, t)``."""
         return 1.0 - float(level), float(level)
 
-    def input_scales(self, level: float) -> tuple[float, float]:
-        """Scales of data and noise in the model's input: those of x_t."""
-        return self.forward_scales(level)
-
     def target_scales(self, level: float) -> tuple[float, float]:
         """Weights of data and noise in the flow: ``(-1, 1)`` at every time."""
         return -1.0, 1.0
-
-    def target_terms(self, level: float) -> float:
-        """Size of the largest term that the target is the sum of: what its rounding is measured by."""
-        return 1.0
-
-    def weight(self, level: float) -> float:
-        """Every time counts alike."""
-        return 1.0
-
-    def offset_scale(self, level: float) -> float:
-        """There is no offset noise."""
-        return 0.0
-
-    @property
-    def perturbation(self) -> float:
-        """The target's noise is the input's."""
-        return 0.0

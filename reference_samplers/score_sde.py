@@ -24,38 +24,24 @@ unless said otherwise. Reversed by: nothing; with ``"batch"`` the items of a bat
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from . import prediction, validation
-from .openings import Array, Denoise, Model, Noise
+from .grids.even_times import TimesToEps
+from .openings import Array, Model, Noise
+from .processes.reverse_sde import SDE, Labels, ReverseSDE, ScorePrediction
+from .validation import choice, flag, real, refuse, whole
 
 __all__ = ["Labels", "Norms", "Predictor", "ScoreSDE"]
 
-SDE = Literal["ve", "vp"]
 Predictor = Literal["reverse_diffusion", "ancestral_sampling", "euler_maruyama"]
-Labels = Literal["time", "continuous", "discrete"]
 Norms = Literal["item", "batch"]
-ScorePrediction = Literal["score", "epsilon"]
-
-_SDES: tuple[SDE, ...] = ("ve", "vp")
-_PREDICTORS: tuple[Predictor, ...] = ("reverse_diffusion", "ancestral_sampling", "euler_maruyama")
-_LABELS: tuple[Labels, ...] = ("time", "continuous", "discrete")
-_NORMS: tuple[Norms, ...] = ("item", "batch")
-_PREDICTIONS: tuple[ScorePrediction, ...] = ("score", "epsilon")
-
-#: What the released VP networks are told in place of t = 1.
-_LAST_LABEL = 999
-#: Rounding may put a label of a whole level just below it.
-_LABEL_GUARD = 1e-3
 
 
 @dataclass(frozen=True)
-class ScoreSDE:
+class ScoreSDE(ReverseSDE, TimesToEps):
     """Predictor-corrector sampling: steps of the reverse-time SDE, Langevin steps at each level before them.
 
     Source: Song et al. 2021, arXiv:2011.13456, Algorithms 1 to 3 (appendix G) with the step size of Algorithms 4
@@ -88,50 +74,34 @@ class ScoreSDE:
         ValueError: names field, value and legal range.
     """
 
-    sde: SDE = "ve"
-    num_steps: int = 1000
-    num_corrector_steps: int = 0
-    snr: float = 0.16
-    norms: Norms = "item"
-    sigma_min: float = 0.01
-    sigma_max: float = 50.0
-    beta_min: float = 0.1
-    beta_max: float = 20.0
-    predictor: Predictor = "reverse_diffusion"
-    probability_flow: bool = False
-    labels: Labels = "continuous"
-    prediction: ScorePrediction = "score"
-    denoise: bool = True
-    eps: float | None = None
+    sde: SDE = choice("ve")
+    num_steps: int = whole(1000, low=2)
+    num_corrector_steps: int = whole(0, low=0)
+    snr: float = real(0.16, above=0)
+    norms: Norms = choice("item")
+    sigma_min: float = real(0.01, above=0)
+    sigma_max: float = real(50.0, above=0)
+    beta_min: float = real(0.1, above=0)
+    beta_max: float = real(20.0, above=0)
+    predictor: Predictor = choice("reverse_diffusion")
+    probability_flow: bool = flag(False)
+    labels: Labels = choice("continuous")
+    prediction: ScorePrediction = choice("score")
+    denoise: bool = flag(True)
+    eps: float | None = real(None, above=0, below=1)
 
-    def __post_init__(self) -> None:
-        validation.choice("sde", self.sde, _SDES)
-        validation.store(self, "num_steps", validation.whole("num_steps", self.num_steps, 2))
-        corrector_steps = validation.whole("num_corrector_steps", self.num_corrector_steps, 0)
-        validation.store(self, "num_corrector_steps", corrector_steps)
-        for name in ("snr", "sigma_min", "sigma_max", "beta_min", "beta_max"):
-            validation.store(self, name, validation.real(name, getattr(self, name), 0, above=True))
+    def check(self) -> None:
+        """Ranges are ranges, and every beta_i stays below 1."""
         if self.sigma_max <= self.sigma_min:
-            raise validation.refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
+            raise refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
         if self.beta_max < self.beta_min:
-            raise validation.refuse("beta_max", self.beta_max, f">= beta_min={self.beta_min!r}")
-        validation.choice("norms", self.norms, _NORMS)
-        validation.choice("predictor", self.predictor, _PREDICTORS)
-        validation.choice("labels", self.labels, _LABELS)
-        validation.choice("prediction", self.prediction, _PREDICTIONS)
-        for name in ("probability_flow", "denoise"):
-            validation.store(self, name, validation.flag(name, getattr(self, name)))
+            raise refuse("beta_max", self.beta_max, f">= beta_min={self.beta_min!r}")
         if self.probability_flow and self.predictor == "ancestral_sampling":
-            raise validation.refuse("probability_flow", True, "False for predictor='ancestral_sampling'")
-        if self.eps is not None:
-            eps = validation.real("eps", self.eps, 0, 1, above=True)
-            if eps == 1:
-                raise validation.refuse("eps", eps, "< 1")
-            validation.store(self, "eps", eps)
+            raise refuse("probability_flow", True, "False for predictor='ancestral_sampling'")
         tabled = self.predictor != "euler_maruyama" or self.labels == "discrete" or self.num_corrector_steps > 0
         if self.sde == "vp" and tabled and self.num_steps <= self.beta_max:
             legal = f"> beta_max={self.beta_max!r} for sde='vp', so that beta_N = beta_max / N is below 1"
-            raise validation.refuse("num_steps", self.num_steps, legal)
+            raise refuse("num_steps", self.num_steps, legal)
 
     def sample(self, model: Model, noise: Noise) -> Array:
         """Draw one sample: Algorithms 2 and 3, line for line, the corrector first.
@@ -141,7 +111,7 @@ class ScoreSDE:
             the last; there too unless ``denoise``; none there with ``probability_flow``.
         """
         score = self.score(model)
-        x: Array = self.prior_std * noise()  # line 1
+        x: Array = self.initial_std * noise()  # line 1
         for i in range(self.num_steps, 0, -1):  # line 2
             for _ in range(self.num_corrector_steps):  # line 6
                 g = score(x, i)
@@ -183,132 +153,6 @@ class ScoreSDE:
         norms = np.sqrt(np.sum(np.square(values), axis=places, keepdims=True))
         return np.mean(norms) if self.norms == "batch" else norms
 
-    def score(self, model: Model) -> Callable[[Array, int], Array]:
-        """s(x, i), from what the model predicts."""
-
-        def score(x: Array, i: int) -> Array:
-            output: Array = model(x, self.label(i))
-            if self.prediction == "epsilon":
-                output = -output / self.model_std(i)
-            return output
-
-        return score
-
-    def label(self, i: int) -> float:
-        """What the model is told at level i."""
-        t = self.time_grid[self.num_steps - i]
-        if self.labels == "time":
-            return float(t)
-        if self.labels == "continuous":
-            return float(self.sigma_of(t) if self.sde == "ve" else _LAST_LABEL * t)
-        return float(self.num_steps - i if self.sde == "ve" else t * (self.num_steps - 1))
-
-    def model_std(self, i: int) -> Any:
-        """Std of the noise in x that an epsilon model is taken to mean at level i."""
-        if self.labels != "discrete":
-            return self.scales(self.time_grid[self.num_steps - i])[1]
-        return self.sigma[i] if self.sde == "ve" else np.sqrt(1 - self.alpha_bar[i])
-
-    @cached_property
-    def end_time(self) -> float:
-        """Time of the last call."""
-        if self.eps is not None:
-            return self.eps
-        return 1e-5 if self.sde == "ve" else 1e-3
-
-    @cached_property
-    def time_grid(self) -> Array:
-        """``(N,)`` times from 1 to ``eps``."""
-        return np.linspace(1.0, self.end_time, self.num_steps)
-
-    @cached_property
-    def sigma(self) -> Array:
-        """``(N + 1,)`` noise levels of ``"ve"``, data units: a geometric sequence behind sigma_0 = 0 (eq. 30)."""
-        ramp = np.linspace(0.0, 1.0, self.num_steps)  # (i - 1) / (N - 1)
-        return np.append(0.0, self.sigma_of(ramp))
-
-    @cached_property
-    def beta(self) -> Array:
-        """``(N + 1,)`` variances of ``"vp"``: an arithmetic sequence; entry 0 is no step (eq. 32)."""
-        table = np.linspace(self.beta_min / self.num_steps, self.beta_max / self.num_steps, self.num_steps)
-        return np.append(0.0, table)
-
-    @cached_property
-    def alpha_bar(self) -> Array:
-        """``(N + 1,)`` shares of signal variance of ``"vp"``; 1 at level 0."""
-        return np.cumprod(1 - self.beta, dtype=np.float64)
-
-    @property
-    def prior_std(self) -> float:
-        """Std of the first noise."""
-        return self.sigma_max if self.sde == "ve" else 1.0
-
-    def sigma_of(self, t: Any) -> Any:
-        """Noise level of ``"ve"`` at time t (appendix C)."""
-        return self.sigma_min * np.power(self.sigma_max / self.sigma_min, t)
-
-    def drift(self, t: Any) -> Any:
-        """f(x, t) over x (eq. 30, 32)."""
-        if self.sde == "ve":
-            return 0.0
-        return -0.5 * (self.beta_min + t * (self.beta_max - self.beta_min))
-
-    def diffusion(self, t: Any) -> Any:
-        """g(t) (eq. 30, 32)."""
-        if self.sde == "ve":
-            return self.sigma_of(t) * np.sqrt(2 * np.log(self.sigma_max / self.sigma_min))
-        return np.sqrt(self.beta_min + t * (self.beta_max - self.beta_min))
-
-    def scales(self, t: Any) -> tuple[Any, Any]:
-        """Scales of data and noise in x at time t (eq. 29, 33)."""
-        if self.sde == "ve":
-            return 1.0, self.sigma_of(t)
-        log_scale = -0.25 * t**2 * (self.beta_max - self.beta_min) - 0.5 * t * self.beta_min
-        return np.exp(log_scale), np.sqrt(1 - np.exp(2 * log_scale))
-
-    def forward_scales(self, index: int) -> tuple[float, float]:
-        """Scales of data and noise in ``x`` at an entry of the grid.
-
-        Args:
-            index: in [0, N]; 0 is level N, N is the returned sample.
-        """
-        index = validation.whole("index", index, 0, self.num_steps)
-        i = self.num_steps - index
-        if self.sde == "ve":
-            return 1.0, float(self.sigma[i])
-        return float(np.sqrt(self.alpha_bar[i])), float(np.sqrt(1 - self.alpha_bar[i]))
-
-    def network(self, denoise: Denoise) -> Model:
-        """The perfect model of this configuration, from the posterior mean.
-
-        Args:
-            denoise: ``(x, sigma)`` to the posterior mean of x0 given ``x = x0 + sigma * epsilon``.
-        """
-
-        def model(x: Array, label: float) -> Array:
-            signal_scale, noise_scale = self.seen_scales(label)
-            x0 = denoise(x / signal_scale, float(noise_scale / signal_scale))
-            return prediction.from_x0(self.prediction, x, x0, signal_scale, noise_scale)
-
-        return model
-
-    def seen_scales(self, label: float) -> tuple[Any, Any]:
-        """Scales of data and noise in what a network was trained on under a label: a level's, or those of a time."""
-        if self.labels == "discrete" and self.sde == "ve":
-            return self.forward_scales(int(label))
-        if self.labels == "discrete":
-            return self.forward_scales(self.num_steps - 1 - int(label + _LABEL_GUARD))
-        if self.labels == "time":
-            return self.scales(label)
-        if self.sde == "ve":
-            return 1.0, label
-        return self.scales(label / _LAST_LABEL)
-
-    @property
-    def order(self) -> int:
-        """Global order of the predictor."""
-        return 1
-
     @property
     def stochasticity(self) -> float | None:
         """1, the reverse process itself; 0 with probability flow; Langevin steps have no closed form."""
@@ -332,11 +176,8 @@ class ScoreSDE:
         return self.num_steps * (self.num_corrector_steps + 1)
 
     @property
-    def is_clipped(self) -> bool:
-        """Nothing is clamped."""
-        return False
-
-    @property
-    def model_channels(self) -> int:
-        """The model's output is shaped like its input."""
-        return 1
+    def end_time(self) -> float:
+        """Time of the last call."""
+        if self.eps is not None:
+            return self.eps
+        return 1e-5 if self.sde == "ve" else 1e-3

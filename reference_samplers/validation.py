@@ -1,17 +1,47 @@
-"""A configuration that is wrong is refused where it is made, with the field, its value and what is legal."""
+"""A configuration that is wrong is refused where it is made, with the field, its value and what is legal.
+
+Each field of a reference says on its own line which values it may have::
+
+    num_steps: int = whole(18, low=1)
+    solver: Solver = choice("heun")
+
+:func:`check_fields` holds a configuration to that, and stores numpy's numbers and sequences as plain Python values. A
+field whose default is None may be None.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import numbers
 import operator
-from collections.abc import Iterable, Sequence
+import typing
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["choice", "flag", "real", "real_tuple", "refuse", "store", "whole", "whole_tuple"]
+__all__ = [
+    "check_fields",
+    "checked_choice",
+    "checked_real",
+    "checked_reals",
+    "checked_whole",
+    "choice",
+    "flag",
+    "real",
+    "reals",
+    "refuse",
+    "store",
+    "whole",
+    "wholes",
+]
 
 _INFINITY = float("inf")
+_RULE = "rule"
+
+#: ``rule(name, value)`` gives the value as it is stored, or raises.
+_Rule = Callable[[str, Any], Any]
 
 
 def refuse(name: str, value: object, legal: str) -> ValueError:
@@ -34,7 +64,118 @@ def store(instance: Any, name: str, value: object) -> None:
     object.__setattr__(instance, name, value)
 
 
-def whole(name: str, value: object, low: int, high: int | None = None) -> int:
+# Fields and the values that they may have.
+
+
+def whole(default: Any = dataclasses.MISSING, *, low: int, high: int | None = None) -> Any:
+    """A field for a whole number in ``[low, high]``; without a default it must be given."""
+    return _field(default, lambda name, value: checked_whole(name, value, low, high))
+
+
+def real(
+    default: Any = dataclasses.MISSING,
+    *,
+    low: float = -_INFINITY,
+    high: float = _INFINITY,
+    above: float | None = None,
+    below: float | None = None,
+    finite: bool = True,
+) -> Any:
+    """A field for a real number in ``[low, high]``, or in ``(above, below)``; never NaN."""
+
+    def rule(name: str, value: Any) -> float:
+        bounds = (low if above is None else above), (high if below is None else below)
+        number = checked_real(name, value, *bounds, above=above is not None, finite=finite)
+        if number == below:
+            raise refuse(name, number, f"< {below:g}")
+        return number
+
+    return _field(default, rule)
+
+
+def choice(default: Any = dataclasses.MISSING) -> Any:
+    """A field for one of the names that its ``Literal`` type lists."""
+    return _field(default, None)
+
+
+def flag(default: bool) -> Any:
+    """A field for True or False, and nothing that merely counts as such."""
+
+    def rule(name: str, value: Any) -> bool:
+        if not isinstance(value, (bool, np.bool_)):
+            raise refuse(name, value, "True or False")
+        return bool(value)
+
+    return _field(default, rule)
+
+
+def reals(*, low: float = -_INFINITY, high: float = _INFINITY, above: float | None = None) -> Any:
+    """A field for a sequence of finite numbers in range, stored as a tuple of floats; None where it is left out."""
+    low = low if above is None else above
+    return _field(None, lambda name, value: checked_reals(name, value, low, high, above=above is not None))
+
+
+def wholes(*, low: int) -> Any:
+    """A field for a sequence of whole numbers, stored as a tuple of ints; None where it is left out."""
+
+    def rule(name: str, value: Any) -> tuple[int, ...]:
+        items = _items(name, value, "a sequence of whole numbers")
+        return tuple(checked_whole(f"{name}[{i}]", item, low) for i, item in enumerate(items))
+
+    return _field(None, rule)
+
+
+def _field(default: Any, rule: _Rule | None) -> Any:
+    return dataclasses.field(default=default, metadata={_RULE: rule})
+
+
+@functools.cache
+def _rules(kind: Any) -> tuple[tuple[str, bool, _Rule], ...]:
+    """Name, whether it may be None, and rule of each field that has one."""
+    hints = typing.get_type_hints(kind)
+    found: list[tuple[str, bool, _Rule]] = []
+    for field in dataclasses.fields(kind):
+        if _RULE not in field.metadata:
+            continue
+        rule = field.metadata[_RULE]
+        if rule is None:
+            rule = functools.partial(_choose, _names(hints[field.name]))
+        found.append((field.name, field.default is None, rule))
+    return tuple(found)
+
+
+def _names(hint: Any) -> tuple[str, ...]:
+    """All names in a ``Literal``, alone or beside None."""
+    found: list[str] = []
+    for one in typing.get_args(hint):
+        found += [one] if isinstance(one, str) else _names(one)
+    return tuple(found)
+
+
+def _choose(options: Sequence[str], name: str, value: Any) -> str:
+    checked_choice(name, value, options)
+    return str(value)
+
+
+def check_fields(instance: Any) -> None:
+    """Hold each field of a configuration to what its own line allows, in order, and store it as a plain value.
+
+    Args:
+        instance: a frozen dataclass that is being made.
+
+    Raises:
+        ValueError: names field, value and legal range.
+    """
+    for name, is_optional, rule in _rules(type(instance)):
+        value = instance.__dict__[name]
+        if value is not None or not is_optional:
+            store(instance, name, rule(name, value))
+
+
+# Single values.
+
+
+def checked_whole(name: str, value: object, low: int, high: int | None = None) -> int:
     """A whole number in ``[low, high]``; numpy's are accepted, booleans and floats are not.
 
     Raises:
@@ -49,7 +190,7 @@ def whole(name: str, value: object, low: int, high: int | None = None) -> int:
     return number
 
 
-def real(
+def checked_real(
     name: str,
     value: object,
     low: float = -_INFINITY,
@@ -90,7 +231,17 @@ def real(
     return number
 
 
-def choice(name: str, value: object, options: Sequence[str]) -> None:
+def checked_reals(name: str, value: object, low: float, high: float, *, above: bool = False) -> tuple[float, ...]:
+    """A sequence of finite numbers in range, as a hashable tuple of Python floats.
+
+    Raises:
+        ValueError: names field, entry, value and range.
+    """
+    items = _items(name, value, "a sequence of numbers")
+    return tuple(checked_real(f"{name}[{i}]", item, low, high, above=above) for i, item in enumerate(items))
+
+
+def checked_choice(name: str, value: object, options: Sequence[str]) -> None:
     """One of the named options.
 
     Raises:
@@ -100,17 +251,6 @@ def choice(name: str, value: object, options: Sequence[str]) -> None:
         raise refuse(name, value, "one of " + ", ".join(repr(option) for option in options))
 
 
-def flag(name: str, value: object) -> bool:
-    """True or False, and nothing that merely counts as such.
-
-    Raises:
-        ValueError: names field and value.
-    """
-    if not isinstance(value, (bool, np.bool_)):
-        raise refuse(name, value, "True or False")
-    return bool(value)
-
-
 def _items(name: str, value: object, legal: str) -> list[object]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise refuse(name, value, legal)
@@ -118,23 +258,3 @@ def _items(name: str, value: object, legal: str) -> list[object]:
     if not items:
         raise refuse(name, value, f"{legal}, not empty")
     return items
-
-
-def real_tuple(name: str, value: object, low: float, high: float, *, above: bool = False) -> tuple[float, ...]:
-    """A sequence of finite numbers in range, as a hashable tuple of Python floats.
-
-    Raises:
-        ValueError: names field, entry, value and range.
-    """
-    items = _items(name, value, "a sequence of numbers")
-    return tuple(real(f"{name}[{i}]", item, low, high, above=above) for i, item in enumerate(items))
-
-
-def whole_tuple(name: str, value: object, low: int, high: int) -> tuple[int, ...]:
-    """A sequence of whole numbers in range, as a hashable tuple of Python ints.
-
-    Raises:
-        ValueError: names field, entry, value and range.
-    """
-    items = _items(name, value, "a sequence of whole numbers")
-    return tuple(whole(f"{name}[{i}]", item, low, high) for i, item in enumerate(items))

@@ -21,9 +21,9 @@ import torch
 
 from reference_samplers import DDPM, EDM
 from sampler_harness.diagnosis.mutations import mutations
-from sampler_harness.diagnosis.program import Program, Trace
 from sampler_harness.diagnosis.target import Target, run_program
 from sampler_harness.law.bundle import Bundle
+from sampler_harness.law.program import Program, Trace
 from sampler_harness.law.tolerance import reference_law, tolerance_of
 from sampler_harness.observe.trace import Case
 from sampler_harness.runner import Assessment

@@ -16,9 +16,9 @@ from sampler_harness import sampler_under_test
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis.diagnose import search_for
 from sampler_harness.diagnosis.explanation import Explanation
-from sampler_harness.diagnosis.program import package_text
 from sampler_harness.diagnosis.search import Found
 from sampler_harness.diagnosis.target import SCREEN, Target
+from sampler_harness.law.program import source_text
 from sampler_harness.subject import Subject
 
 __all__ = ["Diagnosed", "as_explanation", "as_sampler", "diagnosed", "has_law_of"]
@@ -53,10 +53,10 @@ class Diagnosed:
 def as_explanation(reference: type, truth: TrueEdit) -> Explanation:
     """The truth as the search would have it."""
     texts: dict[str, str] = {}
-    for file, before, after in truth.replacements:
-        text = texts.get(file, package_text(file))
-        assert text.count(before) == 1, (file, before)
-        texts[file] = text.replace(before, after)
+    for one in truth.replacements:
+        text = texts.get(one.file, source_text(one.file))
+        assert text.count(one.before) == 1, one
+        texts[one.file] = text.replace(one.before, one.after)
     return Explanation("edit", reference, fields=dict(truth.config), texts=texts)
 
 

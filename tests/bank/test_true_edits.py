@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -30,53 +25,16 @@ from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.subject import Subject
 from sampler_harness.targets import load_subject
 
-#: In the order in which they import one another.
-MODULES = ("openings", "validation", "schedules", "prediction", "chain", "edm", "ddpm", "ddim", "flow")
-CLASSES = {"EDM": "edm", "DDPM": "ddpm", "DDIM": "ddim", "FlowEuler": "flow"}
-COPY = "edited_reference_samplers"
+from .edited_references import edited_references, text_of
+
 #: Configurations of a subject that are compared, and the calls that a run of one may take.
 ENOUGH = 7
 LONGEST = 44
 
 
-def text_of(file: str) -> str:
-    """The source of a reference's file, named as ``reference_samplers/edm.py``."""
-    assert reference_samplers.__file__ is not None
-    return (Path(reference_samplers.__file__).parent.parent / file).read_text(encoding="utf-8")
-
-
-@cache
-def compiled(file: str, text: str) -> CodeType:
-    return compile(text, file, "exec")
-
-
-@contextmanager
-def edited_package(edit: TrueEdit) -> Iterator[Mapping[str, type]]:
-    """The references of an edited copy of the package, by name; the package itself stays as it is."""
-    package = ModuleType(COPY)
-    package.__path__ = []
-    sys.modules[COPY] = package
-    try:
-        for name in MODULES:
-            file = f"reference_samplers/{name}.py"
-            text = text_of(file)
-            for edited, before, after in edit.replacements:
-                if edited == file:
-                    text = text.replace(before, after)
-            module = ModuleType(f"{COPY}.{name}")
-            module.__package__ = COPY
-            sys.modules[module.__name__] = module
-            setattr(package, name, module)
-            exec(compiled(file, text), module.__dict__)
-        yield {name: vars(sys.modules[f"{COPY}.{module}"])[name] for name, module in CLASSES.items()}
-    finally:
-        for name in [n for n in sys.modules if n.partition(".")[0] == COPY]:
-            del sys.modules[name]
-
-
-def edited_instance(edit: TrueEdit, classes: Mapping[str, type], config: Any) -> Any:
+def edited_instance(edit: TrueEdit, package: ModuleType, config: Any) -> Any:
     """The edited reference in the configuration that the sampler was run in."""
-    kind = classes[edit.reference or type(config).__name__]
+    kind = vars(package)[edit.reference or type(config).__name__]
     known = {f.name for f in dataclasses.fields(kind) if f.init}
     given = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.init and f.name in known}
     return kind(**{**given, **edit.config})
@@ -127,9 +85,9 @@ def test_nothing_else_is_told_of() -> None:
 def test_what_is_replaced_stands_exactly_once(name: str) -> None:
     edit = TRUE_EDITS[name]
     assert edit.replacements or edit.config
-    for file, before, after in edit.replacements:
-        assert text_of(file).count(before) == 1
-        assert before != after
+    for one in edit.replacements:
+        assert text_of(one.file).count(one.before) == 1
+        assert one.before != one.after
 
 
 @pytest.mark.parametrize("name", TRUE_EDITS)
@@ -144,10 +102,10 @@ def test_a_faulty_sampler_does_what_its_reference_does_once_edited(name: str) ->
     assert len(cases) >= min(3, len(evidence.covering.configurations))
     found: list[float] = []
     away = 0.0
-    with edited_package(edit) as classes:
+    with edited_references(edit.replacements) as package:
         for case in cases:
             bundle = evidence.bundle(case)
-            instance = edited_instance(edit, classes, case.config)
+            instance = edited_instance(edit, package, case.config)
             assert bundle.problem is None
             ratios = [large_values_ratio] if name.startswith("clip-") else []
             # A constant swallows impulses; what rounds then has no law that is read at both amplitudes alike.
@@ -160,7 +118,6 @@ def test_a_faulty_sampler_does_what_its_reference_does_once_edited(name: str) ->
 
 
 def test_an_edit_leaves_the_references_alone() -> None:
-    with edited_package(TRUE_EDITS["edm-initial-noise-unscaled"]) as classes:
-        assert classes["EDM"] is not reference_samplers.EDM
-    assert not any(name.partition(".")[0] == COPY for name in sys.modules)
+    with edited_references(TRUE_EDITS["edm-initial-noise-unscaled"].replacements) as package:
+        assert package.EDM is not reference_samplers.EDM
     assert importlib.import_module("reference_samplers.edm").EDM is reference_samplers.EDM

@@ -22,9 +22,9 @@ from sampler_harness import sampler_under_test
 from sampler_harness.cli import main
 from sampler_harness.diagnosis.known_faults import Replacement
 from sampler_harness.diagnosis.mutations import edited_text, mutations
-from sampler_harness.diagnosis.program import Program, Trace
 from sampler_harness.diagnosis.search import Search
 from sampler_harness.diagnosis.target import run_program
+from sampler_harness.law.program import Program, Trace
 from sampler_harness.report.json import diagnosis_from, plain, to_json
 from sampler_harness.report.terminal import diagnosis_lines
 from sampler_harness.runner import check_sampler
@@ -299,7 +299,7 @@ def test_an_edit_in_the_text_is_the_edit_that_was_measured(config: Any) -> None:
     ids=["billions", "too-many-calls", "nan", "raises"],
 )
 def test_a_program_that_runs_wild_has_no_law(before: str, after: str) -> None:
-    edit = Replacement("reference_samplers/schedules.py", before, after)
+    edit = Replacement("reference_samplers/grids/sigmas.py", before, after)
     program = Program(EDM, [edit])
     with np.errstate(all="ignore"):
         outcome = run_program(program.configured(EDM(num_steps=5)), max_calls=28, max_draws=28)
@@ -307,7 +307,7 @@ def test_a_program_that_runs_wild_has_no_law(before: str, after: str) -> None:
 
 
 def test_what_is_edited_leaves_everybody_elses_references_alone() -> None:
-    edit = Replacement("reference_samplers/schedules.py", "return np.append(sigmas, 0.0)", "return sigmas")
+    edit = Replacement("reference_samplers/grids/sigmas.py", "return np.append(sigmas, 0.0)", "return sigmas")
     program = Program(EDM, [edit])
     assert len(program.configured(EDM(num_steps=5)).sigma_grid) == 5
     assert len(EDM(num_steps=5).sigma_grid) == 6

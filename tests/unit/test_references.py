@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.golden.configurations import DIAMOND, FOLDER, GOLDEN, Golden
-from reference_samplers import ALL_REFERENCES, DDIM, DDPM, EDM, FlowEuler, prediction, schedules
-from reference_samplers.chain import threshold_x0
+from reference_samplers import ALL_REFERENCES, DDIM, DDPM, EDM, FlowEuler, prediction
 from reference_samplers.denoisers import GaussianData, MixtureData, PointData
 from reference_samplers.openings import Array
+from reference_samplers.processes import betas as tables
+from reference_samplers.processes.table_chain import threshold_x0
 
 Reference = EDM | DDPM | DDIM | FlowEuler
 
@@ -296,8 +297,8 @@ def test_churn_by_hand() -> None:
     fields: dict[str, Any] = {"sigmas": (4.0, 1.0, 0.0), "s_churn": 0.5, "s_tmin": 2.0, "s_noise": 1.1}
     run = measure(EDM(solver="euler", **fields))
     np.testing.assert_allclose(run.times, [5, 1], rtol=1e-14)
-    np.testing.assert_allclose(run.noise[0], [4, 3 * 1.1], rtol=1e-14)
-    np.testing.assert_allclose(run.noise[1], [4 / 5, 3.3 / 5], rtol=1e-14)
+    np.testing.assert_allclose(run.noise[0], [4, 3 * 1.1, 0], rtol=1e-14)  # at level 1 a draw is made, times 0
+    np.testing.assert_allclose(run.noise[1], [4 / 5, 3.3 / 5, 0], rtol=1e-14)
     assert run.outputs[1, 0] == pytest.approx(4 / 5)
     # A large churn is limited: sigma_hat is at most sqrt(2) times sigma.
     assert measure(EDM(**{**fields, "s_churn": 99.0})).times[0] == pytest.approx(4 * np.sqrt(2))
@@ -684,7 +685,7 @@ def test_chains_converge_to_the_reverse_process(sampler: type[DDPM] | type[DDIM]
     errors = []
     for num_steps in (26, 51, 101, 201):
         reference = sampler(num_steps=num_steps, **_CHAIN, **fields)
-        alpha_bar = reference.alpha_bar[reference.grid[0]]
+        alpha_bar = reference.alpha_bar[reference.levels[0]]
         # In units of x / sqrt(alpha_bar) the start has variance 1 / alpha_bar where variance + sigma^2 would be
         # right; deviations decay as the (1 + lambda^2)-th power of what the flow does to them.
         start, sigma_squared = 1 / alpha_bar, 1 / alpha_bar - 1
@@ -839,7 +840,7 @@ def test_numbers_of_numpy_are_numbers(fields: dict[str, Any]) -> None:
 
 
 def test_schedules_of_the_chain_are_the_named_ones() -> None:
-    for name in schedules.BETA_SCHEDULES:
+    for name in tables.BETA_SCHEDULES:
         chain = DDPM(beta_schedule=name, num_train_timesteps=50)
-        expected = schedules.alpha_bar(schedules.betas(name, 50, 1e-4, 0.02))
-        np.testing.assert_array_equal(chain.alpha_bar, [*expected, 1.0])
+        expected = tables.alpha_bar(tables.betas(name, 50, 1e-4, 0.02))
+        np.testing.assert_array_equal(chain.alpha_bar, [1.0, *expected])

@@ -409,7 +409,7 @@ def _table(reference: Any) -> Array | None:
         has_table_time = reference.model_kind in ("epsilon", "v", "x0")
         return reference.sigma_grid[:-1] if has_table_time and reference.train_sigmas is None else None
     if isinstance(reference, (DDPM, DDIM)):
-        alpha_bar = reference.alpha_bar[:-1]
+        alpha_bar = reference.alpha_bar[1:]
         with np.errstate(divide="ignore"):
             levels: Array = np.sqrt((1.0 - alpha_bar) / alpha_bar)
         return levels

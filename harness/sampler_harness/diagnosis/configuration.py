@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-import reference_samplers
+from reference_samplers import ALL_REFERENCES, ScoreSDE
+from reference_samplers.processes.table_chain import TableChain
 from sampler_harness.law.response import Array
 
 from .explanation import Explanation, Shift
@@ -22,7 +23,7 @@ __all__ = ["other_references", "other_values", "solved_values"]
 
 #: Not tried in place of another: with hundreds of combinations of its options it would spend the budget of the search
 #: before the first edit.
-_LEFT_OUT = frozenset({"ScoreSDE"})
+_LEFT_OUT = frozenset({ScoreSDE})
 
 #: Fields that say when something happens: a law depends on them only through which steps they hold.
 _THRESHOLDS = ("s_tmin", "s_tmax")
@@ -87,11 +88,8 @@ def other_references(kind: type, targets: Sequence[Target]) -> Iterator[Explanat
     """
     declared = targets[0].config
     own = {f.name for f in dataclasses.fields(kind)}
-    for name in reference_samplers.__all__:
-        other: Any = getattr(reference_samplers, name)
-        if other is kind or name in _LEFT_OUT or not hasattr(other, "sample"):
-            continue
-        if len(own & {f.name for f in dataclasses.fields(other)}) < 3 and kind.__mro__[1] is not other.__mro__[1]:
+    for other in ALL_REFERENCES:
+        if issubclass(kind, other) or other in _LEFT_OUT or issubclass(kind, TableChain) != issubclass(other, TableChain):
             continue
         new = [f for f in dataclasses.fields(other) if f.init and f.name not in own]
         options = []

@@ -21,6 +21,7 @@ from sampler_harness.cases import BUDGETS, covering_set
 from sampler_harness.checks.evidence import Evidence, Standard
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.law import Law
+from sampler_harness.law.program import source_text
 from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.law.tolerance import Tolerance, derived_tolerance
 from sampler_harness.observe.learned_variance import learned_variance
@@ -29,7 +30,6 @@ from sampler_harness.subject import DeclarationError, Subject
 
 from .explanation import Explanation
 from .known_faults import KNOWN_FAULTS, KnownFault
-from .program import package_text
 from .search import SAME, with_fault
 
 __all__ = ["deviating_standard", "no_longer_there"]
@@ -146,7 +146,7 @@ def _is_of(reference: type, fault: KnownFault) -> bool:
     """Whether a fault's lines are ones that the reference runs."""
     program = Explanation("known", reference).program
     files = {place.file for place in program.functions}
-    return all(one.file in files and package_text(one.file).count(one.before) == 1 for one in fault.replacements)
+    return all(one.file in files and source_text(one.file).count(one.before) == 1 for one in fault.replacements)
 
 
 def _differ_somewhere(subject: Subject, one: _Changed, other: _Changed) -> bool:

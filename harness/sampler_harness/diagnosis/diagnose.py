@@ -244,9 +244,9 @@ def _blocks(file: str, text: str) -> list[str]:
     """Texts with one block of changed lines each."""
     import difflib
 
-    from .program import package_text
+    from sampler_harness.law.program import source_text
 
-    before = package_text(file).splitlines(keepends=True)
+    before = source_text(file).splitlines(keepends=True)
     after = text.splitlines(keepends=True)
     changes = [
         code
@@ -333,7 +333,7 @@ def _reference_clamp(config: Any, x0: Array) -> Array:
     """What the reference makes of predicted data."""
     values = x0.reshape(1, -1)
     if getattr(config, "threshold", None) is not None:
-        from reference_samplers.chain import threshold_x0
+        from reference_samplers.processes.table_chain import threshold_x0
 
         return threshold_x0(values, config.threshold, config.threshold_max).reshape(-1)
     if getattr(config, "clip_denoised", False):

@@ -12,12 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from sampler_harness.law.law import Law
+from sampler_harness.law.program import Program, source_text
 from sampler_harness.law.response import Array, Response
 from sampler_harness.law.rounding import ROUNDING_NUMPY
 from sampler_harness.law.tolerance import derived_tolerance
 from sampler_harness.observe.learned_variance import learned_variance
 
-from .program import Program, package_text
 from .target import Target, run_program
 
 __all__ = ["Explanation", "Kind", "Shift"]
@@ -160,6 +160,6 @@ def _program(reference: type, texts: tuple[tuple[str, str], ...]) -> Program:
 @functools.lru_cache(maxsize=4096)
 def _changed(file: str, text: str) -> int:
     """How many lines of a file are not the package's."""
-    before, after = package_text(file).splitlines(), text.splitlines()
+    before, after = source_text(file).splitlines(), text.splitlines()
     blocks = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     return sum(max(i2 - i1, j2 - j1) for tag, i1, i2, j1, j2 in blocks if tag != "equal")

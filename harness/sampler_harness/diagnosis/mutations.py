@@ -7,14 +7,16 @@ Only what was executed is edited, and a name is only swapped for one that held t
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
-from .program import Function, Program, Trace
+from sampler_harness.law.program import Function, Program, Trace
 
 __all__ = ["Mutation", "edited_text", "mutations"]
 
@@ -319,7 +321,7 @@ class _Editor:
         if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
             return
         module = self._function.owner.__dict__.get(function.value.id)
-        if function.value.id not in ("prediction", "schedules") or module is None:
+        if not isinstance(module, ModuleType) or not module.__name__.startswith("reference_samplers."):
             return
         public = module.__dict__
         count = _count(public.get(function.attr))
@@ -366,7 +368,7 @@ class _Editor:
 
     def _numbers(self) -> list[str]:
         """Fields of the reference that are numbers in themselves."""
-        return [n for n, kind in self._program.kind.__annotations__.items() if str(kind) == "float"]
+        return [field.name for field in dataclasses.fields(self._program.kind) if str(field.type) == "float"]
 
     def _subscript(self, slot: _Slot, node: ast.Subscript) -> Iterator[Mutation]:
         index = node.slice
@@ -461,7 +463,7 @@ def _span(text: str, node: ast.AST) -> tuple[int, int]:
 
 def _means(text: str, mutation: Mutation) -> bool:
     """Whether the text says what the edited tree does."""
-    from .program import _Plain
+    from sampler_harness.law.program import _Plain
 
     try:
         tree = _Plain().visit(ast.parse(text))

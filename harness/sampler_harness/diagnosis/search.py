@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.law.program import Program, Trace
 from sampler_harness.law.response import Array
 from sampler_harness.observe.learned_variance import learned_variance
 
@@ -25,7 +26,6 @@ from .configuration import other_references, other_values, solved_values
 from .explanation import KINDS, Explanation, Kind
 from .known_faults import KNOWN_FAULTS, KnownFault
 from .mutations import Mutation, edited_text, mutations
-from .program import Program, Trace
 from .solved_edits import solved_edits
 from .target import TERMS, Target, run_program
 
@@ -422,11 +422,11 @@ def _kind(base: Explanation, kind: Any) -> Any:
 
 def with_fault(texts: Mapping[str, str], fault: KnownFault) -> dict[str, str] | None:
     """Files with a fault put in; None where its lines are not there any more."""
-    from .program import package_text
+    from sampler_harness.law.program import source_text
 
     found = dict(texts)
     for one in fault.replacements:
-        text = found.get(one.file, package_text(one.file))
+        text = found.get(one.file, source_text(one.file))
         if text.count(one.before) != 1:
             return None
         found[one.file] = text.replace(one.before, one.after)

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.law.program import Function, Program, Trace
 from sampler_harness.law.response import Array
 from sampler_harness.observe.learned_variance import learned_variance
 
 from .mutations import Mutation, edited_text
-from .program import Function, Program, Trace
 from .solving import FAR, as_written
 from .target import Target, run_program
 

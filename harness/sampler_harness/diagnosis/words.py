@@ -11,12 +11,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from sampler_harness.law.program import source_text
 from sampler_harness.verdict import Edit
 from sampler_harness.verdict import Explanation as Told
 
 from .explanation import Explanation, Shift
 from .known_faults import KNOWN_FAULTS, KnownFault
-from .program import package_text
 
 __all__ = ["told"]
 
@@ -116,7 +116,7 @@ def paper(reference: type) -> str:
 
 def _edits(file: str, text: str, faults: Sequence[str]) -> list[Edit]:
     """The blocks of lines in which a file differs from the package's."""
-    before, after = package_text(file).splitlines(), text.splitlines()
+    before, after = source_text(file).splitlines(), text.splitlines()
     found = []
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if tag == "equal":
@@ -161,6 +161,6 @@ def _stands_in(name: str, file: str, old: str, new: str) -> bool:
 
 def _diff(file: str, text: str) -> str:
     lines = difflib.unified_diff(
-        package_text(file).splitlines(), text.splitlines(), file, "your sampler", n=2, lineterm=""
+        source_text(file).splitlines(), text.splitlines(), file, "your sampler", n=2, lineterm=""
     )
     return "".join(f"{line}\n" for line in lines)

@@ -125,7 +125,7 @@ def _asleep(config: Any) -> float:
         return 2.0**-12
     gain = 1.0
     if config.prediction == "epsilon":
-        gain = 1.0 / math.sqrt(max(min(float(config.alpha_bar[t]) for t in config.grid), 2.0**-40))
+        gain = 1.0 / math.sqrt(max(min(float(config.alpha_bar[t + 1]) for t in config.grid), 2.0**-40))
     return 2.0 ** math.floor(math.log2(min(config.clip_range, 1.0) / (4.0 * gain)))
 
 

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["KNOWN_FAULTS", "KnownFault", "Occurrence", "Replacement", "at_commit", "edit", "file_at", "issue"]
+from sampler_harness.law.replacement import Replacement
 
-
-@dataclass(frozen=True)
-class Replacement:
-    """An edit of a reference's text.
-
-    Attributes:
-        file: as ``reference_samplers/edm.py``.
-        before: text that stands exactly once in it.
-        after: what it becomes.
-    """
-
-    file: str
-    before: str
-    after: str
+__all__ = ["KNOWN_FAULTS", "KnownFault", "Occurrence", "Replacement", "at_commit", "edits_of", "file_at", "issue"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +42,17 @@ class KnownFault:
     happened: tuple[Occurrence, ...] = ()
 
 
-def edit(file: str, name: str, before: str, after: str, effect: str, *happened: Occurrence) -> KnownFault:
-    """A fault that is a single edit."""
-    return KnownFault(name, (Replacement(file, before, after),), effect, happened)
+def edits_of(file: str) -> Callable[..., KnownFault]:
+    """Makes faults of single edits of one file.
+
+    Args:
+        file: as ``reference_samplers/edm.py``.
+    """
+
+    def edit(name: str, before: str, after: str, effect: str, *happened: Occurrence) -> KnownFault:
+        return KnownFault(name, (Replacement(file, before, after),), effect, happened)
+
+    return edit
 
 
 def at_commit(bug_id: str, repository: str, commit: str) -> Occurrence:

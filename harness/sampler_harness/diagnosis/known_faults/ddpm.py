@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from . import KnownFault, Replacement, at_commit, edit, file_at
+from . import KnownFault, Replacement, at_commit, edits_of, file_at
 
 __all__ = ["FAULTS"]
 
-_FILE = "reference_samplers/ddpm.py"
+_METHOD = "reference_samplers/ddpm.py"
+method = edits_of(_METHOD)
 
 _BETA = "beta = 1 - alpha_bar / alpha_bar_next  # N&D eq. 19"
-_CALL = "output, v = self.split(model(x, t))"
+_CALL = "output, v = self.split(model(x, t - 1))"
 _X0_WEIGHT = "x0_weight = np.sqrt(alpha_bar_next) * beta / (1 - alpha_bar)  # eq. 7"
 _X_WEIGHT = "x_weight = np.sqrt(1 - beta) * (1 - alpha_bar_next) / (1 - alpha_bar)  # eq. 7"
 _MEAN = "x = x0_weight * x0 + x_weight * x  # line 4, mean"
-_LAST = "if t_next >= 0:  # line 3"
+_LAST = "if t_next > 0:  # line 3"
 _DRAW = "x = x + self.std(alpha_bar, alpha_bar_next, beta, v) * noise()  # line 4, draw"
 _POSTERIOR = "posterior_variance = (1 - alpha_bar_next) / (1 - alpha_bar) * beta  # eq. 7"
 _LARGE = "return np.sqrt(beta)  # section 3.2"
@@ -30,57 +31,49 @@ _MONAI = (
 
 FAULTS: tuple[KnownFault, ...] = (
     # The variance.
-    edit(
-        _FILE,
+    method(
         "variance-for-std",
         _SMALL,
         "return posterior_variance  # section 3.2",
         "Far too little noise is drawn at each step, and samples are smooth and lack variety.",
     ),
-    edit(
-        _FILE,
+    method(
         "large-variance-for-std",
         _LARGE,
         "return beta  # section 3.2",
         "Far too little noise is drawn at each step although the larger variance was asked for.",
     ),
-    edit(
-        _FILE,
+    method(
         "beta-for-posterior-variance",
         _SMALL,
         "return np.sqrt(beta)  # section 3.2",
         "Too much noise is drawn, most of all in the last steps, and leaves grain.",
     ),
-    edit(
-        _FILE,
+    method(
         "posterior-variance-for-beta",
         _LARGE,
         "return np.sqrt(posterior_variance)  # section 3.2",
         "Less noise is drawn than was asked for, most of all in the last steps.",
     ),
-    edit(
-        _FILE,
+    method(
         "fixed-variances-swapped",
         'if self.variance == "fixed_large":',
         'if self.variance == "fixed_small":',
         "The smaller variance is drawn where the larger one is asked for, and the other way round.",
     ),
-    edit(
-        _FILE,
+    method(
         "posterior-variance-not-divided",
         _POSTERIOR,
         "posterior_variance = (1 - alpha_bar_next) * beta  # eq. 7",
         "Too little noise is drawn, most of all in the last steps, and samples lack texture.",
     ),
-    edit(
-        _FILE,
+    method(
         "posterior-variance-turned-over",
         _POSTERIOR,
         "posterior_variance = (1 - alpha_bar) / (1 - alpha_bar_next) * beta  # eq. 7",
         "Too much noise is drawn, most of all in the last steps, and leaves grain.",
     ),
-    edit(
-        _FILE,
+    method(
         "posterior-variance-at-next-level",
         _DRAW,
         "later = self.alpha_bar[dict(self.transitions)[t_next]]\n"
@@ -88,8 +81,7 @@ FAULTS: tuple[KnownFault, ...] = (
         "  # line 4, draw",
         "Every draw has the strength of the next one, so that noise is missing, most of all at the end.",
     ),
-    edit(
-        _FILE,
+    method(
         "log-variance-square-rooted",
         _SMALL,
         "return np.sqrt(np.log(posterior_variance))  # section 3.2",
@@ -103,13 +95,13 @@ FAULTS: tuple[KnownFault, ...] = (
         "variance-from-beta-of-training-chain",
         (
             Replacement(
-                _FILE,
+                _METHOD,
                 _DRAW,
                 "beta_of_one = 1 - alpha_bar / self.alpha_bar[t - 1]\n"
                 "                x = x + self.std(alpha_bar, alpha_bar_next, beta_of_one, v) * noise()  # line 4, draw",
             ),
             Replacement(
-                _FILE,
+                _METHOD,
                 _POSTERIOR,
                 "posterior_variance = (1 - alpha_bar_next) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_next)"
                 "  # eq. 7",
@@ -124,44 +116,38 @@ FAULTS: tuple[KnownFault, ...] = (
             ),
         ),
     ),
-    edit(
-        _FILE,
+    method(
         "learned-range-interpolates-variances",
         _RANGE,
         "return np.sqrt(share * beta + (1 - share) * posterior_variance)  # N&D eq. 15",
         "Too much noise is drawn late in the run, and leaves grain.",
         file_at(*_MONAI),
     ),
-    edit(
-        _FILE,
+    method(
         "learned-range-not-mapped",
         _SHARE,
         "share = v",
         "The draws are too weak wherever the model asks for less than the larger variance.",
     ),
-    edit(
-        _FILE,
+    method(
         "learned-range-ends-swapped",
         _RANGE,
         "return np.exp(0.5 * (share * np.log(posterior_variance) + (1 - share) * np.log(beta)))  # N&D eq. 15",
         "The draws are strong where the model asks for weak ones, and the other way round.",
     ),
-    edit(
-        _FILE,
+    method(
         "learned-range-not-halved",
         _RANGE,
         "return np.exp(share * np.log(beta) + (1 - share) * np.log(posterior_variance))  # N&D eq. 15",
         "Far too little noise is drawn, and samples are smooth: each draw is multiplied by the variance.",
     ),
-    edit(
-        _FILE,
+    method(
         "learned-logarithm-not-halved",
         _LEARNED,
         "return np.exp(v)",
         "Far too little noise is drawn, and samples are smooth: each draw is multiplied by the variance.",
     ),
-    edit(
-        _FILE,
+    method(
         "learned-logarithm-taken-for-variance",
         _LEARNED,
         "return np.sqrt(v)",
@@ -169,8 +155,7 @@ FAULTS: tuple[KnownFault, ...] = (
         file_at(*_MONAI),
     ),
     # When something is drawn.
-    edit(
-        _FILE,
+    method(
         "ancestral-noise-on-last-step",
         f"            {_LAST}\n                {_DRAW}",
         f"            {_DRAW}",
@@ -181,25 +166,22 @@ FAULTS: tuple[KnownFault, ...] = (
             "532178a6a3cc603657e4816d3a4d07f6a13b8f20",
         ),
     ),
-    edit(
-        _FILE,
+    method(
         "last-step-taken-for-first",
         _LAST,
-        "if t != self.grid[0]:  # line 3",
+        "if t != self.levels[0]:  # line 3",
         "The first step draws nothing and the last one does, so that images are grainy.",
         at_commit(
             "imagen-repaint-last-step-flag", "lucidrains/imagen-pytorch", "fac59d7b8d0aabbb41f75085a927c978b9984a2f"
         ),
     ),
-    edit(
-        _FILE,
+    method(
         "last-two-steps-without-noise",
         _LAST,
-        "if t_next > 0:  # line 3",
+        "if t_next > 1:  # line 3",
         "The step before the last draws nothing either, and fine texture is missing.",
     ),
-    edit(
-        _FILE,
+    method(
         "no-noise-at-all",
         f"{_MEAN}\n            {_LAST}\n                {_DRAW}",
         _MEAN,
@@ -208,16 +190,16 @@ FAULTS: tuple[KnownFault, ...] = (
     KnownFault(
         "draw-reused",
         (
-            Replacement(_FILE, "x = noise()  # line 1", "x, draw = noise(), noise()  # line 1"),
-            Replacement(_FILE, _DRAW, "x = x + self.std(alpha_bar, alpha_bar_next, beta, v) * draw  # line 4, draw"),
+            Replacement(_METHOD, "x = noise()  # line 1", "x, draw = noise(), noise()  # line 1"),
+            Replacement(_METHOD, _DRAW, "x = x + self.std(alpha_bar, alpha_bar_next, beta, v) * draw  # line 4, draw"),
         ),
         "All steps add the same noise, which adds up instead of averaging out.",
     ),
     KnownFault(
         "timestep-zero-never-undone",
         (
-            Replacement(_FILE, "in self.transitions:  # line 2", "in self.transitions[:-1]:  # line 2"),
-            Replacement(_FILE, _LAST, "if t_next > 0:  # line 3"),
+            Replacement(_METHOD, "in self.transitions:  # line 2", "in self.transitions[:-1]:  # line 2"),
+            Replacement(_METHOD, _LAST, "if t_next > 1:  # line 3"),
         ),
         "What is returned still holds the noise of the first timestep.",
         (
@@ -230,19 +212,17 @@ FAULTS: tuple[KnownFault, ...] = (
         ),
     ),
     # The mean.
-    edit(
-        _FILE,
+    method(
         "mean-with-beta-of-training-chain",
         _BETA,
         "beta = 1 - alpha_bar / self.alpha_bar[t - 1]  # N&D eq. 19",
         "With few steps each step undoes a single timestep, and nearly all noise stays in the samples.",
     ),
-    edit(
-        _FILE,
+    method(
         "level-before-padded-at-the-end",
         _BETA,
         "beta = 1 - alpha_bar / alpha_bar_next  # N&D eq. 19\n"
-        "            alpha_bar_next = alpha_bar if t < self.num_train_timesteps - 1 else 1.0",
+        "            alpha_bar_next = alpha_bar if t < self.num_train_timesteps else 1.0",
         "Mean and variance of every step are those of another level, and samples are bad.",
         at_commit(
             "alphas-cumprod-prev-padded-on-wrong-side",
@@ -250,57 +230,49 @@ FAULTS: tuple[KnownFault, ...] = (
             "71953ebd22c5fa9cbfad89f43defba0693d82d6c",
         ),
     ),
-    edit(
-        _FILE,
+    method(
         "weights-of-mean-swapped",
         _MEAN,
         "x = x0_weight * x + x_weight * x0  # line 4, mean",
         "Each step keeps little of the state and most of the predicted data, and samples are blurry.",
     ),
-    edit(
-        _FILE,
+    method(
         "alpha-bar-for-alpha-in-mean",
         _X_WEIGHT,
         "x_weight = np.sqrt(alpha_bar) * (1 - alpha_bar_next) / (1 - alpha_bar)  # eq. 7",
         "Nearly all of the state is lost at high levels, and samples come out too faint.",
     ),
-    edit(
-        _FILE,
+    method(
         "x0-weight-at-current-level",
         _X0_WEIGHT,
         "x0_weight = np.sqrt(alpha_bar) * beta / (1 - alpha_bar)  # eq. 7",
         "The predicted data gets too little weight at each step, and samples come out too faint.",
     ),
-    edit(
-        _FILE,
+    method(
         "x0-weight-without-root",
         _X0_WEIGHT,
         "x0_weight = alpha_bar_next * beta / (1 - alpha_bar)  # eq. 7",
         "The predicted data gets too little weight at high levels, and samples come out too faint.",
     ),
-    edit(
-        _FILE,
+    method(
         "root-of-alpha-missing-in-mean",
         _X_WEIGHT,
         "x_weight = (1 - beta) * (1 - alpha_bar_next) / (1 - alpha_bar)  # eq. 7",
         "A little of the state is lost at each step, and samples come out too faint.",
     ),
-    edit(
-        _FILE,
+    method(
         "ancestral-model-told-timestep-from-one",
         _CALL,
-        "output, v = self.split(model(x, t + 1))",
+        "output, v = self.split(model(x, t))",
         "The model takes the sample for one timestep noisier than it is, which shows at the last steps.",
     ),
-    edit(
-        _FILE,
+    method(
         "state-clamped-each-step",
         _DRAW,
         "x = np.clip(x + self.std(alpha_bar, alpha_bar_next, beta, v) * noise(), -1, 1)  # line 4, draw",
         "Noise beyond 1 is cut off at every step, and the model sees input that it was not trained on.",
     ),
-    edit(
-        _FILE,
+    method(
         "ancestral-sample-mapped-to-unit-range",
         "        return x  # line 6",
         "        return (x + 1) / 2  # line 6",

@@ -1,7 +1,8 @@
-"""A reference sampler as a program that can be edited: its source, what of it a sample depends on, and how it is run.
+"""A reference sampler as a program: its source, what of it a sample depends on, and how it is run with changes in it.
 
-The functions that ``sample`` reaches are compiled one by one into namespaces of their own. An edit of the tree then
-costs one small compilation, and leaves the references that everybody else uses alone.
+The functions that ``sample`` reaches, in whichever part of the reference they stand, are compiled one by one into
+namespaces of their own. An edit of the tree then costs one small compilation, and leaves the references that everybody
+else uses alone; with another ``np`` the same source runs in arithmetic that rounds.
 """
 
 from __future__ import annotations
@@ -20,15 +21,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .known_faults import Replacement
+from reference_samplers.contract import Reference
 
-__all__ = ["Function", "Place", "Program", "Trace", "package_text"]
+from .replacement import Replacement
 
-_PACKAGE = "reference_samplers"
+__all__ = ["Function", "Place", "Program", "Trace", "source_text"]
+
 #: Of a reference, but no part of its algorithm: what it tells the harness about itself.
-_TOLD = frozenset({"is_clipped", "model_channels", "num_calls", "order", "stochasticity"})
-#: Modules of functions that references call.
-_MODULES = ("prediction", "schedules")
+_TOLD = frozenset(name for base in Reference.__mro__ for name in vars(base)) - {"sample", "levels", "clipped"}
 #: Largest table or range that a program may make: an edit may ask for billions.
 LARGEST = 100_000
 
@@ -71,15 +71,23 @@ class Trace:
 
 
 @functools.cache
-def package_text(file: str) -> str:
-    """The source of a reference's file.
+def source_text(file: str) -> str:
+    """The source of a file that a reference's parts stand in.
 
     Args:
         file: as ``reference_samplers/edm.py``.
+
+    Raises:
+        ValueError: where there is none.
     """
-    module = importlib.import_module(f"{_PACKAGE}.{Path(file).stem}")
-    assert module.__file__ is not None
-    return Path(module.__file__).read_text(encoding="utf-8")
+    found = _imported(file).__file__
+    if found is None:
+        raise ValueError(f"{file} has no source")
+    return Path(found).read_text(encoding="utf-8")
+
+
+def _imported(file: str) -> ModuleType:
+    return importlib.import_module(file.removesuffix(".py").replace("/", "."))
 
 
 class _Plain(ast.NodeTransformer):
@@ -128,12 +136,11 @@ def _code_of(node: ast.FunctionDef, file: str) -> CodeType:
 
 @functools.lru_cache(maxsize=8192)
 def _names_in(node: ast.FunctionDef) -> tuple[tuple[str, str], ...]:
-    """What a function may call: attributes of ``self`` and of the package's modules, and plain names without owner."""
+    """What a function may call: attributes of ``self`` and of modules, and plain names without owner."""
     found: dict[tuple[str, str], None] = {}
     for inner in ast.walk(node):
         if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name):
-            if inner.value.id == "self" or inner.value.id in _MODULES:
-                found[inner.value.id, inner.attr] = None
+            found[inner.value.id, inner.attr] = None
         elif isinstance(inner, ast.Name):
             found["", inner.id] = None
     return tuple(found)
@@ -183,13 +190,13 @@ class Program:
     """A reference's source, edited or not, ready to run in any configuration.
 
     Args:
-        kind: the reference's class, of the package of references.
+        kind: the reference's class, made of classes that stand at the top of a file.
         replacements: edits of its text, each of which must match exactly once.
         texts: files that are not as they stand in the package.
         numpy: what plays ``np``; the rounding one for tolerances.
 
     Raises:
-        ValueError: where ``kind`` has no source in the package, or a replacement does not match exactly once.
+        ValueError: where ``kind`` has no algorithm in a file, or a replacement does not match exactly once.
         SyntaxError: where the edited text is none.
     """
 
@@ -201,11 +208,12 @@ class Program:
         texts: Mapping[str, str] | None = None,
         numpy: Any = None,
     ) -> None:
-        if kind.__module__.partition(".")[0] != _PACKAGE:
-            raise ValueError(f"{kind.__qualname__} is none of the references whose source is known")
+        self._parts = [base for base in kind.__mro__ if base.__module__ not in ("builtins", "typing")]
+        if not dataclasses.is_dataclass(kind) or any("." in base.__qualname__ for base in self._parts):
+            raise ValueError(f"{kind.__qualname__} is no reference whose source is known")
         self.kind = kind
         self._numpy = _NUMPY if numpy is None else numpy
-        #: Files that differ from the package's.
+        #: Files that differ from what stands there.
         self.texts: dict[str, str] = dict(texts or {})
         self.functions: dict[Place, Function] = {}
         self._modules: dict[str, ModuleType] = {}
@@ -215,8 +223,7 @@ class Program:
             if text.count(one.before) != 1:
                 raise ValueError(f"{one.before!r} stands {text.count(one.before)} times in {one.file}")
             self.texts[one.file] = text.replace(one.before, one.after)
-        files = list(dict.fromkeys(_file_of(base) for base in kind.__mro__ if _is_ours(base)))
-        self._trees = {file: _plain_tree(self.text(file)) for file in files}
+        self._trees: dict[str, ast.Module] = {}
         self._class = self._build_class()
         self._reach()
         for function in self.functions.values():
@@ -226,12 +233,12 @@ class Program:
 
     def text(self, file: str) -> str:
         """The text of a file as edited."""
-        return self.texts[file] if file in self.texts else package_text(file)
+        return self.texts[file] if file in self.texts else source_text(file)
 
     def _module(self, file: str) -> ModuleType:
         """A copy of a module's namespace, in which functions can be replaced."""
         if file not in self._modules:
-            original = importlib.import_module(f"{_PACKAGE}.{Path(file).stem}")
+            original = _imported(file)
             copy = ModuleType(original.__name__)
             copy.__dict__.update(original.__dict__)
             copy.__dict__["np"] = self._numpy
@@ -242,26 +249,24 @@ class Program:
     def _build_class(self) -> type:
         """The reference's class without its dataclass: nothing is validated, so that any edit can run."""
         members: dict[str, Any] = {}
-        for base in reversed(self.kind.__mro__):
-            if _is_ours(base):
-                members.update({k: v for k, v in vars(base).items() if not k.startswith("__")})
+        for base in reversed(self._parts):
+            members.update({k: v for k, v in vars(base).items() if not k.startswith("__")})
         return type(self.kind.__name__, (), members)
 
     def _reach(self) -> None:
         """Find all functions that ``sample`` depends on, the class's own and the modules'."""
         methods: dict[str, tuple[str, ast.FunctionDef]] = {}
-        for base in reversed(self.kind.__mro__):
-            if _is_ours(base):
-                file = _file_of(base)
-                for node in self._trees[file].body:
-                    if isinstance(node, ast.ClassDef) and node.name == base.__name__:
-                        methods.update({n.name: (file, n) for n in node.body if isinstance(n, ast.FunctionDef)})
+        for base in reversed(self._parts):
+            file = base.__module__.replace(".", "/") + ".py"
+            for node in self._tree_of(file).body:
+                if isinstance(node, ast.ClassDef) and node.name == base.__name__:
+                    methods.update({n.name: (file, n) for n in node.body if isinstance(n, ast.FunctionDef)})
         waiting: list[tuple[str, str]] = [("", "sample")]
         while waiting:
             file, name = waiting.pop(0)
             is_method = file == ""
             if is_method:
-                if name not in methods or name in _TOLD or name.startswith("__"):
+                if name not in methods or name in _TOLD or name in self._field_names or name.startswith("__"):
                     continue
                 file, node = methods[name]
             else:
@@ -281,15 +286,17 @@ class Program:
         return self._trees[file]
 
     def _mentioned(self, file: str, node: ast.FunctionDef) -> Iterator[tuple[str, str]]:
-        """Methods and functions of the package that a function names."""
+        """Methods of the reference, and functions of its package, that a function names."""
+        package = file.partition("/")[0]
         for owner, name in _names_in(node):
+            named = vars(_imported(file)).get(owner)
             if owner == "self":
                 yield "", name
-            elif owner in _MODULES:
-                other = f"{_PACKAGE}/{owner}.py"
+            elif isinstance(named, ModuleType) and named.__name__.partition(".")[0] == package:
+                other = named.__name__.replace(".", "/") + ".py"
                 self._module(file).__dict__[owner] = self._module(other)
                 yield other, name
-            elif name in _functions_of(self._tree_of(file)):
+            elif owner == "" and name in _functions_of(self._tree_of(file)):
                 yield file, name
 
     # How it is compiled
@@ -387,11 +394,3 @@ def _kind(value: Any) -> str:
     if isinstance(value, (float, np.number, np.ndarray)):
         return "number"
     return "other"
-
-
-def _is_ours(base: type) -> bool:
-    return base.__module__.partition(".")[0] == _PACKAGE
-
-
-def _file_of(base: type) -> str:
-    return base.__module__.replace(".", "/") + ".py"

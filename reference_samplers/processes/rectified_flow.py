@@ -1,0 +1,74 @@
+"""Rectified flow: ``x = (1 - t) * x0 + t * epsilon``, with noise at t = 1 and data at t = 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reference_samplers import prediction
+from reference_samplers.openings import Array, Denoise, Model
+from reference_samplers.validation import checked_whole
+
+from .process import Process
+
+__all__ = ["RectifiedFlow"]
+
+#: Stands in for a signal scale of 0 where a denoiser must be told of a finite noise level.
+_LEAST_SIGNAL = 1e-12
+
+
+class RectifiedFlow(Process):
+    """A level is the time t; the model is told it, and predicts the flow ``epsilon - x0``.
+
+    Source: Liu et al. 2022, arXiv:2209.03003, equation 1, with time as in Esser et al. 2024, arXiv:2403.03206.
+    """
+
+    @property
+    def time_grid(self) -> Any:
+        """``(N + 1,)`` times from 1 to 0: the grid, of which a level is its time."""
+        return self.levels
+
+    @property
+    def initial_std(self) -> float:
+        """Std of the first noise."""
+        return 1.0
+
+    def scales(self, t: Any) -> tuple[Any, Any]:
+        """Signal and noise in x at a time."""
+        return 1 - t, t
+
+    def time(self, t: Any) -> float:
+        """What the model is told."""
+        return float(t)
+
+    def denoiser(self, model: Model) -> Callable[[Array, Any], Array]:
+        """x0 from x at a time."""
+
+        def denoised(x: Array, t: Any) -> Array:
+            return prediction.x0_from_flow(x, model(x, self.time(t)), 1 - t, t)
+
+        return denoised
+
+    def forward_scales(self, index: int) -> tuple[float, float]:
+        """Scales of data and noise in ``x`` at an entry of the grid: ``(1 - t, t)``.
+
+        Args:
+            index: in [0, N]; N is the returned sample.
+        """
+        index = checked_whole("index", index, 0, len(self.levels) - 1)
+        signal_scale, noise_scale = self.scales(self.levels[index])
+        return float(signal_scale), float(noise_scale)
+
+    def network(self, denoise: Denoise) -> Model:
+        """The perfect network, from the posterior mean.
+
+        Args:
+            denoise: ``(x, sigma)`` to the posterior mean of x0 given ``x = x0 + sigma * epsilon``.
+        """
+
+        def model(x: Array, time: float) -> Array:
+            # At t = 1 the input is noise alone, which a very high level says as well.
+            divisor = max(1 - time, _LEAST_SIGNAL)
+            return prediction.from_x0("flow", x, denoise(x / divisor, time / divisor), 1 - time, time)
+
+        return model
