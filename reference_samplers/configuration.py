@@ -33,7 +33,8 @@ class Configuration:
 
     def values(self) -> Mapping[str, Any]:
         """Every field by name, in the order in which they are declared."""
-        return {name: self.__dict__[name] for name in _field_names(self.__class__)}
+        kind: Any = type(self)
+        return {name: self.__dict__[name] for name in _field_names(kind)}
 
     def refuse_beside(self, given: str, *names: str) -> None:
         """Fields that another one makes meaningless are left at their defaults.

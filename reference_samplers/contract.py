@@ -207,7 +207,7 @@ class Reference(Configuration):
 
 
 @functools.cache
-def adopted(kind: type[Any]) -> type[Any]:
+def adopted(kind: Any) -> Any:
     """A frozen dataclass with ``sample`` as a reference: what it does not say itself is answered as most answer it.
 
     Args:
@@ -217,5 +217,5 @@ def adopted(kind: type[Any]) -> type[Any]:
         return kind
     members = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
     post_init: Callable[..., None] | None = vars(kind).get("__post_init__")
-    members["__post_init__"] = post_init or (lambda self: None)  # type: ignore[assignment]
+    members["__post_init__"] = post_init or (lambda self: None)
     return type(kind.__name__, (kind, Reference), members)

@@ -75,7 +75,7 @@ class Churn(Reference):
                         continue
 
 
-class StochasticSampler(NoiseLevels, Churn):
+class StochasticSampler(Churn, NoiseLevels):
     """Algorithm 2: Heun's method (or Euler's), each step preceded by a rise of the noise level."""
 
     solver: Solver

@@ -6,7 +6,7 @@ Each field of a reference says on its own line which values it may have::
     solver: Solver = choice("heun")
 
 :func:`check_fields` holds a configuration to that, and stores numpy's numbers and sequences as plain Python values. A
-field whose default is None may be None.
+field whose type has None may be None.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _rules(kind: Any) -> tuple[tuple[str, bool, _Rule], ...]:
         rule = field.metadata[_RULE]
         if rule is None:
             rule = functools.partial(_choose, _names(hints[field.name]))
-        found.append((field.name, field.default is None, rule))
+        found.append((field.name, type(None) in typing.get_args(hints[field.name]), rule))
     return tuple(found)
 
 
@@ -166,7 +166,8 @@ def check_fields(instance: Any) -> None:
     Raises:
         ValueError: names field, value and legal range.
     """
-    for name, is_optional, rule in _rules(type(instance)):
+    kind: Any = type(instance)
+    for name, is_optional, rule in _rules(kind):
         value = instance.__dict__[name]
         if value is not None or not is_optional:
             store(instance, name, rule(name, value))

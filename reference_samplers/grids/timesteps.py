@@ -19,7 +19,7 @@ from reference_samplers.validation import checked_whole, choice, refuse, whole, 
 
 from . import spacings
 
-__all__ = ["Timesteps"]
+__all__ = ["Timesteps", "on_timesteps"]
 
 #: Distance from a half within which programs differ in where they round.
 _HALF = 1e-6
@@ -113,10 +113,21 @@ class Timesteps(BetaTable):
 
     def on_grid_of(self, times: Sequence[float]) -> Self | None:
         """On the timesteps that the sampler told its model."""
-        try:
-            if any(time != int(time) for time in times):
-                return None
-            usual: dict[str, Any] = {"num_steps": None, "timestep_spacing": type(self).timestep_spacing}
-            return dataclasses.replace(self, **usual, timesteps=tuple(int(time) for time in times))
-        except (ValueError, OverflowError):
+        other: Self | None = on_timesteps(self, times)
+        return other
+
+
+def on_timesteps(config: Any, times: Sequence[float]) -> Any:
+    """A configuration with other timesteps in place of its own; None where these are no legal ones.
+
+    Args:
+        config: has ``num_steps``, ``timestep_spacing`` and ``timesteps``.
+        times: what a sampler told its model.
+    """
+    try:
+        if any(time != int(time) for time in times):
             return None
+        usual: dict[str, Any] = {"num_steps": None, "timestep_spacing": type(config).timestep_spacing}
+        return dataclasses.replace(config, **usual, timesteps=tuple(int(time) for time in times))
+    except (ValueError, OverflowError):
+        return None

@@ -14,6 +14,8 @@ __all__ = [
     "alpha_bar",
     "betas",
     "cosine_betas",
+    "exponential_betas",
+    "laplace_betas",
     "linear_betas",
     "rescale_zero_terminal_snr",
     "scaled_linear_betas",
@@ -91,6 +93,42 @@ def sigmoid_betas(num_train_timesteps: int, beta_start: float, beta_end: float) 
     """
     ramp = np.linspace(-6.0, 6.0, num_train_timesteps)
     return (beta_end - beta_start) / (1 + np.exp(-ramp)) + beta_start
+
+
+def exponential_betas(num_train_timesteps: int) -> Array:
+    """Variances of the chain with alpha_bar = exp(-12 t / T), at most 0.999 each.
+
+    Source: diffusers, released code, ``betas_for_alpha_bar(alpha_transform_type="exp")``.
+
+    Args:
+        num_train_timesteps: T.
+
+    Returns:
+        ``(T,)`` betas.
+    """
+    level = np.exp(-12 * np.linspace(0.0, 1.0, num_train_timesteps + 1))
+    table: Array = np.minimum(1 - level[1:] / level[:-1], 0.999)
+    return table
+
+
+def laplace_betas(num_train_timesteps: int) -> Array:
+    """Variances of the chain whose logarithmic signal-to-noise ratio is spread as a Laplace distribution.
+
+    Source: Hang et al. 2024, arXiv:2407.03297, Laplace schedule with mu = 0 and b = 0.5, where SNR is the ratio of
+    squared scales, so that alpha_bar = SNR / (1 + SNR).
+
+    Args:
+        num_train_timesteps: T.
+
+    Returns:
+        ``(T,)`` betas.
+    """
+    time = np.linspace(0.0, 1.0, num_train_timesteps + 1)
+    # 1e-6 keeps both ends finite, as diffusers has it.
+    log_snr = -0.5 * np.sign(0.5 - time) * np.log(1 - 2 * np.abs(0.5 - time) + 1e-6)
+    level = 1 / (1 + np.exp(-log_snr))
+    table: Array = np.minimum(1 - level[1:] / level[:-1], 0.999)
+    return table
 
 
 def betas(schedule: BetaSchedule, num_train_timesteps: int, beta_start: float, beta_end: float) -> Array:

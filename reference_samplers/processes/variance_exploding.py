@@ -82,7 +82,7 @@ class NoiseLevels(Process):
         if self.model_kind == "denoiser":
             return 1.0
         if self.model_kind == "network":
-            return prediction.c_in(sigma, self.sigma_data)
+            return prediction.c_in(sigma, self.sigma_data)  # table 1, c_in
         return 1 / np.sqrt(sigma**2 + 1)
 
     def to_x0(self, x: Array, output: Array, sigma: Any) -> Array:
@@ -92,7 +92,7 @@ class NoiseLevels(Process):
         if self.model_kind == "network":
             c_skip = prediction.c_skip(sigma, self.sigma_data)
             c_out = prediction.c_out(sigma, self.sigma_data)
-            preconditioned: Array = c_skip * x + c_out * output
+            preconditioned: Array = c_skip * x + c_out * output  # eq. 7
             return preconditioned
         signal_scale = 1 / np.sqrt(sigma**2 + 1)
         return prediction.to_x0(self.model_kind, signal_scale * x, output, signal_scale, signal_scale * sigma)

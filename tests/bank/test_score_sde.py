@@ -119,8 +119,8 @@ def test_the_exact_network_is_the_gradient_of_the_log_density(fields: dict[str, 
     data = GaussianData([mean], [[variance]])
     x = np.array([[0.3], [2.0]])
     for i in (1, 2):
-        label = config.label(i)
-        signal, noise = config.scales(config.time_grid[2 - i])
+        label = config.time(i)
+        signal, noise = config.scales_at(config.time_grid[2 - i])
         if labels == "discrete":
             signal, noise = config.forward_scales(2 - i)
         score = -(x - signal * mean) / (signal**2 * variance + noise**2)
@@ -267,7 +267,7 @@ def langevin(change: str = "") -> Subject:
         x = config.sigma_max * torch.randn(shape, device=device, dtype=dtype)
         kept = torch.randn(shape, device=device, dtype=dtype) if change == "drawn and not used" else None
         for i in range(config.num_steps, 0, -1):
-            time = config.label(i)
+            time = config.time(i)
             for _ in range(config.num_corrector_steps):
                 g = model(x, time)
                 z = torch.randn_like(x)

@@ -22,7 +22,8 @@ import torch
 
 import reference_samplers
 from sampler_harness.adapters import diffusers as adapter
-from sampler_harness.adapters import diffusers_references as references
+from sampler_harness.adapters import diffusers_corners as references
+from sampler_harness.adapters import diffusers_deviations as deviations
 from sampler_harness.checks.catalogue import check_ids
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Response, respond_reference
@@ -43,7 +44,7 @@ REFERENCED = (
 SHAPE = (1, 1, 32, 32)
 AMPLITUDE = 2.0**-24
 CPU: dict[str, Any] = {"device": torch.device("cpu"), "dtype": torch.float32}
-IDS = [d.name for d in adapter.KNOWN_DEVIATIONS]
+IDS = [d.name for d in deviations.KNOWN_DEVIATIONS]
 
 
 @pytest.fixture(autouse=True)
@@ -429,7 +430,7 @@ def test_corners_that_deviate_are_refused(make: Callable[[], Any], told: str) ->
 
 def test_overruns_counts_as_numpy_does() -> None:
     for steps in range(1, 500):
-        assert references.overruns(1000, steps) == (np.arange(1000, 0, -1000 / steps).size > steps)
+        assert deviations.overruns(1000, steps) == (np.arange(1000, 0, -1000 / steps).size > steps)
 
 
 # What is known to deviate.
@@ -438,7 +439,7 @@ def test_overruns_counts_as_numpy_does() -> None:
 def test_every_known_deviation_is_a_finding_and_its_command_asks_for_it() -> None:
     told = findings.sections()
     assert set(IDS) <= set(told)
-    for deviation in adapter.KNOWN_DEVIATIONS:
+    for deviation in deviations.KNOWN_DEVIATIONS:
         program, target, *rest = findings.command_of(told[deviation.name])
         assert program == "check-sampler", deviation.name
         settings = dict(word.split("=", 1) for word in rest if word != "--set")
@@ -458,11 +459,10 @@ def test_a_corner_can_be_asked_for_by_name_and_is_left_alone_otherwise() -> None
     other = {"timestep_spacing": "trailing", "num_inference_steps": "103"}
     assert "too many" in str(adapter.subject("DDPMScheduler", other).expected_failures)
     found = adapter.subjects("EulerDiscreteScheduler")
-    assert len(found) == 1 + sum(d.scheduler == "EulerDiscreteScheduler" for d in adapter.KNOWN_DEVIATIONS)
+    assert len(found) == 1 + sum(d.scheduler == "EulerDiscreteScheduler" for d in deviations.KNOWN_DEVIATIONS)
 
 
-@pytest.mark.parametrize("deviation", adapter.KNOWN_DEVIATIONS, ids=IDS)
-@pytest.mark.sampled(every=6)
+@pytest.mark.parametrize("deviation", deviations.KNOWN_DEVIATIONS, ids=IDS)
 def test_each_known_deviation_is_real(deviation: adapter.KnownDeviation) -> None:
     subject = adapter.subject(deviation.scheduler, {"known": deviation.name})
     config = chosen(subject, **({"num_steps": deviation.steps[-1]} if deviation.steps else {}))

@@ -291,8 +291,8 @@ def test_an_edit_in_the_text_is_the_edit_that_was_measured(config: Any) -> None:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("ramp = np.linspace(0.0, 1.0, num_steps)", "ramp = np.linspace(0.0, 1.0, 10**9)"),
-        ("ramp = np.linspace(0.0, 1.0, num_steps)", "ramp = np.linspace(0.0, 1.0, num_steps * 50)"),
+        ("ramp = np.linspace(0.0, 1.0, num_steps)  # i / (N - 1)", "ramp = np.linspace(0.0, 1.0, 10**9)"),
+        ("ramp = np.linspace(0.0, 1.0, num_steps)  # i / (N - 1)", "ramp = np.linspace(0.0, 1.0, num_steps * 50)"),
         ("return np.append(sigmas, 0.0)", "return np.append(sigmas, float('nan'))"),
         ("return np.append(sigmas, 0.0)", "raise SystemError"),
     ],
@@ -313,7 +313,7 @@ def test_what_is_edited_leaves_everybody_elses_references_alone() -> None:
     assert len(EDM(num_steps=5).sigma_grid) == 6
     with pytest.raises(ValueError, match="stands 0 times"):
         Program(EDM, [dataclasses.replace(edit, before="no such text")])
-    with pytest.raises(ValueError, match="none of the references"):
+    with pytest.raises(ValueError, match="no reference whose source"):
         Program(Path)
 
 

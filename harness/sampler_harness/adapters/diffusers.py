@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampler_harness.subject import DeclarationError, Subject
 
+from .diffusers_deviations import KNOWN_DEVIATIONS, KnownDeviation
 from .names import DIFFUSERS_PREDICTIONS, DIFFUSERS_SCHEDULES
 
 if TYPE_CHECKING:
@@ -184,11 +185,12 @@ def _parsed_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _options_from(config: Any) -> dict[str, Any]:
     """The reference's fields in diffusers' words; what a scheduler has no option for is dropped by the caller."""
-    options = {name: getattr(config, name) for name in _SAME if hasattr(config, name)}
+    fields = config.values()
+    options = {name: fields[name] for name in _SAME if name in fields}
 
     def put(option: str, source: str, spell: Callable[[Any], Any]) -> None:
-        if hasattr(config, source):
-            options[option] = spell(getattr(config, source))
+        if source in fields:
+            options[option] = spell(fields[source])
 
     put("beta_schedule", "beta_schedule", DIFFUSERS_SCHEDULES.__getitem__)
     put("trained_betas", "betas", lambda betas: None if betas is None else list(betas))
@@ -197,14 +199,14 @@ def _options_from(config: Any) -> dict[str, Any]:
     put("clip_sample", "clip_denoised", bool)
     put("clip_sample_range", "clip_range", float)
     put("thresholding", "threshold", lambda threshold: threshold is not None)
-    if getattr(config, "threshold", None) is not None:
+    if fields.get("threshold") is not None:
         options["dynamic_thresholding_ratio"] = config.threshold
         options["sample_max_value"] = config.threshold_max
     put("set_alpha_to_one", "final_alpha_bar", lambda final: final == "one")
-    if hasattr(config, "variance"):
-        logarithm = "_log" if getattr(config, "variance_as_logarithm", False) else ""
+    if "variance" in fields:
+        logarithm = "_log" if fields.get("variance_as_logarithm") else ""
         options["variance_type"] = config.variance + logarithm
-    if hasattr(config, "sigma_spacing"):
+    if "sigma_spacing" in fields:
         options["sigma_schedule"] = config.sigma_spacing
         for spacing in ("karras", "exponential", "beta"):
             options[f"use_{spacing}_sigmas"] = config.sigma_spacing == spacing
@@ -246,14 +248,14 @@ class SchedulerLoop:
         accepted = _accepts(self.name, "set_timesteps")
         arguments: dict[str, Any] = {"device": device} if "device" in accepted else {}
         for option in ("timesteps", "sigmas"):
-            by_hand = self.pinned.get(option, getattr(config, option, None))
+            by_hand = self.pinned.get(option, config.values().get(option))
             if by_hand is not None:
                 arguments[option] = list(by_hand)
                 if option == "sigmas" and self.name == "EDMEulerScheduler":
                     arguments[option] = torch.tensor(by_hand)  # it says a list will do, and asks it for its dtype
                 break
         else:
-            steps = self.pinned.get("num_inference_steps", getattr(config, "num_steps", None))
+            steps = self.pinned.get("num_inference_steps", config.values().get("num_steps"))
             arguments["num_inference_steps"] = config.num_train_timesteps if steps is None else steps
         scheduler.set_timesteps(**arguments)
         return scheduler
@@ -330,10 +332,10 @@ class SchedulerLoop:
         accepted = _accepts(self.name, "step")
         arguments: dict[str, Any] = {"generator": generator} if "generator" in accepted else {}
         for name in _STEP_FIELDS:
-            value = self.pinned.get(name, getattr(config, name, None))
+            value = self.pinned.get(name, config.values().get(name))
             if name in accepted and value is not None:
                 arguments[name] = value
-        if "use_clipped_model_output" in accepted and hasattr(config, "rederive_epsilon"):
+        if "use_clipped_model_output" in accepted and "rederive_epsilon" in config.values():
             rederive = self.pinned.get("use_clipped_model_output", config.rederive_epsilon)
             arguments["use_clipped_model_output"] = rederive
         for timestep in timesteps:
@@ -390,9 +392,9 @@ def _fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             fields[option] = value
             fields["num_steps"] = None
         elif option == "beta_schedule" and value == "laplace" and name == "DDPMScheduler":
-            from .diffusers_references import laplace_betas
+            from reference_samplers.processes.betas import laplace_betas
 
-            fields["betas"] = laplace_betas(options.get("num_train_timesteps", 1000))
+            fields["betas"] = tuple(laplace_betas(options.get("num_train_timesteps", 1000)).tolist())
         elif option == "beta_schedule":
             fields[option] = _reversed_name(DIFFUSERS_SCHEDULES, value)
         elif option == "trained_betas":
@@ -466,7 +468,7 @@ def _chain_strategies() -> dict[str, Any]:
 def _ddpm() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
-    from .diffusers_references import DDPM
+    from .diffusers_corners import DDPM
 
     return DDPM, {
         **_chain_strategies(),
@@ -479,7 +481,7 @@ def _ddpm() -> tuple[type[Any], dict[str, Any]]:
 def _ddim() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
-    from .diffusers_references import DDIM
+    from .diffusers_corners import DDIM
 
     return DDIM, {
         **_chain_strategies(),
@@ -493,7 +495,7 @@ def _ddim() -> tuple[type[Any], dict[str, Any]]:
 def _edm_euler() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
-    from .diffusers_references import EDMEuler
+    from .diffusers_corners import EDMEuler
 
     return EDMEuler, {
         "num_steps": st.integers(1, 200),
@@ -509,7 +511,7 @@ def _edm_euler() -> tuple[type[Any], dict[str, Any]]:
 def _euler() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
-    from .diffusers_references import EulerDiscrete
+    from .diffusers_corners import EulerDiscrete
 
     return EulerDiscrete, {
         "num_steps": st.integers(1, 200),
@@ -531,7 +533,7 @@ def _euler() -> tuple[type[Any], dict[str, Any]]:
 def _heun() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
-    from .diffusers_references import HeunDiscrete
+    from .diffusers_corners import HeunDiscrete
 
     dropped = ("rescale_zero_terminal_snr", "sigma_min", "sigma_max", "continuous_time")
     fields = {name: value for name, value in _euler()[1].items() if name not in dropped}
@@ -550,264 +552,6 @@ _REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "EulerDiscreteScheduler": _euler,
     "HeunDiscreteScheduler": _heun,
 }
-
-
-# The corners in which a scheduler is known to differ from its paper.
-
-
-@dataclass(frozen=True)
-class KnownDeviation:
-    """A corner in which a released scheduler differs from its paper, proven by hand in ``FINDINGS.md``.
-
-    Attributes:
-        name: the finding's name there, and what ``--set known=NAME`` asks for.
-        scheduler: the class.
-        settings: options that show it, as a person sets them.
-        reason: one sentence for the verdict.
-        expected: ids of the checks that fail because of it.
-        steps: numbers of steps that show it; empty where every one does.
-        any_value: options of ``settings`` that show it with any other value than their default.
-        fields: further fields of the reference, where the scheduler has no option that says so.
-        pinned: further options that the scheduler is given, which nobody need ask for.
-        has_velocity: ``get_velocity`` is part of what is judged.
-        versions: of diffusers, in which it was seen.
-    """
-
-    name: str
-    scheduler: str
-    settings: Mapping[str, Any]
-    reason: str
-    expected: tuple[str, ...]
-    steps: tuple[int, ...] = ()
-    any_value: tuple[str, ...] = ()
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    pinned: Mapping[str, Any] = field(default_factory=dict)
-    has_velocity: bool = False
-    versions: str = "0.42.1"
-
-    def is_asked_for(self, options: Mapping[str, Any]) -> bool:
-        """Whether the options that a user gave are those that show it."""
-        if not self.settings:
-            return False
-        for option, value in self.settings.items():
-            given = options.get(option)
-            if option == "num_inference_steps" and given is not None:
-                if given != value and not self._same_kind(given, options):
-                    return False
-            elif not (given == value or (option in self.any_value and given)):
-                return False
-        steps = options.get("num_inference_steps")
-        return steps is None or not self.steps or steps in self.steps or self._same_kind(steps, options)
-
-    def _same_kind(self, steps: int, options: Mapping[str, Any]) -> bool:
-        """Whether a number of steps that is not listed shows it as well."""
-        shows = _SHOWS.get(self.name)
-        return shows is not None and shows(options.get("num_train_timesteps", 1000), steps)
-
-
-def _overrun(length: int, steps: int) -> bool:
-    from .diffusers_references import overruns
-
-    return overruns(length, steps)
-
-
-#: Which numbers of steps (of T) show a deviation, beyond those that its subject runs.
-_SHOWS: dict[str, Callable[[int, int], bool]] = {
-    "ddpm-trailing-one-step-too-many": _overrun,
-    "ddim-trailing-one-step-too-many": _overrun,
-    "euler-trailing-one-step-too-many": _overrun,
-    "heun-trailing-one-step-too-many": _overrun,
-    "ddpm-noise-on-the-last-step": lambda length, steps: not _overrun(length, steps),
-    "ddim-linspace-next-entry": lambda length, steps: steps not in (1, length),
-    "ddim-trailing-next-entry": lambda length, steps: length % steps != 0,
-    "ddim-offset-next-entry": lambda length, steps: length // steps <= 1,
-}
-
-_TOO_MANY = "trailing timesteps are counted down by a rounded quotient: one entry too many, timestep -1"
-_NEXT = "step takes t - T // n for the next level, which is not the next entry of the grid"
-_CHURNED = "churn raises the noise level inside step, after the model has seen the lower level"
-_BETA = "beta quantiles are spread over the noise level, not over time"
-
-#: Every corner that was found, in the order of FINDINGS.md.
-KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
-    KnownDeviation(
-        "ddpm-trailing-one-step-too-many",
-        "DDPMScheduler",
-        {"timestep_spacing": "trailing", "num_inference_steps": 61},
-        _TOO_MANY,
-        ("law/times",),
-    ),
-    KnownDeviation(
-        "ddpm-noise-on-the-last-step",
-        "DDPMScheduler",
-        {"variance_type": "fixed_large", "timestep_spacing": "trailing"},
-        "noise is left out at timestep 0 and not on the last step, which trailing timesteps end above",
-        ("law/noise",),
-        steps=(1, 2, 5, 10, 50),
-    ),
-    KnownDeviation(
-        "ddpm-fixed-large-log",
-        "DDPMScheduler",
-        {"variance_type": "fixed_large_log"},
-        "step takes the square root of a logarithm: NaN",
-        ("law/times",),
-        steps=(2, 5, 10),
-    ),
-    KnownDeviation(
-        "ddpm-laplace-schedule",
-        "DDPMScheduler",
-        {"beta_schedule": "laplace"},
-        "the signal scale of the Laplace schedule is taken for alpha_bar, which is its square",
-        ("law/outputs", "law/noise"),
-        steps=(2, 5, 10),
-        pinned={"trained_betas": None},
-    ),
-    KnownDeviation(
-        "ddim-linspace-next-entry",
-        "DDIMScheduler",
-        {"timestep_spacing": "linspace"},
-        _NEXT,
-        ("law/outputs",),
-        steps=(2, 3, 7, 10),
-    ),
-    KnownDeviation(
-        "ddim-trailing-next-entry",
-        "DDIMScheduler",
-        {"timestep_spacing": "trailing"},
-        _NEXT,
-        ("law/outputs",),
-        steps=(3, 7, 11),
-    ),
-    KnownDeviation(
-        "ddim-trailing-one-step-too-many",
-        "DDIMScheduler",
-        {"timestep_spacing": "trailing", "num_inference_steps": 61},
-        _TOO_MANY,
-        ("law/times",),
-    ),
-    KnownDeviation(
-        "ddim-offset-next-entry",
-        "DDIMScheduler",
-        {"num_train_timesteps": 10, "steps_offset": 1},
-        _NEXT,
-        ("law/outputs",),
-        steps=(6, 7, 9),
-    ),
-    KnownDeviation(
-        "ddim-eta-one-zero-snr",
-        "DDIMScheduler",
-        {"eta": 1.0, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "num_inference_steps": 10},
-        "the weight of the direction is the root of a difference that rounds below 0 where alpha_bar is 0: NaN",
-        ("law/times",),
-        fields={"prediction": "v"},
-        pinned={"prediction_type": "v_prediction"},
-    ),
-    KnownDeviation(
-        "edm-euler-first-noise",
-        "EDMEulerScheduler",
-        {},
-        "the first noise has std sqrt(sigma_max^2 + 1), where Algorithm 1 has sigma_max",
-        ("law/initial-noise",),
-        fields={"first_noise": "level", "sigma_max": 5.0},
-        steps=(1, 2, 7, 18),
-    ),
-    KnownDeviation(
-        "edm-euler-churn-after-the-model-call",
-        "EDMEulerScheduler",
-        {"s_churn": 5.0},
-        _CHURNED,
-        ("law/times", "law/outputs", "law/noise"),
-        steps=(2, 7, 18),
-        any_value=("s_churn",),
-    ),
-    KnownDeviation(
-        "edm-euler-exponential-one-step",
-        "EDMEulerScheduler",
-        {"sigma_schedule": "exponential", "num_inference_steps": 1},
-        "one exponential level is sigma_min, though the first noise is that of sigma_max",
-        ("law/times", "law/initial-noise", "law/outputs"),
-    ),
-    KnownDeviation(
-        "edm-euler-levels-by-hand",
-        "EDMEulerScheduler",
-        {"sigmas": (80.0, 10.0, 1.0)},
-        "levels given by hand are taken for positions between sigma_max and sigma_min",
-        ("law/times",),
-        any_value=("sigmas",),
-    ),
-    KnownDeviation(
-        "euler-churn-after-the-model-call",
-        "EulerDiscreteScheduler",
-        {"s_churn": 5.0},
-        _CHURNED,
-        ("law/times", "law/outputs", "law/noise"),
-        steps=(2, 7, 18),
-        any_value=("s_churn",),
-    ),
-    KnownDeviation(
-        "euler-trailing-one-step-too-many",
-        "EulerDiscreteScheduler",
-        {"timestep_spacing": "trailing", "num_inference_steps": 61},
-        _TOO_MANY,
-        ("law/times",),
-    ),
-    KnownDeviation(
-        "euler-get-velocity",
-        "EulerDiscreteScheduler",
-        {},
-        "get_velocity looks alpha_bar up at the position in the grid, not at the timestep",
-        ("law/forward",),
-        steps=(2, 7, 10),
-        has_velocity=True,
-    ),
-    KnownDeviation(
-        "euler-log-linear-times",
-        "EulerDiscreteScheduler",
-        {"interpolation_type": "log_linear"},
-        "levels are laid out anew and the times are not; there is one level too many, and the run stops above 0",
-        ("law/times", "law/outputs"),
-        fields={"sigma_spacing": "exponential"},
-        pinned={"use_exponential_sigmas": False},
-        steps=(2, 5, 10),
-    ),
-    KnownDeviation(
-        "euler-beta-sigmas",
-        "EulerDiscreteScheduler",
-        {"use_beta_sigmas": True},
-        _BETA,
-        ("law/times", "law/outputs"),
-        steps=(3, 5, 10),
-    ),
-    KnownDeviation(
-        "euler-levels-beyond-the-table",
-        "EulerDiscreteScheduler",
-        {
-            "beta_schedule": "scaled_linear",
-            "beta_start": 0.00085,
-            "beta_end": 0.012,
-            "use_karras_sigmas": True,
-            "sigma_max": 80.0,
-        },
-        "levels above the table share its last timestep, and the run starts at the second of them: it ends in an error",
-        ("law/times",),
-        steps=(10, 20),
-    ),
-    KnownDeviation(
-        "heun-trailing-one-step-too-many",
-        "HeunDiscreteScheduler",
-        {"timestep_spacing": "trailing", "num_inference_steps": 61},
-        _TOO_MANY,
-        ("law/times",),
-    ),
-    KnownDeviation(
-        "heun-beta-sigmas",
-        "HeunDiscreteScheduler",
-        {"use_beta_sigmas": True},
-        _BETA,
-        ("law/times", "law/outputs"),
-        steps=(3, 5, 10),
-    ),
-)
 
 
 def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
@@ -873,19 +617,10 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     """The corner itself: only the number of steps is varied, so that what fails is the same every time."""
     from hypothesis import strategies as st
 
-    import reference_samplers
-
-    from . import diffusers_references
-
     name = deviation.scheduler
-    whole: dict[str, type[Any]] = {
-        "DDPMScheduler": reference_samplers.DDPM,
-        "DDIMScheduler": reference_samplers.DDIM,
-        "EDMEulerScheduler": diffusers_references.WholeEDMEuler,
-        "EulerDiscreteScheduler": diffusers_references.WholeEulerDiscrete,
-        "HeunDiscreteScheduler": diffusers_references.WholeHeunDiscrete,
-    }
-    reference = whole[name]
+    cornered, _ = _REFERENCED[name]()
+    reference = cornered.__base__  # no corner is refused
+    assert reference is not None
     asked = {**deviation.settings, **options}
     fields: dict[str, Any] = {"num_steps": st.sampled_from(deviation.steps)} if deviation.steps else {}
     fields |= _fields_from(name, asked) | dict(deviation.fields)
@@ -931,7 +666,7 @@ def _subject(
 def _unreferenced(name: str, options: Mapping[str, Any]) -> Subject:
     from hypothesis import strategies as st
 
-    from .diffusers_references import NoReference
+    from .diffusers_corners import NoReference
 
     loop = SchedulerLoop(name, {k: v for k, v in options.items() if k != "num_inference_steps"})
     steps = options.get("num_inference_steps", st.integers(2, 50))

@@ -88,8 +88,13 @@ def other_references(kind: type, targets: Sequence[Target]) -> Iterator[Explanat
     """
     declared = targets[0].config
     own = {f.name for f in dataclasses.fields(kind)}
+    other: Any
     for other in ALL_REFERENCES:
-        if issubclass(kind, other) or other in _LEFT_OUT or issubclass(kind, TableChain) != issubclass(other, TableChain):
+        if (
+            issubclass(kind, other)
+            or other in _LEFT_OUT
+            or issubclass(kind, TableChain) != issubclass(other, TableChain)
+        ):
             continue
         new = [f for f in dataclasses.fields(other) if f.init and f.name not in own]
         options = []

@@ -28,7 +28,7 @@ from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
 from sampler_harness.subject import DeclarationError, Subject
 
-from .explanation import Explanation
+from .explanation import Explanation, searched_as
 from .known_faults import KNOWN_FAULTS, KnownFault
 from .search import SAME, with_fault
 
@@ -45,7 +45,7 @@ def deviating_standard(subject: Subject) -> Standard:
         DeclarationError: for an unknown name, for a fault of another reference, and for one that changes nothing in any
             configuration that is run: it would excuse nothing and never be found gone.
     """
-    reference: type = subject.reference
+    reference: type = searched_as(subject.reference)
     changed = _with(reference, tuple(subject.deviations))
     for name in subject.deviations:
         rest = _with(reference, tuple(other for other in subject.deviations if other != name))
@@ -70,7 +70,7 @@ def no_longer_there(evidence: Evidence) -> tuple[str, ...]:
         evidence: as measured; its subject has deviations.
     """
     names = tuple(evidence.subject.deviations)
-    reference: type = evidence.subject.reference
+    reference: type = searched_as(evidence.subject.reference)
     return tuple(
         name for name in names if _fits(evidence, _with(reference, tuple(other for other in names if other != name)))
     )

@@ -20,7 +20,7 @@ from sampler_harness.observe.learned_variance import learned_variance
 
 from .target import Target, run_program
 
-__all__ = ["Explanation", "Kind", "Shift"]
+__all__ = ["Explanation", "Kind", "Shift", "searched_as"]
 
 #: What is changed, the simplest first; of two explanations with one law the simpler one is told.
 Kind = Literal["configuration", "reference", "known", "edit", "pair"]
@@ -150,6 +150,23 @@ class Explanation:
         """Its law in a case, whatever the sampler's is."""
         response = self.response(target, stop=False)
         return None if response is None else Law.of(response)
+
+
+def searched_as(reference: type) -> type:
+    """The class whose source is searched: of a reference that only refuses some of its corners, the one below.
+
+    Args:
+        reference: as declared.
+
+    Raises:
+        ValueError: for a reference of the user's own, whose source is not searched.
+    """
+    for base in reference.__mro__:
+        if base.__module__.partition(".")[0] == "reference_samplers" and dataclasses.is_dataclass(base):
+            return base
+        if "sample" in vars(base):
+            break
+    raise ValueError(f"{reference.__qualname__} is none of the references whose source is searched")
 
 
 @functools.lru_cache(maxsize=256)

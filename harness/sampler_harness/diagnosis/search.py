@@ -23,7 +23,7 @@ from sampler_harness.law.response import Array
 from sampler_harness.observe.learned_variance import learned_variance
 
 from .configuration import other_references, other_values, solved_values
-from .explanation import KINDS, Explanation, Kind
+from .explanation import KINDS, Explanation, Kind, searched_as
 from .known_faults import KNOWN_FAULTS, KnownFault
 from .mutations import Mutation, edited_text, mutations
 from .solved_edits import solved_edits
@@ -133,7 +133,7 @@ class Search:
         budget: int = BUDGET["quick"],
         faults: Sequence[KnownFault] = KNOWN_FAULTS,
     ) -> None:
-        self.reference = reference
+        self.reference = searched_as(reference)
         self.targets = list(targets)
         self._further = list(further)
         self._measure = measure

@@ -56,7 +56,7 @@ def _shares(values: Array, seed: int) -> Array:
     mixed = mixed + np.uint64(0x9E3779B97F4A7C15 * (seed + 1) % 2**64)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    shares: Array = ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+    shares: Array = np.ldexp(((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64), -53)
     return shares.reshape(np.shape(values))
 
 
@@ -127,7 +127,7 @@ ROUNDING_NUMPY: Any = _RoundingNumpy()
 
 
 @functools.lru_cache(maxsize=256)
-def _rounding_program(kind: type) -> Program:
+def _rounding_program(kind: Any) -> Program:
     return Program(kind, numpy=ROUNDING_NUMPY)
 
 
@@ -140,7 +140,8 @@ def rounded_like(reference: Any) -> Any:
     Raises:
         ValueError: where its source cannot be run a second time.
     """
-    return _rounding_program(type(reference)).configured(reference)
+    kind: Any = type(reference)
+    return _rounding_program(kind).configured(reference)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+import reference_samplers
 from sampler_harness.subject import Subject
 
 from .probes import Impulses, StandIn
@@ -24,7 +25,8 @@ from .trace import Case, execute
 
 __all__ = ["Line", "Walk", "shown", "walk"]
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
+#: The harness, and the references that a sampler reads its options from.
+_PACKAGES = tuple(str(Path(path).resolve()) for path in (Path(__file__).parent.parent, *reference_samplers.__path__))
 _NOT_OWN = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")})
 
 
@@ -215,7 +217,7 @@ def _is_own(file: str) -> bool:
     if file.startswith("<"):
         return False
     path = str(Path(file).resolve())
-    return not path.startswith((_PACKAGE, *_NOT_OWN)) and "site-packages" not in path
+    return not path.startswith((*_PACKAGES, *_NOT_OWN)) and "site-packages" not in path
 
 
 class _Tracer:

@@ -22,9 +22,9 @@ _CORRECTION = "x = x_hat + (sigma_next - sigma_hat) * (0.5 * d_cur + 0.5 * d_pri
 _WINDOW = "if self.s_tmin <= sigma <= self.s_tmax:"
 _GAMMA = "return np.minimum(self.s_churn / (len(self.levels) - 1), np.sqrt(2.0) - 1)"
 _OUTPUT = 'if self.model_kind == "denoiser":\n            return output'
-_NETWORK_SEES = "return prediction.c_in(sigma, self.sigma_data)"
+_NETWORK_SEES = "return prediction.c_in(sigma, self.sigma_data)  # table 1, c_in"
 _CHAIN_SEES = "return 1 / np.sqrt(sigma**2 + 1)"
-_PRECONDITIONED = "preconditioned: Array = c_skip * x + c_out * output"
+_PRECONDITIONED = "preconditioned: Array = c_skip * x + c_out * output  # eq. 7"
 _FROM_CHAIN = "return prediction.to_x0(self.model_kind, signal_scale * x, output, signal_scale, signal_scale * sigma)"
 
 
@@ -362,19 +362,19 @@ FAULTS: tuple[KnownFault, ...] = (
     model(
         "network-input-not-scaled",
         _NETWORK_SEES,
-        "return 1.0",
+        "return 1.0  # table 1, c_in",
         "At high levels the network sees input many times larger than what it was trained on.",
     ),
     model(
         "skip-and-output-scales-swapped",
         _PRECONDITIONED,
-        "preconditioned: Array = c_out * x + c_skip * output",
+        "preconditioned: Array = c_out * x + c_skip * output  # eq. 7",
         "The noisy sample is kept where the network's output belongs, and samples stay noise.",
     ),
     model(
         "skip-connection-missing",
         _PRECONDITIONED,
-        "preconditioned: Array = c_out * output",
+        "preconditioned: Array = c_out * output  # eq. 7",
         "What the denoiser should keep of its input is missing, and fine detail with it.",
     ),
     model(

@@ -1,0 +1,163 @@
+"""The references of diffusers' schedulers without the corners in which these leave their papers.
+
+Context: each scheduler leaves its paper in some corner of its options.
+Choice: the corners are refused here, so that a scheduler is held to its paper everywhere else, and declared one by one
+in ``diffusers_deviations``; the references themselves know nothing of them.
+Reversed by: a release of diffusers in which a corner follows the paper; then its refusal and its entry go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import reference_samplers
+from reference_samplers import diffusers
+from reference_samplers.contract import Reference
+from reference_samplers.grids import spacings
+from reference_samplers.grids.table_levels import TableLevels
+from reference_samplers.openings import Array, Model, Noise
+from reference_samplers.validation import flag, refuse, whole
+
+from .diffusers_deviations import overruns
+
+__all__ = ["DDIM", "DDPM", "EDMEuler", "EulerDiscrete", "HeunDiscrete", "NoReference"]
+
+#: Below this alpha_bar the part of 1 that a step keeps is lost in float32, and so may be its sign.
+LOST_ALPHA_BAR = 1e-6
+
+
+def _refuse_trailing(num_train_timesteps: int, num_steps: int) -> None:
+    if overruns(num_train_timesteps, num_steps):
+        raise refuse(
+            "num_steps", num_steps, "one for which trailing timesteps end in time (FINDINGS: one step too many)"
+        )
+    if spacings.rounds_a_half("trailing", num_train_timesteps, num_steps):
+        raise refuse(
+            "num_steps", num_steps, "one for which no trailing timestep is a half: how it rounds is nobody's claim"
+        )
+
+
+@dataclass(frozen=True)
+class DDPM(reference_samplers.DDPM):
+    """DDPM where diffusers follows it.
+
+    Source: Ho et al. 2020, arXiv:2006.11239; see :class:`reference_samplers.DDPM`.
+
+    Args:
+        variance_as_logarithm: the program keeps the variance as a logarithm, which must change nothing.
+    """
+
+    variance_as_logarithm: bool = flag(False)
+
+    def check(self) -> None:
+        """Timesteps end in time, and no noise is drawn on a last step above 0."""
+        if self.variance_as_logarithm and self.variance != "fixed_small":
+            raise refuse("variance_as_logarithm", True, "False unless variance is 'fixed_small'")
+        if self.timestep_spacing == "trailing":
+            _refuse_trailing(self.num_train_timesteps, len(self.grid))
+        if self.variance != "fixed_small" and self.grid[-1] > 0:
+            legal = f"'fixed_small' where the grid ends in {self.grid[-1]} (FINDINGS: noise on the last step)"
+            raise refuse("variance", self.variance, legal)
+
+
+@dataclass(frozen=True)
+class DDIM(reference_samplers.DDIM):
+    """DDIM where diffusers follows it.
+
+    Source: Song et al. 2020, arXiv:2010.02502; see :class:`reference_samplers.DDIM`.
+    """
+
+    def check(self) -> None:
+        """A step of T // n timesteps ends at the next entry of the grid."""
+        length, count = self.num_train_timesteps, len(self.grid)
+        if self.timestep_spacing == "linspace" and count not in (1, length):
+            legal = f"1 or {length} where timesteps are spaced by linspace (FINDINGS: t - T // n)"
+            raise refuse("num_steps", count, legal)
+        if self.timestep_spacing == "trailing" and length % count:
+            legal = f"a divisor of {length} where timesteps are trailing (FINDINGS: t - T // n)"
+            raise refuse("num_steps", count, legal)
+        if self.timestep_spacing == "leading" and self.steps_offset >= length // count:
+            legal = f"< {length // count} (FINDINGS: t - T // n)"
+            raise refuse("steps_offset", self.steps_offset, legal)
+        if self.final_alpha_bar == "first" and self.eta > 0 and self.grid[-1] > 0:
+            # Equation 16 has noise there, since the last level is not 0; this project's DDIM has none.
+            raise refuse("eta", self.eta, "0 where the last step goes from above entry 0 to its level")
+        if self.eta > 1 - 1e-6 and self.alpha_bar[self.levels[0]] < LOST_ALPHA_BAR:
+            raise refuse("eta", self.eta, "< 1 where alpha_bar starts near 0 (FINDINGS: a root below 0)")
+
+
+@dataclass(frozen=True)
+class EDMEuler(diffusers.EDMEuler):
+    """EDM's Euler steps where ``EDMEulerScheduler`` follows them.
+
+    Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.EDMEuler`.
+    """
+
+    def check(self) -> None:
+        """One step has the highest level, and none are given by hand."""
+        if self.num_steps == 1 and self.sigma_spacing == "exponential":
+            raise refuse("num_steps", 1, "> 1 where levels are exponential (FINDINGS: one step)")
+        if self.sigmas is not None:
+            raise refuse("sigmas", self.sigmas, "None (FINDINGS: levels given by hand)")
+
+
+def _check_table_levels(config: TableLevels) -> None:
+    """Timesteps end in time, and levels lie in the table."""
+    if config.num_steps is None:
+        return
+    if config.timestep_spacing == "trailing":
+        _refuse_trailing(config.num_train_timesteps, config.num_steps)
+    if config.sigma_spacing == "timesteps" or config.num_steps == 1:
+        return
+    table = config.table
+    low, high = config.ends_of_levels(np.interp(config.grid, np.arange(len(table)), table))
+    if not table[0] * (1 - 1e-6) <= low < high <= table[-1] * (1 + 1e-6):
+        raise refuse("sigma_max", config.sigma_max, "levels in the table (FINDINGS: levels beyond it)")
+
+
+@dataclass(frozen=True)
+class EulerDiscrete(diffusers.EulerDiscrete):
+    """EDM's Euler steps where ``EulerDiscreteScheduler`` follows them.
+
+    Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.EulerDiscrete`.
+    """
+
+    def check(self) -> None:
+        """The grid is one that the scheduler lays out as documented."""
+        _check_table_levels(self)
+
+
+@dataclass(frozen=True)
+class HeunDiscrete(diffusers.HeunDiscrete):
+    """EDM's Heun steps where ``HeunDiscreteScheduler`` follows them.
+
+    Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.HeunDiscrete`.
+    """
+
+    def check(self) -> None:
+        """The grid is one that the scheduler lays out as documented."""
+        _check_table_levels(self)
+
+
+@dataclass(frozen=True)
+class NoReference(Reference):
+    """Stands for a scheduler whose paper is not among the references: only another program can judge it.
+
+    Args:
+        num_steps: as the scheduler's ``set_timesteps`` takes it.
+    """
+
+    num_steps: int = whole(10, low=1)
+
+    def sample(self, model: Model, noise: Noise) -> Array:
+        """There is none.
+
+        Raises:
+            ValueError: always; it says what to ask for instead.
+        """
+        raise ValueError(
+            "this scheduler has no reference here: compare it with another one, for example --against "
+            "diffusers:DDIMScheduler, or with a saved law"
+        )

@@ -1,0 +1,269 @@
+"""The corners in which a scheduler of diffusers is known to differ from its paper, each proven in ``FINDINGS.md``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["KNOWN_DEVIATIONS", "KnownDeviation", "overruns"]
+
+
+def overruns(num_train_timesteps: int, num_steps: int) -> bool:
+    """Whether counting down from T in steps of the rounded quotient T / n gives one entry too many.
+
+    Args:
+        num_train_timesteps: T.
+        num_steps: n.
+    """
+    return math.ceil(num_train_timesteps / (num_train_timesteps / num_steps)) > num_steps
+
+
+@dataclass(frozen=True)
+class KnownDeviation:
+    """A corner in which a released scheduler differs from its paper, proven by hand in ``FINDINGS.md``.
+
+    Attributes:
+        name: the finding's name there, and what ``--set known=NAME`` asks for.
+        scheduler: the class.
+        settings: options that show it, as a person sets them.
+        reason: one sentence for the verdict.
+        expected: ids of the checks that fail because of it.
+        steps: numbers of steps that show it; empty where every one does.
+        any_value: options of ``settings`` that show it with any other value than their default.
+        fields: further fields of the reference, where the scheduler has no option that says so.
+        pinned: further options that the scheduler is given, which nobody need ask for.
+        has_velocity: ``get_velocity`` is part of what is judged.
+        versions: of diffusers, in which it was seen.
+    """
+
+    name: str
+    scheduler: str
+    settings: Mapping[str, Any]
+    reason: str
+    expected: tuple[str, ...]
+    steps: tuple[int, ...] = ()
+    any_value: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    pinned: Mapping[str, Any] = field(default_factory=dict)
+    has_velocity: bool = False
+    versions: str = "0.42.1"
+
+    def is_asked_for(self, options: Mapping[str, Any]) -> bool:
+        """Whether the options that a user gave are those that show it."""
+        if not self.settings:
+            return False
+        for option, value in self.settings.items():
+            given = options.get(option)
+            if option == "num_inference_steps" and given is not None:
+                if given != value and not self._same_kind(given, options):
+                    return False
+            elif not (given == value or (option in self.any_value and given)):
+                return False
+        steps = options.get("num_inference_steps")
+        return steps is None or not self.steps or steps in self.steps or self._same_kind(steps, options)
+
+    def _same_kind(self, steps: int, options: Mapping[str, Any]) -> bool:
+        """Whether a number of steps that is not listed shows it as well."""
+        shows = _SHOWS.get(self.name)
+        return shows is not None and shows(options.get("num_train_timesteps", 1000), steps)
+
+
+#: Which numbers of steps (of T) show a deviation, beyond those that its subject runs.
+_SHOWS: dict[str, Callable[[int, int], bool]] = {
+    "ddpm-trailing-one-step-too-many": overruns,
+    "ddim-trailing-one-step-too-many": overruns,
+    "euler-trailing-one-step-too-many": overruns,
+    "heun-trailing-one-step-too-many": overruns,
+    "ddpm-noise-on-the-last-step": lambda length, steps: not overruns(length, steps),
+    "ddim-linspace-next-entry": lambda length, steps: steps not in (1, length),
+    "ddim-trailing-next-entry": lambda length, steps: length % steps != 0,
+    "ddim-offset-next-entry": lambda length, steps: length // steps <= 1,
+}
+
+_TOO_MANY = "trailing timesteps are counted down by a rounded quotient: one entry too many, timestep -1"
+_NEXT = "step takes t - T // n for the next level, which is not the next entry of the grid"
+_CHURNED = "churn raises the noise level inside step, after the model has seen the lower level"
+_BETA = "beta quantiles are spread over the noise level, not over time"
+
+#: Every corner that was found, in the order of FINDINGS.md.
+KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
+    KnownDeviation(
+        "ddpm-trailing-one-step-too-many",
+        "DDPMScheduler",
+        {"timestep_spacing": "trailing", "num_inference_steps": 61},
+        _TOO_MANY,
+        ("law/times",),
+    ),
+    KnownDeviation(
+        "ddpm-noise-on-the-last-step",
+        "DDPMScheduler",
+        {"variance_type": "fixed_large", "timestep_spacing": "trailing"},
+        "noise is left out at timestep 0 and not on the last step, which trailing timesteps end above",
+        ("law/noise",),
+        steps=(1, 2, 5, 10, 50),
+    ),
+    KnownDeviation(
+        "ddpm-fixed-large-log",
+        "DDPMScheduler",
+        {"variance_type": "fixed_large_log"},
+        "step takes the square root of a logarithm: NaN",
+        ("law/times",),
+        steps=(2, 5, 10),
+    ),
+    KnownDeviation(
+        "ddpm-laplace-schedule",
+        "DDPMScheduler",
+        {"beta_schedule": "laplace"},
+        "the signal scale of the Laplace schedule is taken for alpha_bar, which is its square",
+        ("law/outputs", "law/noise"),
+        steps=(2, 5, 10),
+        pinned={"trained_betas": None},
+    ),
+    KnownDeviation(
+        "ddim-linspace-next-entry",
+        "DDIMScheduler",
+        {"timestep_spacing": "linspace"},
+        _NEXT,
+        ("law/outputs",),
+        steps=(2, 3, 7, 10),
+    ),
+    KnownDeviation(
+        "ddim-trailing-next-entry",
+        "DDIMScheduler",
+        {"timestep_spacing": "trailing"},
+        _NEXT,
+        ("law/outputs",),
+        steps=(3, 7, 11),
+    ),
+    KnownDeviation(
+        "ddim-trailing-one-step-too-many",
+        "DDIMScheduler",
+        {"timestep_spacing": "trailing", "num_inference_steps": 61},
+        _TOO_MANY,
+        ("law/times",),
+    ),
+    KnownDeviation(
+        "ddim-offset-next-entry",
+        "DDIMScheduler",
+        {"num_train_timesteps": 10, "steps_offset": 1},
+        _NEXT,
+        ("law/outputs",),
+        steps=(6, 7, 9),
+    ),
+    KnownDeviation(
+        "ddim-eta-one-zero-snr",
+        "DDIMScheduler",
+        {"eta": 1.0, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "num_inference_steps": 10},
+        "the weight of the direction is the root of a difference that rounds below 0 where alpha_bar is 0: NaN",
+        ("law/times",),
+        fields={"prediction": "v"},
+        pinned={"prediction_type": "v_prediction"},
+    ),
+    KnownDeviation(
+        "edm-euler-first-noise",
+        "EDMEulerScheduler",
+        {},
+        "the first noise has std sqrt(sigma_max^2 + 1), where Algorithm 1 has sigma_max",
+        ("law/initial-noise",),
+        fields={"first_noise": "level", "sigma_max": 5.0},
+        steps=(1, 2, 7, 18),
+    ),
+    KnownDeviation(
+        "edm-euler-churn-after-the-model-call",
+        "EDMEulerScheduler",
+        {"s_churn": 5.0},
+        _CHURNED,
+        ("law/times", "law/outputs", "law/noise"),
+        steps=(2, 7, 18),
+        any_value=("s_churn",),
+    ),
+    KnownDeviation(
+        "edm-euler-exponential-one-step",
+        "EDMEulerScheduler",
+        {"sigma_schedule": "exponential", "num_inference_steps": 1},
+        "one exponential level is sigma_min, though the first noise is that of sigma_max",
+        ("law/times", "law/initial-noise", "law/outputs"),
+    ),
+    KnownDeviation(
+        "edm-euler-levels-by-hand",
+        "EDMEulerScheduler",
+        {"sigmas": (80.0, 10.0, 1.0)},
+        "levels given by hand are taken for positions between sigma_max and sigma_min",
+        ("law/times",),
+        any_value=("sigmas",),
+    ),
+    KnownDeviation(
+        "euler-churn-after-the-model-call",
+        "EulerDiscreteScheduler",
+        {"s_churn": 5.0},
+        _CHURNED,
+        ("law/times", "law/outputs", "law/noise"),
+        steps=(2, 7, 18),
+        any_value=("s_churn",),
+    ),
+    KnownDeviation(
+        "euler-trailing-one-step-too-many",
+        "EulerDiscreteScheduler",
+        {"timestep_spacing": "trailing", "num_inference_steps": 61},
+        _TOO_MANY,
+        ("law/times",),
+    ),
+    KnownDeviation(
+        "euler-get-velocity",
+        "EulerDiscreteScheduler",
+        {},
+        "get_velocity looks alpha_bar up at the position in the grid, not at the timestep",
+        ("law/forward",),
+        steps=(2, 7, 10),
+        has_velocity=True,
+    ),
+    KnownDeviation(
+        "euler-log-linear-times",
+        "EulerDiscreteScheduler",
+        {"interpolation_type": "log_linear"},
+        "levels are laid out anew and the times are not; there is one level too many, and the run stops above 0",
+        ("law/times", "law/outputs"),
+        fields={"sigma_spacing": "exponential"},
+        pinned={"use_exponential_sigmas": False},
+        steps=(2, 5, 10),
+    ),
+    KnownDeviation(
+        "euler-beta-sigmas",
+        "EulerDiscreteScheduler",
+        {"use_beta_sigmas": True},
+        _BETA,
+        ("law/times", "law/outputs"),
+        steps=(3, 5, 10),
+    ),
+    KnownDeviation(
+        "euler-levels-beyond-the-table",
+        "EulerDiscreteScheduler",
+        {
+            "beta_schedule": "scaled_linear",
+            "beta_start": 0.00085,
+            "beta_end": 0.012,
+            "use_karras_sigmas": True,
+            "sigma_max": 80.0,
+        },
+        "levels above the table share its last timestep, and the run starts at the second of them: it ends in an error",
+        ("law/times",),
+        steps=(10, 20),
+    ),
+    KnownDeviation(
+        "heun-trailing-one-step-too-many",
+        "HeunDiscreteScheduler",
+        {"timestep_spacing": "trailing", "num_inference_steps": 61},
+        _TOO_MANY,
+        ("law/times",),
+    ),
+    KnownDeviation(
+        "heun-beta-sigmas",
+        "HeunDiscreteScheduler",
+        {"use_beta_sigmas": True},
+        _BETA,
+        ("law/times", "law/outputs"),
+        steps=(3, 5, 10),
+    ),
+)

@@ -1,0 +1,184 @@
+"""Samplers as the schedulers of diffusers document them: Karras et al. 2022, arXiv:2206.00364, on their own grids.
+
+Each is Algorithm 2 of that paper. What a scheduler does beside it, a grid, a table or a scale of its own, is a part
+with the scheduler as its source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+
+from .edm import StochasticSampler
+from .grids import sigmas
+from .grids.noise_levels import KarrasLevels, LevelsByHand
+from .openings import Array, Denoise, Model
+from .processes.table_model import TableModel
+from .processes.variance_exploding import ModelKind, NoiseLevels
+from .validation import choice, flag, real, refuse
+
+__all__ = ["EDMEuler", "EulerDiscrete", "FirstNoise", "HeunDiscrete"]
+
+FirstNoise = Literal["unit_variance_data", "level"]
+
+#: The corrector divides a state of size sigma by sigma_next, and multiplies by the step: rounding of 2^-24 grows by
+#: sigma^2 / sigma_next, and at 1e4 it is no longer small beside what is clamped.
+STEEPEST_CLIPPED_STEP = 1e4
+
+
+@dataclass(frozen=True)
+class _SignedNetwork(NoiseLevels):
+    """A network inside the preconditioning, on levels of ``EDMEulerScheduler``.
+
+    Args:
+        sigma_spacing: ``"karras"`` (equation 5) or ``"exponential"``, evenly spaced logarithms.
+        sigma_data: std of the data, > 0.
+        prediction: ``"epsilon"`` is F as in table 1, ``"v"`` its negative.
+        first_noise: std of the first noise: ``"unit_variance_data"``, sqrt(sigma_max^2 + 1), which the scheduler
+            documents, or ``"level"``, sigma_max, which Algorithm 1 has.
+    """
+
+    sigma_spacing: Literal["karras", "exponential"] = choice("karras")
+    sigma_data: float = real(0.5, above=0)
+    prediction: Literal["epsilon", "v"] = choice("epsilon")
+    first_noise: FirstNoise = choice("unit_variance_data")
+
+    @property
+    def model_kind(self) -> ModelKind:
+        """F inside the preconditioning."""
+        return "network"
+
+    @property
+    def sign(self) -> int:
+        """Of the network's output."""
+        return 1 if self.prediction == "epsilon" else -1
+
+    def denoiser(self, model: Model) -> Callable[[Array, Any], Array]:
+        """D(x; sigma) around F or its negative (equation 7)."""
+
+        def denoised(x: Array, sigma: Any) -> Array:
+            return self.to_x0(x, self.sign * model(self.input_scale(sigma) * x, self.time(sigma)), sigma)
+
+        return denoised
+
+    def network(self, denoise: Denoise) -> Model:
+        """The perfect network F, or its negative.
+
+        Args:
+            denoise: ``(x, sigma)`` to the posterior mean of x0 given ``x = x0 + sigma * epsilon``.
+        """
+        exact = super().network(denoise)
+        return lambda x, time: self.sign * exact(x, time)
+
+
+@dataclass(frozen=True)
+class EDMEuler(LevelsByHand, StochasticSampler, _SignedNetwork, KarrasLevels):
+    """Euler's method of EDM on a network inside the preconditioning, as ``EDMEulerScheduler`` documents it.
+
+    Source: Karras et al. 2022, arXiv:2206.00364, Algorithm 1 without the correction, equation 5, table 1.
+
+    Args:
+        sigmas: the levels themselves, decreasing, with the final 0; ``num_steps`` must fit.
+
+    Raises:
+        ValueError: names field, value and legal range.
+    """
+
+    solver = "euler"
+
+    def check(self) -> None:
+        """Levels by hand are as many as there are steps."""
+        if self.sigma_max <= self.sigma_min:
+            raise refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
+        if self.sigmas is not None and self.num_steps != len(self.sigmas) - 1:
+            raise refuse("num_steps", self.num_steps, f"{len(self.sigmas) - 1}, one per level")
+
+    def named_levels(self) -> Array:
+        """``(N + 1,)`` levels of the named spacing, and a final 0."""
+        if self.sigma_spacing == "exponential":
+            return np.append(sigmas.exponential_sigmas(self.num_steps, self.sigma_min, self.sigma_max), 0.0)
+        return sigmas.karras_sigmas(self.num_steps, self.sigma_min, self.sigma_max, self.rho)
+
+    @property
+    def initial_scale(self) -> float | None:
+        """Std of the first noise, data units."""
+        if self.first_noise == "level":
+            return None
+        return float(np.sqrt(np.square(self.sigma_max) + 1))
+
+
+@dataclass(frozen=True)
+class EulerDiscrete(StochasticSampler, TableModel):
+    """Euler's method of EDM on the noise levels of a chain, as ``EulerDiscreteScheduler`` documents it.
+
+    Source: Karras et al. 2022, arXiv:2206.00364, Algorithm 2 without the correction; levels from a chain's table
+    as in its appendix C.3.4; timesteps: Lin et al. 2023, arXiv:2305.08891, table 2; ``"beta"``: Lee et al. 2024,
+    arXiv:2407.12173 (quantiles of time).
+
+    Raises:
+        ValueError: names field, value and legal range.
+    """
+
+    solver = "euler"
+
+
+@dataclass(frozen=True)
+class HeunDiscrete(StochasticSampler, TableModel):
+    """Heun's method of EDM on the noise levels of a chain, as ``HeunDiscreteScheduler`` documents it.
+
+    Source: Karras et al. 2022, arXiv:2206.00364, Algorithm 1; the rest as in :class:`EulerDiscrete`. Churn, custom
+    levels, rescaling and continuous time are not offered.
+
+    Args:
+        clip_denoised: what the model denoises is clamped to ``[-clip_range, clip_range]``.
+        clip_range: data units, > 0.
+
+    Raises:
+        ValueError: names field, value and legal range.
+    """
+
+    beta_start: float = real(0.00085, above=0, below=1)
+    beta_end: float = real(0.012, above=0, below=1)
+    clip_denoised: bool = flag(False)
+    clip_range: float = real(1.0, above=0)
+
+    solver = "heun"
+
+    def check(self) -> None:
+        """What the scheduler does not offer is left alone."""
+        for name in ("sigmas", "sigma_min", "sigma_max", "rescale_zero_terminal_snr", "continuous_time", "s_churn"):
+            if self.values()[name]:
+                legal = "left at its default: the scheduler has no such option"
+                raise refuse(name, self.values()[name], legal)
+        steepest = max((high**2 / low for high, low in pairwise(self.levels[:-1])), default=0.0)
+        if self.clip_denoised and steepest > STEEPEST_CLIPPED_STEP:
+            legal = "False where a step falls so far that rounding in float32 decides what is clamped"
+            raise refuse("clip_denoised", True, legal)
+
+    def denoiser(self, model: Model) -> Callable[[Array, Any], Array]:
+        """D(x; sigma), clamped where that is asked for."""
+
+        def denoised(x: Array, sigma: Any) -> Array:
+            return self.clipped(self.to_x0(x, model(self.input_scale(sigma) * x, self.time(sigma)), sigma))
+
+        return denoised
+
+    @property
+    def is_clipped(self) -> bool:
+        """Whether the clamp may act."""
+        return self.clip_denoised
+
+    def clipped(self, x0: Array) -> Array:
+        """Predicted data as the clamp leaves it."""
+        if self.clip_denoised:
+            return np.clip(x0, -self.clip_range, self.clip_range)
+        return x0
+
+    @property
+    def clip_told(self) -> str:
+        """What should be done to predicted data."""
+        return f"clamp at ±{self.clip_range:g}" if self.clip_denoised else super().clip_told
