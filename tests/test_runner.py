@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from fixtures.torch_samplers import under_test
 from reference_samplers import DDIM, EDM
 from sampler_harness import Subject, check_sampler, respond, sampler_under_test
-from sampler_harness.runner import Assessment, load_law, save_law
+from sampler_harness.runner import Assessment, save_law
+from sampler_harness.saved_laws import load_law
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Finding
 

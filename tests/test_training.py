@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from reference_samplers import DDIM, DDPM, EDM, DDPMTraining, EDMTraining, FlowTraining
 from sampler_harness import training_under_test
-from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.catalogue import check_ids
 from sampler_harness.cli import main
 from sampler_harness.observe.trace import Case
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError
-from sampler_harness.training.declare import TrainingSubject
+from sampler_harness.subject.training import TrainingSubject
 from sampler_harness.training.law import measure
 from sampler_harness.verdict import Finding
 

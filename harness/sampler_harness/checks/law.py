@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
+from sampler_harness.judging import short, told
 from sampler_harness.law.comparison import Deviation, Term, differing
 from sampler_harness.observe.trace import Case, Run
 from sampler_harness.verdict import Finding, Moved
 
-from .evidence import Evidence, expected_calls, short, told
+from .evidence import Evidence, expected_calls
 from .judging import Judged, conclude, nothing_seen, skipped
 from .replayed import NOT_AFFINE
 

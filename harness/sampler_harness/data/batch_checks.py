@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.subject.data import DataSubject
 from sampler_harness.verdict import Finding
 
 from .batches import DataEvidence
-from .declare import DataSubject
-from .judging import Seen, conclude, not_applicable, nothing_seen
+from .judging import Judged, conclude, nothing_seen, skipped
 from .measures import range_name
 from .patterns import Array
 
@@ -93,7 +93,7 @@ def check_frames(evidence: DataEvidence) -> Finding:
     Blind to: a few frames that are alike or even: these are told.
     """
     id, subject = "data/frames", evidence.subject
-    seen = [Seen(math.inf, evidence.problem)] if evidence.problem is not None else []
+    seen = [Judged(math.inf, evidence.problem)] if evidence.problem is not None else []
     batches = evidence.batches
     sizes = sorted({_size(batch.shape, subject.channels, evidence.channels_last) for batch in batches})
     frames = [frame for batch in batches for frame in batch.frames]
@@ -108,7 +108,7 @@ def check_frames(evidence: DataEvidence) -> Finding:
     if batches:
         seen += [
             *(
-                Seen(math.inf, f"batch {batch.index} holds no images, shape {batch.shape}")
+                Judged(math.inf, f"batch {batch.index} holds no images, shape {batch.shape}")
                 for batch in batches
                 if batch.items == 0
             ),
@@ -128,10 +128,10 @@ def _size(shape: tuple[int, ...], channels: int, last: bool) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _size_seen(sizes: list[tuple[int, int]], subject: DataSubject) -> list[Seen]:
+def _size_seen(sizes: list[tuple[int, int]], subject: DataSubject) -> list[Judged]:
     shown = ", ".join(f"{height}x{width}" for height, width in sizes[:4])
     seen = [
-        Seen(
+        Judged(
             0.0 if len(sizes) == 1 else math.inf,
             f"batches hold images of different sizes ({shown}): resize or crop them to one",
         )
@@ -140,32 +140,32 @@ def _size_seen(sizes: list[tuple[int, int]], subject: DataSubject) -> list[Seen]
         right = sizes[0] == subject.size
         turned = ": height and width are swapped" if sizes[0] == subject.size[::-1] else ""
         seen.append(
-            Seen(
+            Judged(
                 0.0 if right else math.inf,
                 f"images are {shown}, should be {subject.size[0]}x{subject.size[1]}{turned}",
-                {} if right else {"got": list(sizes[0]), "should_be": list(subject.size)},
+                evidence={} if right else {"got": list(sizes[0]), "should_be": list(subject.size)},
             )
         )
     return seen
 
 
-def _sameness_seen(evidence: DataEvidence, different: int, flat: int) -> list[Seen]:
+def _sameness_seen(evidence: DataEvidence, different: int, flat: int) -> list[Judged]:
     """Streams that no data set gives: one image only, one image through each batch, nothing but even images."""
     batches, items = evidence.batches, evidence.items
     full = [batch for batch in batches if batch.items >= IN_STEP]
     repeated = len(full) >= IN_STEP and all(len(set(batch.frames)) == 1 for batch in full) and different >= 3
     return [
-        Seen(
+        Judged(
             math.inf if different == 1 and items >= STILL else 0.0,
             f"all {items} images are one and the same: the loader never moves on, or a buffer is handed out that "
             "nothing fills",
         ),
-        Seen(
+        Judged(
             math.inf if repeated else 0.0,
             f"within each of {len(full)} batches all images are the same: one frame was stacked many times (an "
             "emulator's buffer kept by reference? append frame.copy())",
         ),
-        Seen(
+        Judged(
             math.inf if flat == items >= EVEN and different > 1 else 0.0,
             f"each of {items} images has one value everywhere: there is nothing in them to learn",
         ),
@@ -185,22 +185,22 @@ def check_channels(evidence: DataEvidence) -> Finding:
     got = _channels(shape, evidence)
     told: dict[str, Any] = {"shape": list(shape), "channels": got}
     seen = [
-        Seen(
+        Judged(
             math.inf if evidence.channels_last else 0.0,
             f"batches have shape {shape}, channels last; should be (batch, channels, height, width): permute(0, 3, 1, "
             "2)",
         ),
-        Seen(
+        Judged(
             0.0 if got == subject.channels else math.inf,
             f"images have {got} channels (shape {shape}), should have {subject.channels}",
-            {} if got == subject.channels else {"got": got, "should_be": subject.channels},
+            evidence={} if got == subject.channels else {"got": got, "should_be": subject.channels},
         ),
     ]
     if values.unshuffled.min() > 0 and not evidence.channels_last:
         calmer = float((values.rough / values.unshuffled).min())
         told["smoother_after_undoing_a_reshape"] = round(calmer, 3)
         seen.append(
-            Seen(
+            Judged(
                 calmer / CALMER,
                 "read as (height, width, channels) that were reshaped to (channels, height, width), neighbors are "
                 f"{calmer:.1f} times as much alike in both directions: use permute(2, 0, 1), a reshape mixes the "
@@ -231,7 +231,7 @@ def check_dtype(evidence: DataEvidence) -> Finding:
     found = sorted({batch.dtype for batch in evidence.batches})
     told = {"dtypes": found}
     if subject.dtype is None:
-        return not_applicable(id, f"no dtype is declared; measured: {', '.join(found)}", told)
+        return skipped(id, f"no dtype is declared; measured: {', '.join(found)}", told)
     wrong = [batch for batch in evidence.batches if batch.dtype != subject.dtype]
     which = f"batch {wrong[0].index} has" if wrong and len(wrong) < len(evidence.batches) else "batches have"
     first = wrong[0].dtype if wrong else subject.dtype
@@ -241,7 +241,7 @@ def check_dtype(evidence: DataEvidence) -> Finding:
         "float16": ": three digits, of which noise levels need more",
         "bfloat16": ": a gray level is two of its steps",
     }.get(first, "")
-    seen = [Seen(math.inf if wrong else 0.0, f"{which} dtype {first}, should be {subject.dtype}{why}")]
+    seen = [Judged(math.inf if wrong else 0.0, f"{which} dtype {first}, should be {subject.dtype}{why}")]
     return conclude(id, seen, passed=f"all are {subject.dtype}", evidence=told, reproduction=_reproduction(subject))
 
 
@@ -254,18 +254,18 @@ def check_finite(evidence: DataEvidence) -> Finding:
     id = "data/finite"
     if (finding := _unseen(id, evidence)) is not None:
         return finding
-    seen = [Seen(0.0)]
+    seen = [Judged(0.0)]
     broken = [batch for batch in evidence.batches if batch.not_finite is not None]
     for batch in broken[:1]:
         assert batch.not_finite is not None
         place, what = batch.not_finite
         seen.append(
-            Seen(
+            Judged(
                 math.inf,
                 f"batch {batch.index}, item {place[0]} holds {what} (channel {place[1]}, row {place[2]}, column "
                 f"{place[3]}; {len(broken)} of {len(evidence.batches)} batches do): a frame of one value divided by "
                 "its own spread, or a corrupt file",
-                {"batch": batch.index, "item": place[0], "place": list(place[1:]), "what": what},
+                evidence={"batch": batch.index, "item": place[0], "place": list(place[1:]), "what": what},
             )
         )
     passed = f"{evidence.items} images are finite"
@@ -293,15 +293,15 @@ def check_normalisation(evidence: DataEvidence) -> Finding:
     if subject.latent_scale is not None:
         return conclude(id, [_latent_seen(evidence)], passed=text, evidence=told, reproduction=script)
     if subject.range is None:
-        return not_applicable(id, f"no range is declared; measured: {text}", told)
+        return skipped(id, f"no range is declared; measured: {text}", told)
     low, high = subject.range
     outside = values.excess / values.count / (high - low)
     seen = [
-        Seen(
+        Judged(
             outside / OUTSIDE,
             f"{text}, far outside of [{low:g}, {high:g}] ({range_name(values.low, values.high)}): the sampler works "
             f"in [{low:g}, {high:g}], where its noise levels and its clip are right",
-            {"got": [values.low, values.high], "should_be": [low, high]} if outside > OUTSIDE else {},
+            evidence={"got": [values.low, values.high], "should_be": [low, high]} if outside > OUTSIDE else {},
         )
     ]
     if outside <= OUTSIDE:
@@ -327,7 +327,7 @@ def _remarks(evidence: DataEvidence) -> str:
     return "".join(f"; {part}" for part in parts)
 
 
-def _latent_seen(evidence: DataEvidence) -> Seen:
+def _latent_seen(evidence: DataEvidence) -> Judged:
     """The scale is one over the latents' spread: forgotten or applied twice, the spread is off by the scale itself.
 
     The border lies half way, on a logarithmic axis: for 0.18215 a spread between 0.43 and 2.3 passes.
@@ -338,14 +338,14 @@ def _latent_seen(evidence: DataEvidence) -> Seen:
     border = abs(math.log(scale)) / 2
     unscaled = (distance > 0) == (scale < 1)
     what = "the scale is forgotten" if unscaled else "the scale is applied twice"
-    return Seen(
+    return Judged(
         abs(distance) / border if border else 0.0,
         f"latents have a spread of {spread:.3g}, should be about 1 after a scale of {scale:g}: {what}",
-        {"got": spread, "should_be": 1.0} if border and abs(distance) > border else {},
+        evidence={"got": spread, "should_be": 1.0} if border and abs(distance) > border else {},
     )
 
 
-def _floor_seen(evidence: DataEvidence) -> Seen:
+def _floor_seen(evidence: DataEvidence) -> Judged:
     """[0, high] where [low, high] with low < 0 was declared.
 
     No gray level of 256 becomes 0 in [-1,1] (it would be level 127.5). Data whose lowest value is exactly 0, in whole
@@ -358,49 +358,51 @@ def _floor_seen(evidence: DataEvidence) -> Seen:
         f"in [0, {high:g}] and was not mapped to [{low:g}, {high:g}] (x * 2 - 1 is missing): samples wash out"
     )
     if levels is None or not low < 0 or values.low != 0.0 or values.at_floor < FLOOR * values.count:
-        return Seen(0.0)
+        return Judged(0.0)
     step = (high - low) / (levels - 1)
     if abs(-low / step - round(-low / step)) < 0.25:
-        return Seen(0.0)
+        return Judged(0.0)
     if values.distinct is None:
-        return Seen(math.inf, message, {"got": [0.0, values.high], "should_be": [low, high]})
+        return Judged(math.inf, message, evidence={"got": [0.0, values.high], "should_be": [low, high]})
     # On the grid of [0, high], of which every other level lies between two of the declared range; or off any grid.
     own, place = values.distinct / (high / (levels - 1)), (values.distinct - low) / step
     between = int((np.abs(place - np.rint(place)) > 0.25).sum())
     stands = float(np.abs(own - np.rint(own)).max()) <= ON_GRID and len(own) >= FEW and between >= FEW / 2
     enough = stands or len(own) > levels
-    return Seen(
-        math.inf if enough else 0.0, message, {"got": [0.0, values.high], "should_be": [low, high]} if enough else {}
+    return Judged(
+        math.inf if enough else 0.0,
+        message,
+        evidence={"got": [0.0, values.high], "should_be": [low, high]} if enough else {},
     )
 
 
-def _narrow_seen(evidence: DataEvidence) -> Seen:
+def _narrow_seen(evidence: DataEvidence) -> Judged:
     """More different values within two gray levels than levels: divided twice."""
     values, (low, high), levels = evidence.values, evidence.ends, evidence.subject.levels
     if levels is None:
-        return Seen(0.0)
+        return Judged(0.0)
     width = (values.high - values.low) / (high - low) * (levels - 1)
     several = values.distinct is None or len(values.distinct) >= FEW
     narrow = width <= NARROW and several
     count = str(len(values.distinct)) if values.distinct is not None else "thousands of"
-    return Seen(
+    return Judged(
         math.inf if narrow else 0.0,
         f"all values lie between {values.low:.6g} and {values.high:.6g}, {width:.2g} gray levels apart, and there are "
         f"{count} different ones: the data was divided by {levels - 1} twice",
-        {"width_in_levels": width} if narrow else {},
+        evidence={"width_in_levels": width} if narrow else {},
     )
 
 
-def _wrap_seen(evidence: DataEvidence) -> Seen:
+def _wrap_seen(evidence: DataEvidence) -> Judged:
     """Jumps over the whole range that are smooth modulo 256: integers wrapped around."""
     values = evidence.values
     share = values.continued / values.jumps if values.jumps else 0.0
     ratio = share / CONTINUED if values.continued >= MANY_JUMPS else 0.0
-    return Seen(
+    return Judged(
         ratio,
         f"{values.continued} of {values.jumps} jumps between black and white go on smoothly if 255 is followed by 0: "
         "integers wrapped around (arithmetic in uint8: convert to float first, or clamp)",
-        {"jumps": values.jumps, "continued": values.continued} if ratio > 1 else {},
+        evidence={"jumps": values.jumps, "continued": values.continued} if ratio > 1 else {},
     )
 
 
@@ -427,7 +429,7 @@ def check_contrast(evidence: DataEvidence) -> Finding:
         return finding
     if subject.range is None or subject.levels is None:
         what = "range" if subject.range is None else "number of gray levels"
-        return not_applicable(id, f"no {what} is declared")
+        return skipped(id, f"no {what} is declared")
     low, high = subject.range
     filled = (values.high - values.low) / (high - low)
     told: dict[str, Any] = {"share_of_range": filled}
@@ -435,7 +437,7 @@ def check_contrast(evidence: DataEvidence) -> Finding:
     text = f"values fill {filled:.1%} of the range"
     if grid is None or values.distinct is None or len(values.distinct) < FEW:
         why = "too few different values" if values.distinct is not None and len(values.distinct) < FEW else "no grid"
-        return not_applicable(id, f"{text}; how much the source's levels would fill cannot be told ({why})", told)
+        return skipped(id, f"{text}; how much the source's levels would fill cannot be told ({why})", told)
     step, steps = grid
     reach = step * (subject.levels - 1) / (high - low)
     told.update({"step": step, "share_of_all_levels": reach, "steps": steps})
@@ -443,12 +445,12 @@ def check_contrast(evidence: DataEvidence) -> Finding:
     # A source of more bits, or averages of levels, has a finer grid too: 255 steps from end to end it has not.
     scaled = steps == subject.levels - 1 and len(values.distinct) >= subject.levels / 4 and abs(reach - 1) > 1 / 64
     seen = [
-        Seen(
+        Judged(
             abs(reach - 1) * 64 if scaled else 0.0,
             f"the data stands on {subject.levels} levels from {values.low:.4g} to {values.high:.4g}: {reach:.1%} of "
             f"the range [{low:g}, {high:g}], should be all of it: contrast is lost by a factor of {reach:.3g}",
-            {"got": [values.low, values.high], "should_be": [low, high]} if scaled else {},
-            cause,
+            evidence={"got": [values.low, values.high], "should_be": [low, high]} if scaled else {},
+            consequence_of=cause,
         )
     ]
     passed = f"{text}; on a grid of which {subject.levels} levels fill {reach:.1%}"

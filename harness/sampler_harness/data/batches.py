@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.evidence import AnyEvidence
+from sampler_harness.subject.data import DataSubject
 from sampler_harness.verdict import Coverage
 
-from .declare import DataSubject
 from .patterns import Array
 from .probing import keywords_for
 from .reading import Unreadable, article, as_array, dtype_name
@@ -143,7 +144,7 @@ def _roughness(images: Array) -> Array:
     return np.array([np.abs(np.diff(images, axis=axis)).mean() for axis in (2, 3)])
 
 
-class DataEvidence:
+class DataEvidence(AnyEvidence[DataSubject]):
     """All that is gathered of one data set.
 
     Args:
@@ -161,10 +162,7 @@ class DataEvidence:
         device: str = "cpu",
         fixtures: Mapping[str, Any] | None = None,
     ) -> None:
-        self.subject = subject
-        self.budget = budget
-        self.device = device
-        self.fixtures = dict(fixtures or {})
+        super().__init__(subject, budget=budget, device=device, fixtures=fixtures)
         self.problem: str | None = None
         self.channels_last = False
         self.batches: list[Batch] = []
@@ -179,7 +177,7 @@ class DataEvidence:
     @property
     def wanted(self) -> int:
         """How many batches to look at."""
-        return max(math.ceil(self.subject.batches * SHARE[self.budget]), 1)
+        return max(math.ceil(self.subject.batches * SHARE[self.budget.name]), 1)
 
     @property
     def items(self) -> int:

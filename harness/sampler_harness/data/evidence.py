@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.evidence import AnyEvidence
+from sampler_harness.subject.preprocessing import PreprocessSubject
 from sampler_harness.verdict import Coverage
 
 from . import patterns
-from .batches import DataEvidence
-from .declare import PreprocessSubject
 from .latents import Latents, latents_of
 from .measures import ORIENTATIONS, Colors, Resampling, Tone, colors_of, orientation_of, rounded_up, tone_of, upright
 from .patterns import Array, Size
@@ -22,7 +22,7 @@ from .reading import Output
 from .resampling import measured, nearest_kernel
 from .returning import Return, return_of
 
-__all__ = ["DataEvidence", "PreprocessEvidence"]
+__all__ = ["PreprocessEvidence"]
 
 #: Colors that the weights are read from: pairs of complements.
 COLORS = 128
@@ -46,7 +46,7 @@ class Edges:
     checkerboard: float
 
 
-class PreprocessEvidence:
+class PreprocessEvidence(AnyEvidence[PreprocessSubject]):
     """All that is measured of one preprocessing.
 
     Args:
@@ -64,10 +64,7 @@ class PreprocessEvidence:
         device: str = "cpu",
         fixtures: Mapping[str, Any] | None = None,
     ) -> None:
-        self.subject = subject
-        self.budget = budget
-        self.device = device
-        self.fixtures = dict(fixtures or {})
+        super().__init__(subject, budget=budget, device=device, fixtures=fixtures)
         self.problem: str | None = None
         self.not_finite: list[str] = []
         self.repeats_off: float | None = None

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.subject.preprocessing import PreprocessSubject
+
 from .autoencoder import StandInAutoencoder
-from .declare import PreprocessSubject
 from .patterns import Array
 from .reading import Output, Unreadable, read_frame, read_output
 

@@ -1,6 +1,6 @@
 """The checks of a training step; each a small function over the measured laws.
 
-What a check claims, catches and is blind to stands in :mod:`sampler_harness.training.catalogue`.
+What a check claims, catches and is blind to stands in :mod:`sampler_harness.catalogue.training`.
 """
 
 from __future__ import annotations

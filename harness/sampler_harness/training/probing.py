@@ -29,8 +29,7 @@ from sampler_harness.observe.trace import (
     restore_settings,
     settings_now,
 )
-
-from .declare import TrainingSubject
+from sampler_harness.subject.training import TrainingSubject
 
 __all__ = ["Answers", "Chosen", "ModelCall", "StepRun", "answer_pattern", "run_step"]
 
