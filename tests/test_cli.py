@@ -360,15 +360,14 @@ ROWS = [info for kind in KINDS for info in catalogue(kind)]
 
 @pytest.mark.parametrize("info", ROWS, ids=[info.id for info in ROWS])
 def test_an_example_is_what_that_fault_is_told(info: CheckInfo) -> None:
-    example = info.example
-    finding = Assessment(load_subject(f"fixtures.{example.fault}"), budget="quick").run(info.id)
+    finding = Assessment(load_subject(f"fixtures.{info.fault}"), budget="quick").run(info.id)
     assert finding.outcome == "failed"
-    assert without_figures(finding.message).startswith(without_figures(example.message))
+    assert without_figures(finding.message).startswith(without_figures(info.example))
 
 
 @pytest.mark.parametrize("info", ROWS, ids=[info.id for info in ROWS])
 def test_a_row_is_whole_and_stands_with_its_kind(info: CheckInfo) -> None:
-    assert all((info.claim, info.catches, info.blind_to, info.remedy, info.example.fault, info.example.message))
+    assert all((info.claim, info.catches, info.blind_to, info.remedy, info.fault, info.example))
     assert info.group in ("timesteps", "shapes", "noise dimensions", "the rest")
     assert info in catalogue(info.kind)
 

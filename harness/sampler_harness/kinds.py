@@ -35,7 +35,7 @@ class Kind:
         Args:
             info: a row of this kind.
         """
-        module = importlib.import_module(f"{__package__}.{self.room}.{info.module}")
+        module = importlib.import_module(f"{__package__}.{self.room}.{info.home}")
         function: Callable[[Any], Finding] = getattr(module, info.function)
         return function
 

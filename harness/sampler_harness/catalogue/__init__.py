@@ -14,7 +14,7 @@ Reversed by: so many checks that are stricter forms of others that nobody finds 
 from __future__ import annotations
 
 from .data import DATA_CHECKS, PREPROCESSING_CHECKS
-from .row import VERSIONS, CheckInfo, Example
+from .row import VERSIONS, CheckInfo
 from .sampler import SAMPLER_CHECKS
 from .training import TRAINING_CHECKS
 
@@ -23,7 +23,6 @@ __all__ = [
     "RELATIVE",
     "VERSIONS",
     "CheckInfo",
-    "Example",
     "catalogue",
     "check_ids",
     "checked_version",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .row import CheckInfo, Example
+from .row import CheckInfo
 
 __all__ = ["DATA_CHECKS", "PREPROCESSING_CHECKS"]
 
@@ -22,10 +22,10 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         ),
         blind_to="a square picture that lies on its side (data/resize)",
         remedy="run the function on a black frame and print what comes back: shape, dtype, NaN, twice the same?",
-        example=Example(
-            "faulty_data.ranges:stretched_per_frame",
+        fault="faulty_data.ranges:stretched_per_frame",
+        example=(
             "NaN or infinity comes out for test frames (black, white, gray; all but the noise are even): a game that "
-            "fades to black would feed it to the model; a division by the frame's own spread or maximum does this",
+            "fades to black would feed it to the model; a division by the frame's own spread or maximum does this"
         ),
     ),
     _preprocessing(
@@ -39,10 +39,8 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
             "uint8 frames become x / 127.5 - 1 for [-1, 1]; ToTensor gives [0, 1] and divides by 255 itself, so that "
             "nothing else must."
         ),
-        example=Example(
-            "faulty_data.ranges:conditioned_before_mapping",
-            "black becomes 0 and white 1 ([0,1]: the range that ToTensor gives), should be -1 and 1",
-        ),
+        fault="faulty_data.ranges:conditioned_before_mapping",
+        example="black becomes 0 and white 1 ([0,1]: the range that ToTensor gives), should be -1 and 1",
     ),
     _preprocessing(
         "data/gamma",
@@ -57,11 +55,11 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
             "map gray levels with fixed constants and a straight line: no frame's own minimum, maximum or mean, no "
             "sRGB curve, and convert to float before arithmetic."
         ),
-        example=Example(
-            "faulty_data.ranges:standardised_per_frame",
+        fault="faulty_data.ranges:standardised_per_frame",
+        example=(
             "the same gray comes out 255 levels apart when the rest of the frame is black or white: the frame's own "
-            "statistics (mean, spread, minimum, maximum) are in the output, so that one object has another "
-            "brightness in each frame; use fixed constants",
+            "statistics (mean, spread, minimum, maximum) are in the output, so that one object has another brightness "
+            "in each frame; use fixed constants"
         ),
     ),
     _preprocessing(
@@ -75,11 +73,11 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
             "OpenCV reads BGR: convert with cv2.COLOR_BGR2RGB, or name luma= as your data is made; gray is 0.299 R + "
             "0.587 G + 0.114 B in Rec.601."
         ),
-        example=Example(
-            "faulty_data.tones:bgr_for_rgb",
+        fault="faulty_data.tones:bgr_for_rgb",
+        example=(
             "the output is 0.114 red + 0.587 green + 0.299 blue (rec601 with red and blue swapped), should be 0.299 "
-            "red + 0.587 green + 0.114 blue (rec601): red and blue are swapped, BGR was taken for RGB or the other "
-            "way round",
+            "red + 0.587 green + 0.114 blue (rec601): red and blue are swapped, BGR was taken for RGB or the other way "
+            "round"
         ),
     ),
     _preprocessing(
@@ -90,11 +88,11 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         catches="truncation to integers, floor division, levels that are lost on the way",
         blind_to="a rounding that is finer than a twentieth of a gray level",
         remedy="round before the cast to integers (x.round().clamp(0, 255).to(uint8)), or stay in float until the end.",
-        example=Example(
-            "faulty_data.tones:luma_truncated",
+        fault="faulty_data.tones:luma_truncated",
+        example=(
             "where colors are turned into gray, 0% of what lies between two gray levels is rounded up, should be a "
             "half: it is truncated (a cast to integers, floor division), half a gray level darker on average; round "
-            "first",
+            "first"
         ),
     ),
     _preprocessing(
@@ -111,11 +109,11 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
             "size is (height, width) in torch and (width, height) in OpenCV and PIL; shrink with area averaging or "
             "antialias, not with nearest."
         ),
-        example=Example(
-            "faulty_data.pictures:decimated",
+        fault="faulty_data.pictures:decimated",
+        example=(
             "rows are resampled by nearest, 0.00 times as wide as exact area averaging, 125 of 210 lines reach no "
             "output, shifted by -1.00 pixels of the frame; should be area (weights differ by up to 0.67): pixels are "
-            "picked, not averaged, so that a ball of one pixel flickers or is never seen",
+            "picked, not averaged, so that a ball of one pixel flickers or is never seen"
         ),
     ),
     _preprocessing(
@@ -126,10 +124,10 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         catches="sprites that blink, since one of the two frames is dropped or the two are averaged",
         blind_to="preprocessing that is given one frame",
         remedy="take the elementwise maximum of the last two frames, as Atari's wrappers do.",
-        example=Example(
-            "faulty_data.pictures:frames_averaged",
-            "a sprite that only frame 1 of 2 holds comes out 127 gray levels darker than one that all hold, should "
-            "be the same: take the maximum over the frames (sprites that an Atari draws in every other frame blink)",
+        fault="faulty_data.pictures:frames_averaged",
+        example=(
+            "a sprite that only frame 1 of 2 holds comes out 127 gray levels darker than one that all hold, should be "
+            "the same: take the maximum over the frames (sprites that an Atari draws in every other frame blink)"
         ),
     ),
     _preprocessing(
@@ -145,10 +143,10 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         remedy=(
             "on the way back: undo the range, multiply by 255, round, clamp to 0 and 255, and only then cast to uint8."
         ),
-        example=Example(
-            "faulty_data.returns:truncated",
+        fault="faulty_data.returns:truncated",
+        example=(
             "gray 1 comes back as 0, should be 1 (inverse of preprocess; 63 of 256 grays are off): a truncation does "
-            "this: round before the cast",
+            "this: round before the cast"
         ),
     ),
     _preprocessing(
@@ -159,10 +157,10 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         catches="data in [0,1] or [0,255] under a clip to [-1,1]",
         blind_to="samplers that do not clip",
         remedy="give the sampler the data's own range: clip to [-1, 1] belongs to data in [-1, 1].",
-        example=Example(
-            "faulty_data.ranges:clip_of_another_range",
+        fault="faulty_data.ranges:clip_of_another_range",
+        example=(
             "the data fills [0, 1] only, 50% of what the sampler clips to, [-1, 1]: samples wash out, since nothing "
-            "holds them in the data's range; map the data to [-1, 1]",
+            "holds them in the data's range; map the data to [-1, 1]"
         ),
     ),
     _preprocessing(
@@ -173,10 +171,10 @@ PREPROCESSING_CHECKS: tuple[CheckInfo, ...] = (
         catches="a scale that is forgotten, applied twice or not undone before decoding",
         blind_to="both sides wrong alike, where the autoencoder is not taken as an argument",
         remedy="multiply by the scale once after encoding, divide by it once before decoding, and nowhere else.",
-        example=Example(
-            "faulty_data.latents:scale_forgotten",
-            "before the model latents are multiplied by 1, should be 0.18215: the scale of 0.18215 is wrong there "
-            "(it is forgotten)",
+        fault="faulty_data.latents:scale_forgotten",
+        example=(
+            "before the model latents are multiplied by 1, should be 0.18215: the scale of 0.18215 is wrong there (it "
+            "is forgotten)"
         ),
     ),
 )
@@ -191,10 +189,10 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
         ),
         blind_to="a few frames that are alike or even: these are told",
         remedy="look at one batch: is it empty, of mixed sizes, or the same frame again and again?",
-        example=Example(
-            "faulty_data.batches:ragged",
+        fault="faulty_data.batches:ragged",
+        example=(
             "batch 0 of ragged: its images have different shapes ((1, 32, 32), (1, 33, 33), (1, 34, 34)): resize or "
-            "pad them to one",
+            "pad them to one"
         ),
     ),
     _data(
@@ -204,10 +202,10 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
         catches="channels last, a wrong number of them, a reshape where a transpose belongs",
         blind_to="colors in another order; equal channels are told",
         remedy="torch wants (B, C, H, W): permute(0, 3, 1, 2) for channels last, never reshape or view.",
-        example=Example(
-            "faulty_data.batches:channels_last",
-            "batches have shape (8, 32, 32, 3), channels last; should be (batch, channels, height, width): "
-            "permute(0, 3, 1, 2)",
+        fault="faulty_data.batches:channels_last",
+        example=(
+            "batches have shape (8, 32, 32, 3), channels last; should be (batch, channels, height, width): permute(0, "
+            "3, 1, 2)"
         ),
     ),
     _data(
@@ -217,10 +215,8 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
         catches="uint8 or float64 that was never converted, half precision, dtypes that change between batches",
         blind_to="values (data/normalisation)",
         remedy="convert in the loader: torch.as_tensor(frame).float() before the range is mapped.",
-        example=Example(
-            "faulty_data.batches:double_precision",
-            "batches have dtype float64, should be float32: numpy's default was kept, at twice the memory",
-        ),
+        fault="faulty_data.batches:double_precision",
+        example="batches have dtype float64, should be float32: numpy's default was kept, at twice the memory",
     ),
     _data(
         "data/finite",
@@ -229,10 +225,10 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
         catches="a division by a frame's own spread, a corrupt file, an overflow in half precision",
         blind_to="values that are finite and wrong",
         remedy="find the first item with NaN: a division by a frame's own spread, a corrupt file, half precision.",
-        example=Example(
-            "faulty_data.batches:divided_by_own_spread",
+        fault="faulty_data.batches:divided_by_own_spread",
+        example=(
             "batch 3, item 5 holds NaN (channel 0, row 0, column 0; 1 of 4 batches do): a frame of one value divided "
-            "by its own spread, or a corrupt file",
+            "by its own spread, or a corrupt file"
         ),
     ),
     _data(
@@ -250,10 +246,10 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
             "print a batch's minimum and maximum: about -1 and 1 for [-1, 1]. Far smaller: divided twice. Far larger: "
             "never."
         ),
-        example=Example(
-            "faulty_data.batches:in_zero_one",
+        fault="faulty_data.batches:in_zero_one",
+        example=(
             "values run from exactly 0 to 1, and 0 is no gray level of [-1, 1]: the data is in [0, 1] and was not "
-            "mapped to [-1, 1] (x * 2 - 1 is missing): samples wash out",
+            "mapped to [-1, 1] (x * 2 - 1 is missing): samples wash out"
         ),
     ),
     _data(
@@ -263,10 +259,10 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
         catches="contrast that is scaled down, so that 256 levels take up a part of the range",
         blind_to="data that was resampled as floats, where no grid of levels is left",
         remedy="look for a factor that is applied after the frames are in their range, and for one applied twice.",
-        example=Example(
-            "faulty_data.batches:half_of_the_contrast",
-            "the data stands on 256 levels from -0.5 to 0.5: 50.0% of the range [-1, 1], should be all of it: "
-            "contrast is lost by a factor of 0.5",
+        fault="faulty_data.batches:half_of_the_contrast",
+        example=(
+            "the data stands on 256 levels from -0.5 to 0.5: 50.0% of the range [-1, 1], should be all of it: contrast "
+            "is lost by a factor of 0.5"
         ),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .row import CheckInfo, Example
+from .row import CheckInfo
 
 __all__ = ["TRAINING_CHECKS"]
 
@@ -24,10 +24,10 @@ TRAINING_CHECKS: tuple[CheckInfo, ...] = (
             "print the times of some batches: randint excludes its upper end, a log-normal needs exp, and each item "
             "needs a time of its own (shape (B,))."
         ),
-        example=Example(
-            "faulty_training.edm:mean_and_std_swapped",
+        fault="faulty_training.edm:mean_and_std_swapped",
+        example=(
             "the time below which 1e-06 of the draws lie is 0.0549479, should be 0.00577958 (median 0.387744, should "
-            "be 0.764506)",
+            "be 0.764506)"
         ),
     ),
     _check(
@@ -42,9 +42,9 @@ TRAINING_CHECKS: tuple[CheckInfo, ...] = (
             "draw the noise once per step with torch.randn_like(x0), and use that very tensor in the input and in the "
             "target."
         ),
-        example=Example(
-            "faulty_training.ddpm:offset_noise_not_declared",
-            "at time 900 noise that a channel shares has the weight 0.09999 in the input, should be 0 (offset noise)",
+        fault="faulty_training.ddpm:offset_noise_not_declared",
+        example=(
+            "at time 900 noise that a channel shares has the weight 0.09999 in the input, should be 0 (offset noise)"
         ),
     ),
     _check(
@@ -59,10 +59,8 @@ TRAINING_CHECKS: tuple[CheckInfo, ...] = (
             "training and sampling must share one table: sqrt(alpha_bar) and sqrt(1 - alpha_bar), or 1 and sigma, at "
             "the same index; and the data must be in its final range before noise is added."
         ),
-        example=Example(
-            "faulty_training.ddpm:noised_before_normalizing",
-            "at time 995 the model's input holds 1.99996 times the noise, should be 0.999978",
-        ),
+        fault="faulty_training.ddpm:noised_before_normalizing",
+        example="at time 995 the model's input holds 1.99996 times the noise, should be 0.999978",
     ),
     _check(
         "training/target",
@@ -74,10 +72,8 @@ TRAINING_CHECKS: tuple[CheckInfo, ...] = (
             "compare with what the model is to predict: epsilon, x0 or v = sqrt(alpha_bar) epsilon - sqrt(1 - "
             "alpha_bar) x0, squared, and with EDM's c_skip and c_out on the side where the paper has them."
         ),
-        example=Example(
-            "faulty_training.ddpm:v_of_other_sign",
-            "at time 995 the target holds 0.999978 times the data, should be -0.999978 (the sign is turned)",
-        ),
+        fault="faulty_training.ddpm:v_of_other_sign",
+        example="at time 995 the target holds 0.999978 times the data, should be -0.999978 (the sign is turned)",
     ),
     _check(
         "training/weight",
@@ -92,9 +88,9 @@ TRAINING_CHECKS: tuple[CheckInfo, ...] = (
             "compute the weight at two times by hand: min-SNR takes min(SNR, gamma), divided by SNR for epsilon; EDM "
             "has (sigma^2 + sigma_data^2) / (sigma sigma_data)^2."
         ),
-        example=Example(
-            "faulty_training.ddpm:snr_clamped_from_below",
-            "at time 999 an item counts 90.9989, should be 1 (relative to the median of all times): 91 times too much",
+        fault="faulty_training.ddpm:snr_clamped_from_below",
+        example=(
+            "at time 999 an item counts 90.9989, should be 1 (relative to the median of all times): 91 times too much"
         ),
     ),
     _check(
@@ -109,10 +105,10 @@ TRAINING_CHECKS: tuple[CheckInfo, ...] = (
             "look for detach(), no_grad, .item(), .data and numpy() between the model and the loss, and for parameters "
             "that the forward pass does not use."
         ),
-        example=Example(
-            "faulty_training.edm:output_detached",
+        fault="faulty_training.edm:output_detached",
+        example=(
             "the loss has no gradient: the model's output is detached, or the step runs under torch.no_grad(), or it "
-            "has called backward() and returned a copy",
+            "has called backward() and returned a copy"
         ),
     ),
     _check(
@@ -127,10 +123,10 @@ TRAINING_CHECKS: tuple[CheckInfo, ...] = (
             "give weights and sigmas the shape (B, 1, 1, 1) before they meet images, and take the mean over items, not "
             "sums over what the batch happens to hold."
         ),
-        example=Example(
-            "faulty_training.ddpm:weights_times_losses_of_all",
+        fault="faulty_training.ddpm:weights_times_losses_of_all",
+        example=(
             "at time 999 an item counts 0.919404, should be 4.03583e-05 (relative to the median of all times): "
-            "2.278e+04 times too much",
+            "2.278e+04 times too much"
         ),
     ),
 )

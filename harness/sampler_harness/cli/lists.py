@@ -89,9 +89,9 @@ def explain(id: str, stream: TextIO) -> None:
     ):
         stream.write(f"{name}:\n{textwrap.indent(_wrapped(text, 0, WIDTH - 4), '    ')}\n")
     stream.write(f"When it fails:\n{textwrap.indent(_wrapped(info.remedy, 0, WIDTH - 4), '    ')}\n")
-    example = info.example
-    stream.write(f"A failure, of fixtures/{example.fault.replace('.', '/').replace(':', '.py:')} in this repository:\n")
-    stream.write(f"{textwrap.indent(_wrapped(example.message, 0, WIDTH - 4), '    ')}\n")
+    place = info.fault.replace(".", "/").replace(":", ".py:")
+    stream.write(f"A failure, of fixtures/{place} in this repository:\n")
+    stream.write(f"{textwrap.indent(_wrapped(info.example, 0, WIDTH - 4), '    ')}\n")
     stream.write(f"\nA deviation that is meant: expected_failures={{{info.id!r}: 'why'}} in the declaration.\n")
 
 

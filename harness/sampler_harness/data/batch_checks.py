@@ -87,11 +87,7 @@ def _no_values(id: str, evidence: DataEvidence) -> Finding | None:
 
 
 def check_frames(evidence: DataEvidence) -> Finding:
-    """Batches come, hold frames of one size, and the frames are not all the same.
-
-    Catches: an empty or failing loader, ragged sizes, one frame repeated through each batch, frames without content.
-    Blind to: a few frames that are alike or even: these are told.
-    """
+    """Batches come, hold frames of one size, and the frames are not all the same."""
     id, subject = "data/frames", evidence.subject
     seen = [Judged(math.inf, evidence.problem)] if evidence.problem is not None else []
     batches = evidence.batches
@@ -173,11 +169,7 @@ def _sameness_seen(evidence: DataEvidence, different: int, flat: int) -> list[Ju
 
 
 def check_channels(evidence: DataEvidence) -> Finding:
-    """Each image has the declared channels, in front of height and width.
-
-    Catches: channels last, a wrong number of them, a reshape where a transpose belongs.
-    Blind to: colors in another order; equal channels are told.
-    """
+    """Each image has the declared channels, in front of height and width."""
     id, subject, values = "data/channels", evidence.subject, evidence.values
     if (finding := _unseen(id, evidence)) is not None:
         return finding
@@ -220,11 +212,7 @@ def _channels(shape: tuple[int, ...], evidence: DataEvidence) -> int:
 
 
 def check_dtype(evidence: DataEvidence) -> Finding:
-    """Each batch has the declared dtype.
-
-    Catches: uint8 or float64 that was never converted, half precision, dtypes that change between batches.
-    Blind to: values (data/normalisation).
-    """
+    """Each batch has the declared dtype."""
     id, subject = "data/dtype", evidence.subject
     if (finding := _unseen(id, evidence)) is not None:
         return finding
@@ -246,11 +234,7 @@ def check_dtype(evidence: DataEvidence) -> Finding:
 
 
 def check_finite(evidence: DataEvidence) -> Finding:
-    """No value is NaN or infinite.
-
-    Catches: a division by a frame's own spread, a corrupt file, an overflow in half precision.
-    Blind to: values that are finite and wrong.
-    """
+    """No value is NaN or infinite."""
     id = "data/finite"
     if (finding := _unseen(id, evidence)) is not None:
         return finding
@@ -273,11 +257,7 @@ def check_finite(evidence: DataEvidence) -> Finding:
 
 
 def check_normalisation(evidence: DataEvidence) -> Finding:
-    """The values are those that the declared range gives to gray levels; scaled latents have a spread of about one.
-
-    Catches: [0,255], [0,1] for [-1,1], a division done twice, integers that wrapped around, a latent scale forgotten.
-    Blind to: a wrong range that a sound data set could have as well: it is told.
-    """
+    """The values are those that the declared range gives to gray levels; scaled latents have a spread of about one."""
     id, subject, values = "data/normalisation", evidence.subject, evidence.values
     if (finding := _no_values(id, evidence)) is not None:
         return finding
@@ -419,11 +399,7 @@ def _grid(distinct: Array) -> tuple[float, int] | None:
 
 
 def check_contrast(evidence: DataEvidence) -> Finding:
-    """The 256 gray levels of the source span the declared range.
-
-    Catches: contrast that is scaled down, so that 256 levels take up a part of the range.
-    Blind to: data that was resampled as floats, where no grid of levels is left; data without black or white.
-    """
+    """The 256 gray levels of the source span the declared range."""
     id, subject, values = "data/contrast", evidence.subject, evidence.values
     if (finding := _no_values(id, evidence)) is not None:
         return finding

@@ -35,11 +35,7 @@ ROUNDED_UP = 1 / 9
 
 
 def check_shape(evidence: PreprocessEvidence) -> Finding:
-    """Every frame becomes one finite tensor of the declared channels and size, the same one each time.
-
-    Catches: a function that raises or returns None, NaN for an even frame, height and width swapped, randomness.
-    Blind to: a square picture that lies on its side (data/resize).
-    """
+    """Every frame becomes one finite tensor of the declared channels and size, the same one each time."""
     id, subject = "data/shape", evidence.subject
     script = reproduction(subject, "", "out.shape, np.isfinite(out).all()")
     if evidence.problem is not None:
@@ -90,11 +86,7 @@ def check_shape(evidence: PreprocessEvidence) -> Finding:
 
 
 def check_range(evidence: PreprocessEvidence) -> Finding:
-    """Black and white become the two ends of the declared range.
-
-    Catches: [0,1] or [0,255] for [-1,1], a division by 255 done twice, a range that is turned over.
-    Blind to: what lies between the ends (data/gamma).
-    """
+    """Black and white become the two ends of the declared range."""
     id, subject = "data/range", evidence.subject
     if (finding := unseen(id, evidence)) is not None:
         return finding
@@ -133,11 +125,7 @@ def check_range(evidence: PreprocessEvidence) -> Finding:
 
 
 def check_gamma(evidence: PreprocessEvidence) -> Finding:
-    """The tone curve is straight, or has the declared exponent, and depends on the pixel alone.
-
-    Catches: an sRGB curve that is taken off, gamma applied twice, integers that wrap around, a frame's own statistics.
-    Blind to: colors (data/channel-weights).
-    """
+    """The tone curve is straight, or has the declared exponent, and depends on the pixel alone."""
     id, subject = "data/gamma", evidence.subject
     if (finding := unseen(id, evidence)) is not None:
         return finding
@@ -197,11 +185,7 @@ def _weights_text(weights: Any) -> str:
 
 
 def check_channel_weights(evidence: PreprocessEvidence) -> Finding:
-    """Gray is made of red, green and blue with the declared weights, or the channels stay where they are.
-
-    Catches: BGR taken for RGB, Rec.709 for Rec.601, the mean for a luma, one channel taken for gray.
-    Blind to: a frame whose own channels are not in the declared order.
-    """
+    """Gray is made of red, green and blue with the declared weights, or the channels stay where they are."""
     id, subject = "data/channel-weights", evidence.subject
     if (finding := unseen(id, evidence, straight=True)) is not None:
         return finding
@@ -254,11 +238,7 @@ def check_channel_weights(evidence: PreprocessEvidence) -> Finding:
 
 
 def check_rounding(evidence: PreprocessEvidence) -> Finding:
-    """All 256 gray levels stay apart, and what is rounded is rounded to the nearest.
-
-    Catches: truncation to integers, floor division, levels that are lost on the way.
-    Blind to: a rounding that is finer than a twentieth of a gray level.
-    """
+    """All 256 gray levels stay apart, and what is rounded is rounded to the nearest."""
     id, subject = "data/rounding", evidence.subject
     if (finding := unseen(id, evidence)) is not None:
         return finding

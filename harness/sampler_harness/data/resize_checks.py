@@ -54,11 +54,7 @@ def _kernel_told(resampling: Resampling) -> Mapping[str, Any]:
 
 
 def check_resize(evidence: PreprocessEvidence) -> Finding:
-    """The picture stands as it stood and is resampled by the declared kernel.
-
-    Catches: rows and columns swapped, mirrored or cropped pictures, nearest decimation, half a pixel's shift, blur.
-    Blind to: kernels that are not declared: these are told.
-    """
+    """The picture stands as it stood and is resampled by the declared kernel."""
     id, subject = "data/resize", evidence.subject
     if (finding := unseen(id, evidence, straight=True)) is not None:
         return finding
@@ -145,11 +141,7 @@ def _crop_seen(subject: PreprocessSubject, one: Resampling, name: str, n: int, s
 
 
 def check_pooling(evidence: PreprocessEvidence) -> Finding:
-    """What is in one of the pooled frames only is in the model's input.
-
-    Catches: sprites that blink, since one of the two frames is dropped or the two are averaged.
-    Blind to: preprocessing that is given one frame.
-    """
+    """What is in one of the pooled frames only is in the model's input."""
     id, subject = "data/pooling", evidence.subject
     if subject.pooled_frames == 1:
         return skipped(id, "one frame is given at a time")

@@ -20,11 +20,7 @@ IDLE = 1 / 6
 
 
 def check_round_trip(evidence: PreprocessEvidence) -> Finding:
-    """The inverse gives back the gray level, rounds to the nearest and clamps what lies outside.
-
-    Catches: truncation, half a gray level darker at every use; wrap-around of -1.02 and 1.02; another range.
-    Blind to: preprocessing without an inverse.
-    """
+    """The inverse gives back the gray level, rounds to the nearest and clamps what lies outside."""
     id, subject = "data/round-trip", evidence.subject
     if subject.inverse is None:
         return skipped(id, "no inverse is declared: give inverse=, the program's own model output -> frame")
@@ -121,11 +117,7 @@ def _beyond_seen(name: str, value: float, should: float, whole: bool, cause: str
 
 
 def check_clip_range(evidence: PreprocessEvidence) -> Finding:
-    """The sampler's clip holds the data, and little more than the data.
-
-    Catches: data in [0,1] or [0,255] under a clip to [-1,1].
-    Blind to: samplers that do not clip.
-    """
+    """The sampler's clip holds the data, and little more than the data."""
     id, subject = "data/clip-range", evidence.subject
     if subject.clip is None:
         return skipped(id, "no clip is declared: give clip=(low, high), or the sampler's configuration")
@@ -177,11 +169,7 @@ def _factor_name(factor: float, scale: float) -> str:
 
 
 def check_latent_scale(evidence: PreprocessEvidence) -> Finding:
-    """Latents are multiplied by the declared scale once, and it is undone once.
-
-    Catches: a scale that is forgotten, applied twice or not undone before decoding.
-    Blind to: both sides wrong alike, where the autoencoder is not taken as an argument.
-    """
+    """Latents are multiplied by the declared scale once, and it is undone once."""
     id, subject = "data/latent-scale", evidence.subject
     scale = subject.latent_scale
     if scale is None:
