@@ -38,10 +38,22 @@ class AnyEvidence(ABC, Generic[SubjectType]):
         self.device = device
         self.fixtures = dict(fixtures or {})
         self.model_calls = 0
+        self._is_measured = False
+        self.prepare()
+
+    def prepare(self) -> None:
+        """What a kind keeps of its own, as it is before anything is measured."""
+        return
+
+    def measure(self) -> None:
+        """Measure everything; a second call does nothing."""
+        if not self._is_measured:
+            self._is_measured = True
+            self.measure_all()
 
     @abstractmethod
-    def measure(self) -> None:
-        """Measure everything, in an order that no check decides; a second call does nothing."""
+    def measure_all(self) -> None:
+        """Measure everything, in an order that no check decides."""
 
     @abstractmethod
     def coverage(self) -> Coverage:

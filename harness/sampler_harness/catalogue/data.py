@@ -234,6 +234,7 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
     _data(
         "data/normalisation",
         "the rest",
+        module="value_checks",
         claim=(
             "the values are those that the declared range gives to gray levels; scaled latents have a spread of about "
             "one"
@@ -255,6 +256,7 @@ DATA_CHECKS: tuple[CheckInfo, ...] = (
     _data(
         "data/contrast",
         "the rest",
+        module="value_checks",
         claim="the 256 gray levels of the source span the declared range",
         catches="contrast that is scaled down, so that 256 levels take up a part of the range",
         blind_to="data that was resampled as floats, where no grid of levels is left",

@@ -14,6 +14,7 @@ TRAINING_CHECKS: tuple[CheckInfo, ...] = (
     _check(
         "training/time-distribution",
         "timesteps",
+        module="time_checks",
         claim="each item has a time of its own, and the times are spread as the reference's are, both ends included",
         catches=(
             "randint from 1 or to T - 1, P_mean and P_std swapped, a missing exp, uniform for log-normal, one time for "

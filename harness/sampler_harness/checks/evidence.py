@@ -161,7 +161,7 @@ class Evidence(AnyEvidence[Subject]):
         """Whether one check may spend this many model calls; what others spent does not matter."""
         return calls <= CHECK_SHARE * self.budget.model_calls
 
-    def measure(self) -> None:
+    def measure_all(self) -> None:
         """Measure all cases, in their fixed order."""
         _ = self.cases
 

@@ -147,27 +147,15 @@ def _roughness(images: Array) -> Array:
 class DataEvidence(AnyEvidence[DataSubject]):
     """All that is gathered of one data set.
 
-    Args:
-        subject: the declaration.
-        budget: ``quick`` looks at half of the declared batches, ``thorough`` at four times as many.
-        device: name of a torch device, passed where the function takes ``device``.
-        fixtures: values for the function's further keyword-only arguments.
+    ``quick`` looks at half of the declared batches, ``thorough`` at four times as many.
     """
 
-    def __init__(
-        self,
-        subject: DataSubject,
-        *,
-        budget: str = "standard",
-        device: str = "cpu",
-        fixtures: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(subject, budget=budget, device=device, fixtures=fixtures)
+    def prepare(self) -> None:
+        """No batch has come yet."""
         self.problem: str | None = None
         self.channels_last = False
         self.batches: list[Batch] = []
         self.values = Values()
-        self._measured = False
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -195,11 +183,8 @@ class DataEvidence(AnyEvidence[DataSubject]):
             model_calls=0,
         )
 
-    def measure(self) -> None:
-        """Look at the batches once; a second call does nothing."""
-        if self._measured:
-            return
-        self._measured = True
+    def measure_all(self) -> None:
+        """Look at the batches."""
         offered: dict[str, Any] = {"device": self.device, **self.fixtures}
         name = self.subject.name
         try:

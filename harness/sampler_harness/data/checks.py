@@ -39,7 +39,7 @@ def check_shape(evidence: PreprocessEvidence) -> Finding:
     id, subject = "data/shape", evidence.subject
     script = reproduction(subject, "", "out.shape, np.isfinite(out).all()")
     if evidence.problem is not None:
-        return conclude(id, [Judged(math.inf, evidence.problem)], passed="", evidence={}, reproduction=script)
+        return conclude(id, [Judged(math.inf, evidence.problem)], passed="", reproduction=script)
     output = evidence.output
     if output is None:
         return skipped(id, "the model gets latents, whose shape is the autoencoder's affair")
@@ -258,7 +258,6 @@ def check_rounding(evidence: PreprocessEvidence) -> Finding:
                 (256 - levels) / 1.5,
                 f"256 gray levels go in and {levels} come out: {256 - levels} are lost, by integers that are too "
                 "coarse, a truncation or a clamp before the range is mapped",
-                evidence={},
                 consequence_of="data/gamma" if max(tone.bend for tone in evidence.tones) > LEVELS else None,
             )
         )
@@ -288,4 +287,4 @@ def check_rounding(evidence: PreprocessEvidence) -> Finding:
     parts += [f"{by_place:.0%} of resized pixels rounded up"] if by_place is not None else []
     if by_color is None and by_place is None:
         parts.append("nothing is rounded to whole levels")
-    return conclude(id, seen, passed="; ".join(parts), evidence=told, reproduction="")
+    return conclude(id, seen, passed="; ".join(parts), evidence=told)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -47,24 +46,10 @@ class Edges:
 
 
 class PreprocessEvidence(AnyEvidence[PreprocessSubject]):
-    """All that is measured of one preprocessing.
+    """All that is measured of one preprocessing; the same frames are shown under each budget."""
 
-    Args:
-        subject: the declaration.
-        budget: the same frames are shown under each.
-        device: name of a torch device, passed where the function takes ``device``.
-        fixtures: values for the functions' further keyword-only arguments.
-    """
-
-    def __init__(
-        self,
-        subject: PreprocessSubject,
-        *,
-        budget: str = "standard",
-        device: str = "cpu",
-        fixtures: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(subject, budget=budget, device=device, fixtures=fixtures)
+    def prepare(self) -> None:
+        """No frame has been shown yet."""
         self.problem: str | None = None
         self.not_finite: list[str] = []
         self.repeats_off: float | None = None
@@ -83,7 +68,6 @@ class PreprocessEvidence(AnyEvidence[PreprocessSubject]):
         self.latents: Latents | None = None
         self._calls = 0
         self._frames = 0
-        self._measured = False
 
     @property
     def size(self) -> Size:
@@ -111,11 +95,8 @@ class PreprocessEvidence(AnyEvidence[PreprocessSubject]):
             model_calls=self._calls,
         )
 
-    def measure(self) -> None:
-        """Show all test frames; a second call does nothing."""
-        if self._measured:
-            return
-        self._measured = True
+    def measure_all(self) -> None:
+        """Show all test frames."""
         probe = Probe(self.subject, device=self.device, fixtures=self.fixtures)
         try:
             self._measure(probe)

@@ -42,8 +42,8 @@ def conclude(
     seen: Sequence[Judged],
     *,
     passed: str,
-    evidence: Mapping[str, Any],
-    reproduction: str,
+    evidence: Mapping[str, Any] | None = None,
+    reproduction: str = "",
 ) -> Finding:
     """One finding from all comparisons.
 
@@ -52,13 +52,14 @@ def conclude(
         seen: everything that was compared; none is an error.
         passed: what to say when all is well, with what was measured.
         evidence: what was measured, told in either case.
-        reproduction: a script that shows a failure.
+        reproduction: a script that shows a failure; empty where there is none.
     """
+    figures = dict(evidence or {})
 
     def tell(failing: list[Judged]) -> Failure:
         # Causes first; among equals what was compared first.
         ordered = sorted(failing, key=lambda s: s.consequence_of is not None)
-        details = dict(evidence)
+        details = dict(figures)
         for one in reversed(ordered):
             details.update(one.evidence)
         lines = [s.message for s in ordered[:MOST_LINES]]
@@ -66,7 +67,7 @@ def conclude(
         return Failure("\n".join(lines), details, reproduction, ordered[0].consequence_of)
 
     why_nothing = "there was nothing to compare"
-    return judging.conclude(id, seen, passed=passed, tell=tell, why_nothing=why_nothing, figures=evidence)
+    return judging.conclude(id, seen, passed=passed, tell=tell, why_nothing=why_nothing, figures=figures)
 
 
 def reproduction(subject: PreprocessSubject, frame: str, shown: str) -> str:

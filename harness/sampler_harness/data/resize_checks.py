@@ -63,7 +63,7 @@ def check_resize(evidence: PreprocessEvidence) -> Finding:
     cause = "data/shape" if evidence.output is not None and _is_swapped(evidence) else None
     if evidence.orientation is None or evidence.rows is None or evidence.columns is None:
         text = "a frame with a bright top half, or a bright left half, has neither afterwards: the picture is lost"
-        return conclude(id, [Judged(math.inf, text)], passed="", evidence={}, reproduction="")
+        return conclude(id, [Judged(math.inf, text)], passed="")
     told: dict[str, Any] = {"orientation": evidence.orientation}
     stands = evidence.orientation == "as it stood"
     seen = [
@@ -157,4 +157,4 @@ def check_pooling(evidence: PreprocessEvidence) -> Finding:
         for where, lost in evidence.pooling.items()
     ]
     passed = f"a sprite in any one of {subject.pooled_frames} frames comes out as bright as in all"
-    return conclude(id, seen, passed=passed, evidence=dict(evidence.pooling), reproduction="")
+    return conclude(id, seen, passed=passed, evidence=dict(evidence.pooling))

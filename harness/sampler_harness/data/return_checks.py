@@ -29,7 +29,7 @@ def check_round_trip(evidence: PreprocessEvidence) -> Finding:
     back = evidence.back
     assert back is not None
     if back.problem:
-        return conclude(id, [Judged(math.inf, back.problem)], passed="", evidence={}, reproduction="")
+        return conclude(id, [Judged(math.inf, back.problem)], passed="")
     loose = evidence.tolerance_in_levels()
     off = back.there_and_back - np.arange(256)
     at = int(np.abs(off).argmax())
@@ -56,7 +56,6 @@ def check_round_trip(evidence: PreprocessEvidence) -> Finding:
             float(np.abs(off).max()) / (0.25 + loose),
             f"gray {at} comes back as {got:.4g}, should be {at} (inverse of preprocess; "
             f"{int((np.abs(off) > 0.25).sum())} of 256 grays are off): {what}",
-            evidence={},
             consequence_of=cause,
         )
     ]
@@ -69,7 +68,6 @@ def check_round_trip(evidence: PreprocessEvidence) -> Finding:
                 abs(back.bias) / (0.1 + loose),
                 f"between two gray levels the inverse is off by {back.bias:+.2f} on average: {named}half a gray level "
                 "at every use, and again at each where the frame is fed back; write .round() before the cast to uint8",
-                evidence={},
                 consequence_of=cause,
             )
         )
@@ -81,7 +79,6 @@ def check_round_trip(evidence: PreprocessEvidence) -> Finding:
             Judged(
                 0.0 if stands else math.inf,
                 f"the picture comes back {back.orientation}, should stand as it stood",
-                evidence={},
                 consequence_of="data/resize" if lies else None,
             )
         )
@@ -100,7 +97,7 @@ def check_round_trip(evidence: PreprocessEvidence) -> Finding:
     passed = f"all 256 grays come back within {np.abs(off).max():.2g} of a level, as {kind}"
     passed += f"; bias {back.bias:+.2g} levels" if back.bias is not None else "; outputs of integers have no fractions"
     passed += "" if clamped else "; what lies outside of the range is not clamped (floats: told, not judged)"
-    return conclude(id, seen, passed=passed, evidence=told, reproduction="")
+    return conclude(id, seen, passed=passed, evidence=told)
 
 
 def _beyond_seen(name: str, value: float, should: float, whole: bool, cause: str | None) -> Judged:
@@ -111,7 +108,7 @@ def _beyond_seen(name: str, value: float, should: float, whole: bool, cause: str
         off / LEVELS,
         f"a model output {name} comes back as {value:.4g}, should be {should:g}: it {wraps}; models do reach -1.02 "
         "and 1.02: clamp before the cast to uint8",
-        evidence={"beyond": name, "got": value, "should_be": should} if off else {},
+        evidence={"beyond": name, "got": value, "should_be": should},
         consequence_of=cause,
     )
 
@@ -139,7 +136,6 @@ def check_clip_range(evidence: PreprocessEvidence) -> Finding:
             cut / (END * size),
             f"the data runs from {low:.4g} to {high:.4g}, but the sampler clips to [{left:g}, {right:g}]: it cuts off "
             f"what the model has learned, by up to {cut:.4g}; map the data to [{left:g}, {right:g}]",
-            evidence={},
             consequence_of=cause,
         ),
         Judged(
@@ -147,12 +143,11 @@ def check_clip_range(evidence: PreprocessEvidence) -> Finding:
             f"the data fills [{low:.4g}, {high:.4g}] only, {1 - idle:.0%} of what the sampler clips to, [{left:g}, "
             f"{right:g}]: samples wash out, since nothing holds them in the data's range; map the data to [{left:g}, "
             f"{right:g}]",
-            evidence={},
             consequence_of=cause,
         ),
     ]
     passed = f"the data runs from {low:.4g} to {high:.4g}, the clip from {left:g} to {right:g}"
-    return conclude(id, seen, passed=passed, evidence=told, reproduction="")
+    return conclude(id, seen, passed=passed, evidence=told)
 
 
 def _factor_name(factor: float, scale: float) -> str:
@@ -179,7 +174,7 @@ def check_latent_scale(evidence: PreprocessEvidence) -> Finding:
     found = evidence.latents
     assert found is not None
     if found.problem:
-        return conclude(id, [Judged(math.inf, found.problem)], passed="", evidence={}, reproduction="")
+        return conclude(id, [Judged(math.inf, found.problem)], passed="")
     told = {"encode": found.encode, "decode": found.decode, "spread_of_latents": found.spread}
     # Half precision keeps 11 bits: three times 2^-10.
     loose = 0.003
@@ -225,4 +220,4 @@ def check_latent_scale(evidence: PreprocessEvidence) -> Finding:
             id,
             "take the autoencoder as a keyword-only argument, or give inverse=, so that the scale can be read" + spread,
         )
-    return conclude(id, seen, passed="; ".join(parts) + spread, evidence=told, reproduction="")
+    return conclude(id, seen, passed="; ".join(parts) + spread, evidence=told)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -27,24 +25,10 @@ MOST = {"quick": 14, "standard": 80, "thorough": 600}
 
 
 class TrainingEvidence(AnyEvidence[TrainingSubject]):
-    """Everything that is measured of one training step on one device.
+    """Everything that is measured of one training step on one device."""
 
-    Args:
-        subject: the declaration.
-        budget: ``quick``, ``standard`` or ``thorough``.
-        device: torch device.
-        fixtures: the host's fixture values.
-    """
-
-    def __init__(
-        self,
-        subject: TrainingSubject,
-        *,
-        budget: str = "standard",
-        device: str = "cpu",
-        fixtures: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(subject, budget=budget, device=device, fixtures=fixtures)
+    def prepare(self) -> None:
+        """Nothing is found yet."""
         #: Findings by id: a check reads those whose failure explains its own.
         self.findings: dict[str, Finding] = {}
 
@@ -102,7 +86,7 @@ class TrainingEvidence(AnyEvidence[TrainingSubject]):
         self.model_calls += law.runs * max(1, len({item.call for item in law.items}))
         return law
 
-    def measure(self) -> None:
+    def measure_all(self) -> None:
         """Measure all cases, in their fixed order."""
         _ = self.laws, self.shaped
 
