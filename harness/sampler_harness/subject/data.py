@@ -20,11 +20,7 @@ class DataSubject(ImageSubject):
 
     It is called with nothing and returns an iterable of batches.
 
-    Attributes:
-        dtype: name of the images' dtype; None to be told.
-        batches: how many batches to look at.
-        images: key, index or function that gives the images of a batch; None where it is clear.
-        levels: gray levels of the source that the range stands for (256 for 8 bits); None for a continuous source.
+    Attributes are what :func:`data_under_test` takes, the dtype by its name.
     """
 
     _: KW_ONLY

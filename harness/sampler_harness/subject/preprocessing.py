@@ -35,20 +35,7 @@ class PreprocessSubject(ImageSubject):
 
     It is called with one frame, or with ``pooled_frames`` of them, stacked; the images are the model's inputs.
 
-    Attributes:
-        frame_shape: of a frame as the function gets it: height, width, channels; or height, width.
-        frame_dtype: ``uint8``, or ``float32`` for frames in [0, 1].
-        frame_as: ``array`` (numpy), ``tensor`` (torch) or ``image`` (PIL).
-        layout: of the frame: ``HWC`` or ``CHW``.
-        frame_order: ``rgb`` or ``bgr``: what the frame's channels are.
-        inverse: ``model output -> frame``; None where there is none.
-        luma: weights of red, green, blue that a gray output is made with, or ``same``/``reversed``; None to be told.
-        gamma: exponent of the tone curve, 1.0 for a straight one; None to be told.
-        resize: kernel; None to be told.
-        crop: top, left, height, width of the part of the frame that is used; None for all of it.
-        latent_shift: what is subtracted from the latents before they are multiplied.
-        clip: the range that the sampler clips to; None where it does not.
-        pooled_frames: how many consecutive frames are given at once, to be pooled by their maximum.
+    Attributes are what :func:`preprocess_under_test` takes: ranges as two numbers, ``luma`` as weights.
     """
 
     _: KW_ONLY

@@ -31,22 +31,7 @@ class Subject(ModelSubject):
     ``generator`` is passed too when ``takes_generator``. A reference whose steps depend on the values beyond any
     weights (norms, say) says so by ``is_affine`` being False.
 
-    Attributes:
-        output_dtype: name of the returned sample's dtype; None for the dtype asked for.
-        output_scale: what the program multiplies its finished sample by, undone before comparing.
-        output_shift: what it then adds.
-        quantised: number of steps between the lowest and highest value of a rounded output (255); None.
-        differentiable: declared to let gradients through.
-        compiles: declared to run under ``torch.compile``.
-        noise: ``"gaussian"``, or a declaration of how noise is drawn where the harness cannot tell.
-        model_channels: the model's output channels as a multiple of the sample's (2 for learned variance).
-        deviations: names of known faults that are meant, to reason: the sampler is held against the reference with
-            these in it, to every digit.
-        forward: ``(x0, draw, config, index, *, device, dtype) -> x_t``: the program's own ``add_noise`` at
-            entry ``index`` of its grid; None where it has none.
-        velocity: ``(x0, draw, config, index, *, device, dtype) -> v``; None where it has none.
-        partial: ``(model, x, config, index, *, device, dtype) -> sample``: a run that starts at entry
-            ``index`` of the grid from a given ``x``; None where it has none.
+    Attributes are what :func:`sampler_under_test` takes, dtypes by their names.
     """
 
     _: KW_ONLY
@@ -102,22 +87,25 @@ def sampler_under_test(
         shapes: sample shapes that the sampler accepts, batch first; None for a default set of images.
         dtypes: torch dtypes (or their names) to run in; None for float32.
         output_dtype: of the returned sample; None for the dtype asked for.
-        output_scale: what the program multiplies its finished sample by.
+        output_scale: what the program multiplies its finished sample by, undone before comparing.
         output_shift: what it then adds.
-        quantised: number of steps between the lowest and highest value of a rounded output.
+        quantised: number of steps between the lowest and highest value of a rounded output (255).
         differentiable: whether gradients pass.
         compiles: whether it runs under ``torch.compile``.
         takes_generator: ``generator=`` is passed and must feed every draw.
-        noise: how noise is drawn, where the harness cannot tell.
+        noise: ``"gaussian"``, or how noise is drawn where the harness cannot tell.
         time_shape: ``"scalar"``, ``"one"``, ``"batch"`` or None for any.
         model_attributes: what the sampler asks its model for besides calling it.
         model_returns: ``"tensor"``, ``"tuple"`` or ``"sample"``.
         model_channels: 2 where the model returns a learned variance beside its prediction.
         expected_failures: check id to the reason why it is known to fail.
-        deviations: name of a known fault, as a diagnosis tells it, to the reason why it is meant.
-        forward: ``(x0, draw, config, index, *, device, dtype) -> x_t``.
-        velocity: ``(x0, draw, config, index, *, device, dtype) -> v``.
-        partial: ``(model, x, config, index, *, device, dtype) -> sample``.
+        deviations: name of a known fault, as a diagnosis tells it, to the reason why it is meant: the sampler is held
+            against the reference with these in it, to every digit.
+        forward: ``(x0, draw, config, index, *, device, dtype) -> x_t``: the program's own ``add_noise`` at entry
+            ``index`` of its grid; None where it has none.
+        velocity: ``(x0, draw, config, index, *, device, dtype) -> v``; None where it has none.
+        partial: ``(model, x, config, index, *, device, dtype) -> sample``: a run that starts at entry ``index`` of the
+            grid from a given ``x``; None where it has none.
         fields: the reference's fields; a value is fixed, a Hypothesis strategy is drawn.
 
     Returns:

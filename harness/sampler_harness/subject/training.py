@@ -21,11 +21,7 @@ class TrainingSubject(ModelSubject):
 
     The function is ``step(model, x0, config) -> loss``, a scalar tensor; ``x0`` is the batch where ``batch`` is given.
 
-    Attributes:
-        batch: turns ``x0`` into the user's own batch; None where the step takes ``x0`` itself.
-        model: makes the user's real network for the gradient check; None for a small one of the harness's.
-        sampler: a configuration of a reference sampler, or a declared sampler, that the trained model is for.
-        autocast: whether the step must also hold under ``torch.autocast``.
+    Attributes are what :func:`training_under_test` takes, dtypes by their names.
     """
 
     _: KW_ONLY
