@@ -210,12 +210,12 @@ def test_a_saved_law_reads_back_to_the_bit_and_is_compared_with(tmp_path: Path) 
     for entry in saved["cases"]:
         case = next(
             c
-            for c in assessment.evidence.cases
+            for c in assessment.sampler_evidence.cases
             if repr(c.config) == entry["configuration"]
             and list(c.shape) == entry["shape"]
             and c.dtype == entry["dtype"]
         )
-        assert assessment.evidence.bundle(case).law.to_json() == entry["law"]
+        assert assessment.sampler_evidence.bundle(case).law.to_json() == entry["law"]
     assert json.loads(path.read_text()) == saved
     assert check_sampler(small_samplers.rewritten, budget="quick", against=saved).conforms
     assert finding(small_samplers.unscaled, "law/initial-noise", against=saved).outcome == "failed"

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .catalogue import RELATIVE, catalogue, check_ids
 from .evidence import AnyEvidence
@@ -18,6 +18,9 @@ from .portrait import Portrait
 from .saved_laws import SavedLaws, law_of_case, write_laws
 from .subject import AnySubject, Subject
 from .verdict import Coverage, Diagnosis, Expected, Finding, Moved, Verdict
+
+if TYPE_CHECKING:
+    from .checks.evidence import Evidence
 
 __all__ = ["Assessment", "check_sampler", "respond", "save_law", "versions"]
 
@@ -85,11 +88,19 @@ class Assessment:
         return check_ids(self.subject.kind, self._checks_as_of)
 
     @property
-    def evidence(self) -> Any:
+    def evidence(self) -> AnyEvidence[Any]:
         """What the checks look at; measured on demand."""
         if self._evidence is None:
             self._evidence = self._built(KIND_OF[self.subject.kind].evidence())
         return self._evidence
+
+    @property
+    def sampler_evidence(self) -> Evidence:
+        """The same of a sampler: no other kind is held against anything else, diagnosed or drawn."""
+        from .checks.evidence import Evidence
+
+        assert isinstance(self.evidence, Evidence)
+        return self.evidence
 
     @property
     def _deviations(self) -> Mapping[str, str]:
@@ -183,7 +194,7 @@ class Assessment:
             return finding
         from .diagnosis.deviating import no_longer_there
 
-        gone = no_longer_there(self.evidence)
+        gone = no_longer_there(self.sampler_evidence)
         if not gone:
             return dataclasses.replace(
                 finding, message=f"{finding.message}\n(what it should be has {' and '.join(self._deviations)} in it)"
@@ -224,7 +235,7 @@ class Assessment:
             return None
         from .checks.law import moved
 
-        return moved(self.evidence)
+        return moved(self.sampler_evidence)
 
     def diagnosis(self, *, of_all: bool = False) -> Diagnosis | None:
         """What the sampler does instead of its reference; None where it conforms, or where nobody looks for it.
@@ -251,7 +262,7 @@ class Assessment:
 
         started = time.perf_counter()
         try:
-            evidence = self.evidence
+            evidence = self.sampler_evidence
             if self._deviations:
                 evidence = evidence.held_against(Standard.of_reference(evidence.subject))
             found = diagnose(evidence, findings, budget=self.budget, declared=self._expected)
@@ -275,7 +286,7 @@ class Assessment:
         from .portraying.portray import portray
 
         try:
-            return portray(self._built(Evidence), tuple(findings), named_by=self.evidence)
+            return portray(self._built(Evidence), tuple(findings), named_by=self.sampler_evidence)
         except Exception as error:
             # A picture is a help: without it the verdict stands as it is, and the page says why there is none.
             told = f"Nothing could be drawn: {type(error).__name__}: {error}."
@@ -284,13 +295,11 @@ class Assessment:
     def _against_name(self) -> str:
         if self.against is None:
             return self.subject.reference_name  # with deviations too: these are told beside it
-        name: str = self.evidence.standard.name
-        return name
+        return self.sampler_evidence.standard.name
 
     def coverage(self) -> Coverage:
         """What was varied, as far as it has been measured."""
-        covered: Coverage = self.evidence.coverage()
-        return covered
+        return self.evidence.coverage()
 
 
 def check_sampler(
@@ -375,4 +384,4 @@ def save_law(assessment: Assessment, path: str | Path) -> None:
         assessment: as run.
         path: JSON file to write.
     """
-    write_laws(assessment.evidence, versions(), path)
+    write_laws(assessment.sampler_evidence, versions(), path)

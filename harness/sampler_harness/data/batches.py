@@ -16,7 +16,7 @@ from sampler_harness.subject.data import DataSubject
 from sampler_harness.verdict import Coverage
 
 from .patterns import Array
-from .probing import keywords_for
+from .probing import keywords_for, told
 from .reading import Unreadable, article, as_array, dtype_name
 
 __all__ = ["Batch", "DataEvidence", "Values"]
@@ -190,7 +190,7 @@ class DataEvidence(AnyEvidence[DataSubject]):
         try:
             given = self.subject.function(**keywords_for(self.subject.function, offered))
         except (Exception, SystemExit) as error:
-            self.problem = f"{name} raised {_told(error)}"
+            self.problem = f"{name} raised {told(error)}"
             return
         if not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
             what = "None (is a return missing?)" if given is None else article(type(given).__name__)
@@ -216,7 +216,7 @@ class DataEvidence(AnyEvidence[DataSubject]):
             except StopIteration:
                 break
             except (Exception, SystemExit) as error:
-                self.problem = f"{name} raised {_told(error)} at batch {index}"
+                self.problem = f"{name} raised {told(error)} at batch {index}"
                 return
             try:
                 self._take(index, _images_of(held, self.subject.images))
@@ -262,11 +262,6 @@ class DataEvidence(AnyEvidence[DataSubject]):
             self.values.add(sound, self.ends)
 
 
-def _told(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
-
-
 def _is_images(value: Any) -> bool:
     return getattr(value, "ndim", 0) >= 3
 
@@ -281,7 +276,7 @@ def _images_of(batch: Any, chosen: str | int | Callable[[Any], Any] | None) -> A
         try:
             return chosen(batch)
         except Exception as error:
-            raise Unreadable(f"images= raised {_told(error)} on it") from error
+            raise Unreadable(f"images= raised {told(error)} on it") from error
     if chosen is not None:
         try:
             return batch[chosen]
