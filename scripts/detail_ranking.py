@@ -14,7 +14,7 @@ import torch
 
 from fixtures.faulty_samplers import FAULTY
 from reference_samplers import DDIM, DDPM, EDM
-from sampler_harness.checks.evidence import expected_calls, short
+from sampler_harness.checks.evidence import expected_calls
 from sampler_harness.detail.retention import (
     DetailRetention,
     RetentionUnavailable,
@@ -25,6 +25,7 @@ from sampler_harness.detail.retention import (
     usual_configuration,
 )
 from sampler_harness.detail.spectrum import Array, Spectrum, radial_frequency, radial_spectrum
+from sampler_harness.judging import short
 from sampler_harness.law.tolerance import reference_law
 from sampler_harness.observe.probes import RunStopped
 from sampler_harness.observe.tape import NoiseTap

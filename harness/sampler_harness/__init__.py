@@ -10,14 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import cases as strategies
-    from .data.declare import data_under_test, preprocess_under_test
+    from . import strategies
     from .detail.monitor import DetailMonitor
     from .law.law import Law
     from .law.response import Response
     from .runner import check_sampler, respond
     from .subject import Subject, sampler_under_test
-    from .training.declare import training_under_test
+    from .subject.data import data_under_test
+    from .subject.preprocessing import preprocess_under_test
+    from .subject.training import training_under_test
     from .verdict import Finding, Verdict
 
 __all__ = [
@@ -47,19 +48,19 @@ _HOMES = {
     "Subject": "subject",
     "Verdict": "verdict",
     "check_sampler": "runner",
-    "data_under_test": "data.declare",
-    "preprocess_under_test": "data.declare",
+    "data_under_test": "subject.data",
+    "preprocess_under_test": "subject.preprocessing",
     "respond": "runner",
     "sampler_under_test": "subject",
-    "training_under_test": "training.declare",
+    "training_under_test": "subject.training",
 }
 #: Public names that are modules.
-_MODULES = {"strategies": "cases"}
+_MODULES = {"strategies"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        value: Any = importlib.import_module(f"{__name__}.{_MODULES[name]}")
+        value: Any = importlib.import_module(f"{__name__}.{name}")
     elif name in _HOMES:
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     else:

@@ -2,7 +2,7 @@
 
 The covering set is fixed and comes first, in the same order everywhere: every value of every enumerated option,
 every pair of values, 1, 2, 3, an indivisible and the largest number of steps, both ends and an inner point of each
-range. Hypothesis then draws more of what the declaration's strategies allow.
+range. Hypothesis then draws more of what the declaration's strategies allow, see ``strategies``.
 """
 
 from __future__ import annotations
@@ -10,103 +10,25 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .strategies import bounds_of, combinations, is_strategy, unwrapped
-from .subject import DeclarationError, Subject, check_drawn
+from .budgets import Budget
+from .strategies import drawn_values
+from .subject import DeclarationError, ModelSubject
+from .subject.allowed import bounds_of, combinations, is_strategy, unwrapped
+from .subject.fields import check_drawn
 
-__all__ = ["BUDGETS", "Budget", "CoveringSet", "covering_set", "drawn_configurations", "must_see"]
+__all__ = ["CoveringSet", "covering_set", "must_see"]
 
-
-@dataclass(frozen=True)
-class Budget:
-    """How much may be run, counted in model calls so that every machine runs the same.
-
-    Attributes:
-        name: ``quick``, ``standard`` or ``thorough``.
-        model_calls: in total.
-        longest_chain: steps of the longest run.
-        drawn: how many configurations Hypothesis draws.
-        shrinking: how many further cases a failure may be shrunk with.
-    """
-
-    name: str
-    model_calls: int
-    longest_chain: int
-    drawn: int
-    shrinking: int
-
-
-BUDGETS = {
-    "quick": Budget("quick", 3_000, 50, 8, 40),
-    "standard": Budget("standard", 30_000, 1_000, 40, 80),
-    "thorough": Budget("thorough", 1_000_000, 4_000, 600, 300),
-}
 
 #: Values that the number of steps must take, where the declaration allows them.
 STEP_COUNTS = (1, 2, 3, 7)
 #: Longer chains are seen once, not in pairs: their cost is in the steps.
 PAIRED_STEPS = 12
-#: Share of a range around zero that is left alone, zero itself excepted: in float32 rounding decides whether such a
-#: value does anything at all. Hypothesis is fond of them, some releases more than others.
-NEARLY_ZERO = 1e-6
 #: The number of steps of the case that most checks start from.
 BASE_STEPS = 5
-
-
-@contextlib.contextmanager
-def _own_constants_only() -> Iterator[None]:
-    """Keep Hypothesis from mixing in constants of whatever modules happen to be loaded.
-
-    Context: newer releases draw now and then from constants found in the host's own modules, so that the same
-    declaration would be tried on other values under pytest than on the command line.
-    Choice: hand it an empty set while cases are drawn, where the release has that (private) function.
-    Reversed by: a public setting for it.
-    """
-    try:
-        from hypothesis.internal.conjecture import providers
-    except ImportError:  # pragma: no cover - depends on the Hypothesis release
-        yield
-        return
-    original = getattr(providers, "_get_local_constants", None)
-    constants = getattr(providers, "Constants", None)
-    if original is None or constants is None:  # pragma: no cover - depends on the Hypothesis release
-        yield
-        return
-    empty = constants()
-    providers._get_local_constants = lambda: empty
-    try:
-        yield
-    finally:
-        providers._get_local_constants = original
-
-
-def _drawn_values(strategy: Any, count: int = 24) -> list[Any]:
-    """Values of a strategy that cannot be looked into, drawn the same way every time."""
-    from hypothesis import HealthCheck, Phase, given, seed, settings
-
-    values: list[Any] = []
-
-    @seed(0)
-    @settings(
-        max_examples=count,
-        database=None,
-        derandomize=False,
-        deadline=None,
-        phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(strategy)
-    def collect(value: Any) -> None:
-        if value not in values:
-            values.append(value)
-
-    with _own_constants_only():
-        collect()
-    return values
 
 
 def must_see(name: str, value: Any, *, longest: int, turning: float | None = None) -> list[Any]:
@@ -141,7 +63,7 @@ def must_see(name: str, value: Any, *, longest: int, turning: float | None = Non
         return [False, True]
     bounds = bounds_of(value)
     if bounds is None:
-        return _drawn_values(value)[:8]
+        return drawn_values(value)[:8]
     low, high = bounds
     if name == "num_steps":
         top = max(min(int(high), longest), int(low))
@@ -190,7 +112,7 @@ class CoveringSet:
         return fields, f"{len(met & self.pairs)}/{len(self.pairs)}"
 
 
-def covering_set(subject: Subject, budget: Budget) -> CoveringSet:
+def covering_set(subject: ModelSubject, budget: Budget) -> CoveringSet:
     """The fixed configurations of a subject.
 
     Args:
@@ -251,7 +173,7 @@ def covering_set(subject: Subject, budget: Budget) -> CoveringSet:
 
 
 def _builder(
-    subject: Subject, domain: Mapping[str, list[Any]], result: CoveringSet
+    subject: ModelSubject, domain: Mapping[str, list[Any]], result: CoveringSet
 ) -> Callable[[Mapping[str, int]], Any]:
     def build(row: Mapping[str, int]) -> Any:
         try:
@@ -264,7 +186,7 @@ def _builder(
     return build
 
 
-def _base_row(subject: Subject, domain: Mapping[str, list[Any]], fields: Mapping[str, Any]) -> dict[str, int]:
+def _base_row(subject: ModelSubject, domain: Mapping[str, list[Any]], fields: Mapping[str, Any]) -> dict[str, int]:
     """The reference's defaults where the declaration allows them, and a few steps."""
     row = {}
     for name, values in domain.items():
@@ -279,7 +201,7 @@ def _base_row(subject: Subject, domain: Mapping[str, list[Any]], fields: Mapping
 
 
 def _base(
-    subject: Subject,
+    subject: ModelSubject,
     domain: Mapping[str, list[Any]],
     fields: Mapping[str, Any],
     build: Callable[[Mapping[str, int]], Any],
@@ -366,116 +288,3 @@ def _repaired(
             if build(trial) is not None:
                 return trial
     return None
-
-
-def drawn_configurations(subject: Subject, budget: Budget) -> list[tuple[Any, int]]:
-    """Further configurations, drawn by Hypothesis from the declaration's strategies.
-
-    The host's profile, seed and database do not matter: everything is set here.
-
-    Returns:
-        Configurations, each with a number that chooses its shape and dtype.
-    """
-    from hypothesis import HealthCheck, Phase, given, seed, settings
-    from hypothesis import strategies as st
-
-    strategy = configurations(subject, longest=min(budget.longest_chain, 50))
-    if strategy is None:
-        return []
-    found: dict[Any, int] = {}
-
-    @seed(20_260_101)
-    @settings(
-        max_examples=budget.drawn,
-        database=None,
-        derandomize=False,
-        deadline=None,
-        phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(strategy, st.integers(0, 999))
-    def collect(configuration: Any, number: int) -> None:
-        found.setdefault(configuration, number)
-
-    with _own_constants_only():
-        collect()
-    return list(found.items())
-
-
-def configurations(subject: Subject, *, longest: int = 50) -> Any:
-    """A Hypothesis strategy for legal configurations of a subject; None where nothing is varied.
-
-    Args:
-        subject: the declaration.
-        longest: number of steps above which a drawn chain is not run.
-    """
-    from hypothesis import strategies as st
-
-    varied = {n: v for n, v in subject.fields.items() if is_strategy(v)}
-    if not varied:
-        return None
-    fixed = {n: v for n, v in subject.fields.items() if not is_strategy(v)}
-    if "num_steps" in varied:
-        bounds = bounds_of(varied["num_steps"])
-        if bounds is not None and bounds[1] > longest >= bounds[0]:
-            varied["num_steps"] = st.integers(int(bounds[0]), longest)
-
-    scales = {}
-    for name, value in varied.items():
-        low, high = bounds_of(value) or (1.0, 1.0)
-        if low <= 0 <= high and math.isfinite(high - low):
-            scales[name] = max(-low, high)
-
-    def legal(values: Mapping[str, Any]) -> Any:
-        if any(0 < abs(values[name]) < NEARLY_ZERO * scale for name, scale in scales.items()):
-            return None
-        try:
-            return subject.reference(**fixed, **values)
-        except ValueError:
-            return None
-
-    return st.fixed_dictionaries(varied).map(legal).filter(lambda c: c is not None)
-
-
-def smallest_failing(subject: Subject, fails: Callable[[Any], bool], budget: Budget, start: Any) -> Any:
-    """The smallest configuration that still fails, by Hypothesis's shrinking; ``start`` where none is smaller.
-
-    Args:
-        subject: the declaration.
-        fails: measures a configuration and tells whether the check fails on it.
-        budget: bounds how many cases are tried.
-        start: a configuration that is known to fail.
-    """
-    import random
-
-    from hypothesis import HealthCheck, Phase, find, settings
-    from hypothesis.errors import NoSuchExample, Unsatisfiable
-
-    steps = getattr(start, "num_steps", None)
-    strategy = configurations(subject, longest=steps if isinstance(steps, int) and steps > 0 else 50)
-    if strategy is None:
-        return start
-    tried: dict[Any, bool] = {}
-
-    def condition(configuration: Any) -> bool:
-        if configuration not in tried:
-            # Past the budget nothing new is measured; what is known stays known.
-            tried[configuration] = len(tried) < budget.shrinking and fails(configuration)
-        return tried[configuration]
-
-    try:
-        with _own_constants_only():
-            return find(
-                strategy,
-                condition,
-                settings=settings(
-                    max_examples=budget.shrinking,
-                    database=None,
-                    deadline=None,
-                    phases=(Phase.generate, Phase.shrink),
-                    suppress_health_check=list(HealthCheck),
-                ),
-                random=random.Random(0),
-            )
-    except (NoSuchExample, Unsatisfiable):
-        return start

@@ -142,7 +142,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 raise pytest.UsageError(f"--sampler-device: {error}") from None
     as_of = config.getoption("sampler_harness_checks_as_of")
     if as_of is not None:
-        from .checks.catalogue import checked_version
+        from .catalogue import checked_version
 
         try:
             state.checks_as_of = checked_version(as_of)
@@ -288,7 +288,7 @@ class SubjectCollector(pytest.Collector):
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         """One item per check of the catalogue."""
-        from .checks.catalogue import check_ids
+        from .catalogue import check_ids
 
         marks = _marks_of(self._original)
         if any(mark.name == "parametrize" for mark in marks):
@@ -523,7 +523,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _in_order(item: CheckItem) -> tuple[str, ...]:
     """Ids of the catalogue: the host may run its tests in any order."""
-    from .checks.catalogue import check_ids
+    from .catalogue import check_ids
 
     return check_ids(item.collector.subject.kind)
 
@@ -656,7 +656,7 @@ class _Listener:
         return {node: self._verdict(told) for node, told in self.told.items()}
 
     def _verdict(self, told: Mapping[str, Mapping[str, Any]]) -> Verdict:
-        from .checks.catalogue import check_ids
+        from .catalogue import check_ids
         from .portrait import Portrait
         from .report.json import coverage_from, diagnosis_from, finding_from
         from .verdict import Coverage, Verdict

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import json
 import platform
 import time
 import traceback
 from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .checks.catalogue import RELATIVE, catalogue, check_function, check_ids
+from .catalogue import RELATIVE, catalogue, check_ids
+from .evidence import AnyEvidence
+from .kinds import KIND_OF
 from .portrait import Portrait
+from .saved_laws import SavedLaws, law_of_case, write_laws
 from .subject import AnySubject, Subject
-from .verdict import SCHEMA_VERSION, Coverage, Diagnosis, Expected, Finding, Moved, Verdict
+from .verdict import Coverage, Diagnosis, Expected, Finding, Moved, Verdict
 
-__all__ = ["Assessment", "SavedLaws", "check_sampler", "load_law", "respond", "save_law", "versions"]
+if TYPE_CHECKING:
+    from .checks.evidence import Evidence
 
-#: What measures each kind of subject.
-EVIDENCE = {
-    "sampler": "sampler_harness.checks.evidence:Evidence",
-    "training": "sampler_harness.training.evidence:TrainingEvidence",
-    "preprocessing": "sampler_harness.data.evidence:PreprocessEvidence",
-    "data": "sampler_harness.data.evidence:DataEvidence",
-}
-
-#: With a law of its own for each case, a saved file is compared where its cases are met.
-SavedLaws = Mapping[str, Any]
+__all__ = ["Assessment", "check_sampler", "respond", "save_law", "versions"]
 
 
 def versions() -> dict[str, str]:
@@ -86,7 +79,7 @@ class Assessment:
         self.not_run: str | None = None
         self._findings: dict[str, Finding] = {}
         self._diagnoses: dict[tuple[str, ...], Diagnosis | None] = {}
-        self._evidence: Any = None
+        self._evidence: AnyEvidence[Any] | None = None
         self._started = time.perf_counter()
         self._spent = 0.0
 
@@ -95,13 +88,19 @@ class Assessment:
         return check_ids(self.subject.kind, self._checks_as_of)
 
     @property
-    def evidence(self) -> Any:
+    def evidence(self) -> AnyEvidence[Any]:
         """What the checks look at; measured on demand."""
         if self._evidence is None:
-            module, _, name = EVIDENCE[self.subject.kind].partition(":")
-            build = getattr(importlib.import_module(module), name)
-            self._evidence = self._built(build)
+            self._evidence = self._built(KIND_OF[self.subject.kind].evidence())
         return self._evidence
+
+    @property
+    def sampler_evidence(self) -> Evidence:
+        """The same of a sampler: no other kind is held against anything else, diagnosed or drawn."""
+        from .checks.evidence import Evidence
+
+        assert isinstance(self.evidence, Evidence)
+        return self.evidence
 
     @property
     def _deviations(self) -> Mapping[str, str]:
@@ -113,7 +112,8 @@ class Assessment:
         return build(self.subject, budget=self.budget, device=self.device, fixtures=self.fixtures, **standard)
 
     def _standard(self) -> Any:
-        from .checks.evidence import Evidence, Standard
+        from .checks.evidence import Evidence
+        from .checks.standard import Standard
 
         if self.against is None:
             from .diagnosis.deviating import deviating_standard
@@ -128,11 +128,8 @@ class Assessment:
                 return None if bundle.problem is not None or not bundle.is_affine else bundle.law
 
             return Standard.of_law(law, self.against.target or self.against.name)
-        from .law.law import Law
-
-        saved = {_key(entry): Law.from_json(entry["law"]) for entry in self.against["cases"]}
         name = self.against.get("name", f"saved law of {self.against['sampler']}")
-        return Standard.of_law(lambda case: saved.get(_key_of(case)), name)
+        return Standard.of_law(law_of_case(self.against), name)
 
     def run(self, check_id: str) -> Finding:
         """The finding of one check; what the sampler does never raises from here.
@@ -154,7 +151,7 @@ class Assessment:
         try:
             # First, so that what is measured never depends on which check is asked first.
             evidence.measure()
-            finding = check_function(info)(evidence)
+            finding = KIND_OF[info.kind].check_function(info)(evidence)
         except ValueError as error:
             finding = Finding(check_id, "error", f"could not be judged: {error}")
         except Exception as error:
@@ -197,7 +194,7 @@ class Assessment:
             return finding
         from .diagnosis.deviating import no_longer_there
 
-        gone = no_longer_there(self.evidence)
+        gone = no_longer_there(self.sampler_evidence)
         if not gone:
             return dataclasses.replace(
                 finding, message=f"{finding.message}\n(what it should be has {' and '.join(self._deviations)} in it)"
@@ -238,7 +235,7 @@ class Assessment:
             return None
         from .checks.law import moved
 
-        return moved(self.evidence)
+        return moved(self.sampler_evidence)
 
     def diagnosis(self, *, of_all: bool = False) -> Diagnosis | None:
         """What the sampler does instead of its reference; None where it conforms, or where nobody looks for it.
@@ -260,12 +257,12 @@ class Assessment:
         return self._diagnoses[key]
 
     def _diagnosed(self, findings: tuple[Finding, ...]) -> Diagnosis | None:
-        from .checks.evidence import Standard
+        from .checks.standard import Standard
         from .diagnosis.diagnose import diagnose
 
         started = time.perf_counter()
         try:
-            evidence = self.evidence
+            evidence = self.sampler_evidence
             if self._deviations:
                 evidence = evidence.held_against(Standard.of_reference(evidence.subject))
             found = diagnose(evidence, findings, budget=self.budget, declared=self._expected)
@@ -289,7 +286,7 @@ class Assessment:
         from .portraying.portray import portray
 
         try:
-            return portray(self._built(Evidence), tuple(findings), named_by=self.evidence)
+            return portray(self._built(Evidence), tuple(findings), named_by=self.sampler_evidence)
         except Exception as error:
             # A picture is a help: without it the verdict stands as it is, and the page says why there is none.
             told = f"Nothing could be drawn: {type(error).__name__}: {error}."
@@ -298,13 +295,11 @@ class Assessment:
     def _against_name(self) -> str:
         if self.against is None:
             return self.subject.reference_name  # with deviations too: these are told beside it
-        name: str = self.evidence.standard.name
-        return name
+        return self.sampler_evidence.standard.name
 
     def coverage(self) -> Coverage:
         """What was varied, as far as it has been measured."""
-        covered: Coverage = self.evidence.coverage()
-        return covered
+        return self.evidence.coverage()
 
 
 def check_sampler(
@@ -382,14 +377,6 @@ def respond(
     return bundle.first.response
 
 
-def _key_of(case: Any) -> tuple[str, tuple[int, ...], str]:
-    return repr(case.config), tuple(case.shape), case.dtype
-
-
-def _key(entry: Mapping[str, Any]) -> tuple[str, tuple[int, ...], str]:
-    return entry["configuration"], tuple(entry["shape"]), entry["dtype"]
-
-
 def save_law(assessment: Assessment, path: str | Path) -> None:
     """Write the laws of all measured cases, so that a later version can be held against them.
 
@@ -397,40 +384,4 @@ def save_law(assessment: Assessment, path: str | Path) -> None:
         assessment: as run.
         path: JSON file to write.
     """
-    evidence = assessment.evidence
-    cases = [
-        {
-            "configuration": repr(case.config),
-            "shape": list(case.shape),
-            "dtype": case.dtype,
-            "law": evidence.bundle(case).law.to_json(),
-        }
-        for case in evidence.affine_cases
-        if evidence.bundle(case).problem is None
-    ]
-    data = {
-        "schema_version": SCHEMA_VERSION,
-        "sampler": assessment.subject.target or assessment.subject.name,
-        "versions": versions(),
-        "cases": cases,
-    }
-    Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-
-
-def load_law(path: str | Path) -> SavedLaws:
-    """Read what :func:`save_law` wrote.
-
-    Raises:
-        ValueError: when the file is not a saved law; the message says what is wrong.
-    """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not a saved law: {error}") from error
-    if not isinstance(data, dict) or not isinstance(data.get("cases"), list) or "sampler" not in data:
-        raise ValueError(f"{path} is not a saved law: it has no cases")
-    if data.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"{path} has schema {data.get('schema_version')}, this version reads {SCHEMA_VERSION}")
-    return data
+    write_laws(assessment.sampler_evidence, versions(), path)

@@ -1,112 +1,196 @@
-"""What a Hypothesis strategy allows, read off the strategy itself: nothing is drawn, Hypothesis is not imported.
+"""What Hypothesis makes of a declaration: strategies for its configurations, and what is drawn from them.
 
-Context: a covering set needs the options of ``sampled_from`` and the ends of ``floats``, which strategies do not tell.
-Choice: their private attributes, of the promised releases; a strategy that has none of them is opaque.
-Reversed by: a public way to ask.
+:func:`configurations` is for property tests of one's own::
+
+    @given(strategies.configurations(my_sampler))
+    def test_my_sampler_stays_finite(config): ...
+
+Here as everywhere the host's profile, seed and database do not matter for what the harness draws itself.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-__all__ = ["bounds_of", "combinations", "is_strategy", "named_values", "refused_value", "unwrapped"]
+from .budgets import Budget
+from .subject import ModelSubject
+from .subject.allowed import bounds_of, is_strategy
 
-_T = TypeVar("_T")
+__all__ = ["configurations", "drawn_configurations", "drawn_values", "smallest_failing"]
 
-
-def is_strategy(value: Any) -> bool:
-    """Whether a value of a declaration is to be drawn."""
-    return hasattr(value, "example") and hasattr(value, "map") and hasattr(value, "filter")
-
-
-def unwrapped(strategy: Any) -> Any:
-    """The concrete strategy behind Hypothesis's lazy wrapper, where this release has one."""
-    for _ in range(8):
-        inner = getattr(strategy, "wrapped_strategy", None)
-        if inner is None or inner is strategy:
-            return strategy
-        strategy = inner
-    return strategy
+#: Share of a range around zero that is left alone, zero itself excepted: in float32 rounding decides whether such a
+#: value does anything at all. Hypothesis is fond of them, some releases more than others.
+NEARLY_ZERO = 1e-6
 
 
-def bounds_of(strategy: Any) -> tuple[Any, Any] | None:
-    """Both ends of a range of integers or floats; None for anything else."""
-    inner = unwrapped(strategy)
-    for low, high in (("start", "end"), ("min_value", "max_value")):
-        if hasattr(inner, low) and hasattr(inner, high):
-            bottom, top = getattr(inner, low), getattr(inner, high)
-            if isinstance(bottom, (int, float)) and isinstance(top, (int, float)):
-                return bottom, top
-    return None
+@contextlib.contextmanager
+def _own_constants_only() -> Iterator[None]:
+    """Keep Hypothesis from mixing in constants of whatever modules happen to be loaded.
 
-
-def named_values(value: Any) -> list[Any] | None:
-    """The values that a declaration names one by one, and both ends of a range; None where none can be read.
-
-    Args:
-        value: a value, or a strategy: alternatives count together, what is mapped or filtered cannot be read.
+    Context: newer releases draw now and then from constants found in the host's own modules, so that the same
+    declaration would be tried on other values under pytest than on the command line.
+    Choice: hand it an empty set while cases are drawn, where the release has that (private) function.
+    Reversed by: a public setting for it.
     """
-    if not is_strategy(value):
-        return [value]
-    inner = unwrapped(value)
-    if (elements := getattr(inner, "elements", None)) is not None:
-        return list(elements)
-    if (options := getattr(inner, "original_strategies", None)) is not None:
-        return [one for option in options for one in named_values(option) or ()] or None
-    if type(inner).__name__ == "JustStrategy":
-        return [inner.value]
-    if type(inner).__name__ == "BooleansStrategy":
-        return [False, True]
-    bounds = bounds_of(value)
-    return None if bounds is None else list(bounds)
+    try:
+        from hypothesis.internal.conjecture import providers
+    except ImportError:  # pragma: no cover - depends on the Hypothesis release
+        yield
+        return
+    original = getattr(providers, "_get_local_constants", None)
+    constants = getattr(providers, "Constants", None)
+    if original is None or constants is None:  # pragma: no cover - depends on the Hypothesis release
+        yield
+        return
+    empty = constants()
+    providers._get_local_constants = lambda: empty
+    try:
+        yield
+    finally:
+        providers._get_local_constants = original
 
 
-def combinations(choices: Mapping[str, Sequence[_T]], most: int = 20_000) -> Iterator[dict[str, _T]]:
-    """One choice of each, in the same order everywhere.
+def drawn_values(strategy: Any, count: int = 24) -> list[Any]:
+    """Values of a strategy that cannot be looked into, drawn the same way every time.
 
     Args:
-        choices: by name.
-        most: how many, at most.
+        strategy: of one field.
+        count: how many are drawn; equal ones are told once.
     """
-    for values in itertools.islice(itertools.product(*choices.values()), most):
-        yield dict(zip(choices, values, strict=True))
+    from hypothesis import HealthCheck, Phase, given, seed, settings
+
+    values: list[Any] = []
+
+    @seed(0)
+    @settings(
+        max_examples=count,
+        database=None,
+        derandomize=False,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(value: Any) -> None:
+        if value not in values:
+            values.append(value)
+
+    with _own_constants_only():
+        collect()
+    return values
 
 
-def refused_value(
-    build: Callable[..., Any], fields: Mapping[str, Any], drawn: Mapping[str, Sequence[Any]] | None = None
-) -> tuple[str, Any, str] | None:
-    """The first value that a declaration names and that no configuration can have.
+def drawn_configurations(subject: ModelSubject, budget: Budget) -> list[tuple[Any, int]]:
+    """Further configurations, drawn by Hypothesis from the declaration's strategies.
 
-    Hypothesis leaves out what a filter refuses, and so a value that is never legal would never be run: the verdict
-    would be green without it. A value that is legal with some value of the other fields is none of these.
-
-    Args:
-        build: makes a configuration, or raises ValueError or TypeError.
-        fields: what the declaration gives for each field.
-        drawn: values of the fields whose strategies cannot be read; where these are not given, nothing is decided.
+    The host's profile, seed and database do not matter: everything is set here.
 
     Returns:
-        Field, value and what was said of it where the other fields have their first values; None where there is none.
+        Configurations, each with a number that chooses its shape and dtype.
     """
-    named = {name: named_values(value) for name, value in fields.items()}
-    domain: dict[str, Sequence[Any]] = {}
-    for name, values in named.items():
-        chosen = values if values is not None else (drawn or {}).get(name)
-        if chosen is None:
+    from hypothesis import HealthCheck, Phase, given, seed, settings
+    from hypothesis import strategies as st
+
+    strategy = configurations(subject, longest=min(budget.longest_chain, 50))
+    if strategy is None:
+        return []
+    found: dict[Any, int] = {}
+
+    @seed(20_260_101)
+    @settings(
+        max_examples=budget.drawn,
+        database=None,
+        derandomize=False,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy, st.integers(0, 999))
+    def collect(configuration: Any, number: int) -> None:
+        found.setdefault(configuration, number)
+
+    with _own_constants_only():
+        collect()
+    return list(found.items())
+
+
+def configurations(subject: ModelSubject, *, longest: int = 50) -> Any:
+    """A Hypothesis strategy for legal configurations of a subject; None where nothing is varied.
+
+    Args:
+        subject: the declaration.
+        longest: number of steps above which a drawn chain is not run.
+    """
+    from hypothesis import strategies as st
+
+    varied = {n: v for n, v in subject.fields.items() if is_strategy(v)}
+    if not varied:
+        return None
+    fixed = {n: v for n, v in subject.fields.items() if not is_strategy(v)}
+    if "num_steps" in varied:
+        bounds = bounds_of(varied["num_steps"])
+        if bounds is not None and bounds[1] > longest >= bounds[0]:
+            varied["num_steps"] = st.integers(int(bounds[0]), longest)
+
+    scales = {}
+    for name, value in varied.items():
+        low, high = bounds_of(value) or (1.0, 1.0)
+        if low <= 0 <= high and math.isfinite(high - low):
+            scales[name] = max(-low, high)
+
+    def legal(values: Mapping[str, Any]) -> Any:
+        if any(0 < abs(values[name]) < NEARLY_ZERO * scale for name, scale in scales.items()):
             return None
-        domain[name] = chosen
-    for name, values in named.items():
-        for value in values or () if is_strategy(fields[name]) else ():
-            said = ""
-            for row in combinations({**domain, name: [value]}):
-                try:
-                    build(**row)
-                except (ValueError, TypeError) as error:
-                    said = said or str(error)
-                else:
-                    break
-            else:
-                return name, value, said
-    return None
+        try:
+            return subject.reference(**fixed, **values)
+        except ValueError:
+            return None
+
+    return st.fixed_dictionaries(varied).map(legal).filter(lambda c: c is not None)
+
+
+def smallest_failing(subject: ModelSubject, fails: Callable[[Any], bool], budget: Budget, start: Any) -> Any:
+    """The smallest configuration that still fails, by Hypothesis's shrinking; ``start`` where none is smaller.
+
+    Args:
+        subject: the declaration.
+        fails: measures a configuration and tells whether the check fails on it.
+        budget: bounds how many cases are tried.
+        start: a configuration that is known to fail.
+    """
+    import random
+
+    from hypothesis import HealthCheck, Phase, find, settings
+    from hypothesis.errors import NoSuchExample, Unsatisfiable
+
+    steps = getattr(start, "num_steps", None)
+    strategy = configurations(subject, longest=steps if isinstance(steps, int) and steps > 0 else 50)
+    if strategy is None:
+        return start
+    tried: dict[Any, bool] = {}
+
+    def condition(configuration: Any) -> bool:
+        if configuration not in tried:
+            # Past the budget nothing new is measured; what is known stays known.
+            tried[configuration] = len(tried) < budget.shrinking and fails(configuration)
+        return tried[configuration]
+
+    try:
+        with _own_constants_only():
+            return find(
+                strategy,
+                condition,
+                settings=settings(
+                    max_examples=budget.shrinking,
+                    database=None,
+                    deadline=None,
+                    phases=(Phase.generate, Phase.shrink),
+                    suppress_health_check=list(HealthCheck),
+                ),
+                random=random.Random(0),
+            )
+    except (NoSuchExample, Unsatisfiable):
+        return start

@@ -17,11 +17,11 @@ from fixtures.faulty_data import FAULTY, Faulty
 from fixtures.sound_data import SOUND, Sound
 from fixtures.sound_data.frames import game, shaded
 from sampler_harness import data_under_test
-from sampler_harness.data.catalogue import CHECKS, DATA_CHECKS, PREPROCESSING_CHECKS
-from sampler_harness.data.declare import DataSubject
-from sampler_harness.data.evidence import DataEvidence
+from sampler_harness.catalogue.data import DATA_CHECKS, PREPROCESSING_CHECKS
+from sampler_harness.data.batches import DataEvidence
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError
+from sampler_harness.subject.data import DataSubject
 
 from .data_verdicts import atari_frames, failed, finding_of, told, verdict_of
 
@@ -79,8 +79,9 @@ def test_every_check_fails_a_faulty_stream(check: str) -> None:
 
 def test_the_bank_is_large_and_the_catalogue_whole() -> None:
     assert len(MISTAKES) >= 12
-    assert len({info.id for info in CHECKS}) == len(CHECKS) == len(PREPROCESSING_CHECKS) + len(DATA_CHECKS)
-    assert all(info.id.startswith("data/") and info.catches and info.blind_to for info in CHECKS)
+    rows = PREPROCESSING_CHECKS + DATA_CHECKS
+    assert len({info.id for info in rows}) == len(rows)
+    assert all(info.id.startswith("data/") for info in rows)
 
 
 def test_evidence_is_json() -> None:

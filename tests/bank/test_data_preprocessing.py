@@ -18,15 +18,15 @@ from fixtures.sound_data import SOUND, Sound
 from fixtures.sound_data.with_torch import to_frame
 from reference_samplers import DDPM, EDM
 from sampler_harness import preprocess_under_test
+from sampler_harness.catalogue.data import PREPROCESSING_CHECKS
 from sampler_harness.data import patterns
-from sampler_harness.data.catalogue import PREPROCESSING_CHECKS
-from sampler_harness.data.declare import PreprocessSubject
 from sampler_harness.data.evidence import PreprocessEvidence
 from sampler_harness.data.measures import orientation_of, rounded_up, tone_of
 from sampler_harness.data.reading import Unreadable, read_output
 from sampler_harness.data.resampling import kernels, measured, nearest_kernel
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError
+from sampler_harness.subject.preprocessing import PreprocessSubject
 
 from .data_verdicts import failed, finding_of, told, verdict_of
 

@@ -6,7 +6,7 @@ import pytest
 
 from fixtures.faulty_samplers import FAULTY, Faulty
 from fixtures.sound_samplers import SOUND
-from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.catalogue import check_ids
 from scripts.kill_matrix import failing, margin, verdict_of
 
 HALF = len(FAULTY) // 2

@@ -66,7 +66,7 @@ def test_the_transcription_of_diamond_is_the_released_one(name: str) -> None:
 def test_diamond_starts_from_the_wrong_scale(s_churn: float, steps: int, got: float, should_be: float) -> None:
     config = EDM(num_steps=steps, sigma_min=2e-3, sigma_max=5.0, s_churn=s_churn)
     assessment = Assessment(load_sampler("fixtures.faulty_samplers.diamond:diamond"), budget="quick")
-    evidence = assessment.evidence
+    evidence = assessment.sampler_evidence
     deviations = {d.term: d for d in evidence.compared(evidence.case(config)) if d.row == 0 and d.ratio > 1}
     assert deviations["initial-noise"].got == pytest.approx(got, rel=1e-4)
     assert deviations["initial-noise"].should_be == pytest.approx(should_be, rel=1e-6)

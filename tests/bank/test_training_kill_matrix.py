@@ -7,7 +7,7 @@ import functools
 import pytest
 
 from fixtures.faulty_training import FAULTY_TRAINING, SOUND_TRAINING, FaultyTraining
-from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.catalogue import check_ids
 from sampler_harness.runner import check_sampler
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Finding

@@ -22,10 +22,11 @@ from torch import Tensor
 from fixtures.faulty_training import FAULTY_TRAINING, SOUND_TRAINING, FaultyTraining
 from reference_samplers import DDPMTraining, EDMTraining, FlowTraining
 from reference_samplers.openings import Array
-from sampler_harness.cases import BUDGETS, covering_set
-from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.budgets import BUDGETS
+from sampler_harness.cases import covering_set
+from sampler_harness.catalogue import check_ids
 from sampler_harness.subject import Subject
-from sampler_harness.training.declare import TrainingSubject
+from sampler_harness.subject.training import TrainingSubject
 
 IMAGES = (4, 3, 8, 8)
 CLIPS = (2, 7, 3, 8, 8)

@@ -24,7 +24,7 @@ import reference_samplers
 from sampler_harness.adapters import diffusers as adapter
 from sampler_harness.adapters import diffusers_corners as references
 from sampler_harness.adapters import diffusers_deviations as deviations
-from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.catalogue import check_ids
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.subject import DeclarationError, Subject

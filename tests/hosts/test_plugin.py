@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.catalogue import check_ids
 
 NUM_CHECKS = len(check_ids())
 FAST = ("-p", "no:randomly", "-p", "no:xdist")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reference_samplers import ALL_REFERENCES
-from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.catalogue import check_ids
 from sampler_harness.cli.options import parser
 
 FOLDER = Path(__file__).parents[2]

@@ -23,7 +23,8 @@ from sampler_harness.portraying.portray import portray
 from sampler_harness.report import figures
 from sampler_harness.report.filmstrip_figure import write_trajectory
 from sampler_harness.report.verdict_page import verdict_page, write_verdict_page
-from sampler_harness.runner import Assessment, check_sampler, load_law, save_law
+from sampler_harness.runner import Assessment, check_sampler, save_law
+from sampler_harness.saved_laws import load_law
 from sampler_harness.targets import load_sampler
 from sampler_harness.verdict import Verdict
 

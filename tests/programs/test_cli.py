@@ -19,10 +19,9 @@ import reference_samplers
 from reference_samplers import DDIM, DDPMTraining, ScoreSDE
 from sampler_harness import __version__
 from sampler_harness.adapters.names import ELSEWHERE
-from sampler_harness.checks.catalogue import KINDS, VERSIONS, catalogue, check_ids
-from sampler_harness.checks.examples import EXAMPLES
-from sampler_harness.checks.remedies import REMEDIES
+from sampler_harness.catalogue import KINDS, VERSIONS, CheckInfo, catalogue, check_ids
 from sampler_harness.cli import main
+from sampler_harness.kinds import KIND_OF
 from sampler_harness.report.json import dumps, to_json
 from sampler_harness.report.terminal import closing_line, remedy, render, summary_lines
 from sampler_harness.runner import Assessment
@@ -356,19 +355,28 @@ def without_figures(text: str) -> str:
     return re.sub(r"-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?", "#", text)
 
 
-@pytest.mark.parametrize("id", sorted(EXAMPLES))
+ROWS = [info for kind in KINDS for info in catalogue(kind)]
+
+
 @pytest.mark.sampled(every=8)
-def test_an_example_is_what_that_fault_is_told(id: str) -> None:
-    example = EXAMPLES[id]
-    finding = Assessment(load_subject(f"fixtures.{example.fault}"), budget="quick").run(id)
+@pytest.mark.parametrize("info", ROWS, ids=[info.id for info in ROWS])
+def test_an_example_is_what_that_fault_is_told(info: CheckInfo) -> None:
+    finding = Assessment(load_subject(f"fixtures.{info.fault}"), budget="quick").run(info.id)
     assert finding.outcome == "failed"
-    assert without_figures(finding.message).startswith(without_figures(example.message))
+    assert without_figures(finding.message).startswith(without_figures(info.example))
 
 
-def test_every_check_has_an_example_and_something_to_try() -> None:
-    ids = {id for kind in KINDS for id in check_ids(kind)}
-    assert set(EXAMPLES) == ids
-    assert set(REMEDIES) == ids
+@pytest.mark.parametrize("info", ROWS, ids=[info.id for info in ROWS])
+def test_a_row_is_whole_and_stands_with_its_kind(info: CheckInfo) -> None:
+    assert all((info.claim, info.catches, info.blind_to, info.remedy, info.fault, info.example))
+    assert info.group in ("timesteps", "shapes", "noise dimensions", "the rest")
+    assert info in catalogue(info.kind)
+
+
+@pytest.mark.parametrize("info", ROWS, ids=[info.id for info in ROWS])
+def test_every_check_has_a_function_that_says_what_the_row_claims(info: CheckInfo) -> None:
+    function = KIND_OF[info.kind].check_function(info)
+    assert (function.__doc__ or "").split(".")[0], info.id
 
 
 def test_what_to_try_is_said_where_the_check_judged_something(faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -385,7 +393,7 @@ def test_what_to_try_is_said_where_the_check_judged_something(faulty: str, capsy
 def _later(monkeypatch: pytest.MonkeyPatch, *ids: str) -> None:
     """As if these checks had come with the last version."""
     infos = tuple(dataclasses.replace(i, since=VERSIONS[-1]) if i.id in ids else i for i in catalogue())
-    monkeypatch.setattr("sampler_harness.checks.catalogue.CATALOGUE", infos)
+    monkeypatch.setitem(KINDS, "sampler", infos)
 
 
 def test_a_pinned_set_leaves_out_what_came_later(

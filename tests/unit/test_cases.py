@@ -11,7 +11,9 @@ import pytest
 from hypothesis import strategies as st
 
 from reference_samplers import DDIM, DDPM, EDM
-from sampler_harness.cases import BUDGETS, covering_set, drawn_configurations, must_see, smallest_failing
+from sampler_harness.budgets import BUDGETS
+from sampler_harness.cases import covering_set, must_see
+from sampler_harness.strategies import drawn_configurations, smallest_failing
 from sampler_harness.subject import Subject
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from reference_samplers import DDIM, DDPM, EDM, FlowEuler
 from sampler_harness import Subject, sampler_under_test
-from sampler_harness.cases import BUDGETS, covering_set
+from sampler_harness.budgets import BUDGETS
+from sampler_harness.cases import covering_set
 from sampler_harness.subject import DeclarationError
 
 

@@ -1,8 +1,10 @@
-"""Data flows one way, subject -> observe -> law -> checks -> runner -> report -> plugin and command line."""
+"""Which room of the package may know which: a list of edges, and nothing beside it, however the import is written."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,38 +14,106 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "harness" / "sampler_harness"
 REFERENCES = Path(__file__).parents[2] / "reference_samplers"
 
-#: A module may import from its own layer's number or a lower one.
-LAYERS = {
-    "portrait": 0,
-    "verdict": 0,
-    "sharing": 0,
-    "strategies": 0,
-    "subject": 0,
-    "cases": 1,
-    "observe": 2,
-    "law": 3,
-    "checks": 4,
-    "training": 4,
-    "data": 4,
-    "diagnosis": 5,
-    "portraying": 5,
-    "runner": 5,
-    "adapters": 5,
-    "detail": 5,
-    "targets": 6,
-    "report": 6,
-    "gate": 7,
-    "triage": 7,
-    "plugin": 8,
-    "cli": 8,
-    "__init__": 9,
+#: Each room (a folder, or a file of its own), and the rooms that it may import from: at the top of a file, inside of a
+#: function, for types alone, or by a module's name in a string. The order is the one in which a declaration becomes a
+#: verdict.
+EDGES: dict[str, set[str]] = {
+    # Plain data, which everyone may read.
+    "portrait": set(),
+    "verdict": {"portrait"},
+    "sharing": set(),
+    "catalogue": set(),
+    "budgets": set(),
+    # What is declared, and what is tried of it.
+    "subject": {"catalogue"},
+    "strategies": {"budgets", "subject"},
+    "cases": {"budgets", "strategies", "subject"},
+    "adapters": {"subject"},
+    "targets": {"adapters", "subject"},
+    # What is seen of a run, and what follows from it.
+    "observe": {"subject"},
+    "law": {"observe", "subject"},
+    # What is measured, and what it is judged by: a room for each kind, which know nothing of each other.
+    "evidence": {"budgets", "subject", "verdict"},
+    "judging": {"observe", "verdict"},
+    "checks": {"cases", "evidence", "judging", "law", "observe", "strategies", "subject", "verdict"},
+    "training": {"budgets", "cases", "evidence", "judging", "law", "observe", "strategies", "subject", "verdict"},
+    "data": {"evidence", "judging", "subject", "verdict"},
+    "kinds": {"catalogue", "checks", "data", "evidence", "training", "verdict"},
+    # What a sampler does instead, how it looks, and what it comes to.
+    "detail": {"checks", "law", "observe", "subject"},
+    "diagnosis": {
+        "budgets",
+        "cases",
+        "checks",
+        "detail",
+        "law",
+        "observe",
+        "strategies",
+        "subject",
+        "verdict",
+    },
+    "portraying": {"checks", "judging", "law", "observe", "portrait", "subject", "verdict"},
+    "saved_laws": {"checks", "law", "observe", "verdict"},
+    "runner": {
+        "catalogue",
+        "checks",
+        "diagnosis",
+        "evidence",
+        "kinds",
+        "portrait",
+        "portraying",
+        "saved_laws",
+        "subject",
+        "verdict",
+    },
+    # Who asks, and who tells.
+    "report": {"catalogue", "detail", "portrait", "verdict"},
+    "gate": {"catalogue", "runner", "saved_laws", "targets", "verdict"},
+    "triage": {
+        "budgets",
+        "cases",
+        "detail",
+        "law",
+        "observe",
+        "report",
+        "runner",
+        "subject",
+        "targets",
+        "verdict",
+    },
+    "plugin": {
+        "catalogue",
+        "gate",
+        "portrait",
+        "report",
+        "runner",
+        "sharing",
+        "subject",
+        "targets",
+        "verdict",
+    },
+    "cli": {
+        "adapters",
+        "catalogue",
+        "diagnosis",
+        "gate",
+        "report",
+        "runner",
+        "saved_laws",
+        "subject",
+        "targets",
+        "triage",
+        "verdict",
+    },
 }
-#: The catalogue is a list of ids, light enough for everyone.
-FREE = {"sampler_harness.checks.catalogue", "sampler_harness.checks.remedies"}
+#: A module of this package in a string, as import_module takes one.
+_MODULE = re.compile(r"sampler_harness(?:\.[a-z_]\w*)+(?::\w+|\.)?")
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
 def imported(path: Path) -> list[str]:
-    """Names of the modules that a file imports, relative ones made absolute."""
+    """Names of the modules that a file imports or names in a string, relative ones made absolute."""
     if PACKAGE in path.parents:
         package = ["sampler_harness", *path.relative_to(PACKAGE).parts[:-1]]
     else:
@@ -54,26 +124,59 @@ def imported(path: Path) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
-            found.append(".".join([*base, *([node.module] if node.module else [])]))
+            module = [*base, *([node.module] if node.module else [])]
+            # "from sampler_harness import detail" names its module last.
+            whole = [[*module, alias.name] for alias in node.names] if module == ["sampler_harness"] else [module]
+            found += [".".join(one) for one in whole]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _MODULE.fullmatch(node.value):
+            found.append(node.value.partition(":")[0].rstrip("."))
     return found
 
 
-def layer_of(module: str) -> int:
-    parts = module.split(".")
-    return LAYERS["__init__"] if len(parts) == 1 else LAYERS[parts[1]]
+def rooms(path: Path) -> set[str]:
+    """The other rooms that a file knows."""
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    known = {module.split(".")[1] for module in imported(path) if module.startswith("sampler_harness.")}
+    return {room for room in known if room != own and not room.startswith("__")}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_one_way(path: Path) -> None:
-    name = path.relative_to(PACKAGE).with_suffix("").parts[0]
-    for module in imported(path):
-        if not module.startswith("sampler_harness") or module in FREE:
-            continue
-        assert layer_of(module) <= LAYERS[name], f"{path.name} ({name}) imports {module} from a higher layer"
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_room_knows_those_that_it_may(path: Path) -> None:
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    beyond = rooms(path) - EDGES[own]
+    assert not beyond, f"{own} may not import from {', '.join(sorted(beyond))}"
+
+
+def test_every_edge_is_walked_and_none_leads_back() -> None:
+    walked: dict[str, set[str]] = {room: set() for room in EDGES}
+    for path in FILES:
+        walked[path.relative_to(PACKAGE).with_suffix("").parts[0]] |= rooms(path)
+    unused = {room: sorted(EDGES[room] - walked[room]) for room in EDGES if EDGES[room] - walked[room]}
+    assert not unused
+    order = list(graphlib.TopologicalSorter(EDGES).static_order())  # raises where there is a cycle
+    assert set(order) == set(EDGES)
+
+
+def test_a_way_back_is_seen_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.PACKAGE", tmp_path)
+    (tmp_path / "law").mkdir()
+    file = tmp_path / "law" / "any.py"
+    for text in (
+        "from sampler_harness.runner import Assessment",
+        "from sampler_harness import runner",
+        "from .. import runner",
+        "from ..runner import Assessment",
+        "def late():\n    import sampler_harness.runner",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sampler_harness.runner import Assessment",
+        "EVIDENCE = {'law': 'sampler_harness.runner:Assessment'}",
+        "home = f'sampler_harness.runner.{name}'",
+    ):
+        file.write_text(text, encoding="utf-8")
+        assert rooms(file) == {"runner"}, text
 
 
 def test_references_know_numpy_alone() -> None:
-    files = sorted(REFERENCES.glob("*.py"))
+    files = sorted(REFERENCES.rglob("*.py"))
     assert files
     for path in files:
         for module in imported(path):
@@ -81,12 +184,40 @@ def test_references_know_numpy_alone() -> None:
             assert root in sys.stdlib_module_names | {"numpy", "reference_samplers"}, f"{path.name}: {module}"
 
 
-@pytest.mark.parametrize("module", ["sampler_harness", "sampler_harness.plugin", "sampler_harness.checks.catalogue"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "sampler_harness",
+        "sampler_harness.plugin",
+        "sampler_harness.catalogue",
+        "sampler_harness.kinds",
+        "sampler_harness.strategies",
+        "sampler_harness.subject.data",
+        "sampler_harness.subject.preprocessing",
+        "sampler_harness.subject.training",
+    ],
+)
 def test_loading_is_light(module: str) -> None:
     script = (
         f"import sys, {module}\n"
         "heavy = {'torch', 'scipy', 'hypothesis', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["", "import sampler_harness.strategies\n", "import sampler_harness.cases, sampler_harness.subject.allowed\n"],
+)
+def test_the_public_strategies_are_the_same_whatever_was_imported_before(before: str) -> None:
+    script = (
+        f"{before}from sampler_harness import strategies\n"
+        "import sampler_harness.strategies as other\n"
+        "assert strategies is other\n"
+        "assert strategies.__name__ == 'sampler_harness.strategies'\n"
+        "assert 'configurations' in strategies.__all__ and callable(strategies.configurations)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -45,6 +45,19 @@ def test_a_sound_run_has_rows_and_no_problem() -> None:
     assert not found.mutated_outputs
 
 
+@pytest.mark.parametrize(("x", "time"), [("x_noisy", "c_noise"), ("noisy_latents", "timesteps"), ("x", "sigma")])
+def test_the_model_may_be_called_by_name(x: str, time: str) -> None:
+    def by_name(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> torch.Tensor:
+        def named(noisy: torch.Tensor, sigma: float) -> Any:
+            return model(**{x: noisy, time: sigma})
+
+        return euler(named, shape, config, device=device, dtype=dtype)
+
+    found = run(by_name)
+    assert found.problem is None
+    assert [c.time for c in found.calls] == [80.0, 2.0]
+
+
 def returning(value: Any) -> Callable[..., Any]:
     def sampler(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> Any:
         model(torch.zeros(shape), 1.0)

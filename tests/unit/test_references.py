@@ -451,6 +451,7 @@ def test_the_references_need_numpy_alone() -> None:
 
 
 def test_all_references_are_documented_in_the_house_order() -> None:
+    reference: Any
     for reference in ALL_REFERENCES:
         text = inspect.getdoc(reference) or ""
         assert text.index("Source:") < text.index("Args:") < text.index("Raises:")

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from fixtures.torch_samplers import under_test
 from reference_samplers import DDIM, EDM
 from sampler_harness import Subject, check_sampler, respond, sampler_under_test
-from sampler_harness.runner import Assessment, load_law, save_law
+from sampler_harness.runner import Assessment, save_law
+from sampler_harness.saved_laws import load_law
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Finding
 from tests import small_samplers
@@ -208,12 +209,12 @@ def test_a_saved_law_reads_back_to_the_bit_and_is_compared_with(tmp_path: Path) 
     for entry in saved["cases"]:
         case = next(
             c
-            for c in assessment.evidence.cases
+            for c in assessment.sampler_evidence.cases
             if repr(c.config) == entry["configuration"]
             and list(c.shape) == entry["shape"]
             and c.dtype == entry["dtype"]
         )
-        assert assessment.evidence.bundle(case).law.to_json() == entry["law"]
+        assert assessment.sampler_evidence.bundle(case).law.to_json() == entry["law"]
     assert json.loads(path.read_text()) == saved
     assert check_sampler(small_samplers.rewritten, budget="quick", against=saved).conforms
     assert finding(small_samplers.unscaled, "law/initial-noise", against=saved).outcome == "failed"

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from reference_samplers import DDIM, DDPM, EDM, DDPMTraining, EDMTraining, FlowTraining
 from sampler_harness import training_under_test
-from sampler_harness.checks.catalogue import check_ids
+from sampler_harness.catalogue import check_ids
 from sampler_harness.cli import main
 from sampler_harness.observe.trace import Case
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError
-from sampler_harness.training.declare import TrainingSubject
+from sampler_harness.subject.training import TrainingSubject
 from sampler_harness.training.law import measure
 from sampler_harness.verdict import Finding
 
@@ -449,6 +449,18 @@ def test_a_parameter_that_no_gradient_reaches_is_named() -> None:
         (lambda: training_under_test(EDMTraining()), "was given an instance"),  # type: ignore[arg-type]
         (lambda: training_under_test(DDPMTraining, snr_gama=1.0)(uniform_time), "did you mean 'snr_gamma'?"),
         (lambda: training_under_test(DDPMTraining, beta_end=2.0)(uniform_time), "DDPMTraining refuses this"),
+        (
+            lambda: training_under_test(DDPMTraining, prediction=st.sampled_from(["epsilon", "eps"]))(uniform_time),
+            "a value of prediction is legal in no configuration of DDPMTraining",
+        ),
+        (
+            lambda: training_under_test(DDPMTraining, beta_end=st.floats(0.01, 2.0))(uniform_time),
+            "a value of beta_end is legal in no configuration",
+        ),
+        (
+            lambda: training_under_test(DDPMTraining)(training_under_test(DDPMTraining)(uniform_time)),
+            "declared twice: write one @training_under_test per function",
+        ),
         (lambda: training_under_test(DDPMTraining)(lambda model, x0: None), "should take three"),
         (lambda: training_under_test(DDPMTraining, sampler=3)(uniform_time), "sampler must be a configuration"),
         (

@@ -135,9 +135,6 @@ def check_replay(evidence: Evidence) -> Finding:
     runs against the reference's, on the same draws and outputs.
     Held against another law than its reference's, a sampler's clamps are still the reference's to decide, where it has
     the reference's law; where it has not, no law says where they bite.
-    Catches: ``tanh`` for a clamp, a clamp that is missing, misplaced or undeclared, a wrong threshold; with a corrector
-    any step that differs.
-    Blind to: values beyond those that were tried; the clamps of a sampler that is neither its reference nor held to it.
     """
     spent = [0]
     untold: list[Case] = []

@@ -9,22 +9,23 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sampler_harness.cases import BUDGETS, CoveringSet, covering_set, drawn_configurations
+from sampler_harness.cases import CoveringSet, covering_set
+from sampler_harness.evidence import AnyEvidence
+from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
-from sampler_harness.law.law import Law
 from sampler_harness.law.replay import is_affine
-from sampler_harness.law.tolerance import Tolerance, reference_law, tolerance_between, tolerance_of
-from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
+from sampler_harness.strategies import drawn_configurations
 from sampler_harness.subject import Subject
 from sampler_harness.verdict import Coverage
 
 from .edges import either_side, on_own_grid
 from .replayed import Held, hold
+from .standard import Standard
 
-__all__ = ["Evidence", "Standard", "expected_calls", "short", "told"]
+__all__ = ["Evidence", "expected_calls"]
 
 #: Where shapes are not declared: images, square and not, odd, of one element, of many channels.
 IMAGE_SHAPES: tuple[tuple[int, ...], ...] = (
@@ -40,9 +41,6 @@ LONG_CHAIN = 300
 #: Elements that a drawn case's shape must have: smaller ones need a run for every few impulses.
 ROOM_TO_DRAW = 48
 
-#: Characters above which a configuration is not told entry by entry.
-LONG_TEXT = 400
-
 #: Shares of the budget's model calls.
 COVERING_SHARE = 0.5
 DRAWN_SHARE = 0.6
@@ -50,80 +48,7 @@ DRAWN_SHARE = 0.6
 CHECK_SHARE = 0.25
 
 
-class Standard:
-    """What a sampler is held against: its reference, another sampler, or a saved law.
-
-    Args:
-        law: the law that a case should have; None where there is none for it.
-        tolerance: of that law's entries, for a case.
-        name: for the verdict.
-        reference: whether replay and closed forms are possible.
-    """
-
-    def __init__(
-        self,
-        law: Callable[[Case], Law | None],
-        tolerance: Callable[[Case], Tolerance],
-        name: str,
-        *,
-        reference: bool,
-    ) -> None:
-        self.law = law
-        self.tolerance = tolerance
-        self.name = name
-        self.reference = reference
-
-    @staticmethod
-    def of_reference(subject: Subject) -> Standard:
-        """The subject's own reference, measured in float64."""
-
-        def law(case: Case) -> Law | None:
-            if not is_affine(case.config):
-                return None
-            return reference_law(case.config, learned_variance(case.config))
-
-        def tolerance(case: Case) -> Tolerance:
-            dtype = case.dtype if case.dtype == "float64" else "float32"
-            return tolerance_of(case.config, dtype, learned_variance(case.config))
-
-        return Standard(law, tolerance, subject.reference_name, reference=True)
-
-    @staticmethod
-    def of_law(law: Callable[[Case], Law | None], name: str) -> Standard:
-        """Laws measured elsewhere: another sampler's, or saved ones."""
-
-        def tolerance(case: Case) -> Tolerance:
-            found = law(case)
-            assert found is not None
-            return tolerance_between(found, case.dtype if case.dtype == "float64" else "float32")
-
-        return Standard(law, tolerance, name, reference=False)
-
-
-def short(config: Any) -> str:
-    """A configuration ready to paste: only the fields that are not at their default."""
-    if not dataclasses.is_dataclass(config) or isinstance(config, type):
-        return repr(config)
-    parts = []
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.init and value != field.default:
-            parts.append(f"{field.name}={value!r}")
-    return f"{type(config).__name__}({', '.join(parts)})"
-
-
-def told(config: Any) -> str:
-    """As :func:`short`, for reading: a long table is told by its ends and its length."""
-    text = short(config)
-    for field in dataclasses.fields(config) if len(text) > LONG_TEXT else ():
-        value = getattr(config, field.name)
-        if isinstance(value, tuple) and len(value) > 8:
-            ends = f"({value[0]!r}, {value[1]!r}, … {value[-1]!r}: {len(value)} entries)"
-            text = text.replace(f"{field.name}={value!r}", f"{field.name}={ends}")
-    return text
-
-
-class Evidence:
+class Evidence(AnyEvidence[Subject]):
     """Everything that is measured of one subject on one device.
 
     Args:
@@ -143,12 +68,8 @@ class Evidence:
         standard: Standard | None = None,
         fixtures: Mapping[str, Any] | None = None,
     ) -> None:
-        self.subject = subject
-        self.budget = BUDGETS[budget]
-        self.device = device
+        super().__init__(subject, budget=budget, device=device, fixtures=fixtures)
         self.standard = standard or Standard.of_reference(subject)
-        self.fixtures = dict(fixtures or {})
-        self.model_calls = 0
         self._bundles: dict[tuple[Case, Any], Bundle] = {}
         self._compared: dict[Case, tuple[Deviation, ...]] = {}
         self._held: dict[Case, Held] = {}
@@ -240,7 +161,7 @@ class Evidence:
         """Whether one check may spend this many model calls; what others spent does not matter."""
         return calls <= CHECK_SHARE * self.budget.model_calls
 
-    def measure(self) -> None:
+    def measure_all(self) -> None:
         """Measure all cases, in their fixed order."""
         _ = self.cases
 

@@ -104,10 +104,7 @@ def _judge_scales(
 
 
 def check_forward(evidence: Evidence) -> Finding:
-    """``add_noise`` has the law's own signal and noise scales at every entry of the grid.
-
-    Catches: noise added at another level than the run starts from. Blind to: samplers without ``add_noise``.
-    """
+    """``add_noise`` has the law's own signal and noise scales at every entry of the grid."""
     subject = evidence.subject
     if subject.forward is None and subject.velocity is None:
         return skipped("law/forward", "the sampler declares no forward process: add forward=… to the declaration")
@@ -219,11 +216,7 @@ def _tail(
 
 
 def check_partial(evidence: Evidence) -> Finding:
-    """A run from step k is the tail of the whole run.
-
-    Catches: image-to-image starting one step off, history left from an earlier start.
-    Blind to: samplers that cannot start in the middle.
-    """
+    """A run from step k is the tail of the whole run."""
     if evidence.subject.partial is None:
         return skipped("law/partial", "the sampler declares no runs from the middle: add partial=… to the declaration")
     if evidence.cases and not evidence.affine_cases:

@@ -1,50 +1,24 @@
-"""From judgements of single cases to the finding of a check."""
+"""How a failing check of a sampler is told: made smaller first, with the line of the user's own code and a script."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import Any
 
-from sampler_harness.cases import smallest_failing
+from sampler_harness import judging
+from sampler_harness.judging import Failure, Judged, described, import_line, nothing_seen, short, skipped, told
 from sampler_harness.law.replay import is_affine
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import shown
-from sampler_harness.strategies import bounds_of, is_strategy, named_values
+from sampler_harness.strategies import smallest_failing
+from sampler_harness.subject.allowed import bounds_of, is_strategy, named_values
 from sampler_harness.verdict import Finding
 
-from .evidence import Evidence, expected_calls, short, told
+from .evidence import Evidence, expected_calls
 
 __all__ = ["Judged", "conclude", "nothing_seen", "skipped"]
-
-#: JSON has no infinity; a difference that no tolerance measures is told as this.
-LARGEST_MARGIN = 1e9
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What a check found in one case.
-
-    Attributes:
-        ratio: deviation over tolerance; above 1 fails, infinity where there is no number for it.
-        message: what was seen and what should be, for a person.
-        case: where.
-        evidence: step, term, got, should_be, ….
-        consequence_of: the check whose failure explains this.
-    """
-
-    ratio: float
-    message: str = ""
-    case: Case | None = None
-    evidence: dict[str, Any] = field(default_factory=dict)
-    consequence_of: str | None = None
-
-
-def _bounded(ratio: float) -> float:
-    return LARGEST_MARGIN if not math.isfinite(ratio) else min(ratio, LARGEST_MARGIN)
 
 
 def _size(judged: Judged) -> tuple[bool, int, int]:
@@ -55,16 +29,6 @@ def _size(judged: Judged) -> tuple[bool, int, int]:
         expected_calls(config) if config is not None else 0,
         len(short(config)),
     )
-
-
-def skipped(id: str, reason: str) -> Finding:
-    """The check does not apply; says why."""
-    return Finding(id, "skipped", reason)
-
-
-def nothing_seen(id: str, why: str, *, consequence_of: str | None = None) -> Finding:
-    """The check applies but had nothing to judge: an error, never a pass."""
-    return Finding(id, "error", f"saw nothing: {why}", consequence_of=consequence_of)
 
 
 def conclude(
@@ -86,44 +50,25 @@ def conclude(
         shrink: judges one more case, for making a failure smaller; None where that has no meaning.
         why_nothing: why there may be no judgement.
     """
-    if not judged:
-        broken = next((c for c in evidence.cases if evidence.bundle(c).problem is not None), None)
-        cause = None
-        if broken is not None:
-            why_nothing = "the sampler could not be measured"
-            cause = None if id == "law/times" else "law/times"
-        return nothing_seen(id, why_nothing, consequence_of=cause)
-    margin = _bounded(max(j.ratio for j in judged))
-    failing = [j for j in judged if not j.ratio <= 1.0]
-    if not failing:
-        return Finding(id, "passed", passed, {"judged": len(judged)}, margin=margin)
-    chosen = min(failing, key=_size)
-    if shrink is not None and chosen.case is not None:
-        chosen = _shrunk(evidence, chosen, shrink)
-    details = dict(chosen.evidence)
-    lines = [chosen.message]
-    if chosen.case is not None:
-        details["configuration"] = short(chosen.case.config)
-        details["shape"] = list(chosen.case.shape)
-        details["dtype"] = chosen.case.dtype
-        lines.append(
-            f"smallest configuration: {told(chosen.case.config)}, shape {chosen.case.shape}, {chosen.case.dtype}"
-        )
-        place = _place(evidence, chosen, chosen.case)
-        if place:
-            details |= place
-            lines.append(f"look at: {place['file']}, line {place['line']}, in {place['function']}: {place['text']}")
-    details["failing"] = f"{len(failing)} of {len(judged)}"
-    causes = [j for j in failing if j.consequence_of is None]
-    return Finding(
-        id,
-        "failed",
-        "\n".join(lines),
-        details,
-        margin=margin,
-        consequence_of=None if causes else chosen.consequence_of,
-        reproduction=_reproduction(evidence, chosen),
-    )
+    if not judged and any(evidence.bundle(case).problem is not None for case in evidence.cases):
+        cause = None if id == "law/times" else "law/times"
+        return nothing_seen(id, "the sampler could not be measured", consequence_of=cause)
+
+    def tell(failing: list[Judged]) -> Failure:
+        chosen = min(failing, key=_size)
+        if shrink is not None and chosen.case is not None:
+            chosen = _shrunk(evidence, chosen, shrink)
+        details, lines = dict(chosen.evidence), [chosen.message]
+        if (case := chosen.case) is not None:
+            details |= described(case)
+            lines.append(f"smallest configuration: {told(case.config)}, shape {case.shape}, {case.dtype}")
+            if place := _place(evidence, chosen, case):
+                details |= place
+                lines.append(f"look at: {place['file']}, line {place['line']}, in {place['function']}: {place['text']}")
+        details["failing"] = f"{len(failing)} of {len(judged)}"
+        return Failure("\n".join(lines), details, _reproduction(evidence, chosen), chosen.consequence_of)
+
+    return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing)
 
 
 def _place(evidence: Evidence, chosen: Judged, case: Case) -> dict[str, Any]:
@@ -151,9 +96,9 @@ def _shrunk(evidence: Evidence, chosen: Judged, judge: Callable[[Case], Sequence
 
     def fails(config: Any) -> bool:
         if config not in kept:
-            again = [j for j in judge(evidence.case(config)) if not j.ratio <= 1.0 and j.consequence_of is None]
+            again = [j for j in judge(evidence.case(config)) if j.fails and j.consequence_of is None]
             kept[config] = min(again, key=_size) if again else Judged(0.0)
-        return not kept[config].ratio <= 1.0
+        return kept[config].fails
 
     if chosen.consequence_of is not None:
         return chosen
@@ -162,7 +107,7 @@ def _shrunk(evidence: Evidence, chosen: Judged, judge: Callable[[Case], Sequence
     assert chosen.case is not None
     smallest = smallest_failing(evidence.subject, fails, evidence.budget, chosen.case.config)
     best = kept.get(smallest, chosen)
-    return best if not best.ratio <= 1.0 and _size(best) <= _size(chosen) else chosen
+    return best if best.fails and _size(best) <= _size(chosen) else chosen
 
 
 def _plainer(evidence: Evidence, config: Any, fails: Callable[[Any], bool]) -> Any:
@@ -211,10 +156,7 @@ def _reproduction(evidence: Evidence, chosen: Judged) -> str:
         "import dataclasses, numpy as np",
         "from sampler_harness import respond",
         "from sampler_harness.targets import load_subject",
-        f"from {type(case.config).__module__.rpartition('.')[0] or type(case.config).__module__} "
-        f"import {type(case.config).__name__}"
-        if type(case.config).__module__.startswith("reference_samplers")
-        else f"from {type(case.config).__module__} import {type(case.config).__name__}",
+        import_line(case.config),
         f"subject = load_subject({target!r})",
         f"config = {_pasted(evidence, case.config)}",
         f"response = respond(subject, config, shape={case.shape}, dtype={case.dtype!r})",

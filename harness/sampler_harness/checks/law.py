@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
+from sampler_harness.judging import short, told
 from sampler_harness.law.comparison import Deviation, Term, differing
 from sampler_harness.observe.trace import Case, Run
 from sampler_harness.verdict import Finding, Moved
 
-from .evidence import Evidence, expected_calls, short, told
+from .evidence import Evidence, expected_calls
 from .judging import Judged, conclude, nothing_seen, skipped
 from .replayed import NOT_AFFINE
 
@@ -193,9 +194,7 @@ def _time_shape_problem(run: Run, declared: str | None, items: int) -> str | Non
 def check_times(evidence: Evidence) -> Finding:
     """The model is called at the reference's times, in number and order.
 
-    Catches: a wrong grid, ``sigma`` where ``sigma_hat`` belongs, a call too many. Also the place where a run that
-    cannot be measured at all (a crash, a wrong return, NaN) is told.
-    Blind to: a right time told with a wrong noise level in ``x``.
+    A run that cannot be measured at all (a crash, a wrong return, NaN) is told here.
     """
 
     def judge(case: Case) -> list[Judged]:
@@ -216,10 +215,7 @@ def check_times(evidence: Evidence) -> Finding:
 
 
 def check_initial_noise(evidence: Evidence) -> Finding:
-    """The first model input has the reference's scale.
-
-    Catches: a first noise that is not multiplied by ``sigma_max``. Blind to: everything after the first call.
-    """
+    """The first model input has the reference's scale."""
     terms: tuple[Term, ...] = ("initial-noise",)
 
     def judge(case: Case) -> list[Judged]:
@@ -242,22 +238,14 @@ def check_initial_noise(evidence: Evidence) -> Finding:
 
 
 def check_outputs(evidence: Evidence) -> Finding:
-    """Each update weighs the state and the model's outputs as the reference does.
-
-    Catches: wrong coefficients, a wrong prediction type, a corrector with the first sigma.
-    Blind to: what only shows when a clamp bites (``clip/replay``).
-    """
+    """Each update weighs the state and the model's outputs as the reference does."""
     return _law_check(
         "law/outputs", evidence, ("outputs",), "every update weighs state and outputs as the reference does"
     )
 
 
 def check_noise(evidence: Evidence) -> Finding:
-    """Fresh noise enters with the right strength at each step, and where the paper has none, none.
-
-    Catches: variance for standard deviation, noise on the last step, missing or reused draws.
-    Blind to: noise shared between items or pixels (``noise/shape``).
-    """
+    """Fresh noise enters with the right strength at each step, and where the paper has none, none."""
     if len(evidence.affine_cases) < len(evidence.cases):
         return _numbers_of_draws(evidence)
     judged = [j for case in evidence.cases for j in _judge(evidence, case, ("noise",))]
@@ -307,11 +295,7 @@ def _undecided(evidence: Evidence, id: str) -> Finding:
 
 
 def check_offset(evidence: Evidence) -> Finding:
-    """Nothing constant is added.
-
-    Catches: an undeclared ``(x + 1) / 2``, noise that does not come from a generator.
-    Blind to: constants that the declaration undoes.
-    """
+    """Nothing constant is added."""
     return _law_check("law/offset", evidence, ("offset",), "no constant is added anywhere")
 
 

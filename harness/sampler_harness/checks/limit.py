@@ -309,7 +309,6 @@ def check_gaussian(evidence: Evidence) -> Finding:
 
     The exact solution is that of the process started from the sampler's own first noise; the remaining distance to
     the data is told, not judged.
-    Catches: a formula that does not converge, be it the reference's too. Blind to: slow convergence.
     """
     applies = _applies(evidence, "limit/gaussian", deterministic=False)
     if isinstance(applies, Finding):
@@ -357,7 +356,6 @@ def check_order(evidence: Evidence) -> Finding:
     """The order that the method claims is the order that it has.
 
     Slope of the error as the steps double, on the grid without its step to zero.
-    Catches: a corrector that corrects nothing, a formula that loses an order. Blind to: stochastic samplers.
     """
     applies = _applies(evidence, "limit/order", deterministic=True)
     if isinstance(applies, Finding):

@@ -98,8 +98,6 @@ def check_shape(evidence: Evidence) -> Finding:
     """Every element of the sample receives its own independent normal.
 
     Decided from where impulses arrive; the shape of the drawing call is not judged.
-    Catches: noise broadcast over the batch, channels or pixels; elements without noise.
-    Blind to: its strength (``law/noise``).
     """
 
     def judge(case: Case) -> list[Judged]:
@@ -192,11 +190,7 @@ def _few(evidence: Evidence) -> list[Case]:
 
 
 def check_generator(evidence: Evidence) -> Finding:
-    """A given generator feeds every draw, the global stream is untouched, nothing random is hidden.
-
-    Catches: an ignored generator, numpy noise, results that differ with the same draws.
-    Blind to: which device the generator lives on.
-    """
+    """A given generator feeds every draw, the global stream is untouched, nothing random is hidden."""
     cases = [c for c in _few(evidence) if evidence.bundle(c).problem is None]
     judged: list[Judged] = []
     for case in cases:

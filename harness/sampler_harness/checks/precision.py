@@ -34,9 +34,7 @@ LARGEST_DENSE = 2.0**8
 def check_dtype(evidence: Evidence) -> Finding:
     """The sample has the declared dtype, and each declared dtype is as accurate as it can be.
 
-    Catches: half-precision timesteps, tables in too low a precision, a sample that comes back in another dtype, a cast
-    to a narrower dtype on the way, also in a sampler whose other deviations are declared.
-    Blind to: accuracy beyond the declared dtype; more precision inside is told, not failed.
+    More precision inside is told, not failed. A cast is seen too where the sampler's other deviations are declared.
     """
     judged: list[Judged] = []
     told: list[str] = []

@@ -161,11 +161,7 @@ def _rows_with_item_values(bundle: Bundle, items: int, per_item: int, scale: flo
 
 
 def check_batch(evidence: Evidence) -> Finding:
-    """An item does not depend on its neighbours, on the batch's size or on its position.
-
-    Catches: statistics over the batch, an item that is never updated, a threshold shared by the batch.
-    Blind to: coupling inside one item.
-    """
+    """An item does not depend on its neighbours, on the batch's size or on its position."""
     bundle = evidence.bundle(evidence.base)
     if bundle.problem is not None:
         return conclude("shape/batch", evidence, [], passed="")
@@ -214,8 +210,6 @@ def check_any(evidence: Evidence) -> Finding:
 
     Where a shape is so small and the chain so long that reading it would pass the budget, one run of it is held against
     the reference.
-    Catches: hard-coded sizes or axes, a channel treated differently, memory layout taken for granted.
-    Blind to: shapes that are not declared (by default images only).
     """
     judged: list[Judged] = []
     not_run: list[str] = []

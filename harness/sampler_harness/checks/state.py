@@ -40,11 +40,7 @@ def _difference(first: DenseRun | Problem, again: DenseRun | Problem, what: str,
 
 
 def check_rerun(evidence: Evidence) -> Finding:
-    """A second run, a run after another configuration and interleaved runs give the same result, to the bit.
-
-    Catches: tables cast in place, history that survives, lists that are not refreshed.
-    Blind to: state that only shows after many runs.
-    """
+    """A second run, a run after another configuration and interleaved runs give the same result, to the bit."""
     bundle = evidence.bundle(evidence.base)
     if bundle.problem is not None:
         return conclude("state/rerun", evidence, _other_count(evidence), passed="")
@@ -134,11 +130,7 @@ def _aliased(evidence: Evidence) -> list[Judged]:
 
 
 def check_side_effects(evidence: Evidence) -> Finding:
-    """Arguments and global settings are as before.
-
-    Catches: the model's output written over, a changed default dtype, grad mode or training flag.
-    Blind to: files, environment and other libraries' settings.
-    """
+    """Arguments and global settings are as before."""
     judged: list[Judged] = []
     for case in evidence.cases[:4]:
         zero = evidence.bundle(case).zero

@@ -20,11 +20,7 @@ GRID_FIELDS = ("num_steps", "timesteps", "sigmas", "times")
 
 
 def check_any(evidence: Evidence) -> Finding:
-    """The law holds for one (where declared), two, few, many and indivisible numbers of steps.
-
-    Catches: NaN for one step, a grid that is right only where the steps divide the table.
-    Blind to: numbers of steps that the declaration does not allow.
-    """
+    """The law holds for one (where declared), two, few, many and indivisible numbers of steps."""
     cases = [c for c in evidence.cases if _same_but_steps(c.config, evidence.covering.base)]
     if len({_steps(config) for config in evidence.covering.configurations}) < 2:
         return skipped("steps/any", "the number of steps is not varied: declare num_steps=st.integers(…)")

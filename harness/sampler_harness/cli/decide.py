@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from sampler_harness.checks.catalogue import check_ids, checked_version
+from sampler_harness.catalogue import check_ids, checked_version
 from sampler_harness.gate.baseline import Baseline, BaselineError, entries_of, read_baseline, written
 from sampler_harness.gate.git import Changes, GitError, Repository, changes_of_workflow, repository_of
 from sampler_harness.gate.sources import files_of, touches
@@ -273,7 +273,7 @@ def _law_at(plan: _Plan, target: str, given: dict[str, Any]) -> Any:
 def _against(named: str) -> Any:
     """Another subject, or what ``--save-law`` wrote."""
     if named.endswith(".json") or (Path(named).is_file() and not named.endswith(".py")):
-        from sampler_harness.runner import load_law
+        from sampler_harness.saved_laws import load_law
 
         try:
             return load_law(named)

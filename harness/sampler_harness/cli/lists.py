@@ -10,9 +10,7 @@ import textwrap
 from typing import Any, TextIO
 
 from sampler_harness.adapters.names import ELSEWHERE
-from sampler_harness.checks.catalogue import KINDS, CheckInfo, catalogue, info_of
-from sampler_harness.checks.examples import EXAMPLES
-from sampler_harness.checks.remedies import REMEDIES
+from sampler_harness.catalogue import KINDS, CheckInfo, catalogue, info_of
 from sampler_harness.diagnosis.known_faults import KNOWN_FAULTS, KnownFault
 
 __all__ = ["explain", "list_checks", "list_references"]
@@ -84,18 +82,17 @@ def explain(id: str, stream: TextIO) -> None:
         near = difflib.get_close_matches(id, names, n=1, cutoff=0.5)
         hint = f": did you mean {near[0]}?" if near else ""
         raise ValueError(f"there is no check, reference or fault {id!r}{hint} (--list-checks, --list-references)")
-    kind = next(kind for kind in KINDS if info in catalogue(kind))
-    stream.write(f"{info.id}  ({info.group}; {_TITLES[kind]})\n\n")
+    stream.write(f"{info.id}  ({info.group}; {_TITLES[info.kind]})\n\n")
     for name, text in (
         ("It claims", info.claim),
         ("It catches", info.catches),
         ("It is blind to", info.blind_to),
     ):
         stream.write(f"{name}:\n{textwrap.indent(_wrapped(text, 0, WIDTH - 4), '    ')}\n")
-    stream.write(f"When it fails:\n{textwrap.indent(_wrapped(REMEDIES[info.id], 0, WIDTH - 4), '    ')}\n")
-    example = EXAMPLES[info.id]
-    stream.write(f"A failure, of fixtures/{example.fault.replace('.', '/').replace(':', '.py:')} in this repository:\n")
-    stream.write(f"{textwrap.indent(_wrapped(example.message, 0, WIDTH - 4), '    ')}\n")
+    stream.write(f"When it fails:\n{textwrap.indent(_wrapped(info.remedy, 0, WIDTH - 4), '    ')}\n")
+    place = info.fault.replace(".", "/").replace(":", ".py:")
+    stream.write(f"A failure, of fixtures/{place} in this repository:\n")
+    stream.write(f"{textwrap.indent(_wrapped(info.example, 0, WIDTH - 4), '    ')}\n")
     stream.write(f"\nA deviation that is meant: expected_failures={{{info.id!r}: 'why'}} in the declaration.\n")
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sampler_harness.checks.catalogue import KINDS, check_ids
+from sampler_harness.catalogue import KINDS, check_ids
 
 __all__ = ["BUDGETS", "UsageError", "chosen_checks", "parser", "settings"]
 

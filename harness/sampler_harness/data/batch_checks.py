@@ -1,48 +1,25 @@
-"""The checks of batches: what only a stream of data shows. A data set that could be sound is told of, never flagged."""
+"""The checks of batches as they come: frames, channels, dtype and finite values. What could be sound is only told."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import numpy as np
-
+from sampler_harness.subject.data import DataSubject
 from sampler_harness.verdict import Finding
 
 from .batches import DataEvidence
-from .declare import DataSubject
-from .judging import Seen, conclude, not_applicable, nothing_seen
-from .measures import range_name
-from .patterns import Array
+from .judging import Judged, conclude, nothing_seen, skipped
 
 __all__ = [
     "check_channels",
-    "check_contrast",
     "check_dtype",
     "check_finite",
     "check_frames",
-    "check_normalisation",
+    "reproduction",
+    "unseen",
 ]
 
-# Note [What a sound data set may look like]
-# Dark games of two gray values, black frames at an episode's start, binary masks, still scenes and data that fill a
-# part of their range are all sound. So nothing is judged by how often a value occurs or how much of the range is
-# used; what fails is what 256 gray levels in the declared range cannot give: values far outside, values between the
-# levels where there should be a level, more values than there are levels, jumps that only a wrap-around makes smooth.
-
-#: Share of the range by which a value may lie outside of it, on average over all values. Kernels overshoot edges, by a
-#: fifth of the range and where an edge is: 0.005 on average. Data of mean 0 and spread 1 in [-1,1] has 0.08.
-OUTSIDE = 0.03
-#: Fewer different values than this tell nothing of the grid that they stand on.
-FEW = 8
-#: Values this near to a grid stand on it, in steps; float32 moves a level by 1e-4 of a step.
-ON_GRID = 0.02
-#: All data within this many gray levels: three of 256 levels fit, data divided twice has all 256 there.
-NARROW = 2.05
-#: A wrap-around makes a line of jumps; fewer than this may be chance.
-MANY_JUMPS = 64
-#: Share of jumps that go on smoothly modulo 256: edges of real pictures do so by chance only.
-CONTINUED = 0.25
 #: Undoing a reshape that never was makes a picture rougher (Atari games: 0.75 times as smooth at most), noise neither;
 #: a reshape that was makes colors of neighboring channels neighbors, which are several times farther apart.
 CALMER = 1.75
@@ -53,11 +30,10 @@ STILL = 256
 IN_STEP = 8
 #: Images that must be even before all are called so: screens flash.
 EVEN = 64
-#: Share of values that are exactly 0: black areas, not chance.
-FLOOR = 0.001
 
 
-def _reproduction(subject: DataSubject) -> str:
+def reproduction(subject: DataSubject) -> str:
+    """A script that shows what comes."""
     if ":" not in subject.target:
         return ""
     return "\n".join(
@@ -71,29 +47,17 @@ def _reproduction(subject: DataSubject) -> str:
     )
 
 
-def _unseen(id: str, evidence: DataEvidence) -> Finding | None:
+def unseen(id: str, evidence: DataEvidence) -> Finding | None:
     """What keeps a check from judging: no images came."""
     if not evidence.batches or evidence.items == 0:
         return nothing_seen(id, "no images came", consequence_of="data/frames")
     return None
 
 
-def _no_values(id: str, evidence: DataEvidence) -> Finding | None:
-    if (finding := _unseen(id, evidence)) is not None:
-        return finding
-    if evidence.values.count == 0:
-        return nothing_seen(id, "every image holds NaN or infinity", consequence_of="data/finite")
-    return None
-
-
 def check_frames(evidence: DataEvidence) -> Finding:
-    """Batches come, hold frames of one size, and the frames are not all the same.
-
-    Catches: an empty or failing loader, ragged sizes, one frame repeated through each batch, frames without content.
-    Blind to: a few frames that are alike or even: these are told.
-    """
+    """Batches come, hold frames of one size, and the frames are not all the same."""
     id, subject = "data/frames", evidence.subject
-    seen = [Seen(math.inf, evidence.problem)] if evidence.problem is not None else []
+    seen = [Judged(math.inf, evidence.problem)] if evidence.problem is not None else []
     batches = evidence.batches
     sizes = sorted({_size(batch.shape, subject.channels, evidence.channels_last) for batch in batches})
     frames = [frame for batch in batches for frame in batch.frames]
@@ -108,7 +72,7 @@ def check_frames(evidence: DataEvidence) -> Finding:
     if batches:
         seen += [
             *(
-                Seen(math.inf, f"batch {batch.index} holds no images, shape {batch.shape}")
+                Judged(math.inf, f"batch {batch.index} holds no images, shape {batch.shape}")
                 for batch in batches
                 if batch.items == 0
             ),
@@ -120,7 +84,7 @@ def check_frames(evidence: DataEvidence) -> Finding:
     passed += "; all are the same, too few to call it a mistake" if different == 1 and len(frames) > 1 else ""
     if batches and len({batch.frames for batch in batches}) == 1 and len(batches) > 1:
         passed += f"; every batch holds the same {len(set(batches[0].frames))} images as the first"
-    return conclude(id, seen, passed=passed, evidence=told, reproduction=_reproduction(subject))
+    return conclude(id, seen, passed=passed, evidence=told, reproduction=reproduction(subject))
 
 
 def _size(shape: tuple[int, ...], channels: int, last: bool) -> tuple[int, int]:
@@ -128,10 +92,10 @@ def _size(shape: tuple[int, ...], channels: int, last: bool) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _size_seen(sizes: list[tuple[int, int]], subject: DataSubject) -> list[Seen]:
+def _size_seen(sizes: list[tuple[int, int]], subject: DataSubject) -> list[Judged]:
     shown = ", ".join(f"{height}x{width}" for height, width in sizes[:4])
     seen = [
-        Seen(
+        Judged(
             0.0 if len(sizes) == 1 else math.inf,
             f"batches hold images of different sizes ({shown}): resize or crop them to one",
         )
@@ -140,32 +104,32 @@ def _size_seen(sizes: list[tuple[int, int]], subject: DataSubject) -> list[Seen]
         right = sizes[0] == subject.size
         turned = ": height and width are swapped" if sizes[0] == subject.size[::-1] else ""
         seen.append(
-            Seen(
+            Judged(
                 0.0 if right else math.inf,
                 f"images are {shown}, should be {subject.size[0]}x{subject.size[1]}{turned}",
-                {} if right else {"got": list(sizes[0]), "should_be": list(subject.size)},
+                evidence={"got": list(sizes[0]), "should_be": list(subject.size)},
             )
         )
     return seen
 
 
-def _sameness_seen(evidence: DataEvidence, different: int, flat: int) -> list[Seen]:
+def _sameness_seen(evidence: DataEvidence, different: int, flat: int) -> list[Judged]:
     """Streams that no data set gives: one image only, one image through each batch, nothing but even images."""
     batches, items = evidence.batches, evidence.items
     full = [batch for batch in batches if batch.items >= IN_STEP]
     repeated = len(full) >= IN_STEP and all(len(set(batch.frames)) == 1 for batch in full) and different >= 3
     return [
-        Seen(
+        Judged(
             math.inf if different == 1 and items >= STILL else 0.0,
             f"all {items} images are one and the same: the loader never moves on, or a buffer is handed out that "
             "nothing fills",
         ),
-        Seen(
+        Judged(
             math.inf if repeated else 0.0,
             f"within each of {len(full)} batches all images are the same: one frame was stacked many times (an "
             "emulator's buffer kept by reference? append frame.copy())",
         ),
-        Seen(
+        Judged(
             math.inf if flat == items >= EVEN and different > 1 else 0.0,
             f"each of {items} images has one value everywhere: there is nothing in them to learn",
         ),
@@ -173,34 +137,30 @@ def _sameness_seen(evidence: DataEvidence, different: int, flat: int) -> list[Se
 
 
 def check_channels(evidence: DataEvidence) -> Finding:
-    """Each image has the declared channels, in front of height and width.
-
-    Catches: channels last, a wrong number of them, a reshape where a transpose belongs.
-    Blind to: colors in another order; equal channels are told.
-    """
+    """Each image has the declared channels, in front of height and width."""
     id, subject, values = "data/channels", evidence.subject, evidence.values
-    if (finding := _unseen(id, evidence)) is not None:
+    if (finding := unseen(id, evidence)) is not None:
         return finding
     shape = evidence.batches[0].shape
     got = _channels(shape, evidence)
     told: dict[str, Any] = {"shape": list(shape), "channels": got}
     seen = [
-        Seen(
+        Judged(
             math.inf if evidence.channels_last else 0.0,
             f"batches have shape {shape}, channels last; should be (batch, channels, height, width): permute(0, 3, 1, "
             "2)",
         ),
-        Seen(
+        Judged(
             0.0 if got == subject.channels else math.inf,
             f"images have {got} channels (shape {shape}), should have {subject.channels}",
-            {} if got == subject.channels else {"got": got, "should_be": subject.channels},
+            evidence={"got": got, "should_be": subject.channels},
         ),
     ]
     if values.unshuffled.min() > 0 and not evidence.channels_last:
         calmer = float((values.rough / values.unshuffled).min())
         told["smoother_after_undoing_a_reshape"] = round(calmer, 3)
         seen.append(
-            Seen(
+            Judged(
                 calmer / CALMER,
                 "read as (height, width, channels) that were reshaped to (channels, height, width), neighbors are "
                 f"{calmer:.1f} times as much alike in both directions: use permute(2, 0, 1), a reshape mixes the "
@@ -210,7 +170,7 @@ def check_channels(evidence: DataEvidence) -> Finding:
     passed = f"{got} channels, shape {shape}"
     if got > 1 and values.equal_channels and values.count:
         passed += f"; all {got} are the same in every image (gray pictures)"
-    return conclude(id, seen, passed=passed, evidence=told, reproduction=_reproduction(subject))
+    return conclude(id, seen, passed=passed, evidence=told, reproduction=reproduction(subject))
 
 
 def _channels(shape: tuple[int, ...], evidence: DataEvidence) -> int:
@@ -220,18 +180,14 @@ def _channels(shape: tuple[int, ...], evidence: DataEvidence) -> int:
 
 
 def check_dtype(evidence: DataEvidence) -> Finding:
-    """Each batch has the declared dtype.
-
-    Catches: uint8 or float64 that was never converted, half precision, dtypes that change between batches.
-    Blind to: values (data/normalisation).
-    """
+    """Each batch has the declared dtype."""
     id, subject = "data/dtype", evidence.subject
-    if (finding := _unseen(id, evidence)) is not None:
+    if (finding := unseen(id, evidence)) is not None:
         return finding
     found = sorted({batch.dtype for batch in evidence.batches})
     told = {"dtypes": found}
     if subject.dtype is None:
-        return not_applicable(id, f"no dtype is declared; measured: {', '.join(found)}", told)
+        return skipped(id, f"no dtype is declared; measured: {', '.join(found)}", told)
     wrong = [batch for batch in evidence.batches if batch.dtype != subject.dtype]
     which = f"batch {wrong[0].index} has" if wrong and len(wrong) < len(evidence.batches) else "batches have"
     first = wrong[0].dtype if wrong else subject.dtype
@@ -241,215 +197,28 @@ def check_dtype(evidence: DataEvidence) -> Finding:
         "float16": ": three digits, of which noise levels need more",
         "bfloat16": ": a gray level is two of its steps",
     }.get(first, "")
-    seen = [Seen(math.inf if wrong else 0.0, f"{which} dtype {first}, should be {subject.dtype}{why}")]
-    return conclude(id, seen, passed=f"all are {subject.dtype}", evidence=told, reproduction=_reproduction(subject))
+    seen = [Judged(math.inf if wrong else 0.0, f"{which} dtype {first}, should be {subject.dtype}{why}")]
+    return conclude(id, seen, passed=f"all are {subject.dtype}", evidence=told, reproduction=reproduction(subject))
 
 
 def check_finite(evidence: DataEvidence) -> Finding:
-    """No value is NaN or infinite.
-
-    Catches: a division by a frame's own spread, a corrupt file, an overflow in half precision.
-    Blind to: values that are finite and wrong.
-    """
+    """No value is NaN or infinite."""
     id = "data/finite"
-    if (finding := _unseen(id, evidence)) is not None:
+    if (finding := unseen(id, evidence)) is not None:
         return finding
-    seen = [Seen(0.0)]
+    seen = [Judged(0.0)]
     broken = [batch for batch in evidence.batches if batch.not_finite is not None]
     for batch in broken[:1]:
         assert batch.not_finite is not None
         place, what = batch.not_finite
         seen.append(
-            Seen(
+            Judged(
                 math.inf,
                 f"batch {batch.index}, item {place[0]} holds {what} (channel {place[1]}, row {place[2]}, column "
                 f"{place[3]}; {len(broken)} of {len(evidence.batches)} batches do): a frame of one value divided by "
                 "its own spread, or a corrupt file",
-                {"batch": batch.index, "item": place[0], "place": list(place[1:]), "what": what},
+                evidence={"batch": batch.index, "item": place[0], "place": list(place[1:]), "what": what},
             )
         )
     passed = f"{evidence.items} images are finite"
-    return conclude(id, seen, passed=passed, evidence={}, reproduction=_reproduction(evidence.subject))
-
-
-def check_normalisation(evidence: DataEvidence) -> Finding:
-    """The values are those that the declared range gives to gray levels; scaled latents have a spread of about one.
-
-    Catches: [0,255], [0,1] for [-1,1], a division done twice, integers that wrapped around, a latent scale forgotten.
-    Blind to: a wrong range that a sound data set could have as well: it is told.
-    """
-    id, subject, values = "data/normalisation", evidence.subject, evidence.values
-    if (finding := _no_values(id, evidence)) is not None:
-        return finding
-    told: dict[str, Any] = {
-        "low": values.low,
-        "high": values.high,
-        "mean": values.total / values.count,
-        "spread": values.spread,
-        "different_values": None if values.distinct is None else len(values.distinct),
-    }
-    text = f"values run from {values.low:.4g} to {values.high:.4g}, with a spread of {values.spread:.3g}"
-    script = _reproduction(subject)
-    if subject.latent_scale is not None:
-        return conclude(id, [_latent_seen(evidence)], passed=text, evidence=told, reproduction=script)
-    if subject.range is None:
-        return not_applicable(id, f"no range is declared; measured: {text}", told)
-    low, high = subject.range
-    outside = values.excess / values.count / (high - low)
-    seen = [
-        Seen(
-            outside / OUTSIDE,
-            f"{text}, far outside of [{low:g}, {high:g}] ({range_name(values.low, values.high)}): the sampler works "
-            f"in [{low:g}, {high:g}], where its noise levels and its clip are right",
-            {"got": [values.low, values.high], "should_be": [low, high]} if outside > OUTSIDE else {},
-        )
-    ]
-    if outside <= OUTSIDE:
-        seen += [_floor_seen(evidence), _narrow_seen(evidence), _wrap_seen(evidence)]
-    return conclude(id, seen, passed=text + _remarks(evidence), evidence=told, reproduction=script)
-
-
-def _remarks(evidence: DataEvidence) -> str:
-    """What looks odd, and a sound data set may have."""
-    values, (low, high) = evidence.values, evidence.ends
-    parts = []
-    if values.outside:
-        parts.append(
-            f"{values.outside / values.count:.2%} of them lie outside of [{low:g}, {high:g}] (a kernel that "
-            "overshoots?)"
-        )
-    if low < 0 <= values.low:
-        parts.append(
-            f"none is below 0 though the range begins at {low:g}: bright data does so, and data in [0, {high:g}]"
-        )
-    elif low == 0 and values.high < high / 2:
-        parts.append("all are in the lower half: dark data does so, and data that lost contrast")
-    return "".join(f"; {part}" for part in parts)
-
-
-def _latent_seen(evidence: DataEvidence) -> Seen:
-    """The scale is one over the latents' spread: forgotten or applied twice, the spread is off by the scale itself.
-
-    The border lies half way, on a logarithmic axis: for 0.18215 a spread between 0.43 and 2.3 passes.
-    """
-    scale, spread = evidence.subject.latent_scale, evidence.values.spread
-    assert scale is not None
-    distance = math.log(spread) if spread > 0 else -math.inf
-    border = abs(math.log(scale)) / 2
-    unscaled = (distance > 0) == (scale < 1)
-    what = "the scale is forgotten" if unscaled else "the scale is applied twice"
-    return Seen(
-        abs(distance) / border if border else 0.0,
-        f"latents have a spread of {spread:.3g}, should be about 1 after a scale of {scale:g}: {what}",
-        {"got": spread, "should_be": 1.0} if border and abs(distance) > border else {},
-    )
-
-
-def _floor_seen(evidence: DataEvidence) -> Seen:
-    """[0, high] where [low, high] with low < 0 was declared.
-
-    No gray level of 256 becomes 0 in [-1,1] (it would be level 127.5). Data whose lowest value is exactly 0, in whole
-    areas, with many values above, some of them between the declared range's levels, is not mapped.
-    """
-    values, (low, high) = evidence.values, evidence.ends
-    levels = evidence.subject.levels
-    message = (
-        f"values run from exactly 0 to {values.high:.4g}, and 0 is no gray level of [{low:g}, {high:g}]: the data is "
-        f"in [0, {high:g}] and was not mapped to [{low:g}, {high:g}] (x * 2 - 1 is missing): samples wash out"
-    )
-    if levels is None or not low < 0 or values.low != 0.0 or values.at_floor < FLOOR * values.count:
-        return Seen(0.0)
-    step = (high - low) / (levels - 1)
-    if abs(-low / step - round(-low / step)) < 0.25:
-        return Seen(0.0)
-    if values.distinct is None:
-        return Seen(math.inf, message, {"got": [0.0, values.high], "should_be": [low, high]})
-    # On the grid of [0, high], of which every other level lies between two of the declared range; or off any grid.
-    own, place = values.distinct / (high / (levels - 1)), (values.distinct - low) / step
-    between = int((np.abs(place - np.rint(place)) > 0.25).sum())
-    stands = float(np.abs(own - np.rint(own)).max()) <= ON_GRID and len(own) >= FEW and between >= FEW / 2
-    enough = stands or len(own) > levels
-    return Seen(
-        math.inf if enough else 0.0, message, {"got": [0.0, values.high], "should_be": [low, high]} if enough else {}
-    )
-
-
-def _narrow_seen(evidence: DataEvidence) -> Seen:
-    """More different values within two gray levels than levels: divided twice."""
-    values, (low, high), levels = evidence.values, evidence.ends, evidence.subject.levels
-    if levels is None:
-        return Seen(0.0)
-    width = (values.high - values.low) / (high - low) * (levels - 1)
-    several = values.distinct is None or len(values.distinct) >= FEW
-    narrow = width <= NARROW and several
-    count = str(len(values.distinct)) if values.distinct is not None else "thousands of"
-    return Seen(
-        math.inf if narrow else 0.0,
-        f"all values lie between {values.low:.6g} and {values.high:.6g}, {width:.2g} gray levels apart, and there are "
-        f"{count} different ones: the data was divided by {levels - 1} twice",
-        {"width_in_levels": width} if narrow else {},
-    )
-
-
-def _wrap_seen(evidence: DataEvidence) -> Seen:
-    """Jumps over the whole range that are smooth modulo 256: integers wrapped around."""
-    values = evidence.values
-    share = values.continued / values.jumps if values.jumps else 0.0
-    ratio = share / CONTINUED if values.continued >= MANY_JUMPS else 0.0
-    return Seen(
-        ratio,
-        f"{values.continued} of {values.jumps} jumps between black and white go on smoothly if 255 is followed by 0: "
-        "integers wrapped around (arithmetic in uint8: convert to float first, or clamp)",
-        {"jumps": values.jumps, "continued": values.continued} if ratio > 1 else {},
-    )
-
-
-def _grid(distinct: Array) -> tuple[float, int] | None:
-    """Step of the even grid that all values stand on, and how many steps it has; None where there is none."""
-    gaps = np.diff(distinct)
-    gaps = gaps[gaps > 1e-4 * float(np.ptp(distinct)) / 255]
-    if len(gaps) < 2:
-        return None
-    steps = round(float(np.ptp(distinct)) / float(gaps.min()))
-    step = float(np.ptp(distinct)) / steps
-    place = (distinct - distinct[0]) / step
-    return (step, steps) if np.abs(place - np.rint(place)).max() <= ON_GRID else None
-
-
-def check_contrast(evidence: DataEvidence) -> Finding:
-    """The 256 gray levels of the source span the declared range.
-
-    Catches: contrast that is scaled down, so that 256 levels take up a part of the range.
-    Blind to: data that was resampled as floats, where no grid of levels is left; data without black or white.
-    """
-    id, subject, values = "data/contrast", evidence.subject, evidence.values
-    if (finding := _no_values(id, evidence)) is not None:
-        return finding
-    if subject.range is None or subject.levels is None:
-        what = "range" if subject.range is None else "number of gray levels"
-        return not_applicable(id, f"no {what} is declared")
-    low, high = subject.range
-    filled = (values.high - values.low) / (high - low)
-    told: dict[str, Any] = {"share_of_range": filled}
-    grid = None if values.distinct is None else _grid(values.distinct)
-    text = f"values fill {filled:.1%} of the range"
-    if grid is None or values.distinct is None or len(values.distinct) < FEW:
-        why = "too few different values" if values.distinct is not None and len(values.distinct) < FEW else "no grid"
-        return not_applicable(id, f"{text}; how much the source's levels would fill cannot be told ({why})", told)
-    step, steps = grid
-    reach = step * (subject.levels - 1) / (high - low)
-    told.update({"step": step, "share_of_all_levels": reach, "steps": steps})
-    cause = "data/normalisation" if check_normalisation(evidence).outcome == "failed" else None
-    # A source of more bits, or averages of levels, has a finer grid too: 255 steps from end to end it has not.
-    scaled = steps == subject.levels - 1 and len(values.distinct) >= subject.levels / 4 and abs(reach - 1) > 1 / 64
-    seen = [
-        Seen(
-            abs(reach - 1) * 64 if scaled else 0.0,
-            f"the data stands on {subject.levels} levels from {values.low:.4g} to {values.high:.4g}: {reach:.1%} of "
-            f"the range [{low:g}, {high:g}], should be all of it: contrast is lost by a factor of {reach:.3g}",
-            {"got": [values.low, values.high], "should_be": [low, high]} if scaled else {},
-            cause,
-        )
-    ]
-    passed = f"{text}; on a grid of which {subject.levels} levels fill {reach:.1%}"
-    return conclude(id, seen, passed=passed, evidence=told, reproduction=_reproduction(subject))
+    return conclude(id, seen, passed=passed, reproduction=reproduction(evidence.subject))

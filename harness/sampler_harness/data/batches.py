@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.evidence import AnyEvidence
+from sampler_harness.subject.data import DataSubject
 from sampler_harness.verdict import Coverage
 
-from .declare import DataSubject
 from .patterns import Array
-from .probing import keywords_for
+from .probing import keywords_for, told
 from .reading import Unreadable, article, as_array, dtype_name
 
 __all__ = ["Batch", "DataEvidence", "Values"]
@@ -143,33 +144,18 @@ def _roughness(images: Array) -> Array:
     return np.array([np.abs(np.diff(images, axis=axis)).mean() for axis in (2, 3)])
 
 
-class DataEvidence:
+class DataEvidence(AnyEvidence[DataSubject]):
     """All that is gathered of one data set.
 
-    Args:
-        subject: the declaration.
-        budget: ``quick`` looks at half of the declared batches, ``thorough`` at four times as many.
-        device: name of a torch device, passed where the function takes ``device``.
-        fixtures: values for the function's further keyword-only arguments.
+    ``quick`` looks at half of the declared batches, ``thorough`` at four times as many.
     """
 
-    def __init__(
-        self,
-        subject: DataSubject,
-        *,
-        budget: str = "standard",
-        device: str = "cpu",
-        fixtures: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.subject = subject
-        self.budget = budget
-        self.device = device
-        self.fixtures = dict(fixtures or {})
+    def prepare(self) -> None:
+        """No batch has come yet."""
         self.problem: str | None = None
         self.channels_last = False
         self.batches: list[Batch] = []
         self.values = Values()
-        self._measured = False
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -179,7 +165,7 @@ class DataEvidence:
     @property
     def wanted(self) -> int:
         """How many batches to look at."""
-        return max(math.ceil(self.subject.batches * SHARE[self.budget]), 1)
+        return max(math.ceil(self.subject.batches * SHARE[self.budget.name]), 1)
 
     @property
     def items(self) -> int:
@@ -197,17 +183,14 @@ class DataEvidence:
             model_calls=0,
         )
 
-    def measure(self) -> None:
-        """Look at the batches once; a second call does nothing."""
-        if self._measured:
-            return
-        self._measured = True
+    def measure_all(self) -> None:
+        """Look at the batches."""
         offered: dict[str, Any] = {"device": self.device, **self.fixtures}
         name = self.subject.name
         try:
             given = self.subject.function(**keywords_for(self.subject.function, offered))
         except (Exception, SystemExit) as error:
-            self.problem = f"{name} raised {_told(error)}"
+            self.problem = f"{name} raised {told(error)}"
             return
         if not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
             what = "None (is a return missing?)" if given is None else article(type(given).__name__)
@@ -233,7 +216,7 @@ class DataEvidence:
             except StopIteration:
                 break
             except (Exception, SystemExit) as error:
-                self.problem = f"{name} raised {_told(error)} at batch {index}"
+                self.problem = f"{name} raised {told(error)} at batch {index}"
                 return
             try:
                 self._take(index, _images_of(held, self.subject.images))
@@ -279,11 +262,6 @@ class DataEvidence:
             self.values.add(sound, self.ends)
 
 
-def _told(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
-
-
 def _is_images(value: Any) -> bool:
     return getattr(value, "ndim", 0) >= 3
 
@@ -298,7 +276,7 @@ def _images_of(batch: Any, chosen: str | int | Callable[[Any], Any] | None) -> A
         try:
             return chosen(batch)
         except Exception as error:
-            raise Unreadable(f"images= raised {_told(error)} on it") from error
+            raise Unreadable(f"images= raised {told(error)} on it") from error
     if chosen is not None:
         try:
             return batch[chosen]

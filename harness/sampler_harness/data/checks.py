@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.subject.preprocessing import LUMA
 from sampler_harness.verdict import Finding
 
 from .evidence import PreprocessEvidence
 from .judging import (
     END,
     LEVELS,
-    Seen,
+    Judged,
     conclude,
-    not_applicable,
     nothing_seen,
     reproduction,
     size_text,
+    skipped,
     unseen,
     white_line,
 )
 from .measures import curve_name, name_of_weights, range_name
-from .options import LUMA
 
 __all__ = ["check_channel_weights", "check_gamma", "check_range", "check_rounding", "check_shape"]
 
@@ -35,24 +35,20 @@ ROUNDED_UP = 1 / 9
 
 
 def check_shape(evidence: PreprocessEvidence) -> Finding:
-    """Every frame becomes one finite tensor of the declared channels and size, the same one each time.
-
-    Catches: a function that raises or returns None, NaN for an even frame, height and width swapped, randomness.
-    Blind to: a square picture that lies on its side (data/resize).
-    """
+    """Every frame becomes one finite tensor of the declared channels and size, the same one each time."""
     id, subject = "data/shape", evidence.subject
     script = reproduction(subject, "", "out.shape, np.isfinite(out).all()")
     if evidence.problem is not None:
-        return conclude(id, [Seen(math.inf, evidence.problem)], passed="", evidence={}, reproduction=script)
+        return conclude(id, [Judged(math.inf, evidence.problem)], passed="", reproduction=script)
     output = evidence.output
     if output is None:
-        return not_applicable(id, "the model gets latents, whose shape is the autoencoder's affair")
+        return skipped(id, "the model gets latents, whose shape is the autoencoder's affair")
     told = {"axes": output.axes, "dtype": output.dtype, "channels": output.channels, "size": list(output.size)}
-    seen = [Seen(0.0)]
+    seen = [Judged(0.0)]
     if evidence.not_finite:
         names = ", ".join(evidence.not_finite)
         seen.append(
-            Seen(
+            Judged(
                 math.inf,
                 f"NaN or infinity comes out for test frames ({names}; all but the noise are even): a game that fades "
                 "to black would feed it to the model; a division by the frame's own spread or maximum does this",
@@ -60,7 +56,7 @@ def check_shape(evidence: PreprocessEvidence) -> Finding:
         )
     if evidence.repeats_off:
         seen.append(
-            Seen(
+            Judged(
                 math.inf,
                 f"the same frame twice gives different outputs (by up to {evidence.repeats_off:.3g}): declare the "
                 "function without augmentation or dequantisation noise, so that what is fixed can be measured",
@@ -68,20 +64,20 @@ def check_shape(evidence: PreprocessEvidence) -> Finding:
         )
     if output.channels != subject.channels and subject.latent_scale is None:
         seen.append(
-            Seen(
+            Judged(
                 math.inf,
                 f"{output.channels} channels come out (axes {output.axes}), should be {subject.channels} as declared",
-                {"got": output.channels, "should_be": subject.channels},
+                evidence={"got": output.channels, "should_be": subject.channels},
             )
         )
     if subject.size is not None and output.size != subject.size and subject.latent_scale is None:
         swapped = output.size == subject.size[::-1]
         why = ": height and width are swapped (cv2.resize and PIL take width first)" if swapped else ""
         seen.append(
-            Seen(
+            Judged(
                 math.inf,
                 f"a picture of {size_text(output.size)} comes out, should be {size_text(subject.size)}{why}",
-                {"got": list(output.size), "should_be": list(subject.size)},
+                evidence={"got": list(output.size), "should_be": list(subject.size)},
             )
         )
     shape = f"{output.channels} x {size_text(output.size)}"
@@ -90,11 +86,7 @@ def check_shape(evidence: PreprocessEvidence) -> Finding:
 
 
 def check_range(evidence: PreprocessEvidence) -> Finding:
-    """Black and white become the two ends of the declared range.
-
-    Catches: [0,1] or [0,255] for [-1,1], a division by 255 done twice, a range that is turned over.
-    Blind to: what lies between the ends (data/gamma).
-    """
+    """Black and white become the two ends of the declared range."""
     id, subject = "data/range", evidence.subject
     if (finding := unseen(id, evidence)) is not None:
         return finding
@@ -102,7 +94,7 @@ def check_range(evidence: PreprocessEvidence) -> Finding:
     told = {"black": [round(b, 6) for b, _ in ends], "white": [round(w, 6) for _, w in ends]}
     black, white = ends[0]
     if subject.range is None:
-        return not_applicable(id, f"no range is declared; measured: black {black:.4g}, white {white:.4g}", told)
+        return skipped(id, f"no range is declared; measured: black {black:.4g}, white {white:.4g}", told)
     low, high = subject.range
     seen = []
     for channel, (b, w) in enumerate(ends):
@@ -116,11 +108,11 @@ def check_range(evidence: PreprocessEvidence) -> Finding:
         )
         cause = "data/gamma" if evidence.context > LEVELS or not evidence.tones[channel].rising else None
         seen.append(
-            Seen(
+            Judged(
                 off / (END * (high - low)),
                 f"{what}, should be {low:g} and {high:g}",
-                {"got": [b, w], "should_be": [low, high], "looks_like": named},
-                cause,
+                evidence={"got": [b, w], "should_be": [low, high], "looks_like": named},
+                consequence_of=cause,
             )
         )
     passed = f"black becomes {black:.4g} and white {white:.4g}"
@@ -133,11 +125,7 @@ def check_range(evidence: PreprocessEvidence) -> Finding:
 
 
 def check_gamma(evidence: PreprocessEvidence) -> Finding:
-    """The tone curve is straight, or has the declared exponent, and depends on the pixel alone.
-
-    Catches: an sRGB curve that is taken off, gamma applied twice, integers that wrap around, a frame's own statistics.
-    Blind to: colors (data/channel-weights).
-    """
+    """The tone curve is straight, or has the declared exponent, and depends on the pixel alone."""
     id, subject = "data/gamma", evidence.subject
     if (finding := unseen(id, evidence)) is not None:
         return finding
@@ -149,12 +137,12 @@ def check_gamma(evidence: PreprocessEvidence) -> Finding:
         "bend_in_levels": round(tone.bend, 3),
     }
     seen = [
-        Seen(
+        Judged(
             evidence.context / allowed,
             f"the same gray comes out {evidence.context:.3g} levels apart when the rest of the frame is black or "
             "white: the frame's own statistics (mean, spread, minimum, maximum) are in the output, so that one "
             "object has another brightness in each frame; use fixed constants",
-            {"depends_on_frame": evidence.context},
+            evidence={"depends_on_frame": evidence.context},
         )
     ]
     if not tone.is_alive and evidence.context <= allowed:
@@ -162,11 +150,11 @@ def check_gamma(evidence: PreprocessEvidence) -> Finding:
     if not tone.rising:
         at = tone.turn
         seen.append(
-            Seen(
+            Judged(
                 math.inf,
                 f"gray {at} becomes {tone.curve[at]:.4g} but gray {at + 1} becomes {tone.curve[at + 1]:.4g}: integers "
                 "wrap around (arithmetic in uint8 or int8; convert to float first)",
-                {"gray": at},
+                evidence={"gray": at},
             )
         )
     elif subject.gamma is not None and tone.is_alive:
@@ -176,13 +164,13 @@ def check_gamma(evidence: PreprocessEvidence) -> Finding:
             off = 255 * np.abs(share - should)
             at = int(off.argmax())
             seen.append(
-                Seen(
+                Judged(
                     float(off[at]) / allowed,
                     f"gray {at} comes out as bright as gray {255 * share[at]:.1f} should, {off[at]:.1f} levels off: "
                     f"the tone curve is {curve_name(one)}, should be "
                     f"{'straight' if subject.gamma == 1 else f'a gamma of {subject.gamma:g}'}; declare gamma=… if it "
                     "is meant",
-                    {"gray": at, "got": float(255 * share[at]), "should_be": float(255 * should[at])},
+                    evidence={"gray": at, "got": float(255 * share[at]), "should_be": float(255 * should[at])},
                 )
             )
     passed = f"the tone curve is {curve_name(tone)}: at most {tone.bend:.2g} gray levels from a straight line"
@@ -197,16 +185,12 @@ def _weights_text(weights: Any) -> str:
 
 
 def check_channel_weights(evidence: PreprocessEvidence) -> Finding:
-    """Gray is made of red, green and blue with the declared weights, or the channels stay where they are.
-
-    Catches: BGR taken for RGB, Rec.709 for Rec.601, the mean for a luma, one channel taken for gray.
-    Blind to: a frame whose own channels are not in the declared order.
-    """
+    """Gray is made of red, green and blue with the declared weights, or the channels stay where they are."""
     id, subject = "data/channel-weights", evidence.subject
     if (finding := unseen(id, evidence, straight=True)) is not None:
         return finding
     if evidence.colors is None:
-        return not_applicable(id, "the frames have one channel")
+        return skipped(id, "the frames have one channel")
     weights = evidence.colors.weights
     names = [name_of_weights(row) for row in weights]
     told = {"weights": [[round(float(w), 4) for w in row] for row in weights], "looks_like": names}
@@ -220,7 +204,7 @@ def check_channel_weights(evidence: PreprocessEvidence) -> Finding:
         text = f"luma is not declared; measured: {shown}{known}"
         if known.endswith("swapped)"):
             text += ": if the frames are RGB, a BGR conversion was put on them"
-        return not_applicable(id, text, told)
+        return skipped(id, text, told)
     if isinstance(subject.luma, str):
         rows = np.eye(3) if subject.luma == "same" else np.eye(3)[::-1]
         wanted, called = rows[: len(weights)], f"the frame's channels, {subject.luma}"
@@ -239,12 +223,12 @@ def check_channel_weights(evidence: PreprocessEvidence) -> Finding:
     swapped = bool(np.abs(weights[:, ::-1] - wanted).max() <= allowed)
     hint = ": red and blue are swapped, BGR was taken for RGB or the other way round" if swapped else ""
     seen = [
-        Seen(off / allowed, f"the output is {shown}{known}, should be {called}{hint}", {"off": off}),
-        Seen(
+        Judged(off / allowed, f"the output is {shown}{known}, should be {called}{hint}", evidence={"off": off}),
+        Judged(
             evidence.colors.misfit / (LEVELS + evidence.tolerance_in_levels()),
             f"colors are {evidence.colors.misfit:.1f} gray levels off any weighted sum of red, green and blue (the "
             f"maximum of the channels, lightness, a table?); the nearest is {shown}",
-            {"misfit_in_levels": evidence.colors.misfit},
+            evidence={"misfit_in_levels": evidence.colors.misfit},
         ),
     ]
     order = 2 if subject.frame_order == "bgr" else 0
@@ -254,11 +238,7 @@ def check_channel_weights(evidence: PreprocessEvidence) -> Finding:
 
 
 def check_rounding(evidence: PreprocessEvidence) -> Finding:
-    """All 256 gray levels stay apart, and what is rounded is rounded to the nearest.
-
-    Catches: truncation to integers, floor division, levels that are lost on the way.
-    Blind to: a rounding that is finer than a twentieth of a gray level.
-    """
+    """All 256 gray levels stay apart, and what is rounded is rounded to the nearest."""
     id, subject = "data/rounding", evidence.subject
     if (finding := unseen(id, evidence)) is not None:
         return finding
@@ -274,19 +254,18 @@ def check_rounding(evidence: PreprocessEvidence) -> Finding:
     # Levels merge where a declared gamma is applied to integers: no mistake of the rounding.
     if subject.gamma == 1.0:
         seen.append(
-            Seen(
+            Judged(
                 (256 - levels) / 1.5,
                 f"256 gray levels go in and {levels} come out: {256 - levels} are lost, by integers that are too "
                 "coarse, a truncation or a clamp before the range is mapped",
-                {},
-                "data/gamma" if max(tone.bend for tone in evidence.tones) > LEVELS else None,
+                consequence_of="data/gamma" if max(tone.bend for tone in evidence.tones) > LEVELS else None,
             )
         )
     for share, where in ((by_color, "colors are turned into gray"), (by_place, "the picture is resized")):
         if share is None:
             continue
         seen.append(
-            Seen(
+            Judged(
                 ROUNDED_UP / share if share > 0 else math.inf,
                 f"where {where}, {share:.0%} of what lies between two gray levels is rounded up, should be a half: it "
                 "is truncated (a cast to integers, floor division), half a gray level darker on average; round first",
@@ -294,18 +273,18 @@ def check_rounding(evidence: PreprocessEvidence) -> Finding:
         )
     if evidence.edges is not None:
         seen.append(
-            Seen(
+            Judged(
                 0.0 if evidence.edges.crossings <= 1 else math.inf,
                 f"at one edge between white and black the output crosses mid-gray {evidence.edges.crossings} times: a "
                 "kernel that overshoots was cast to integers that wrap around; clamp before the cast",
-                {"crossings": evidence.edges.crossings},
+                evidence={"crossings": evidence.edges.crossings},
             )
         )
     if not seen:
-        return not_applicable(id, f"a gamma is declared; measured: {levels} of 256 levels stay apart", told)
+        return skipped(id, f"a gamma is declared; measured: {levels} of 256 levels stay apart", told)
     parts = [f"{levels} of 256 gray levels stay apart"]
     parts += [f"{by_color:.0%} of colors rounded up"] if by_color is not None else []
     parts += [f"{by_place:.0%} of resized pixels rounded up"] if by_place is not None else []
     if by_color is None and by_place is None:
         parts.append("nothing is rounded to whole levels")
-    return conclude(id, seen, passed="; ".join(parts), evidence=told, reproduction="")
+    return conclude(id, seen, passed="; ".join(parts), evidence=told)

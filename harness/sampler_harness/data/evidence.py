@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from sampler_harness.evidence import AnyEvidence
+from sampler_harness.subject.preprocessing import PreprocessSubject
 from sampler_harness.verdict import Coverage
 
 from . import patterns
-from .batches import DataEvidence
-from .declare import PreprocessSubject
 from .latents import Latents, latents_of
 from .measures import ORIENTATIONS, Colors, Resampling, Tone, colors_of, orientation_of, rounded_up, tone_of, upright
 from .patterns import Array, Size
@@ -22,7 +21,7 @@ from .reading import Output
 from .resampling import measured, nearest_kernel
 from .returning import Return, return_of
 
-__all__ = ["DataEvidence", "PreprocessEvidence"]
+__all__ = ["PreprocessEvidence"]
 
 #: Colors that the weights are read from: pairs of complements.
 COLORS = 128
@@ -46,28 +45,11 @@ class Edges:
     checkerboard: float
 
 
-class PreprocessEvidence:
-    """All that is measured of one preprocessing.
+class PreprocessEvidence(AnyEvidence[PreprocessSubject]):
+    """All that is measured of one preprocessing; the same frames are shown under each budget."""
 
-    Args:
-        subject: the declaration.
-        budget: the same frames are shown under each.
-        device: name of a torch device, passed where the function takes ``device``.
-        fixtures: values for the functions' further keyword-only arguments.
-    """
-
-    def __init__(
-        self,
-        subject: PreprocessSubject,
-        *,
-        budget: str = "standard",
-        device: str = "cpu",
-        fixtures: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.subject = subject
-        self.budget = budget
-        self.device = device
-        self.fixtures = dict(fixtures or {})
+    def prepare(self) -> None:
+        """No frame has been shown yet."""
         self.problem: str | None = None
         self.not_finite: list[str] = []
         self.repeats_off: float | None = None
@@ -86,7 +68,6 @@ class PreprocessEvidence:
         self.latents: Latents | None = None
         self._calls = 0
         self._frames = 0
-        self._measured = False
 
     @property
     def size(self) -> Size:
@@ -114,11 +95,8 @@ class PreprocessEvidence:
             model_calls=self._calls,
         )
 
-    def measure(self) -> None:
-        """Show all test frames; a second call does nothing."""
-        if self._measured:
-            return
-        self._measured = True
+    def measure_all(self) -> None:
+        """Show all test frames."""
         probe = Probe(self.subject, device=self.device, fixtures=self.fixtures)
         try:
             self._measure(probe)

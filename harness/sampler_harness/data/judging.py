@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from sampler_harness import judging
+from sampler_harness.judging import Failure, Judged, nothing_seen, skipped
+from sampler_harness.subject.preprocessing import PreprocessSubject
 from sampler_harness.verdict import Finding
 
-from .declare import PreprocessSubject
 from .evidence import PreprocessEvidence
 
 __all__ = [
     "END",
     "LEVELS",
-    "Seen",
+    "Judged",
     "conclude",
-    "not_applicable",
     "nothing_seen",
     "reproduction",
     "size_text",
+    "skipped",
     "unseen",
     "white_line",
 ]
@@ -33,46 +33,17 @@ LEVELS = 4.5
 #: Share of the declared range by which an end may be off: four gray levels. Dividing by 256 is off by one.
 END = 1 / 64
 
-#: JSON has no infinity; a difference that no tolerance measures is told as this.
-LARGEST_MARGIN = 1e9
 #: What a person reads of one check.
 MOST_LINES = 3
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One comparison of a check.
-
-    Attributes:
-        ratio: deviation over tolerance; above 1 fails, infinity where there is no number for it.
-        message: what was seen and what should be, for a person.
-        evidence: got, should_be, where.
-        consequence_of: the check whose failure explains this.
-    """
-
-    ratio: float
-    message: str = ""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    consequence_of: str | None = None
-
-
-def not_applicable(id: str, reason: str, evidence: Mapping[str, Any] | None = None) -> Finding:
-    """The check does not apply; says why, and what was measured all the same."""
-    return Finding(id, "skipped", reason, dict(evidence or {}))
-
-
-def nothing_seen(id: str, why: str, *, consequence_of: str | None = None) -> Finding:
-    """The check applies but had nothing to judge: an error, never a pass."""
-    return Finding(id, "error", f"saw nothing: {why}", consequence_of=consequence_of)
-
-
 def conclude(
     id: str,
-    seen: Sequence[Seen],
+    seen: Sequence[Judged],
     *,
     passed: str,
-    evidence: Mapping[str, Any],
-    reproduction: str,
+    evidence: Mapping[str, Any] | None = None,
+    reproduction: str = "",
 ) -> Finding:
     """One finding from all comparisons.
 
@@ -81,31 +52,22 @@ def conclude(
         seen: everything that was compared; none is an error.
         passed: what to say when all is well, with what was measured.
         evidence: what was measured, told in either case.
-        reproduction: a script that shows a failure.
+        reproduction: a script that shows a failure; empty where there is none.
     """
-    if not seen:
-        return nothing_seen(id, "there was nothing to compare")
-    margin = min(max(s.ratio if math.isfinite(s.ratio) else LARGEST_MARGIN for s in seen), LARGEST_MARGIN)
-    failing = [s for s in seen if not s.ratio <= 1.0]
-    if not failing:
-        return Finding(id, "passed", passed, dict(evidence), margin=margin)
-    # Causes first; among equals what was compared first.
-    failing.sort(key=lambda s: s.consequence_of is not None)
-    causes = [s for s in failing if s.consequence_of is None]
-    details = dict(evidence)
-    for one in reversed(failing):
-        details.update(one.evidence)
-    lines = [s.message for s in failing[:MOST_LINES]]
-    lines += [f"and {len(failing) - MOST_LINES} more"] if len(failing) > MOST_LINES else []
-    return Finding(
-        id,
-        "failed",
-        "\n".join(lines),
-        details,
-        margin=margin,
-        consequence_of=None if causes else failing[0].consequence_of,
-        reproduction=reproduction,
-    )
+    figures = dict(evidence or {})
+
+    def tell(failing: list[Judged]) -> Failure:
+        # Causes first; among equals what was compared first.
+        ordered = sorted(failing, key=lambda s: s.consequence_of is not None)
+        details = dict(figures)
+        for one in reversed(ordered):
+            details.update(one.evidence)
+        lines = [s.message for s in ordered[:MOST_LINES]]
+        lines += [f"and {len(ordered) - MOST_LINES} more"] if len(ordered) > MOST_LINES else []
+        return Failure("\n".join(lines), details, reproduction, ordered[0].consequence_of)
+
+    why_nothing = "there was nothing to compare"
+    return judging.conclude(id, seen, passed=passed, tell=tell, why_nothing=why_nothing, figures=figures)
 
 
 def reproduction(subject: PreprocessSubject, frame: str, shown: str) -> str:
@@ -134,7 +96,7 @@ def unseen(id: str, evidence: PreprocessEvidence, *, straight: bool = False) -> 
     if evidence.problem is not None or evidence.not_finite or evidence.repeats_off:
         return nothing_seen(id, "the preprocessing could not be measured", consequence_of="data/shape")
     if not evidence.tones:
-        return not_applicable(
+        return skipped(
             id,
             "the model gets latents, in which no picture can be read: take the autoencoder as a keyword-only "
             f"argument, def {evidence.subject.name}(frame, *, autoencoder), and a stand-in is passed",

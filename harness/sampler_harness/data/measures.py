@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .options import LUMA
+from sampler_harness.subject.preprocessing import LUMA
+
 from .patterns import Array
 from .resampling import Kernel, Measured
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.subject.preprocessing import PreprocessSubject
+
 from .autoencoder import StandInAutoencoder
-from .declare import PreprocessSubject
 from .patterns import Array
 from .reading import Output, Unreadable, read_frame, read_output
 
-__all__ = ["Probe", "Stopped", "keywords_for"]
+__all__ = ["Probe", "Stopped", "keywords_for", "told"]
 
 
 class Stopped(Exception):
@@ -35,7 +36,8 @@ def keywords_for(function: Callable[..., Any], offered: Mapping[str, Any]) -> di
     return {p.name: offered[p.name] for p in parameters if p.kind is p.KEYWORD_ONLY and p.name in offered}
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
+    """What was raised, on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
@@ -118,9 +120,9 @@ class Probe:
         try:
             return self.subject.function(self._together(given), **self._forward)
         except Exception as error:
-            raise Stopped(f"{self.subject.name} raised {_told(error)}") from error
+            raise Stopped(f"{self.subject.name} raised {told(error)}") from error
         except SystemExit as error:
-            raise Stopped(f"{self.subject.name} ended the process ({_told(error)})") from error
+            raise Stopped(f"{self.subject.name} ended the process ({told(error)})") from error
 
     def output(self, *patterns: Array) -> Output:
         """What the model gets of a frame: with a stand-in autoencoder, what its encoder gets.
@@ -158,9 +160,7 @@ class Probe:
         try:
             back = self.subject.inverse(raw, **self._backward)
         except Exception as error:
-            raise Stopped(
-                f"{name} raised {_told(error)} for a model output of the preprocessing's own shape"
-            ) from error
+            raise Stopped(f"{name} raised {told(error)} for a model output of the preprocessing's own shape") from error
         try:
             return read_frame(back)
         except Unreadable as error:

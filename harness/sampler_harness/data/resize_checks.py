@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from sampler_harness.subject.preprocessing import PreprocessSubject
 from sampler_harness.verdict import Finding
 
-from .declare import PreprocessSubject
 from .evidence import PreprocessEvidence
-from .judging import LEVELS, Seen, conclude, not_applicable, reproduction, size_text, unseen
+from .judging import LEVELS, Judged, conclude, reproduction, size_text, skipped, unseen
 from .measures import Resampling
 from .resampling import nearest_kernel
 
@@ -54,28 +54,24 @@ def _kernel_told(resampling: Resampling) -> Mapping[str, Any]:
 
 
 def check_resize(evidence: PreprocessEvidence) -> Finding:
-    """The picture stands as it stood and is resampled by the declared kernel.
-
-    Catches: rows and columns swapped, mirrored or cropped pictures, nearest decimation, half a pixel's shift, blur.
-    Blind to: kernels that are not declared: these are told.
-    """
+    """The picture stands as it stood and is resampled by the declared kernel."""
     id, subject = "data/resize", evidence.subject
     if (finding := unseen(id, evidence, straight=True)) is not None:
         return finding
     if min(evidence.size) < 8:
-        return not_applicable(id, f"frames of {size_text(evidence.size)} are too small to have a top and a left")
+        return skipped(id, f"frames of {size_text(evidence.size)} are too small to have a top and a left")
     cause = "data/shape" if evidence.output is not None and _is_swapped(evidence) else None
     if evidence.orientation is None or evidence.rows is None or evidence.columns is None:
         text = "a frame with a bright top half, or a bright left half, has neither afterwards: the picture is lost"
-        return conclude(id, [Seen(math.inf, text)], passed="", evidence={}, reproduction="")
+        return conclude(id, [Judged(math.inf, text)], passed="")
     told: dict[str, Any] = {"orientation": evidence.orientation}
     stands = evidence.orientation == "as it stood"
     seen = [
-        Seen(
+        Judged(
             0.0 if stands else math.inf,
             f"the picture comes out {evidence.orientation}, should stand as it stood",
-            {"got": evidence.orientation},
-            cause,
+            evidence={"got": evidence.orientation},
+            consequence_of=cause,
         )
     ]
     allowed = KERNEL + evidence.tolerance_in_levels() / 176
@@ -91,12 +87,12 @@ def check_resize(evidence: PreprocessEvidence) -> Finding:
         if subject.resize is not None:
             _, off = nearest_kernel(one.matrix[:, start:stop], subject.resize)
             seen.append(
-                Seen(
+                Judged(
                     off / allowed,
                     f"{name} are resampled by {_along(one, n)}; should be {subject.resize} (weights differ by up to "
                     f"{off:.2g}){_blurred(one)}",
-                    {"axis": name, "off": off},
-                    cause,
+                    evidence={"axis": name, "off": off},
+                    consequence_of=cause,
                 )
             )
     if evidence.edges is not None:
@@ -125,7 +121,7 @@ def _blurred(one: Resampling) -> str:
     return ""
 
 
-def _crop_seen(subject: PreprocessSubject, one: Resampling, name: str, n: int, start: int, stop: int) -> list[Seen]:
+def _crop_seen(subject: PreprocessSubject, one: Resampling, name: str, n: int, start: int, stop: int) -> list[Judged]:
     """The used part of an axis against the declared crop; with nothing declared it is told, not judged."""
     if one.geometry is None or (subject.crop is None and subject.resize is None):
         return []
@@ -133,36 +129,32 @@ def _crop_seen(subject: PreprocessSubject, one: Resampling, name: str, n: int, s
     loose = max(1.5, 0.6 * scale)
     off = max(abs(one.geometry.start - start), abs(one.geometry.stop - stop))
     return [
-        Seen(
+        Judged(
             # Half a pixel's shift is the kernel's affair; a third of what is allowed is left to it.
             off / (3 * loose) if off <= 3 * loose else off / loose,
             f"of {n} {name} of the frame, {max(one.geometry.start, 0):.1f} to {min(one.geometry.stop, n):.1f} are "
             f"used, should be {start} to {stop}: the picture is cropped or stretched; declare crop=(top, left, "
             "height, width) if it is meant",
-            {"axis": name, "got": [one.geometry.start, one.geometry.stop], "should_be": [start, stop]},
+            evidence={"axis": name, "got": [one.geometry.start, one.geometry.stop], "should_be": [start, stop]},
         )
     ]
 
 
 def check_pooling(evidence: PreprocessEvidence) -> Finding:
-    """What is in one of the pooled frames only is in the model's input.
-
-    Catches: sprites that blink, since one of the two frames is dropped or the two are averaged.
-    Blind to: preprocessing that is given one frame.
-    """
+    """What is in one of the pooled frames only is in the model's input."""
     id, subject = "data/pooling", evidence.subject
     if subject.pooled_frames == 1:
-        return not_applicable(id, "one frame is given at a time")
+        return skipped(id, "one frame is given at a time")
     if (finding := unseen(id, evidence, straight=True)) is not None:
         return finding
     seen = [
-        Seen(
+        Judged(
             lost / (LEVELS + evidence.tolerance_in_levels()),
             f"a sprite that only {where} holds comes out {lost:.0f} gray levels darker than one that all hold, should "
             "be the same: take the maximum over the frames (sprites that an Atari draws in every other frame blink)",
-            {"frame": where, "lost_in_levels": lost},
+            evidence={"frame": where, "lost_in_levels": lost},
         )
         for where, lost in evidence.pooling.items()
     ]
     passed = f"a sprite in any one of {subject.pooled_frames} frames comes out as bright as in all"
-    return conclude(id, seen, passed=passed, evidence=dict(evidence.pooling), reproduction="")
+    return conclude(id, seen, passed=passed, evidence=dict(evidence.pooling))

@@ -11,7 +11,7 @@ from sampler_harness.verdict import Finding
 
 from .checks import check_range
 from .evidence import PreprocessEvidence
-from .judging import END, LEVELS, Seen, conclude, not_applicable, nothing_seen, unseen
+from .judging import END, LEVELS, Judged, conclude, nothing_seen, skipped, unseen
 
 __all__ = ["check_clip_range", "check_latent_scale", "check_round_trip"]
 
@@ -20,20 +20,16 @@ IDLE = 1 / 6
 
 
 def check_round_trip(evidence: PreprocessEvidence) -> Finding:
-    """The inverse gives back the gray level, rounds to the nearest and clamps what lies outside.
-
-    Catches: truncation, half a gray level darker at every use; wrap-around of -1.02 and 1.02; another range.
-    Blind to: preprocessing without an inverse.
-    """
+    """The inverse gives back the gray level, rounds to the nearest and clamps what lies outside."""
     id, subject = "data/round-trip", evidence.subject
     if subject.inverse is None:
-        return not_applicable(id, "no inverse is declared: give inverse=, the program's own model output -> frame")
+        return skipped(id, "no inverse is declared: give inverse=, the program's own model output -> frame")
     if (finding := unseen(id, evidence, straight=True)) is not None:
         return finding
     back = evidence.back
     assert back is not None
     if back.problem:
-        return conclude(id, [Seen(math.inf, back.problem)], passed="", evidence={}, reproduction="")
+        return conclude(id, [Judged(math.inf, back.problem)], passed="")
     loose = evidence.tolerance_in_levels()
     off = back.there_and_back - np.arange(256)
     at = int(np.abs(off).argmax())
@@ -56,12 +52,11 @@ def check_round_trip(evidence: PreprocessEvidence) -> Finding:
     )
     # Float32 moves a level by 3e-5: what comes back is the gray itself, or a mistake.
     seen = [
-        Seen(
+        Judged(
             float(np.abs(off).max()) / (0.25 + loose),
             f"gray {at} comes back as {got:.4g}, should be {at} (inverse of preprocess; "
             f"{int((np.abs(off) > 0.25).sum())} of 256 grays are off): {what}",
-            {},
-            cause,
+            consequence_of=cause,
         )
     ]
     # Where even whole levels are lost, their fractions and what lies beyond say nothing new.
@@ -69,12 +64,11 @@ def check_round_trip(evidence: PreprocessEvidence) -> Finding:
     if back.bias is not None and close:
         named = "it truncates, " if back.bias < 0 else ""
         seen.append(
-            Seen(
+            Judged(
                 abs(back.bias) / (0.1 + loose),
                 f"between two gray levels the inverse is off by {back.bias:+.2f} on average: {named}half a gray level "
                 "at every use, and again at each where the frame is fed back; write .round() before the cast to uint8",
-                {},
-                cause,
+                consequence_of=cause,
             )
         )
     seen += [_beyond_seen(name, value, should, back.whole, cause) for name, value, should in back.beyond if close]
@@ -82,21 +76,20 @@ def check_round_trip(evidence: PreprocessEvidence) -> Finding:
         stands = back.orientation == "as it stood"
         lies = evidence.orientation == back.orientation
         seen.append(
-            Seen(
+            Judged(
                 0.0 if stands else math.inf,
                 f"the picture comes back {back.orientation}, should stand as it stood",
-                {},
-                "data/resize" if lies else None,
+                consequence_of="data/resize" if lies else None,
             )
         )
     if back.colors is not None and close:
         seen.append(
-            Seen(
+            Judged(
                 back.colors / (LEVELS + loose),
                 f"pure red, green or blue comes back {back.colors:.0f} gray levels off: the channels come back in "
                 "another order, or mixed",
-                {"colors_off": back.colors},
-                cause,
+                evidence={"colors_off": back.colors},
+                consequence_of=cause,
             )
         )
     clamped = all(abs(value - should) <= 4 for _, value, should in back.beyond)
@@ -104,33 +97,29 @@ def check_round_trip(evidence: PreprocessEvidence) -> Finding:
     passed = f"all 256 grays come back within {np.abs(off).max():.2g} of a level, as {kind}"
     passed += f"; bias {back.bias:+.2g} levels" if back.bias is not None else "; outputs of integers have no fractions"
     passed += "" if clamped else "; what lies outside of the range is not clamped (floats: told, not judged)"
-    return conclude(id, seen, passed=passed, evidence=told, reproduction="")
+    return conclude(id, seen, passed=passed, evidence=told)
 
 
-def _beyond_seen(name: str, value: float, should: float, whole: bool, cause: str | None) -> Seen:
+def _beyond_seen(name: str, value: float, should: float, whole: bool, cause: str | None) -> Judged:
     """A model's output that lies outside of the range; floats may be clamped later."""
     off = abs(value - should) if whole else 0.0
     wraps = "wraps around" if off > 64 else "is not clamped"
-    return Seen(
+    return Judged(
         off / LEVELS,
         f"a model output {name} comes back as {value:.4g}, should be {should:g}: it {wraps}; models do reach -1.02 "
         "and 1.02: clamp before the cast to uint8",
-        {"beyond": name, "got": value, "should_be": should} if off else {},
-        cause,
+        evidence={"beyond": name, "got": value, "should_be": should},
+        consequence_of=cause,
     )
 
 
 def check_clip_range(evidence: PreprocessEvidence) -> Finding:
-    """The sampler's clip holds the data, and little more than the data.
-
-    Catches: data in [0,1] or [0,255] under a clip to [-1,1].
-    Blind to: samplers that do not clip.
-    """
+    """The sampler's clip holds the data, and little more than the data."""
     id, subject = "data/clip-range", evidence.subject
     if subject.clip is None:
-        return not_applicable(id, "no clip is declared: give clip=(low, high), or the sampler's configuration")
+        return skipped(id, "no clip is declared: give clip=(low, high), or the sampler's configuration")
     if subject.latent_scale is not None:
-        return not_applicable(id, "the sampler clips latents, whose range no frame tells")
+        return skipped(id, "the sampler clips latents, whose range no frame tells")
     if (finding := unseen(id, evidence)) is not None:
         return finding
     low = min(float(tone.curve.min()) for tone in evidence.tones)
@@ -143,24 +132,22 @@ def check_clip_range(evidence: PreprocessEvidence) -> Finding:
     cut = max(left - low, high - right, 0.0)
     idle = max(1.0 - (high - low) / size, 0.0)
     seen = [
-        Seen(
+        Judged(
             cut / (END * size),
             f"the data runs from {low:.4g} to {high:.4g}, but the sampler clips to [{left:g}, {right:g}]: it cuts off "
             f"what the model has learned, by up to {cut:.4g}; map the data to [{left:g}, {right:g}]",
-            {},
-            cause,
+            consequence_of=cause,
         ),
-        Seen(
+        Judged(
             idle / IDLE,
             f"the data fills [{low:.4g}, {high:.4g}] only, {1 - idle:.0%} of what the sampler clips to, [{left:g}, "
             f"{right:g}]: samples wash out, since nothing holds them in the data's range; map the data to [{left:g}, "
             f"{right:g}]",
-            {},
-            cause,
+            consequence_of=cause,
         ),
     ]
     passed = f"the data runs from {low:.4g} to {high:.4g}, the clip from {left:g} to {right:g}"
-    return conclude(id, seen, passed=passed, evidence=told, reproduction="")
+    return conclude(id, seen, passed=passed, evidence=told)
 
 
 def _factor_name(factor: float, scale: float) -> str:
@@ -177,21 +164,17 @@ def _factor_name(factor: float, scale: float) -> str:
 
 
 def check_latent_scale(evidence: PreprocessEvidence) -> Finding:
-    """Latents are multiplied by the declared scale once, and it is undone once.
-
-    Catches: a scale that is forgotten, applied twice or not undone before decoding.
-    Blind to: both sides wrong alike, where the autoencoder is not taken as an argument.
-    """
+    """Latents are multiplied by the declared scale once, and it is undone once."""
     id, subject = "data/latent-scale", evidence.subject
     scale = subject.latent_scale
     if scale is None:
-        return not_applicable(id, "the model works on pixels: no latent_scale is declared")
+        return skipped(id, "the model works on pixels: no latent_scale is declared")
     if evidence.problem is not None:
         return nothing_seen(id, "the preprocessing could not be measured", consequence_of="data/shape")
     found = evidence.latents
     assert found is not None
     if found.problem:
-        return conclude(id, [Seen(math.inf, found.problem)], passed="", evidence={}, reproduction="")
+        return conclude(id, [Judged(math.inf, found.problem)], passed="")
     told = {"encode": found.encode, "decode": found.decode, "spread_of_latents": found.spread}
     # Half precision keeps 11 bits: three times 2^-10.
     loose = 0.003
@@ -204,19 +187,19 @@ def check_latent_scale(evidence: PreprocessEvidence) -> Finding:
             continue
         name = _factor_name(factor, should)
         seen.append(
-            Seen(
+            Judged(
                 abs(factor / should - 1) / loose,
                 f"{side} latents are multiplied by {factor:.5g}, should be {should:.5g}: the scale of {scale:g} is "
                 f"wrong there ({name})",
-                {"got": factor, "should_be": should, "where": side},
+                evidence={"got": factor, "should_be": should, "where": side},
             )
         )
         seen.append(
-            Seen(
+            Judged(
                 remains / (4 * loose),
                 f"{side} latents are not a multiple of the autoencoder's ({remains:.1%} remains): something is added "
                 "or they are not affine; declare latent_shift=… where a mean is subtracted",
-                {"remains": remains, "where": side},
+                evidence={"remains": remains, "where": side},
             )
         )
         parts.append(f"{side} latents are multiplied by {factor:.5g}")
@@ -224,7 +207,7 @@ def check_latent_scale(evidence: PreprocessEvidence) -> Finding:
         told["consistent"] = found.consistent
         wrong = "the scale is undone but never applied" if found.consistent == scale else "it is applied but not undone"
         seen.append(
-            Seen(
+            Judged(
                 0.0 if found.consistent == 1.0 else math.inf,
                 f"a frame comes back best when its latents are first multiplied by {found.consistent:.5g}: {wrong}, "
                 "or one of the two is done twice",
@@ -237,4 +220,4 @@ def check_latent_scale(evidence: PreprocessEvidence) -> Finding:
             id,
             "take the autoencoder as a keyword-only argument, or give inverse=, so that the scale can be read" + spread,
         )
-    return conclude(id, seen, passed="; ".join(parts) + spread, evidence=told, reproduction="")
+    return conclude(id, seen, passed="; ".join(parts) + spread, evidence=told)

@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.cases import BUDGETS, covering_set
-from sampler_harness.checks.evidence import Evidence, Standard
+from sampler_harness.budgets import BUDGETS
+from sampler_harness.cases import covering_set
+from sampler_harness.checks.evidence import Evidence
+from sampler_harness.checks.standard import Standard
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.law import Law
 from sampler_harness.law.program import source_text

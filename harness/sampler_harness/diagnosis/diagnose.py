@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.cases import BUDGETS, covering_set, drawn_configurations
+from sampler_harness.budgets import BUDGETS
+from sampler_harness.cases import covering_set
 from sampler_harness.checks.edges import either_side
 from sampler_harness.checks.evidence import Evidence, expected_calls
 from sampler_harness.law.bundle import DenseRun
@@ -19,6 +20,7 @@ from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS, reference_law, tolerance_between, tolerance_of
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
+from sampler_harness.strategies import drawn_configurations
 from sampler_harness.verdict import Diagnosis, Finding
 from sampler_harness.verdict import Explanation as Told
 

@@ -29,7 +29,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from sampler_harness.checks.catalogue import KINDS, check_ids
+from sampler_harness.catalogue import KINDS, check_ids
 from sampler_harness.verdict import Expected, Finding, Verdict
 
 __all__ = ["Baseline", "BaselineError", "Entry", "entries_of", "read_baseline", "written"]

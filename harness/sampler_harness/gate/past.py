@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sampler_harness.runner import load_law
+from sampler_harness.saved_laws import load_law
 
 from .git import GitError, Repository
 

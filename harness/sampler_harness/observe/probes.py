@@ -13,7 +13,19 @@ from torch import nn
 
 from .learned_variance import variance_value
 
-__all__ = ["Answers", "Call", "Dense", "Impulses", "RunStopped", "SamplerMisuse", "StandIn", "Stimulus", "scattered"]
+__all__ = [
+    "INPUT_NAMES",
+    "TIME_NAMES",
+    "Answers",
+    "Call",
+    "Dense",
+    "Impulses",
+    "RunStopped",
+    "SamplerMisuse",
+    "StandIn",
+    "Stimulus",
+    "scattered",
+]
 
 
 class RunStopped(BaseException):
@@ -169,8 +181,9 @@ def _kept(values: torch.Tensor) -> torch.Tensor:
     return values.detach().clone() if values.requires_grad else values.clone()
 
 
-_X_NAMES = ("x", "sample", "x_t", "xt", "input", "hidden_states", "noisy")
-_TIME_NAMES = ("sigma", "t", "timestep", "timesteps", "time", "noise_level", "noise_labels", "sigmas")
+#: What programs call the model's input and its time where they pass them by name.
+INPUT_NAMES = ("x", "sample", "x_t", "xt", "input", "hidden_states", "noisy", "noisy_latents", "x_noisy")
+TIME_NAMES = ("sigma", "t", "timestep", "timesteps", "time", "noise_level", "noise_labels", "sigmas", "c_noise")
 
 
 class StandIn(nn.Module):
@@ -319,7 +332,7 @@ class StandIn(nn.Module):
         if positional:
             x = positional.pop(0)
         else:
-            name = next((n for n in _X_NAMES if n in named), None)
+            name = next((n for n in INPUT_NAMES if n in named), None)
             if name is None:
                 raise SamplerMisuse("your sampler called its model without a sample: call model(x, time)")
             x = named.pop(name)
@@ -335,11 +348,11 @@ class StandIn(nn.Module):
         if positional:
             time = positional.pop(0)
         else:
-            name = next((n for n in _TIME_NAMES if n in named), None)
+            name = next((n for n in TIME_NAMES if n in named), None)
             if name is None:
                 raise SamplerMisuse(
                     "your sampler called its model without a time: call model(x, time), or pass it by one of "
-                    f"the names {', '.join(_TIME_NAMES)}"
+                    f"the names {', '.join(TIME_NAMES)}"
                 )
             time = named.pop(name)
         extras = [(str(i + 2), tuple(a.shape)) for i, a in enumerate(positional) if isinstance(a, torch.Tensor)]

@@ -26,7 +26,10 @@ from .trace import Case, execute
 __all__ = ["Line", "Walk", "shown", "walk"]
 
 #: The harness, and the references that a sampler reads its options from.
-_PACKAGES = tuple(str(Path(path).resolve()) for path in (Path(__file__).parent.parent, *reference_samplers.__path__))
+_PACKAGES = (
+    str(Path(__file__).resolve().parent.parent),
+    *(str(Path(path).resolve()) for path in reference_samplers.__path__),
+)
 _NOT_OWN = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")})
 
 

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sampler_harness.checks.evidence import Evidence, expected_calls, told
+from sampler_harness.checks.evidence import Evidence, expected_calls
 from sampler_harness.checks.law import first_difference, in_words, where
+from sampler_harness.judging import told
 from sampler_harness.law.comparison import Deviation, Entries, entries_of
 from sampler_harness.law.law import Law
 from sampler_harness.observe.trace import Case
 from sampler_harness.portrait import Portrait
-from sampler_harness.strategies import bounds_of
+from sampler_harness.subject.allowed import bounds_of
 from sampler_harness.verdict import Finding, causes
 
 from .filmstrip import NotDrawnError, filmstrip_of

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
-from sampler_harness.checks.catalogue import catalogue, info_of
-from sampler_harness.checks.remedies import REMEDIES
+from sampler_harness.catalogue import catalogue, info_of
 from sampler_harness.verdict import Diagnosis, Explanation, Finding, Moved, Verdict, causes
 
 __all__ = [
@@ -252,9 +251,10 @@ def remedy(finding: Finding) -> str:
         finding: of a check that failed.
     """
     stopped = "problem" in finding.evidence or not finding.evidence
-    if finding.outcome != "failed" or stopped or finding.id not in REMEDIES:
+    info = info_of(finding.id)
+    if finding.outcome != "failed" or stopped or info is None:
         return ""
-    return f"try: {REMEDIES[finding.id]}"
+    return f"try: {info.remedy}"
 
 
 def _word(finding: Finding) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sampler_harness.checks.catalogue import info_of
+from sampler_harness.catalogue import info_of
 from sampler_harness.portrait import BROKEN, Entry, Portrait
 from sampler_harness.verdict import Diagnosis, Explanation, Finding, Verdict
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any, cast
 
 import numpy as np
 
-from sampler_harness.cases import BUDGETS, CoveringSet, covering_set, drawn_configurations
+from sampler_harness.cases import CoveringSet, covering_set
+from sampler_harness.evidence import AnyEvidence
 from sampler_harness.observe.trace import Case
-from sampler_harness.subject import Subject
+from sampler_harness.strategies import drawn_configurations
+from sampler_harness.subject.training import TrainingSubject
 from sampler_harness.verdict import Coverage, Finding
 
-from .declare import TrainingSubject
 from .expected import is_half
 from .law import StepLaw, measure
 
@@ -25,36 +24,18 @@ IMAGE_SHAPES: tuple[tuple[int, ...], ...] = ((4, 3, 8, 8), (3, 3, 3, 3), (5, 1, 
 MOST = {"quick": 14, "standard": 80, "thorough": 600}
 
 
-class TrainingEvidence:
-    """Everything that is measured of one training step on one device.
+class TrainingEvidence(AnyEvidence[TrainingSubject]):
+    """Everything that is measured of one training step on one device."""
 
-    Args:
-        subject: the declaration.
-        budget: ``quick``, ``standard`` or ``thorough``.
-        device: torch device.
-        fixtures: the host's fixture values.
-    """
-
-    def __init__(
-        self,
-        subject: TrainingSubject,
-        *,
-        budget: str = "standard",
-        device: str = "cpu",
-        fixtures: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.subject = subject
-        self.budget = BUDGETS[budget]
-        self.device = device
-        self.fixtures = dict(fixtures or {})
-        self.model_calls = 0
+    def prepare(self) -> None:
+        """Nothing is found yet."""
         #: Findings by id: a check reads those whose failure explains its own.
         self.findings: dict[str, Finding] = {}
 
     @functools.cached_property
     def covering(self) -> CoveringSet:
         """The fixed configurations."""
-        return covering_set(cast(Subject, self.subject), self.budget)
+        return covering_set(self.subject, self.budget)
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -83,7 +64,7 @@ class TrainingEvidence:
         """Laws of all configurations, of the declared dtypes, and of the first case once more at the end."""
         base = self.base
         configs = list(self.covering.configurations)
-        for config, _ in drawn_configurations(cast(Subject, self.subject), self.budget):
+        for config, _ in drawn_configurations(self.subject, self.budget):
             if config not in configs:
                 configs.append(config)
         most = MOST[self.budget.name]
@@ -105,7 +86,7 @@ class TrainingEvidence:
         self.model_calls += law.runs * max(1, len({item.call for item in law.items}))
         return law
 
-    def measure(self) -> None:
+    def measure_all(self) -> None:
         """Measure all cases, in their fixed order."""
         _ = self.laws, self.shaped
 

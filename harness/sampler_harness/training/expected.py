@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sampler_harness.law.rounding import rounded_like, rounding
+from sampler_harness.law.tolerance import PRECISIONS
 
 __all__ = ["Expected", "expected", "is_half", "share_tolerance"]
 
@@ -22,7 +23,6 @@ TERMS = 32
 #: Unit roundoffs of a told time: of the logarithm or root that it is, and of being told.
 TOLD = 2
 ROUNDINGS = (None, 0, 1, 2, 3)
-UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ def expected(config: Any, time: float, dtype: str) -> Expected | None:
             spread = [max(s, abs(v - w)) for s, v, w in zip(spread, values, again, strict=True)]
     if not whole:
         # The level is read off a time that was rounded when the model was told it.
-        for nudged in (time * (1 + TOLD * UNITS[dtype]), time * (1 - TOLD * UNITS[dtype])):
+        for nudged in (time * (1 + TOLD * PRECISIONS[dtype].unit), time * (1 - TOLD * PRECISIONS[dtype].unit)):
             near = config.level_of_time(nudged)
             if near > 0.0:
                 spread = [max(s, abs(v - w)) for s, v, w in zip(spread, values, _values(config, near), strict=True)]
-    unit = max(UNITS[dtype], 2.0**-24 if dtype != "float64" else 0.0)
+    unit = max(PRECISIONS[dtype].unit, 2.0**-24 if dtype != "float64" else 0.0)
     floor = FLOOR if dtype != "float64" else 1e-7
     table = min(unit, 2.0**-24) if dtype != "float64" else unit
     input_terms, target_terms = max(values[:2]), config.target_terms(level)

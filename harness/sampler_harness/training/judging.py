@@ -1,16 +1,15 @@
-"""From judgements of single items to the finding of a check of a training step."""
+"""How a check of a training step is judged and told."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from sampler_harness.checks.evidence import short, told
+from sampler_harness import judging
+from sampler_harness.judging import Failure, Judged, bounded, described, import_line, short, told
 from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
 
@@ -18,25 +17,7 @@ from .evidence import TrainingEvidence
 
 __all__ = ["Judged", "check", "conclude"]
 
-LARGEST_MARGIN = 1e9
 FIRST = "training/time-distribution"
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What a check found of one figure.
-
-    Attributes:
-        ratio: deviation over tolerance; above 1 fails, infinity where there is no number for it.
-        message: what was seen and what should be, for a person.
-        case: where.
-        evidence: time, got, should_be, ….
-    """
-
-    ratio: float
-    message: str
-    case: Case
-    evidence: dict[str, Any] = field(default_factory=dict)
 
 
 def _unmeasured(id: str, evidence: TrainingEvidence) -> Finding | None:
@@ -91,48 +72,31 @@ def conclude(
         passed: what to say when all is well.
         after: findings of checks whose failure explains one of this.
     """
-    if not judged:
-        return Finding(id, "error", "saw nothing: no item of any case could be judged")
-    worst = max(j.ratio for j in judged)
-    margin = LARGEST_MARGIN if not math.isfinite(worst) else min(worst, LARGEST_MARGIN)
-    failing = [j for j in judged if not j.ratio <= 1.0]
-    if not failing:
-        return Finding(id, "passed", passed, {"judged": len(judged)}, margin=margin)
-    chosen = min(failing, key=lambda j: (len(short(j.case.config)), -min(j.ratio, LARGEST_MARGIN)))
-    details = dict(chosen.evidence)
-    details |= {
-        "configuration": short(chosen.case.config),
-        "shape": list(chosen.case.shape),
-        "dtype": chosen.case.dtype,
-        "failing": f"{len(failing)} of {len(judged)}",
-    }
     cause = next((f.id for f in after if f.outcome == "failed"), None)
-    place = f"smallest configuration: {told(chosen.case.config)}, x0 of shape {chosen.case.shape}, {chosen.case.dtype}"
-    return Finding(
-        id,
-        "failed",
-        f"{chosen.message}\n{place}",
-        details,
-        margin=margin,
-        consequence_of=cause,
-        reproduction=_reproduction(evidence, chosen),
-    )
+    judged = [dataclasses.replace(j, consequence_of=cause) for j in judged]
+
+    def tell(failing: list[Judged]) -> Failure:
+        cases = [(j, j.case) for j in failing if j.case is not None]
+        chosen, case = min(cases, key=lambda pair: (len(short(pair[1].config)), -bounded(pair[0].ratio)))
+        details = {**chosen.evidence, **described(case), "failing": f"{len(failing)} of {len(judged)}"}
+        place = f"smallest configuration: {told(case.config)}, x0 of shape {case.shape}, {case.dtype}"
+        return Failure(f"{chosen.message}\n{place}", details, _reproduction(evidence, chosen, case), cause)
+
+    why_nothing = "no item of any case could be judged"
+    return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing)
 
 
-def _reproduction(evidence: TrainingEvidence, chosen: Judged) -> str:
+def _reproduction(evidence: TrainingEvidence, chosen: Judged, case: Case) -> str:
     """A script that shows the step's figures with literal inputs."""
     target = evidence.subject.target or evidence.subject.name
     if ":" not in target:
         return ""
-    case = chosen.case
-    kind = type(case.config)
-    home = kind.__module__.rpartition(".")[0] if kind.__module__.startswith("reference_samplers") else kind.__module__
     return "\n".join(
         [
             "from sampler_harness.observe.trace import Case",
             "from sampler_harness.targets import load_subject",
             "from sampler_harness.training.law import measure",
-            f"from {home} import {kind.__name__}",
+            import_line(case.config),
             f"subject = load_subject({target!r})",
             f"config = {short(case.config)}",
             f"law = measure(subject, Case(config, {case.shape}, {case.dtype!r}))",

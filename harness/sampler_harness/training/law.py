@@ -19,8 +19,8 @@ import numpy as np
 
 from sampler_harness.observe.tape import Draw
 from sampler_harness.observe.trace import Case, Problem
+from sampler_harness.subject.training import TrainingSubject
 
-from .declare import TrainingSubject
 from .expected import is_half
 from .probing import Array, Chosen, ModelCall, StepRun, answer_pattern, run_step
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sampler_harness.observe.probes import RunStopped, SamplerMisuse, StandIn
+from sampler_harness.observe.probes import INPUT_NAMES, TIME_NAMES, RunStopped, SamplerMisuse, StandIn
 from sampler_harness.observe.tape import Draw, NoiseTap, UnknownDraw
 from sampler_harness.observe.trace import (
     GENERATOR_SEED,
@@ -29,8 +29,7 @@ from sampler_harness.observe.trace import (
     restore_settings,
     settings_now,
 )
-
-from .declare import TrainingSubject
+from sampler_harness.subject.training import TrainingSubject
 
 __all__ = ["Answers", "Chosen", "ModelCall", "StepRun", "answer_pattern", "run_step"]
 
@@ -178,8 +177,8 @@ class Answers(StandIn):
         """Input and time, however they were passed."""
         places = list(args)
         named = dict(kwargs)
-        x = places.pop(0) if places else next((named.pop(n) for n in _X_NAMES if n in named), None)
-        time = places.pop(0) if places else next((named.pop(n) for n in _TIME_NAMES if n in named), None)
+        x = places.pop(0) if places else next((named.pop(n) for n in INPUT_NAMES if n in named), None)
+        time = places.pop(0) if places else next((named.pop(n) for n in TIME_NAMES if n in named), None)
         if not isinstance(x, torch.Tensor):
             raise SamplerMisuse(
                 f"the step called its model with {type(x).__name__} first, should be the noisy tensor: wrap your "
@@ -204,10 +203,6 @@ def _answer_dtype(x: torch.Tensor) -> torch.dtype:
     if x.dtype is torch.float64 or not torch.is_autocast_enabled(kind):
         return x.dtype
     return torch.get_autocast_dtype(kind)
-
-
-_X_NAMES = ("x", "sample", "x_t", "xt", "input", "hidden_states", "noisy", "noisy_latents", "x_noisy")
-_TIME_NAMES = ("sigma", "t", "timestep", "timesteps", "time", "noise_level", "noise_labels", "sigmas", "c_noise")
 
 
 class _NoStimulus:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from reference_samplers import prediction
-from sampler_harness.cases import BUDGETS, covering_set
+from sampler_harness.budgets import BUDGETS
+from sampler_harness.cases import covering_set
 from sampler_harness.observe.trace import Case
 
 from .judging import Judged

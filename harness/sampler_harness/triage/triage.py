@@ -16,7 +16,8 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from sampler_harness.cases import BUDGETS, covering_set
+from sampler_harness.budgets import BUDGETS
+from sampler_harness.cases import covering_set
 from sampler_harness.detail.denoising import LevelError, as_denoiser, default_levels, denoising_errors
 from sampler_harness.detail.retention import retention
 from sampler_harness.detail.spectrum import Array, Spectrum, as_frames, octaves, radial_spectrum

@@ -1,0 +1,89 @@
+"""The reference that a declaration names and the fields that it gives it: each exists, and each value is legal."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from .allowed import is_strategy, refused_value
+from .functions import DeclarationError, closest
+
+__all__ = ["check_drawn", "check_fields"]
+
+
+def check_fields(reference: type[Any], fields: Mapping[str, Any], options: Collection[str]) -> None:
+    """Every named field exists, nothing required is missing, and the reference accepts the values.
+
+    Args:
+        reference: the dataclass.
+        fields: what was declared.
+        options: names of the decorator's own arguments, one of which may have been meant.
+
+    Raises:
+        DeclarationError: names the field, and what the reference says of it.
+    """
+    __tracebackhide__ = True
+    kind = reference.__name__
+    known = {f.name: f for f in dataclasses.fields(reference) if f.init}
+    for name in fields:
+        if name not in known:
+            near = closest(name, [*known, *options])
+            raise DeclarationError(f"{kind} has no field {name!r}{near} (fields: {', '.join(known)})")
+    empty = dataclasses.MISSING
+    required = {n for n, f in known.items() if f.default is empty and f.default_factory is empty}
+    for name in known:
+        if name in required and name not in fields:
+            raise DeclarationError(f"{kind} needs {name}: add {name}=… to the declaration, a value or a strategy")
+    _check_fixed(reference, required, fields)
+    check_drawn(reference, fields)
+
+
+def check_drawn(
+    reference: type[Any], fields: Mapping[str, Any], drawn: Mapping[str, Sequence[Any]] | None = None
+) -> None:
+    """Every value that a strategy names is legal in some configuration.
+
+    Args:
+        reference: the dataclass.
+        fields: what was declared.
+        drawn: values of the fields whose strategies cannot be read.
+
+    Raises:
+        DeclarationError: names the value, and what the reference says of it.
+    """
+    __tracebackhide__ = True
+    refused = refused_value(reference, fields, drawn)
+    if refused is None:
+        return
+    name, value, said = refused
+    blamed = re.split(r"\W", said, maxsplit=1)[0]
+    about = "" if blamed in fields else f" ({name}={value!r})"
+    hint = "a range must end where the reference does"
+    if " one of " in said:
+        hint = "what your program calls by another name is declared by the reference's and translated in the function"
+    raise DeclarationError(
+        f"a value of {blamed if blamed in fields else name} is legal in no configuration of {reference.__name__}, so "
+        f"that it would never be run: {said}{about}. Leave it out: {hint}"
+    )
+
+
+def _check_fixed(reference: type[Any], required: Collection[str], fields: Mapping[str, Any]) -> None:
+    __tracebackhide__ = True
+    drawn = {name for name, value in fields.items() if is_strategy(value)}
+    fixed = {name: value for name, value in fields.items() if name not in drawn}
+    if not fixed or any(name in drawn for name in required):
+        return
+    try:
+        reference(**fixed)
+    except (ValueError, TypeError) as error:
+        message = str(error)
+        # A field that is drawn may make the rest legal: only what stands whatever is drawn is refused here.
+        if any(re.search(rf"\b{re.escape(name)}\b", message) for name in drawn):
+            return
+        hint = ""
+        listed = next((n for n, v in fixed.items() if n in message and isinstance(v, (list, set, range, dict))), None)
+        if listed is not None:
+            hint = f" (to try several values write {listed}=st.sampled_from([…]), from hypothesis.strategies)"
+        raise DeclarationError(f"{reference.__name__} refuses this: {message}{hint}") from None
