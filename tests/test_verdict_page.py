@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from PIL import Image
 
 from sampler_harness.checks.evidence import Evidence
+from sampler_harness.plugin.told import Told
 from sampler_harness.portrait import BROKEN, Portrait
 from sampler_harness.portraying.pictures import TiledPictures
 from sampler_harness.portraying.portray import portray
@@ -418,24 +418,27 @@ def test_a_page_without_verdicts_and_without_portraits() -> None:
 
 
 @pytest.mark.parametrize("name", ["wrong_step", "crashes", "standardized", "actions", "one_call_more"])
-def test_a_portrait_travels_as_json(name: str) -> None:
-    portrait = portrait_of(f"{HERE}:{name}")
-    text = json.dumps(portrait.to_json(), allow_nan=False)
-    assert Portrait.from_json(json.loads(text)) == portrait
+def test_a_portrait_travels_between_processes(name: str) -> None:
+    verdict = verdict_of(f"{HERE}:{name}")
+    text = Told("node", "law/times", dataclasses.replace(verdict, findings=())).as_text()
+    assert Told.from_text(text).verdict.portrait == verdict.portrait
     assert len(text) < 500_000
 
 
 def test_a_number_that_json_lacks_travels_too() -> None:
+    verdict = verdict_of(f"{HERE}:wrong_step")
     portrait = portrait_of(f"{HERE}:wrong_step")
     assert portrait.own is not None
     own = dataclasses.replace(portrait.own, times=(float("nan"), *portrait.own.times[1:]))
-    sent = json.dumps(dataclasses.replace(portrait, own=own).to_json(), allow_nan=False)
-    back = Portrait.from_json(json.loads(sent))
-    assert back.own is not None
-    assert np.isnan(back.own.times[0])
-    assert verdict_page([dataclasses.replace(verdict_of(f"{HERE}:wrong_step"), portrait=back)])
-    with pytest.raises(ValueError, match="not a portrait"):
-        Portrait.from_json({"own": None})
+    odd = dataclasses.replace(verdict.findings[0], evidence={"got": np.float64(0.5), "function": lambda: None})
+    sent = dataclasses.replace(verdict, portrait=dataclasses.replace(portrait, own=own), findings=(odd,))
+    back = Told.from_text(Told("node", odd.id, sent).as_text()).verdict
+    assert back.portrait is not None
+    assert back.portrait.own is not None
+    assert np.isnan(back.portrait.own.times[0])
+    assert back.findings[0].evidence["got"] == 0.5
+    assert back.findings[0].evidence["function"].startswith("<function")
+    assert verdict_page([back])
 
 
 # The picture alone

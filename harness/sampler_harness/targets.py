@@ -32,6 +32,7 @@ __all__ = [
     "load_sampler",
     "load_subject",
     "load_subjects",
+    "place_of",
     "subjects_in",
 ]
 
@@ -174,14 +175,20 @@ def load_attribute(target: str) -> Any:
     return getattr(module, name)
 
 
+def place_of(target: str) -> str:
+    """The file, module or adapter of a target: all of it where it names nothing inside.
+
+    Args:
+        target: as a person types it.
+    """
+    return target if target.endswith(".py") else target.rpartition(":")[0] or target
+
+
 def _split(target: str) -> tuple[str, str]:
     """Place and name; the name is empty where the target means everything in its place."""
-    if target.endswith(".py"):
-        return target, ""
-    place, colon, name = target.rpartition(":")
-    if not colon:
-        place, name = name, ""
-    if not place or (colon and not name):
+    place = place_of(target)
+    name = target[len(place) + 1 :]
+    if not place or target.startswith(":") or target.endswith(":"):
         raise TargetError(f"{target!r} is not a target: write module:name, path/file.py:name or diffusers:NAME")
     return place, name
 

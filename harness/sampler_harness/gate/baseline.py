@@ -30,7 +30,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from sampler_harness.checks.catalogue import KINDS, check_ids
-from sampler_harness.verdict import Expected, Finding, Verdict
+from sampler_harness.verdict import Expected, Finding, Verdict, causes
 
 __all__ = ["Baseline", "BaselineError", "Entry", "entries_of", "read_baseline", "written"]
 
@@ -137,6 +137,16 @@ class Baseline:
                 found.append((entry, f"is declared by {again[0]} itself (expected_failures): remove one of the two"))
         return found
 
+    def sentence(self, stale: tuple[Entry, str]) -> str:
+        """An entry that excuses nothing, for a person.
+
+        Args:
+            stale: of :meth:`stale`.
+        """
+        entry, why = stale
+        where = f"{self.path}, line {entry.line}" if entry.line else self.path
+        return f"{where}: {entry.target}, {entry.check}: {why}"
+
 
 def read_baseline(path: str) -> Baseline:
     """Read a baseline.
@@ -220,12 +230,7 @@ def entries_of(verdicts: Sequence[Verdict]) -> list[Entry]:
     found: list[Entry] = []
     for verdict in verdicts:
         failed = [finding for finding in verdict.findings if finding.outcome == "failed"]
-        others = {finding.id for finding in failed}
-        found += [
-            Entry(verdict.sampler, finding.id, _reason(finding))
-            for finding in failed
-            if finding.consequence_of is None or finding.consequence_of not in others - {finding.id}
-        ]
+        found += [Entry(verdict.sampler, finding.id, _reason(finding)) for finding in causes(failed)]
     return found
 
 

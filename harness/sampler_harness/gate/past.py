@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sampler_harness.runner import load_law
+from sampler_harness.targets import place_of
 
 from .git import GitError, Repository
 
@@ -110,7 +111,7 @@ def _measured(
 
 def _declared_as_now(target: str, here: Path, place: Path) -> None:
     """A test file that the revision does not have yet is taken from now: the sampler that it imports is the old one."""
-    file = target if target.endswith(".py") else target.rpartition(":")[0]
+    file = place_of(target)
     if not file.endswith(".py") or Path(file).is_absolute():
         return
     then = place / file
@@ -121,9 +122,9 @@ def _declared_as_now(target: str, here: Path, place: Path) -> None:
 
 def _moved(target: str, root: Path, tree: Path) -> str:
     """A target that names a file by its whole path, in the other tree."""
-    path, colon, name = (target, "", "") if target.endswith(".py") else target.rpartition(":")
+    path = place_of(target)
     if path.endswith(".py") and Path(path).is_absolute() and Path(path).resolve().is_relative_to(root):
-        return f"{tree / Path(path).resolve().relative_to(root)}{colon}{name}"
+        return f"{tree / Path(path).resolve().relative_to(root)}{target[len(path) :]}"
     return target
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from sampler_harness.verdict import Finding, Verdict
 
 from .terminal import causes, headline
 
-__all__ = ["in_workflow", "stale_command", "step_summary", "workflow_commands", "write_step_summary"]
+__all__ = ["Stale", "in_workflow", "step_summary", "tell_workflow", "workflow_commands", "write_step_summary"]
 
 #: GitHub shows ten errors of a step and drops the others without a word.
 MOST = 10
@@ -22,6 +22,14 @@ class _Place(NamedTuple):
 
     file: str = ""
     line: int = 0
+
+
+class Stale(NamedTuple):
+    """A baseline's entry that excuses nothing any more: the file, its line there, 0 where unknown, and a sentence."""
+
+    path: str
+    line: int
+    text: str
 
 
 def in_workflow() -> bool:
@@ -62,16 +70,9 @@ def workflow_commands(
     return lines
 
 
-def stale_command(text: str, path: str) -> str:
-    """The workflow command of a baseline's entry that excuses nothing any more.
-
-    Args:
-        text: ``file, line N: why``.
-        path: of the baseline.
-    """
-    line = text.removeprefix(f"{path}, line ").partition(":")[0]
-    where = f"file={_property(path)}" + (f",line={line}" if line.isdigit() else "")
-    return f"::error {where},title=known deviation{_property(':')} no longer true::{_escaped(text)}"
+def _stale_command(one: Stale) -> str:
+    where = f"file={_property(one.path)}" + (f",line={one.line}" if one.line else "")
+    return f"::error {where},title=known deviation{_property(':')} no longer true::{_escaped(one.text)}"
 
 
 def _command(verdict: Verdict, finding: Finding, place: _Place) -> str:
@@ -164,6 +165,30 @@ def _of_many(verdicts: Sequence[Verdict]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def tell_workflow(
+    verdicts: Sequence[Verdict],
+    write: Callable[[str], object],
+    *,
+    root: Path | None = None,
+    changed: Mapping[str, frozenset[int]] | None = None,
+    stale: Sequence[Stale] = (),
+    remarks: Sequence[str] = (),
+) -> None:
+    """Annotations and the table.
+
+    Args:
+        verdicts: of the run.
+        write: prints one line.
+        root: as for :func:`workflow_commands`.
+        changed: as for :func:`workflow_commands`.
+        stale: entries of the baseline that are errors.
+        remarks: further sentences for the table.
+    """
+    for line in [*workflow_commands(verdicts, root=root, changed=changed), *map(_stale_command, stale)]:
+        write(line)
+    write_step_summary(verdicts, [*(one.text for one in stale), *remarks])
 
 
 def write_step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> None:
