@@ -18,6 +18,7 @@ LAYERS = {
     "verdict": 0,
     "sharing": 0,
     "strategies": 0,
+    "wording": 0,
     "subject": 0,
     "cases": 1,
     "observe": 2,

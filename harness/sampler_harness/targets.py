@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from .subject import AnySubject, Subject, renamed
+from .wording import did_you_mean
 
 __all__ = [
     "ADAPTERS",
@@ -147,7 +148,7 @@ def load_named(target: str, settings: Mapping[str, Any] | None = None) -> tuple[
         raise TargetError(f"--set {given} is for adapters such as diffusers:NAME; {target} declares its own fields")
     module = _module_of(place, target)
     if name:
-        return (Named(name, renamed(_attribute(module, name, place), name, f"{place}:{name}"), module),)
+        return (Named(name, renamed(_declared(module, name, place), name, f"{place}:{name}"), module),)
     found = subjects_in(module)
     if not found:
         raise TargetError(
@@ -169,10 +170,7 @@ def load_attribute(target: str) -> Any:
     if not name:
         raise TargetError(f"{target!r} names a module: write module:name or path/file.py:name")
     module = _module_of(place, target)
-    if not hasattr(module, name):
-        close = difflib.get_close_matches(name, [n for n in vars(module) if not n.startswith("__")], n=1)
-        raise TargetError(f"{place} has no {name!r}{f'; did you mean {close[0]!r}?' if close else ''}")
-    return getattr(module, name)
+    return _attribute(module, name, place)
 
 
 def place_of(target: str) -> str:
@@ -210,16 +208,18 @@ def _adapted(adapter: str, name: str, settings: Mapping[str, Any]) -> list[Subje
     return [one if one.target else dataclasses.replace(one, target=f"{adapter}:{name}") for one in built]
 
 
-def _attribute(module: ModuleType, name: str, place: str) -> AnySubject:
+def _attribute(module: ModuleType, name: str, place: str, *, else_: str = "") -> Any:
+    """What a module holds under a name; where it is not there, the nearest is told, or ``else_``."""
     try:
-        value = getattr(module, name)
+        return getattr(module, name)
     except AttributeError:
-        declared = list(subjects_in(module))
-        close = difflib.get_close_matches(name, [n for n in vars(module) if not n.startswith("__")], n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        if declared and not close:
-            hint = f"; it declares {', '.join(declared)}"
-        raise TargetError(f"{place} has no {name!r}{hint}") from None
+        near = did_you_mean(name, [n for n in vars(module) if not n.startswith("__")])
+        raise TargetError(f"{place} has no {name!r}{near or else_}") from None
+
+
+def _declared(module: ModuleType, name: str, place: str) -> AnySubject:
+    declared = ", ".join(subjects_in(module))
+    value = _attribute(module, name, place, else_=f"; it declares {declared}" if declared else "")
     if not is_subject(value):
         what = "a function" if callable(value) and not isinstance(value, type) else f"a {type(value).__name__}"
         raise TargetError(

@@ -239,9 +239,24 @@ class Verdict:
         return self.not_run is None and ran and not self.is_faulty and not self.missing
 
     @property
+    def bad(self) -> tuple[Finding, ...]:
+        """What failed, or could not see what it judges."""
+        return tuple(finding for finding in self.findings if finding.outcome in ("failed", "error"))
+
+    @property
+    def causes(self) -> list[Finding]:
+        """What of it no other failure explains."""
+        return causes(self.bad)
+
+    @property
+    def expected(self) -> tuple[Finding, ...]:
+        """What fails as declared, in the declaration or in a baseline."""
+        return tuple(finding for finding in self.findings if finding.outcome == "expected")
+
+    @property
     def is_faulty(self) -> bool:
         """True when a check failed or could not see what it judges."""
-        return any(finding.outcome in ("failed", "error") for finding in self.findings)
+        return bool(self.bad)
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sampler_harness.verdict import Finding, Verdict
+from sampler_harness.verdict import Finding, Verdict, causes
 
-from .terminal import causes, headline
+from .words import first_line, headline
 
 __all__ = ["Stale", "in_workflow", "step_summary", "tell_workflow", "workflow_commands", "write_step_summary"]
 
@@ -58,10 +58,9 @@ def workflow_commands(
     first: list[tuple[Verdict, Finding]] = []
     later: list[tuple[Verdict, Finding]] = []
     for verdict in verdicts:
-        bad = [finding for finding in verdict.findings if finding.outcome in ("failed", "error")]
-        reasons = causes(bad)
+        reasons = verdict.causes
         first += [(verdict, finding) for finding in reasons]
-        later += [(verdict, finding) for finding in bad if finding not in reasons]
+        later += [(verdict, finding) for finding in verdict.bad if finding not in reasons]
     found = [*first, *later]
     lines = [_command(verdict, finding, _place(verdict, finding, root, changed or {})) for verdict, finding in found]
     if len(lines) > MOST:
@@ -80,7 +79,7 @@ def _command(verdict: Verdict, finding: Finding, place: _Place) -> str:
     name = verdict.sampler.rpartition(":")[2] or verdict.sampler
     title = f"{finding.id}: {name} is not {verdict.reference}"
     text = finding.message
-    if verdict.diagnosis is not None and finding in causes(list(verdict.findings)):
+    if verdict.diagnosis is not None and finding in causes(verdict.findings):
         text += f"\n{verdict.diagnosis.summary}"
     return f"::error {where}title={_property(title)}::{_escaped(text)}"
 
@@ -128,13 +127,12 @@ def step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> st
     rows = ["| target | held against | verdict | checks ran | margin | first cause |", "|---|---|---|---|---|---|"]
     told: list[str] = []
     for verdict in verdicts:
-        bad = [finding for finding in verdict.findings if finding.outcome in ("failed", "error")]
-        reasons = causes(bad)
+        reasons = verdict.causes
         word = "not run" if verdict.not_run is not None else "conforms" if verdict.conforms else "**does not conform**"
-        if verdict.not_run is None and not verdict.conforms and not bad:
+        if verdict.not_run is None and not verdict.conforms and not verdict.bad:
             word = "not decided"
         margin = "" if verdict.margin is None else f"{verdict.margin:.3g}"
-        cause = f"`{reasons[0].id}`: {reasons[0].message.splitlines()[0]}" if reasons else ""
+        cause = f"`{reasons[0].id}`: {first_line(reasons[0].message)}" if reasons else ""
         cells = [
             f"`{verdict.sampler}`",
             verdict.reference,
@@ -153,7 +151,7 @@ def step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> st
             told += [f"- {entry}" for entry in verdict.moved.entries[:MOST]]
             rest = len(verdict.moved.entries) - MOST + verdict.moved.more
             told += [f"- and {rest} more"] if rest > 0 else []
-    head = headline(verdicts[0]).text if len(verdicts) == 1 else _of_many(verdicts)
+    head = headline(verdicts[0]) if len(verdicts) == 1 else _of_many(verdicts)
     return "\n".join([f"### {head}", "", *(rows if verdicts else []), *told, "", *remarks, ""])
 
 

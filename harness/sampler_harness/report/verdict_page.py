@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sampler_harness.checks.catalogue import info_of
 from sampler_harness.portrait import BROKEN, Entry, Portrait
 from sampler_harness.verdict import Diagnosis, Explanation, Finding, Verdict
+from sampler_harness.wording import counted
 
 from .figures import MissingExtraError, named_apart
 from .filmstrip_figure import filmstrip_figure
 from .law_figure import law_figure, noise_figure, times_figure
 from .page import render_page, write_page
-from .terminal import BEYOND_MEASURE, causes, counts, headline, margin_text, remedy, sureness
+from .words import BEYOND_MEASURE, claim, counts, first_line, headline, margin_text, remedy, state, sureness, varied
 
 __all__ = ["diagnosis_panel", "verdict_page", "write_verdict_page"]
 
@@ -28,11 +28,11 @@ def verdict_page(verdicts: Sequence[Verdict]) -> str:
     Raises:
         MissingExtraError: when Jinja2 is not installed.
     """
-    faulty = sum(verdict.is_faulty for verdict in verdicts)
-    state = "bad" if faulty else ("good" if verdicts and all(v.conforms for v in verdicts) else "open")
-    title = headline(verdicts[0]).text if len(verdicts) == 1 else _of_many(verdicts)
+    states = {state(verdict) for verdict in verdicts}
+    overall = "bad" if "bad" in states else "good" if states == {"good"} else "open"
+    title = headline(verdicts[0]) if len(verdicts) == 1 else _ofcounted(verdicts)
     panels = [_panel(verdict, f"sampler-{number}") for number, verdict in enumerate(verdicts)]
-    return render_page("verdict.html.j2", state=state, title=title, panels=panels)
+    return render_page("verdict.html.j2", state=overall, title=title, panels=panels)
 
 
 def write_verdict_page(verdicts: Sequence[Verdict], out: str | Path) -> Path:
@@ -52,7 +52,7 @@ def write_verdict_page(verdicts: Sequence[Verdict], out: str | Path) -> Path:
     return write_page(verdict_page(verdicts), out)
 
 
-def _of_many(verdicts: Sequence[Verdict]) -> str:
+def _ofcounted(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return "Nothing was checked"
     conforming = sum(verdict.conforms for verdict in verdicts)
@@ -60,16 +60,15 @@ def _of_many(verdicts: Sequence[Verdict]) -> str:
 
 
 def _panel(verdict: Verdict, name: str) -> dict[str, Any]:
-    bad = [f for f in verdict.findings if f.outcome in ("failed", "error")]
-    reasons = causes(bad)
+    reasons = verdict.causes
     return {
         "name": name,
-        "headline": headline(verdict).text,
+        "headline": headline(verdict),
         "lead": _lead(verdict),
-        "state": _state(verdict),
+        "state": state(verdict),
         "causes": [_finding(finding) for finding in reasons],
-        "following": [_finding(finding) for finding in bad if finding not in reasons],
-        "expected": [_finding(finding) for finding in verdict.findings if finding.outcome == "expected"],
+        "following": [_finding(finding) for finding in verdict.bad if finding not in reasons],
+        "expected": [_finding(finding) for finding in verdict.expected],
         "deviations": verdict.deviations,
         "diagnosis": None if verdict.diagnosis is None else diagnosis_panel(verdict.diagnosis),
         "moved": verdict.moved,
@@ -90,16 +89,11 @@ def _lead(verdict: Verdict) -> str:
     return " ".join(told)
 
 
-def _state(verdict: Verdict) -> str:
-    return "bad" if verdict.is_faulty else ("good" if verdict.conforms else "open")
-
-
 def _finding(finding: Finding) -> dict[str, Any]:
-    info = info_of(finding.id)
     return {
         "id": finding.id,
         "word": "failed" if finding.outcome == "failed" else "could not judge",
-        "claim": finding.id if info is None else info.claim,
+        "claim": claim(finding.id),
         "told": finding.message.splitlines(),
         "try": remedy(finding),
         "script": finding.reproduction,
@@ -117,11 +111,10 @@ _SIGNS = {
 
 
 def _checked(finding: Finding) -> dict[str, Any]:
-    info = info_of(finding.id)
     sign, word, style = _SIGNS[finding.outcome]
     margin = "" if finding.margin is None or finding.outcome == "skipped" else _in_tolerances(finding.margin)
-    claim = finding.id if info is None else info.claim
-    return {"id": finding.id, "sign": sign, "word": word, "style": style, "claim": claim, "margin": margin}
+    told = {"sign": sign, "word": word, "style": style, "margin": margin}
+    return {"id": finding.id, "claim": claim(finding.id), **told}
 
 
 def _in_tolerances(margin: float) -> str:
@@ -188,11 +181,11 @@ def _first_row_text(verdict: Verdict, portrait: Portrait) -> str:
         return lead if last else f"{lead} Rows below it are built on it and inherit what is off."
     if portrait.first_told:
         return f"{portrait.first_told[:1].upper()}{portrait.first_told[1:]}."
-    bad = causes([f for f in verdict.findings if f.outcome in ("failed", "error")])
-    if bad:
+    if verdict.bad:
+        failing = ", ".join(finding.id for finding in verdict.causes)
         return (
-            f"No row differs: what fails ({', '.join(f.id for f in bad)}) does not show in these weights, which are "
-            "read with very small values."
+            f"No row differs: what fails ({failing}) does not show in these weights, which are read with very small "
+            "values."
         )
     return "No row differs by more than its tolerance."
 
@@ -229,14 +222,10 @@ def _noise_text(portrait: Portrait) -> str:
     less = sum(mine == 0 and theirs > 0 for mine, theirs in pairs)
     told = []
     if more:
-        told.append(f"In {_many(more, 'row')} yours brings in noise where the reference has none.")
+        told.append(f"In {counted(more, 'row')} yours brings in noise where the reference has none.")
     if less:
-        told.append(f"In {_many(less, 'row')} yours brings in none where the reference has some.")
+        told.append(f"In {counted(less, 'row')} yours brings in none where the reference has some.")
     return " ".join(told)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _run_text(portrait: Portrait) -> str:
@@ -257,17 +246,14 @@ def _run_text(portrait: Portrait) -> str:
 
 def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     coverage = verdict.coverage
-    varied = ", ".join(f"{name} {seen}" for name, seen in coverage.fields.items()) or "nothing"
-    # A pair needs two varied fields.
-    pairs = "" if coverage.pairs.endswith("/0") else f"; pairs of values {coverage.pairs}"
     wide = "" if coverage.wide_tolerances == "none" else coverage.wide_tolerances
-    skipped = [f"{f.id}: {f.message.splitlines()[0]}" for f in verdict.findings if f.outcome == "skipped"]
+    skipped = [f"{f.id}: {first_line(f.message)}" for f in verdict.findings if f.outcome == "skipped"]
     facts = [
         ("Sampler", verdict.sampler),
         ("Reference", verdict.reference),
         ("Checks", counts(verdict)),
         ("Margin", margin_text(verdict)),
-        ("Varied (seen / to be seen)", f"{varied}{pairs}"),
+        ("Varied (seen / to be seen)", varied(coverage)),
         ("Not varied, so not checked", ", ".join(coverage.not_varied)),
         ("Not read to 0.1 %, for rounding", wide),
         ("Not applicable", "; ".join(skipped)),
