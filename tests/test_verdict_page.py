@@ -20,8 +20,8 @@ from sampler_harness.plugin.told import Told
 from sampler_harness.portrait import BROKEN, Portrait
 from sampler_harness.portraying.pictures import TiledPictures
 from sampler_harness.portraying.portray import portray
-from sampler_harness.report import figures
 from sampler_harness.report.filmstrip_figure import write_trajectory
+from sampler_harness.report.page import MissingExtraError, require_extra
 from sampler_harness.report.verdict_page import verdict_page, write_verdict_page
 from sampler_harness.runner import Assessment, check_sampler, load_law, save_law
 from sampler_harness.targets import load_sampler
@@ -496,13 +496,13 @@ def test_the_denoiser_is_the_posterior_mean(shape: tuple[int, ...]) -> None:
 
 
 def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures.require_extra()
+    require_extra()
     monkeypatch.setattr(
-        "sampler_harness.report.figures.importlib.util.find_spec", lambda name: None if name == "jinja2" else name
+        "sampler_harness.report.page.importlib.util.find_spec", lambda name: None if name == "jinja2" else name
     )
-    with pytest.raises(figures.MissingExtraError, match=re.escape("pip install 'sampler-harness[report]'")):
-        figures.require_extra()
-    figures.require_extra(["matplotlib"])
+    with pytest.raises(MissingExtraError, match=re.escape("pip install 'sampler-harness[report]'")):
+        require_extra()
+    require_extra(["matplotlib"])
 
 
 HOST = """\

@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,6 +34,8 @@ __all__ = [
     "load_sampler",
     "load_subject",
     "load_subjects",
+    "module_file",
+    "module_spec",
     "place_of",
     "subjects_in",
 ]
@@ -173,6 +176,24 @@ def load_attribute(target: str) -> Any:
     return _attribute(module, name, place)
 
 
+def module_spec(name: str) -> ModuleSpec | None:
+    """How a module would be imported; None where there is none. Only packages above it are imported."""
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+
+
+def module_file(name: str) -> Path | None:
+    """The Python file of a module, whether it is loaded or not; None where it has none."""
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if module is None:
+        spec = module_spec(name)
+        file = spec.origin if spec is not None and spec.has_location else None
+    return Path(file).resolve() if isinstance(file, str) and file.endswith(".py") else None
+
+
 def place_of(target: str) -> str:
     """The file, module or adapter of a target: all of it where it names nothing inside.
 
@@ -278,7 +299,7 @@ def _from_file(path: Path) -> ModuleType:
     importlib.invalidate_caches()
     name = ".".join(parts)
     known = sys.modules.get(name)
-    if known is not None and _same_file(known, path):
+    if known is not None and module_file(name) == path:
         return known
     if len(parts) > 1 or path.name == "__init__.py":
         return importlib.import_module(name)
@@ -296,11 +317,6 @@ def _from_file(path: Path) -> ModuleType:
         sys.modules.pop(name, None)
         raise
     return module
-
-
-def _same_file(module: ModuleType, path: Path) -> bool:
-    file = getattr(module, "__file__", None)
-    return file is not None and Path(file).resolve() == path
 
 
 def _imported(load: Any, place: str) -> ModuleType:

@@ -180,7 +180,7 @@ def _check_extra(options: argparse.Namespace) -> None:
     """Pictures need packages that the core does not; told before anything runs."""
     if options.html is None and options.trajectory is None:
         return
-    from sampler_harness.report.figures import MissingExtraError, require_extra
+    from sampler_harness.report.page import MissingExtraError, require_extra
 
     try:
         require_extra()

@@ -100,7 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if place is not None and not (config.invocation_params.dir / place).parent.is_dir():
             raise pytest.UsageError(f"--sampler-{option}: there is no folder {Path(place).parent}")
     if config.getoption("sampler_harness_report") is not None:
-        from sampler_harness.report.figures import MissingExtraError, require_extra
+        from sampler_harness.report.page import MissingExtraError, require_extra
 
         try:
             require_extra()

@@ -6,7 +6,6 @@ Torch comes in when the first check runs.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import inspect
 import sys
 import types
@@ -21,7 +20,7 @@ from sampler_harness.report.terminal import failure_text
 from sampler_harness.runner import Assessment
 from sampler_harness.sharing import Shared
 from sampler_harness.subject import AnySubject, renamed
-from sampler_harness.targets import ADAPTERS, TargetError, load_named, place_of
+from sampler_harness.targets import ADAPTERS, TargetError, load_named, module_file, place_of
 from sampler_harness.verdict import Finding, Verdict
 
 from . import PROPERTY, SHARED
@@ -97,13 +96,7 @@ def _file_of(target: str) -> Path | None:
     place = place_of(target)
     if place.endswith(".py"):
         return Path(place).resolve() if Path(place).is_file() else None
-    if place in ADAPTERS:
-        return None
-    try:
-        spec = importlib.util.find_spec(place)
-    except (ImportError, ValueError, AttributeError):
-        return None
-    return Path(spec.origin).resolve() if spec is not None and spec.has_location and spec.origin else None
+    return None if place in ADAPTERS else module_file(place)
 
 
 class SubjectCollector(pytest.Collector):
