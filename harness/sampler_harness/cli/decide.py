@@ -13,6 +13,7 @@ from sampler_harness.gate.baseline import BaselineError, entries_of, written
 from sampler_harness.gate.git import GitError
 from sampler_harness.report.github import Stale, in_workflow, tell_workflow
 from sampler_harness.report.json import dumps
+from sampler_harness.report.page import MissingExtraError
 from sampler_harness.report.terminal import Line, closing_line, render, write
 from sampler_harness.targets import TargetError
 from sampler_harness.verdict import Finding, Verdict
@@ -40,7 +41,7 @@ def decide(options: argparse.Namespace, stream: TextIO) -> int:
     """
     try:
         plan = planned(options)
-    except (TargetError, BaselineError, GitError) as error:
+    except (TargetError, BaselineError, GitError, MissingExtraError) as error:
         raise UsageError(str(error)) from error
     if options.model is not None:
         return _why(plan, stream)

@@ -13,9 +13,9 @@ from sampler_harness.gate.baseline import Baseline, read_baseline
 from sampler_harness.gate.git import Changes, Repository, changes_of_workflow, repository_of
 from sampler_harness.gate.sources import files_of, touches
 from sampler_harness.gate.terms import Terms
+from sampler_harness.report.page import require_extra
 from sampler_harness.targets import (
     ADAPTERS,
-    TargetError,
     device_problem,
     is_subject,
     load_sampler,
@@ -92,6 +92,7 @@ def planned(options: argparse.Namespace) -> Plan:
         TargetError: where a target or the device cannot be used.
         BaselineError: where the file of known deviations is wrong.
         GitError: where git does not know what is asked of it.
+        MissingExtraError: where a picture is asked for and the extra is not installed.
     """
     checks = chosen_checks(options.check)
     given = settings(options.set)
@@ -105,7 +106,8 @@ def planned(options: argparse.Namespace) -> Plan:
         check_writable(place)
     if options.write_baseline:
         check_writable(options.baseline)
-    _check_extra(options)
+    if options.html is not None or options.trajectory is not None:
+        require_extra()
     # Held against something else, a known deviation of the scheduler's is no subject of its own.
     revision = options.against.removeprefix(_GIT) if (options.against or "").startswith(_GIT) else None
     one = options.save_law is not None or (options.against is not None and revision is None)
@@ -176,18 +178,6 @@ def _check_together(options: argparse.Namespace) -> None:
         raise UsageError("--write-baseline needs the file: --baseline FILE --write-baseline")
 
 
-def _check_extra(options: argparse.Namespace) -> None:
-    """Pictures need packages that the core does not; told before anything runs."""
-    if options.html is None and options.trajectory is None:
-        return
-    from sampler_harness.report.page import MissingExtraError, require_extra
-
-    try:
-        require_extra()
-    except MissingExtraError as error:
-        raise UsageError(str(error)) from None
-
-
 def _check_subjects(options: argparse.Namespace, subjects: Sequence[AnySubject], *, against: bool) -> None:
     """What of the subjects themselves makes the call impossible."""
     for subject in subjects:
@@ -256,14 +246,10 @@ def _law_at(plan: Plan, revision: str, target: str, given: dict[str, Any]) -> An
 
 def _against(named: str) -> Any:
     """Another subject, or what ``--save-law`` wrote."""
-    if named.endswith(".json") or (Path(named).is_file() and not named.endswith(".py")):
-        from sampler_harness.runner import load_law
+    from sampler_harness.runner import load_law
 
-        try:
-            return load_law(named)
-        except ValueError as error:
-            raise UsageError(f"--against {named}: {error}") from error
+    is_saved = named.endswith(".json") or (Path(named).is_file() and not named.endswith(".py"))
     try:
-        return load_sampler(named)
-    except TargetError as error:
+        return load_law(named) if is_saved else load_sampler(named)
+    except ValueError as error:
         raise UsageError(f"--against {named}: {error}") from error

@@ -179,12 +179,16 @@ class _Listener:
         self._config = config
         self._shared: tempfile.TemporaryDirectory[str] | None = None
         self._made: Summary | None = None
+        if any(config.getoption(f"sampler_harness_{option}") is not None for option in ("json", "report")):
+            self._summary()  # these are written without samplers too
 
-    @property
     def _summary(self) -> Summary:
+        """What gathers them; only who has a sampler loads it."""
         from .summary import Summary
 
-        self._made = self._made or Summary(self._config)
+        if self._made is None:
+            self._made = Summary(self._config)
+            self._config.pluginmanager.register(self._made, "sampler-harness-summary")
         return self._made
 
     @pytest.hookimpl(optionalhook=True)
@@ -203,21 +207,4 @@ class _Listener:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the finding out of the report, so that JUnit files stay as they were."""
         if any(name == PROPERTY for name, _ in report.user_properties):
-            self._summary.take(report)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        """Write the JSON file and the page."""
-        if self._config.getoption("collectonly", False):
-            return
-        place = self._config.getoption("sampler_harness_json")
-        if place is not None:
-            self._summary.write_json(self._config.invocation_params.dir / place)
-        page = self._config.getoption("sampler_harness_report")
-        if page is not None:
-            self._summary.write_page(self._config.invocation_params.dir / page)
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """A few lines per sampler."""
-        if self._made is not None:
-            self._made.write_lines(terminalreporter)
+            self._summary().take(report)

@@ -44,12 +44,21 @@ class Summary:
         """One verdict per sampler, in the order of collection."""
         return {node: _joined(parts) for node, parts in self._told.items()}
 
-    def write_json(self, place: Path) -> None:
-        """Write the verdicts; an empty list where there are none."""
-        place.write_text(dumps(list(self.verdicts().values())), encoding="utf-8")
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Write the JSON file and the page."""
+        if self._config.getoption("collectonly", False):
+            return
+        folder = self._config.invocation_params.dir
+        place = self._config.getoption("sampler_harness_json")
+        if place is not None:
+            (folder / place).write_text(dumps(list(self.verdicts().values())), encoding="utf-8")
+        page = self._config.getoption("sampler_harness_report")
+        if page is not None:
+            self._write_page(folder / page)
 
-    def write_page(self, place: Path) -> None:
-        """Write the page; what keeps it from being written is told in the summary."""
+    def _write_page(self, place: Path) -> None:
+        """What keeps the page from being written is told in the summary."""
         from sampler_harness.report.verdict_page import write_verdict_page
 
         # As the files have them: hosts shuffle their tests, and workers end when they end.
@@ -62,7 +71,7 @@ class Summary:
         except (ValueError, ImportError) as error:
             self._problem = f"--sampler-report: {error}"
 
-    def write_lines(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """A few lines per sampler, and what a workflow of GitHub's shows."""
         if self._problem:
             terminalreporter.write_line(self._problem, red=True)
