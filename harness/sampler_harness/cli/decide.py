@@ -52,48 +52,48 @@ def decide(options: argparse.Namespace, stream: TextIO) -> int:
 
 
 def _verdicts(plan: Plan, stream: TextIO) -> list[Verdict]:
-    quiet, problem = plan.options.json == "-", plan.terms.problem
-    if problem is not None and quiet:
-        sys.stderr.write(f"device {plan.terms.device}: not run ({problem})\n")
+    quiet = plan.options.json == "-"
+    if plan.problem is not None and quiet:
+        sys.stderr.write(f"device {plan.options.device}: not run ({plan.problem})\n")
     verdicts: list[Verdict] = []
     for job in plan.jobs:
-        verdict = _assess(plan, job) if problem is None else _not_run(plan, job)
-        verdicts.append(verdict)
+        verdicts.append(_verdict(plan, job))
         if not quiet:
-            write([*([] if len(verdicts) == 1 else [Line("")]), *render(verdict)], stream)
+            write([*([] if len(verdicts) == 1 else [Line("")]), *render(verdicts[-1])], stream)
     return verdicts
 
 
-def _assess(plan: Plan, job: Job) -> Verdict:
-    from sampler_harness.runner import save_law
+def _verdict(plan: Plan, job: Job) -> Verdict:
+    from sampler_harness.runner import Assessment, save_law, versions
 
     options = plan.options
-    drawn = options.html is not None or options.trajectory is not None
-    assessment = plan.terms.assessment(job.subject, against=job.against, portray=drawn)
+    assessment = Assessment(
+        job.subject,
+        budget=options.budget,
+        device=options.device,
+        against=job.against,
+        diagnose=not options.no_diagnosis and not options.write_baseline,
+        expected=plan.baseline.expected(job.subject.target),
+        checks_as_of=plan.as_of,
+        portray=options.html is not None or options.trajectory is not None,
+    )
+    if plan.problem is not None:
+        return dataclasses.replace(assessment.unjudged(plan.checks), versions=versions(), not_run=plan.problem)
     try:
         with progress(job.subject.target):
             verdict = assessment.verdict(plan.checks)
         if options.save_law is not None:
             save_law(assessment, options.save_law)
     except (ValueError, OSError) as error:
-        return _broken(plan, job, f"{error}")
+        problem = f"{error}"
     except Exception as error:
         # A person at a terminal gets a sentence, never the harness's own traceback.
-        return _broken(plan, job, f"the harness itself failed with {type(error).__name__}: {error}")
-    return dataclasses.replace(verdict, planned=plan.terms.planned(job.subject, plan.checks))
-
-
-def _broken(plan: Plan, job: Job, message: str) -> Verdict:
-    nothing = plan.terms.unjudged(job.subject)
-    finding = Finding(nothing.planned[0], "error", f"could not be judged: {message}")
+        problem = f"the harness itself failed with {type(error).__name__}: {error}"
+    else:
+        return verdict
+    nothing = assessment.unjudged()
+    finding = Finding(nothing.planned[0], "error", f"could not be judged: {problem}")
     return dataclasses.replace(nothing, findings=(finding,))
-
-
-def _not_run(plan: Plan, job: Job) -> Verdict:
-    from sampler_harness.runner import versions
-
-    nothing = plan.terms.unjudged(job.subject, plan.checks)
-    return dataclasses.replace(nothing, versions=versions(), not_run=plan.terms.problem)
 
 
 # Telling of it
@@ -106,7 +106,7 @@ def _told(plan: Plan, verdicts: list[Verdict], stream: TextIO) -> int:
     lines = [Line(one.text, "bad") for one in stale] + [Line(text) for text in plan.remarks]
     if options.write_baseline:
         lines.append(Line(_write_baseline(plan, verdicts)))
-    if plan.jobs and plan.terms.problem is None:
+    if plan.jobs and plan.problem is None:
         lines.append(closing_line(verdicts))
     elif not plan.jobs:
         lines.append(Line(f"nothing to decide: no target's code changed since {options.changed_since}", "good"))
@@ -128,7 +128,7 @@ def _stale(plan: Plan) -> list[Stale]:
     declared = {subject.target: subject.expected_failures for subject in plan.named}
     # Who names one of the project's targets asks of that alone.
     everything = plan.options.baseline is not None or not plan.options.targets
-    baseline = plan.terms.baseline
+    baseline = plan.baseline
     found = baseline.stale(list(declared), declared, everything=everything)
     return [Stale(baseline.path, one[0].line, baseline.sentence(one)) for one in found]
 
@@ -179,8 +179,8 @@ def _workflow(plan: Plan, verdicts: Sequence[Verdict], stale: Sequence[Stale], s
 
 def _why(plan: Plan, stream: TextIO) -> int:
     options = plan.options
-    if plan.terms.problem is not None:
-        sys.stderr.write(f"device {options.device}: not run ({plan.terms.problem})\n")
+    if plan.problem is not None:
+        sys.stderr.write(f"device {options.device}: not run ({plan.problem})\n")
         return DEVIATES if options.require_device else NOT_RUN
     from sampler_harness.triage.command import answer
 

@@ -12,7 +12,6 @@ from sampler_harness.checks.catalogue import check_ids, checked_version
 from sampler_harness.gate.baseline import Baseline, read_baseline
 from sampler_harness.gate.git import Changes, Repository, changes_of_workflow, repository_of
 from sampler_harness.gate.sources import files_of, touches
-from sampler_harness.gate.terms import Terms
 from sampler_harness.report.page import require_extra
 from sampler_harness.targets import (
     ADAPTERS,
@@ -63,7 +62,9 @@ class Plan:
         jobs: what is run.
         named: all targets of the call, also those that are left out.
         checks: ids to run; None for all.
-        terms: on which they are judged.
+        as_of: version whose set of checks is run; empty for the present one.
+        problem: why the device cannot be used; None where it can.
+        baseline: known deviations.
         revision: of the repository that is held against; None where it is none.
         repository: that the working directory lies in, where something was asked of git.
         changes: since a revision, where one was named or the workflow tells of one.
@@ -74,7 +75,9 @@ class Plan:
     jobs: list[Job]
     named: list[AnySubject]
     checks: frozenset[str] | None
-    terms: Terms
+    as_of: str
+    problem: str | None
+    baseline: Baseline
     revision: str | None = None
     repository: Repository | None = None
     changes: Changes | None = None
@@ -137,15 +140,8 @@ def planned(options: argparse.Namespace) -> Plan:
         raise UsageError(f"--save-law writes the law of one sampler, but {len(subjects)} were named")
     if options.trajectory is not None and len(subjects) != 1:
         raise UsageError(f"--trajectory draws a run of one sampler, but {len(subjects)} were named")
-    terms = Terms(
-        budget=options.budget,
-        device=options.device,
-        problem=problem,
-        baseline=_baseline(options, own.baseline),
-        checks_as_of=as_of,
-        diagnose=not options.no_diagnosis and not options.write_baseline,
-    )
-    plan = Plan(options, [], list(subjects), checks, terms, revision, repository)
+    baseline = _baseline(options, own.baseline)
+    plan = Plan(options, [], list(subjects), checks, as_of, problem, baseline, revision, repository)
     plan.changes = _changes(plan)
     if options.changed_since is not None:
         subjects = _touched(plan, subjects)

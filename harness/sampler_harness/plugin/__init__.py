@@ -92,9 +92,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse what is wrong before anything runs, and listen for findings where the summary is written."""
     options = {name: config.getoption(f"sampler_harness_{name}") for name in ("checks_as_of", "baseline", "device")}
     if options != {"checks_as_of": None, "baseline": None, "device": "cpu"}:
-        from .terms import terms_of
+        from .asked import asked
 
-        terms_of(config)
+        asked(config)
     for option in ("json", "report"):
         place = config.getoption(f"sampler_harness_{option}")
         if place is not None and not (config.invocation_params.dir / place).parent.is_dir():

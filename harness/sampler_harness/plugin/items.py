@@ -24,7 +24,7 @@ from sampler_harness.targets import ADAPTERS, TargetError, load_named, module_fi
 from sampler_harness.verdict import Finding, Verdict
 
 from . import PROPERTY, SHARED
-from .terms import own_warnings, terms_of
+from .asked import asked, own_warnings
 from .told import Told
 
 __all__ = ["CheckFailed", "CheckItem", "SubjectCollector", "TargetModule"]
@@ -124,7 +124,7 @@ class SubjectCollector(pytest.Collector):
         if self.config.pluginmanager.hasplugin("xdist"):
             # With --dist loadgroup one worker measures once what all checks read.
             marks.append(pytest.mark.xdist_group(self.nodeid).mark)
-        as_of = terms_of(self.config).checks_as_of
+        as_of = asked(self.config).checks_as_of
         ids = check_ids(self.subject.kind, as_of)
         if not ids:
             raise self.CollectError(
@@ -202,10 +202,10 @@ class CheckItem(pytest.Function):
 
     def run_check(self, fixtures: Mapping[str, Any]) -> None:
         """Run the check and turn its finding into pytest's outcome."""
-        terms = terms_of(self.config)
-        if terms.problem is not None:
-            self.tell(dataclasses.replace(self._nothing(), not_run=terms.problem))
-            pytest.skip(f"device {terms.device}: not run ({terms.problem})")
+        problem = asked(self.config).problem
+        if problem is not None:
+            self.tell(dataclasses.replace(self._nothing(), not_run=problem))
+            pytest.skip(f"device {self.config.getoption('sampler_harness_device')}: not run ({problem})")
         with own_warnings():
             told = self._told(fixtures)
         self.tell(told)
@@ -234,8 +234,12 @@ class CheckItem(pytest.Function):
 
     def _judged(self, fixtures: Mapping[str, Any], check_id: str) -> Verdict:
         """What one check says, and what else is known since it ran."""
-        measured = self._measured(fixtures)
+        measured = self._measured()
         assessment = measured.assessment
+        if fixtures:
+            # A fixture of one test is torn down after it; the next check runs with its own.
+            assessment.fixtures.update(fixtures)
+            assessment.evidence.fixtures.update(fixtures)
         finding = assessment.run(check_id)
         # Before coverage is told: what is drawn is chosen by all selected checks, which are then all covered here.
         portrait = None
@@ -254,19 +258,24 @@ class CheckItem(pytest.Function):
             told = dataclasses.replace(told, diagnosis=assessment.diagnosis(of_all=True))
         return told
 
-    def _measured(self, fixtures: Mapping[str, Any]) -> _Measured:
+    def _measured(self) -> _Measured:
         every, owner = self.config.stash.setdefault(_MEASURED, {}), self.collector
         if owner.key not in every:
-            every[owner.key] = _Measured(terms_of(self.config).assessment(owner.subject, fixtures=fixtures))
-        elif fixtures:
-            # A fixture of one test is torn down after it; the next check runs with its own.
-            every[owner.key].assessment.evidence.fixtures.update(fixtures)
+            chosen = asked(self.config)
+            assessment = Assessment(
+                owner.subject,
+                budget=self.config.getoption("sampler_harness_budget"),
+                device=self.config.getoption("sampler_harness_device"),
+                diagnose=not self.config.getoption("sampler_harness_no_diagnosis"),
+                checks_as_of=chosen.checks_as_of,
+                expected=chosen.baseline.expected(owner.subject.target),
+            )
+            every[owner.key] = _Measured(assessment)
         return every[owner.key]
 
     def _nothing(self) -> Verdict:
         """What is known before the check has run."""
-        nothing = terms_of(self.config).unjudged(self.collector.subject)
-        return dataclasses.replace(nothing, planned=self.planned)
+        return dataclasses.replace(self._measured().assessment.unjudged(), planned=self.planned)
 
     def tell(self, verdict: Verdict | None = None) -> None:
         """Put what is known of this item where the report takes it along."""

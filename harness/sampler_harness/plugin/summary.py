@@ -15,7 +15,7 @@ from sampler_harness.report.json import dumps
 from sampler_harness.report.terminal import summary_lines
 from sampler_harness.verdict import Coverage, Verdict
 
-from .terms import own_warnings, terms_of
+from .asked import asked, own_warnings
 from .told import Told
 
 __all__ = ["Summary"]
@@ -84,7 +84,7 @@ class Summary:
                 markup = {_COLORS[line.style]: True} if line.style in _COLORS else {}
                 terminalreporter.write_line(line.text, **markup)
         # Told only, since a part of the tests may be selected.
-        baseline = terms_of(self._config).baseline
+        baseline = asked(self._config).baseline
         stale = [baseline.sentence(one) for one in baseline.stale([verdict.sampler for verdict in verdicts], {})]
         for text in stale:
             terminalreporter.write_line(text, yellow=True)
