@@ -85,21 +85,18 @@ def _command(verdict: Verdict, finding: Finding, place: _Place) -> str:
 
 
 def _place(verdict: Verdict, finding: Finding, root: Path, changed: Mapping[str, frozenset[int]]) -> _Place:
-    # Lines that ran towards the wrong row, then all that ran: a grid is computed long before the row that it spoils.
-    for key in ("lines", "all_lines"):
-        ran = finding.evidence.get(key)
-        for file, lines in ran.items() if isinstance(ran, Mapping) else ():
-            path = _below(file, root)
-            touched = sorted(set(lines) & changed.get(path, frozenset())) if path else []
-            if touched:
-                return _Place(path, touched[0])
-    file, line = finding.evidence.get("file"), finding.evidence.get("line")
-    if isinstance(file, str) and isinstance(line, int) and _below(file, root):
-        return _Place(_below(file, root), line)
     # A check that saw nothing knows no line; what kept it from seeing does.
-    placed = [other for other in verdict.findings if "file" in other.evidence and other is not finding]
-    if placed:
-        return _place(verdict, placed[0], root, changed)
+    others = (other for other in verdict.findings if other.place is not None and other is not finding)
+    for one in (finding, *others):
+        # Lines that ran towards the wrong row, then all that ran: a grid is computed long before the row it spoils.
+        for ran in one.lines_ran:
+            for file, lines in ran.items():
+                path = _below(file, root)
+                touched = sorted(set(lines) & changed.get(path, frozenset())) if path else []
+                if touched:
+                    return _Place(path, touched[0])
+        if one.place is not None and _below(one.place[0], root):
+            return _Place(_below(one.place[0], root), one.place[1])
     file, line = verdict.source
     return _Place(_below(file, root), line) if file and _below(file, root) else _Place()
 

@@ -89,7 +89,7 @@ def remedy(finding: Finding) -> str:
     Args:
         finding: of a check that failed.
     """
-    stopped = "problem" in finding.evidence or not finding.evidence
+    stopped = finding.problem or not finding.evidence
     if finding.outcome != "failed" or stopped or finding.id not in REMEDIES:
         return ""
     return f"try: {REMEDIES[finding.id]}"
