@@ -76,11 +76,9 @@ class Assessment:
         self.device = device
         self.against = against
         self.fixtures = dict(fixtures or {})
-        self.not_run: str | None = None
         self._findings: dict[str, Finding] = {}
         self._diagnoses: dict[tuple[str, ...], Diagnosis | None] = {}
         self._evidence: AnyEvidence[Any] | None = None
-        self._started = time.perf_counter()
         self._spent = 0.0
 
     def planned(self) -> tuple[str, ...]:
@@ -202,6 +200,26 @@ class Assessment:
         told = "\n".join(f"{name!r} is no longer there: remove it from deviations" for name in gone)
         return dataclasses.replace(finding, message=f"{told}\n{finding.message}")
 
+    def unjudged(self, checks: Collection[str] | None = None) -> Verdict:
+        """A verdict that says nothing yet; nothing is run or measured for it.
+
+        Args:
+            checks: ids that are to run; None for all planned.
+        """
+        return Verdict(
+            sampler=self.subject.target or self.subject.name,
+            reference=self.subject.reference_name,
+            findings=(),
+            coverage=Coverage(),
+            seconds=0.0,
+            budget=self.budget,
+            device=self.device,
+            planned=tuple(id for id in self.planned() if checks is None or id in checks),
+            kind=self.subject.kind,
+            source=self.subject.source,
+            checks_as_of=self._checks_as_of,
+        )
+
     def verdict(self, checks: Collection[str] | None = None, *, diagnose: bool = True) -> Verdict:
         """Run what is planned, or the named checks, and sum up.
 
@@ -209,22 +227,17 @@ class Assessment:
             checks: ids to run; None for all planned.
             diagnose: whether to say what a sampler that does not conform does instead.
         """
-        findings = tuple(self.run(i) for i in self.planned() if checks is None or i in checks)
-        return Verdict(
-            sampler=self.subject.target or self.subject.name,
+        nothing = self.unjudged(checks)
+        findings = tuple(self.run(id) for id in nothing.planned)
+        return dataclasses.replace(
+            nothing,
             reference=self._against_name(),
             findings=findings,
             coverage=self.coverage(),
             seconds=self._spent,
-            budget=self.budget,
-            device=self.device,
             versions=versions(),
-            not_run=self.not_run,
-            kind=self.subject.kind,
             diagnosis=self.diagnosis() if diagnose else None,
             moved=self._moved(findings),
-            source=self.subject.source,
-            checks_as_of=self._checks_as_of,
             portrait=self.portrait(findings) if self._portray else None,
             deviations=self._deviations,
         )

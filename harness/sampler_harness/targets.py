@@ -15,11 +15,13 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from .subject import AnySubject, Subject, renamed
+from .wording import did_you_mean
 
 __all__ = [
     "ADAPTERS",
@@ -32,6 +34,9 @@ __all__ = [
     "load_sampler",
     "load_subject",
     "load_subjects",
+    "module_file",
+    "module_spec",
+    "place_of",
     "subjects_in",
 ]
 
@@ -146,7 +151,7 @@ def load_named(target: str, settings: Mapping[str, Any] | None = None) -> tuple[
         raise TargetError(f"--set {given} is for adapters such as diffusers:NAME; {target} declares its own fields")
     module = _module_of(place, target)
     if name:
-        return (Named(name, renamed(_attribute(module, name, place), name, f"{place}:{name}"), module),)
+        return (Named(name, renamed(_declared(module, name, place), name, f"{place}:{name}"), module),)
     found = subjects_in(module)
     if not found:
         raise TargetError(
@@ -168,20 +173,41 @@ def load_attribute(target: str) -> Any:
     if not name:
         raise TargetError(f"{target!r} names a module: write module:name or path/file.py:name")
     module = _module_of(place, target)
-    if not hasattr(module, name):
-        close = difflib.get_close_matches(name, [n for n in vars(module) if not n.startswith("__")], n=1)
-        raise TargetError(f"{place} has no {name!r}{f'; did you mean {close[0]!r}?' if close else ''}")
-    return getattr(module, name)
+    return _attribute(module, name, place)
+
+
+def module_spec(name: str) -> ModuleSpec | None:
+    """How a module would be imported; None where there is none. Only packages above it are imported."""
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+
+
+def module_file(name: str) -> Path | None:
+    """The Python file of a module, whether it is loaded or not; None where it has none."""
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if module is None:
+        spec = module_spec(name)
+        file = spec.origin if spec is not None and spec.has_location else None
+    return Path(file).resolve() if isinstance(file, str) and file.endswith(".py") else None
+
+
+def place_of(target: str) -> str:
+    """The file, module or adapter of a target: all of it where it names nothing inside.
+
+    Args:
+        target: as a person types it.
+    """
+    return target if target.endswith(".py") else target.rpartition(":")[0] or target
 
 
 def _split(target: str) -> tuple[str, str]:
     """Place and name; the name is empty where the target means everything in its place."""
-    if target.endswith(".py"):
-        return target, ""
-    place, colon, name = target.rpartition(":")
-    if not colon:
-        place, name = name, ""
-    if not place or (colon and not name):
+    place = place_of(target)
+    name = target[len(place) + 1 :]
+    if not place or target.startswith(":") or target.endswith(":"):
         raise TargetError(f"{target!r} is not a target: write module:name, path/file.py:name or diffusers:NAME")
     return place, name
 
@@ -203,16 +229,18 @@ def _adapted(adapter: str, name: str, settings: Mapping[str, Any]) -> list[Subje
     return [one if one.target else dataclasses.replace(one, target=f"{adapter}:{name}") for one in built]
 
 
-def _attribute(module: ModuleType, name: str, place: str) -> AnySubject:
+def _attribute(module: ModuleType, name: str, place: str, *, else_: str = "") -> Any:
+    """What a module holds under a name; where it is not there, the nearest is told, or ``else_``."""
     try:
-        value = getattr(module, name)
+        return getattr(module, name)
     except AttributeError:
-        declared = list(subjects_in(module))
-        close = difflib.get_close_matches(name, [n for n in vars(module) if not n.startswith("__")], n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        if declared and not close:
-            hint = f"; it declares {', '.join(declared)}"
-        raise TargetError(f"{place} has no {name!r}{hint}") from None
+        near = did_you_mean(name, [n for n in vars(module) if not n.startswith("__")])
+        raise TargetError(f"{place} has no {name!r}{near or else_}") from None
+
+
+def _declared(module: ModuleType, name: str, place: str) -> AnySubject:
+    declared = ", ".join(subjects_in(module))
+    value = _attribute(module, name, place, else_=f"; it declares {declared}" if declared else "")
     if not is_subject(value):
         what = "a function" if callable(value) and not isinstance(value, type) else f"a {type(value).__name__}"
         raise TargetError(
@@ -271,7 +299,7 @@ def _from_file(path: Path) -> ModuleType:
     importlib.invalidate_caches()
     name = ".".join(parts)
     known = sys.modules.get(name)
-    if known is not None and _same_file(known, path):
+    if known is not None and module_file(name) == path:
         return known
     if len(parts) > 1 or path.name == "__init__.py":
         return importlib.import_module(name)
@@ -289,11 +317,6 @@ def _from_file(path: Path) -> ModuleType:
         sys.modules.pop(name, None)
         raise
     return module
-
-
-def _same_file(module: ModuleType, path: Path) -> bool:
-    file = getattr(module, "__file__", None)
-    return file is not None and Path(file).resolve() == path
 
 
 def _imported(load: Any, place: str) -> ModuleType:

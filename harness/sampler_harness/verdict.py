@@ -42,6 +42,23 @@ class Finding:
     reproduction: str = ""
     seconds: float = 0.0
 
+    @property
+    def problem(self) -> str:
+        """Kind of what kept the sampler's law from being seen, as ``not-finite``; empty where nothing did."""
+        return str(self.evidence.get("problem", ""))
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """File and line of the sampler's that it is read off; None where no single line is to blame."""
+        file, line = self.evidence.get("file"), self.evidence.get("line")
+        return (file, line) if isinstance(file, str) and isinstance(line, int) else None
+
+    @property
+    def lines_ran(self) -> tuple[Mapping[str, Sequence[int]], ...]:
+        """File to lines that ran: those towards the row that is wrong, then all."""
+        found = (self.evidence.get(key) for key in ("lines", "all_lines"))
+        return tuple(lines for lines in found if isinstance(lines, Mapping))
+
 
 def causes(bad: Sequence[Finding]) -> list[Finding]:
     """Failures that no other failure explains.
@@ -239,9 +256,24 @@ class Verdict:
         return self.not_run is None and ran and not self.is_faulty and not self.missing
 
     @property
+    def bad(self) -> tuple[Finding, ...]:
+        """What failed, or could not see what it judges."""
+        return tuple(finding for finding in self.findings if finding.outcome in ("failed", "error"))
+
+    @property
+    def causes(self) -> list[Finding]:
+        """What of it no other failure explains."""
+        return causes(self.bad)
+
+    @property
+    def expected(self) -> tuple[Finding, ...]:
+        """What fails as declared, in the declaration or in a baseline."""
+        return tuple(finding for finding in self.findings if finding.outcome == "expected")
+
+    @property
     def is_faulty(self) -> bool:
         """True when a check failed or could not see what it judges."""
-        return any(finding.outcome in ("failed", "error") for finding in self.findings)
+        return bool(self.bad)
 
     @property
     def missing(self) -> tuple[str, ...]:

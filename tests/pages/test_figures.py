@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from sampler_harness.report.figures import BROKEN, EXTRA, MissingExtraError, curves, encode_png, filmstrip
-from sampler_harness.report.page import TEMPLATES, render_page, write_page
+from sampler_harness.report.figures import BROKEN, curves, encode_png, filmstrip
+from sampler_harness.report.page import EXTRA, TEMPLATES, MissingExtraError, render_page, write_page
 
 matplotlib = pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
@@ -93,8 +93,9 @@ def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
         curves(LINES, xlabel="x", ylabel="y")
     with pytest.raises(MissingExtraError) as page:
         render_page("base.html.j2")
-    assert str(curve.value) == str(page.value) == EXTRA
-    assert filmstrip({"a": np.zeros((1, 4, 4))}), "a strip needs neither"
+    with pytest.raises(MissingExtraError) as strip:
+        filmstrip({"a": np.zeros((1, 4, 4))})
+    assert str(curve.value) == str(page.value) == str(strip.value) == EXTRA
 
 
 def test_a_strip_shows_each_frame_enlarged_pixel_by_pixel() -> None:

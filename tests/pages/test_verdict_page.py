@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -17,11 +16,12 @@ import pytest
 from PIL import Image
 
 from sampler_harness.checks.evidence import Evidence
+from sampler_harness.plugin.told import Told
 from sampler_harness.portrait import BROKEN, Portrait
 from sampler_harness.portraying.pictures import TiledPictures
 from sampler_harness.portraying.portray import portray
-from sampler_harness.report import figures
 from sampler_harness.report.filmstrip_figure import write_trajectory
+from sampler_harness.report.page import MissingExtraError, require_extra
 from sampler_harness.report.verdict_page import verdict_page, write_verdict_page
 from sampler_harness.runner import Assessment, check_sampler, save_law
 from sampler_harness.saved_laws import load_law
@@ -419,24 +419,27 @@ def test_a_page_without_verdicts_and_without_portraits() -> None:
 
 
 @pytest.mark.parametrize("name", ["wrong_step", "crashes", "standardized", "actions", "one_call_more"])
-def test_a_portrait_travels_as_json(name: str) -> None:
-    portrait = portrait_of(f"{HERE}:{name}")
-    text = json.dumps(portrait.to_json(), allow_nan=False)
-    assert Portrait.from_json(json.loads(text)) == portrait
+def test_a_portrait_travels_between_processes(name: str) -> None:
+    verdict = verdict_of(f"{HERE}:{name}")
+    text = Told("node", "law/times", dataclasses.replace(verdict, findings=())).as_text()
+    assert Told.from_text(text).verdict.portrait == verdict.portrait
     assert len(text) < 500_000
 
 
 def test_a_number_that_json_lacks_travels_too() -> None:
+    verdict = verdict_of(f"{HERE}:wrong_step")
     portrait = portrait_of(f"{HERE}:wrong_step")
     assert portrait.own is not None
     own = dataclasses.replace(portrait.own, times=(float("nan"), *portrait.own.times[1:]))
-    sent = json.dumps(dataclasses.replace(portrait, own=own).to_json(), allow_nan=False)
-    back = Portrait.from_json(json.loads(sent))
-    assert back.own is not None
-    assert np.isnan(back.own.times[0])
-    assert verdict_page([dataclasses.replace(verdict_of(f"{HERE}:wrong_step"), portrait=back)])
-    with pytest.raises(ValueError, match="not a portrait"):
-        Portrait.from_json({"own": None})
+    odd = dataclasses.replace(verdict.findings[0], evidence={"got": np.float64(0.5), "function": lambda: None})
+    sent = dataclasses.replace(verdict, portrait=dataclasses.replace(portrait, own=own), findings=(odd,))
+    back = Told.from_text(Told("node", odd.id, sent).as_text()).verdict
+    assert back.portrait is not None
+    assert back.portrait.own is not None
+    assert np.isnan(back.portrait.own.times[0])
+    assert back.findings[0].evidence["got"] == 0.5
+    assert back.findings[0].evidence["function"].startswith("<function")
+    assert verdict_page([back])
 
 
 # The picture alone
@@ -494,13 +497,13 @@ def test_the_denoiser_is_the_posterior_mean(shape: tuple[int, ...]) -> None:
 
 
 def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures.require_extra()
+    require_extra()
     monkeypatch.setattr(
-        "sampler_harness.report.figures.importlib.util.find_spec", lambda name: None if name == "jinja2" else name
+        "sampler_harness.report.page.importlib.util.find_spec", lambda name: None if name == "jinja2" else name
     )
-    with pytest.raises(figures.MissingExtraError, match=re.escape("pip install 'sampler-harness[report]'")):
-        figures.require_extra()
-    figures.require_extra(["matplotlib"])
+    with pytest.raises(MissingExtraError, match=re.escape("pip install 'sampler-harness[report]'")):
+        require_extra()
+    require_extra(["matplotlib"])
 
 
 HOST = """\

@@ -23,7 +23,8 @@ from sampler_harness.catalogue import KINDS, VERSIONS, CheckInfo, catalogue, che
 from sampler_harness.cli import main
 from sampler_harness.kinds import KIND_OF
 from sampler_harness.report.json import dumps, to_json
-from sampler_harness.report.terminal import closing_line, remedy, render, summary_lines
+from sampler_harness.report.terminal import closing_line, render, summary_lines
+from sampler_harness.report.words import remedy
 from sampler_harness.runner import Assessment
 from sampler_harness.targets import TargetError, load_subject, load_subjects
 from sampler_harness.verdict import Coverage, Finding, Verdict

@@ -25,7 +25,8 @@ from sampler_harness.diagnosis.mutations import edited_text, mutations
 from sampler_harness.diagnosis.search import Search
 from sampler_harness.diagnosis.target import run_program
 from sampler_harness.law.program import Program, Trace
-from sampler_harness.report.json import diagnosis_from, plain, to_json
+from sampler_harness.plugin.told import Told
+from sampler_harness.report.json import to_json
 from sampler_harness.report.terminal import diagnosis_lines
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject
@@ -321,9 +322,10 @@ def test_what_is_edited_leaves_everybody_elses_references_alone() -> None:
 
 
 def test_a_diagnosis_survives_the_way_between_processes() -> None:
-    _, diagnosis = diagnosed(released())
-    sent = json.loads(json.dumps(plain(dataclasses.asdict(diagnosis))))
-    assert diagnosis_from(sent) == diagnosis
+    verdict, diagnosis = diagnosed(released())
+    verdict = dataclasses.replace(verdict, findings=())
+    assert verdict.diagnosis == diagnosis
+    assert Told.from_text(Told("node", "law/times", verdict).as_text()).verdict == verdict
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two-workers"])

@@ -300,6 +300,8 @@ def test_a_file_outside_of_the_repository_is_not_named(tmp_path: Path, monkeypat
     verdict = dataclasses.replace(_verdict(finding), source=("../a.py", 3))
     [line] = workflow_commands([verdict])
     assert line.startswith("::error title=law/times")
+    two = dataclasses.replace(verdict, findings=(finding, dataclasses.replace(finding, id="law/outputs")))
+    assert all(line.startswith("::error title=law/") for line in workflow_commands([two]))
 
 
 def test_a_changed_line_that_ran_comes_before_the_best_guess(away: Path) -> None:

@@ -11,6 +11,7 @@ Reversed by: samplers that declare themselves.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import keyword
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -28,28 +29,13 @@ _STEPS = {
     "num_steps", "steps", "n_steps", "num_inference_steps", "sample_steps", "ddim_steps", "num_steps_denoising",
     "sampling_timesteps", "num_sample_steps", "N", "n", "S",
 }  # fmt: skip
-#: What programs call a field of a reference.
+#: Fields of references that an argument of the same name is.
 _FIELDS = {
-    "sigma_min": "sigma_min",
-    "sigma_max": "sigma_max",
-    "rho": "rho",
-    "s_churn": "s_churn",
-    "s_min": "s_tmin",
-    "s_tmin": "s_tmin",
-    "s_max": "s_tmax",
-    "s_tmax": "s_tmax",
-    "s_noise": "s_noise",
-    "eta": "eta",
-    "ddim_eta": "eta",
-    "clip_denoised": "clip_denoised",
-    "clip": "clip_denoised",
-    "shift": "shift",
-    "snr": "snr",
-    "eps": "eps",
-    "num_train_timesteps": "num_train_timesteps",
-    "beta_start": "beta_start",
-    "beta_end": "beta_end",
-}
+    "sigma_min", "sigma_max", "rho", "s_churn", "s_tmin", "s_tmax", "s_noise", "eta", "clip_denoised", "shift", "snr",
+    "eps", "num_train_timesteps", "beta_start", "beta_end",
+}  # fmt: skip
+#: What programs call some of them instead.
+_OTHERWISE = {"s_min": "s_tmin", "s_max": "s_tmax", "ddim_eta": "eta", "clip": "clip_denoised"}
 #: What a field is varied over where the sampler has it as an argument.
 _VARIED = {
     "num_steps": "st.integers(2, 40)",
@@ -65,14 +51,6 @@ _WORDS = {
     "FlowEuler": ("flow", "velocity", "rectified"),
     "ScoreSDE": ("sde", "corrector", "langevin", "predictor", "snr", "score_fn"),
     "DDPM": ("ddpm", "posterior", "p_sample", "betas", "alphas_cumprod", "alpha_bar", "alphas"),
-}
-#: Of which reference each field is one.
-_FIELDS_OF = {
-    "EDM": {"num_steps", "sigma_min", "sigma_max", "rho", "s_churn", "s_tmin", "s_tmax", "s_noise"},
-    "DDIM": {"num_steps", "eta", "clip_denoised", "num_train_timesteps", "beta_start", "beta_end"},
-    "DDPM": {"num_steps", "clip_denoised", "num_train_timesteps", "beta_start", "beta_end"},
-    "FlowEuler": {"num_steps", "shift"},
-    "ScoreSDE": {"num_steps", "sigma_min", "sigma_max", "snr", "eps"},
 }
 #: Attributes that released samplers read off their model, and what does no harm.
 _ATTRIBUTES = {"sigma_min": "0.0", "sigma_max": 'float("inf")', "round_sigma": "torch.as_tensor"}
@@ -296,7 +274,8 @@ def _argument(
     found: Sketch, written: list[str], name: str, default: ast.expr | None, model: str, *, by_name: bool
 ) -> None:
     lower = name.lower()
-    fields = _FIELDS_OF.get(found.reference, set())
+    fields = _fields_of(found.reference)
+    known = _OTHERWISE.get(lower, lower)
     if name in _MODEL:
         text = model
     elif name in _LATENTS and default is None:
@@ -315,8 +294,7 @@ def _argument(
     elif name == "order" and found.reference == "EDM":
         text = '2 if config.solver == "heun" else 1'
         found.declared["solver"] = 'st.sampled_from(["heun", "euler"])'
-    elif _FIELDS.get(lower, "") in fields:
-        known = _FIELDS[lower]
+    elif known in _FIELDS and known in fields:
         text = f"config.{known}"
         if known in _VARIED:
             found.declared[known] = _VARIED[known]
@@ -328,6 +306,14 @@ def _argument(
             f"what is {name!r}? config.… where it is a field of the reference, else a value (any, for conditioning)"
         )
     written.append(f"{name}={text}" if by_name or written or default is not None else text)
+
+
+def _fields_of(reference: str) -> set[str]:
+    """Names of a reference's fields; none where no reference is known."""
+    import reference_samplers
+
+    known = vars(reference_samplers).get(reference)
+    return set() if known is None else {field.name for field in dataclasses.fields(known)}
 
 
 def _model_attributes(found: Sketch, node: ast.FunctionDef) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+
+from .options import UsageError
+from .output import check_writable
+from .status import CONFORMS, WRONG_CALL
 
 __all__ = ["monitor"]
-
-FINE, WRONG_CALL = 0, 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,14 +38,13 @@ def monitor(arguments: Sequence[str]) -> int:
     from sampler_harness.report.monitor_page import render_monitor, write_monitor_page
 
     try:
-        if options.html is not None and not Path(options.html).absolute().parent.is_dir():
-            raise ValueError(f"cannot write {options.html}: there is no folder {Path(options.html).parent}")
+        check_writable(options.html)
         for line in render_monitor(options.directory):
             sys.stdout.write(line + "\n")
         if options.html is not None:
             write_monitor_page(options.directory, options.html)
             sys.stdout.write(f"page: {options.html}\n")
-    except (ValueError, OSError, ImportError) as error:
+    except (UsageError, ValueError, OSError, ImportError) as error:
         sys.stderr.write(f"check-sampler monitor: {error}\n")
         return WRONG_CALL
-    return FINE
+    return CONFORMS

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from sampler_harness.catalogue import KINDS, check_ids
+from sampler_harness.wording import did_you_mean
 
 __all__ = ["BUDGETS", "UsageError", "chosen_checks", "parser", "settings"]
 
@@ -144,7 +144,6 @@ def chosen_checks(given: Sequence[str]) -> frozenset[str] | None:
         elif family in families:
             chosen.update(id for id in known if id.startswith(f"{family}/"))
         else:
-            close = difflib.get_close_matches(name, [*known, *families], n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise UsageError(f"there is no check {name!r}{hint} (--list-checks prints all)")
+            near = did_you_mean(name, [*known, *families])
+            raise UsageError(f"there is no check {name!r}{near} (--list-checks prints all)")
     return frozenset(chosen)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+
+from sampler_harness.wording import did_you_mean
 
 from .options import UsageError
 
@@ -42,9 +43,8 @@ def project() -> Project:
         raise UsageError(f"{file} is no TOML: {error}") from error
     for key in table:
         if key not in _KEYS:
-            close = difflib.get_close_matches(key, _KEYS, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise UsageError(f"{file}: [tool.sampler-harness] has no key {key!r}{hint} (keys: {', '.join(_KEYS)})")
+            near = did_you_mean(key, _KEYS)
+            raise UsageError(f"{file}: [tool.sampler-harness] has no key {key!r}{near} (keys: {', '.join(_KEYS)})")
     targets, baseline = table.get("targets", []), table.get("baseline", "")
     if not isinstance(targets, list) or not all(isinstance(one, str) and one for one in targets):
         raise UsageError(f'{file}: [tool.sampler-harness] targets must be a list such as ["checks.py:my_sampler"]')

@@ -30,7 +30,8 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from sampler_harness.catalogue import KINDS, check_ids
-from sampler_harness.verdict import Expected, Finding, Verdict
+from sampler_harness.verdict import Expected, Finding, Verdict, causes
+from sampler_harness.wording import did_you_mean
 
 __all__ = ["Baseline", "BaselineError", "Entry", "entries_of", "read_baseline", "written"]
 
@@ -137,6 +138,16 @@ class Baseline:
                 found.append((entry, f"is declared by {again[0]} itself (expected_failures): remove one of the two"))
         return found
 
+    def sentence(self, stale: tuple[Entry, str]) -> str:
+        """An entry that excuses nothing, for a person.
+
+        Args:
+            stale: of :meth:`stale`.
+        """
+        entry, why = stale
+        where = f"{self.path}, line {entry.line}" if entry.line else self.path
+        return f"{where}: {entry.target}, {entry.check}: {why}"
+
 
 def read_baseline(path: str) -> Baseline:
     """Read a baseline.
@@ -181,9 +192,8 @@ def _entry(table: Any, path: str, line: int) -> Entry:
         raise BaselineError(f"{where}: write [[{_TABLE}]] tables")
     for key, value in table.items():
         if key not in KEYS:
-            close = difflib.get_close_matches(key, KEYS, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise BaselineError(f"{where}: there is no key {key!r}{hint} (keys: {', '.join(KEYS)})")
+            near = did_you_mean(key, KEYS)
+            raise BaselineError(f"{where}: there is no key {key!r}{near} (keys: {', '.join(KEYS)})")
         if not isinstance(value, str) or not value.strip():
             raise BaselineError(f"{where}: {key} must be text, got {value!r}")
     for key in KEYS[:3]:
@@ -192,9 +202,8 @@ def _entry(table: Any, path: str, line: int) -> Entry:
             raise BaselineError(f"{where}: {key} is missing: {needed}")
     known = [id for kind in KINDS for id in check_ids(kind)]
     if table["check"] not in known:
-        close = difflib.get_close_matches(table["check"], known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise BaselineError(f"{where}: there is no check {table['check']!r}{hint} (--list-checks prints all)")
+        near = did_you_mean(table["check"], known)
+        raise BaselineError(f"{where}: there is no check {table['check']!r}{near} (--list-checks prints all)")
     _check_until(table.get("until", ""), where)
     return Entry(table["target"], table["check"], table["reason"], table.get("until", ""), line)
 
@@ -220,12 +229,7 @@ def entries_of(verdicts: Sequence[Verdict]) -> list[Entry]:
     found: list[Entry] = []
     for verdict in verdicts:
         failed = [finding for finding in verdict.findings if finding.outcome == "failed"]
-        others = {finding.id for finding in failed}
-        found += [
-            Entry(verdict.sampler, finding.id, _reason(finding))
-            for finding in failed
-            if finding.consequence_of is None or finding.consequence_of not in others - {finding.id}
-        ]
+        found += [Entry(verdict.sampler, finding.id, _reason(finding)) for finding in causes(failed)]
     return found
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sampler_harness.saved_laws import load_law
+from sampler_harness.targets import module_file, place_of
 
 from .git import GitError, Repository
 
@@ -110,7 +111,7 @@ def _measured(
 
 def _declared_as_now(target: str, here: Path, place: Path) -> None:
     """A test file that the revision does not have yet is taken from now: the sampler that it imports is the old one."""
-    file = target if target.endswith(".py") else target.rpartition(":")[0]
+    file = place_of(target)
     if not file.endswith(".py") or Path(file).is_absolute():
         return
     then = place / file
@@ -121,9 +122,9 @@ def _declared_as_now(target: str, here: Path, place: Path) -> None:
 
 def _moved(target: str, root: Path, tree: Path) -> str:
     """A target that names a file by its whole path, in the other tree."""
-    path, colon, name = (target, "", "") if target.endswith(".py") else target.rpartition(":")
+    path = place_of(target)
     if path.endswith(".py") and Path(path).is_absolute() and Path(path).resolve().is_relative_to(root):
-        return f"{tree / Path(path).resolve().relative_to(root)}{colon}{name}"
+        return f"{tree / Path(path).resolve().relative_to(root)}{target[len(path) :]}"
     return target
 
 
@@ -138,7 +139,7 @@ def _own_roots() -> list[str]:
 def _roots(root: Path, tree: Path) -> Sequence[str]:
     """Import places inside the repository, moved to the other tree; then those outside, as they are."""
     places = [Path(entry or ".").resolve() for entry in sys.path]
-    places += [_import_root(name, module) for name, module in list(sys.modules.items()) if _file(module) is not None]
+    places += [_import_root(name, file) for name in list(sys.modules) if (file := module_file(name)) is not None]
     moved = [tree / place.relative_to(root) for place in places if place.is_relative_to(root)]
     given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     outside = [entry for entry in given if not Path(entry).resolve().is_relative_to(root)]
@@ -146,14 +147,7 @@ def _roots(root: Path, tree: Path) -> Sequence[str]:
     return list(dict.fromkeys([*kept, *outside]))
 
 
-def _import_root(name: str, module: Any) -> Path:
+def _import_root(name: str, file: Path) -> Path:
     """The folder that a loaded module's top package stands in."""
-    file = _file(module)
-    assert file is not None
     depth = name.count(".") + (1 if file.name == "__init__.py" else 0)
     return file.parents[depth] if depth < len(file.parents) else file.parent
-
-
-def _file(module: Any) -> Path | None:
-    file = getattr(module, "__file__", None)
-    return Path(file).resolve() if isinstance(file, str) and file.endswith(".py") else None

@@ -11,11 +11,12 @@ Reversed by: hosts whose samplers read large generated files that change all the
 from __future__ import annotations
 
 import ast
-import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from sampler_harness.targets import module_file, module_spec
 
 from .git import Changes
 
@@ -52,7 +53,7 @@ def files_of(subject: Any, root: Path) -> tuple[frozenset[Path], bool]:
         seen.add(name)
         if not _is_below(name.partition(".")[0], root):
             continue
-        file = _file_of(name)
+        file = module_file(name)
         if file is None or not file.is_relative_to(root) or "site-packages" in file.parts:
             continue
         files.add(file)
@@ -114,25 +115,10 @@ def _is_below(top: str, root: Path) -> bool:
     if module is not None:
         places = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
     else:
-        try:
-            spec = importlib.util.find_spec(top)
-        except (ImportError, ValueError, AttributeError):
-            return False
+        spec = module_spec(top)
         places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or [])]
     found = [Path(place).resolve() for place in places if isinstance(place, str)]
     return any(place.is_relative_to(root) and "site-packages" not in place.parts for place in found)
-
-
-def _file_of(name: str) -> Path | None:
-    module = sys.modules.get(name)
-    file = getattr(module, "__file__", None)
-    if module is None:
-        try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, ValueError, AttributeError):
-            return None
-        file = spec.origin if spec is not None and spec.has_location else None
-    return Path(file).resolve() if isinstance(file, str) and file.endswith(".py") else None
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[str]:

@@ -10,36 +10,31 @@ from __future__ import annotations
 import base64
 import contextlib
 import html
-import importlib.util
 import io
 import math
 import re
-import struct
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .page import EXTRA, MissingExtraError, render_page
+
 __all__ = [
-    "EXTRA",
     "MARKERS",
     "SERIES",
     "TEXT",
-    "MissingExtraError",
     "curves",
     "drawing",
     "encode_png",
     "filmstrip",
+    "framed",
     "named_apart",
     "png_of",
     "quiet_axes",
-    "require_extra",
     "svg_of",
 ]
 
-#: What to tell whoever lacks a package that the page needs.
-EXTRA = "the page needs matplotlib and Jinja2: pip install 'sampler-harness[report]'"
 #: Okabe and Ito's colors (2008), told apart by people with any color vision; yellow is left out, it fades on white.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#777777")
 #: Neither color alone nor shape alone tells lines apart.
@@ -55,23 +50,6 @@ WIDEST = 1040
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-
-
-class MissingExtraError(ImportError):
-    """A package of the extra ``report`` is not installed; the message is one sentence for a person."""
-
-
-def require_extra(packages: Sequence[str] = ("jinja2", "matplotlib")) -> None:
-    """Refuse what needs the extra ``report`` before anything runs.
-
-    Args:
-        packages: what is needed of it; nothing is imported.
-
-    Raises:
-        MissingExtraError: when one of them is not installed.
-    """
-    if any(importlib.util.find_spec(name) is None for name in packages):
-        raise MissingExtraError(EXTRA)
 
 
 @contextlib.contextmanager
@@ -120,13 +98,9 @@ def png_of(figure: Any, *, dpi: float = 110.0) -> bytes:
         figure: of matplotlib; what is drawn in ``TEXT`` is nearly black.
         dpi: pixels per inch.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure.set_facecolor("#ffffff")
-    figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return encode_png(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
+    written = io.BytesIO()
+    figure.savefig(written, format="png", dpi=dpi, facecolor="#ffffff", metadata={"Software": None})
+    return written.getvalue()
 
 
 def named_apart(svg: str, name: str) -> str:
@@ -146,19 +120,28 @@ def named_apart(svg: str, name: str) -> str:
     return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
 
 
-def quiet_axes(axes: Any, *, grid: bool = True, sides: Sequence[str] = ("left", "bottom")) -> None:
-    """Axes in the page's text color, with the lines that are needed.
+def framed(axes: Any, *, alpha: float = 0.35) -> None:
+    """Axes around a picture: a faint frame on all sides, in the page's text color.
 
     Args:
         axes: of matplotlib.
-        grid: whether faint lines go through the ticks.
-        sides: of the frame that are drawn.
+        alpha: opacity of the frame.
     """
     axes.tick_params(colors=TEXT, which="both")
-    if grid:
-        axes.grid(True, color=TEXT, alpha=0.15, lw=0.6)
+    for spine in axes.spines.values():
+        spine.set(color=TEXT, alpha=alpha)
+
+
+def quiet_axes(axes: Any) -> None:
+    """Axes around curves: in the page's text color, with the lines that are needed.
+
+    Args:
+        axes: of matplotlib.
+    """
+    axes.tick_params(colors=TEXT, which="both")
+    axes.grid(True, color=TEXT, alpha=0.15, lw=0.6)
     for side, spine in axes.spines.items():
-        spine.set_visible(side in sides)
+        spine.set_visible(side in ("left", "bottom"))
         spine.set_color(TEXT)
 
 
@@ -322,7 +305,17 @@ def filmstrip(
             shown = np.kron(_pixels(frame, low, high), np.ones((factor, factor, 1), dtype=np.uint8))
             top, left = index * (height * factor + gap), column * (width * factor + gap)
             canvas[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
-    return _strip_element(canvas, list(strips), list(titles or ())[:columns], columns, notes)
+    # Text of the page stands around the PNG: it stays sharp, can be searched and takes the page's colors.
+    return render_page(
+        "filmstrip.html.j2",
+        labels=list(strips),
+        titles=[str(title) for title in titles or ()][:columns],
+        columns=columns,
+        width=canvas.shape[1],
+        height=canvas.shape[0],
+        source=base64.b64encode(encode_png(canvas)).decode("ascii"),
+        notes=notes,
+    )
 
 
 def _frames(label: str, frames: Any) -> Array:
@@ -348,46 +341,24 @@ def _pixels(frame: Array, low: float, high: float) -> Bytes:
     return pixels
 
 
-def _strip_element(canvas: Bytes, labels: list[str], titles: list[str], columns: int, notes: list[str]) -> str:
-    """The PNG with text around it: text of the page stays sharp, can be searched and takes the page's colors."""
-    source = base64.b64encode(encode_png(canvas)).decode("ascii")
-    names = ", ".join(labels)
-    shown = "".join(f"<span>{html.escape(str(title))}</span>" for title in titles)
-    head = f'<div class="filmstrip-titles" style="--columns:{columns}">{shown}</div>' if titles else ""
-    side = "".join(f"<span>{html.escape(label)}</span>" for label in labels)
-    caption = "".join(f"<figcaption>{html.escape(note)}</figcaption>" for note in notes)
-    size = f"--rows:{len(labels)};--columns:{columns};--width:{canvas.shape[1]}px;--height:{canvas.shape[0]}px"
-    return (
-        f'<figure class="filmstrip" style="{size}">{head}<div class="filmstrip-labels">{side}</div>'
-        f'<img alt="frames: {html.escape(names)}" width="{canvas.shape[1]}" height="{canvas.shape[0]}" '
-        f'style="image-rendering:pixelated" src="data:image/png;base64,{source}">{caption}</figure>'
-    )
-
-
 def encode_png(pixels: Any) -> bytes:
     """A PNG file of 8-bit pixels, without a date.
-
-    Source: Portable Network Graphics, W3C recommendation, third edition, sections 5, 9 and 11.
 
     Args:
         pixels: ``(H, W)`` gray, ``(H, W, 3)`` red, green, blue, or ``(H, W, 4)`` with opacity; uint8.
 
     Raises:
         ValueError: for another shape or dtype.
+        MissingExtraError: when Pillow, which comes with matplotlib, is not installed.
     """
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingExtraError(EXTRA) from None
     values: Bytes = np.ascontiguousarray(pixels)
-    kinds = {1: 0, 3: 2, 4: 6}
-    channels = 1 if values.ndim == 2 else values.shape[-1] if values.ndim == 3 else 0
-    if values.dtype != np.uint8 or channels not in kinds or values.size == 0:
+    is_known = values.ndim == 2 or (values.ndim == 3 and values.shape[-1] in (3, 4))
+    if values.dtype != np.uint8 or not is_known or values.size == 0:
         raise ValueError(f"a PNG takes uint8 pixels (H, W), (H, W, 3) or (H, W, 4), got {values.dtype} {values.shape}")
-    height, width = values.shape[:2]
-    flat = values.reshape(height, width * channels)
-    up = np.diff(flat, axis=0, prepend=np.zeros((1, flat.shape[1]), dtype=np.uint8))  # enlarged rows become zeros
-    lines = np.concatenate([np.full((height, 1), 2, dtype=np.uint8), up], axis=1)
-    header = struct.pack(">IIBBBBB", width, height, 8, kinds[channels], 0, 0, 0)
-    body = zlib.compress(lines.tobytes(), 9)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    written = io.BytesIO()
+    Image.fromarray(values).save(written, format="PNG", optimize=True)
+    return written.getvalue()

@@ -10,8 +10,9 @@ import numpy as np
 from sampler_harness.portrait import BROKEN, Filmstrip, Portrait
 from sampler_harness.verdict import Verdict
 
-from .figures import SERIES, TEXT, Array, drawing, png_of, quiet_axes, svg_of
+from .figures import SERIES, TEXT, Array, drawing, framed, png_of, quiet_axes, svg_of
 from .law_figure import shaded
+from .page import write_page
 
 __all__ = ["filmstrip_figure", "write_trajectory"]
 
@@ -102,10 +103,7 @@ def _images(cells: list[Any], frames: list[Array | None], *, comparable: bool) -
     for axes, picture, word in zip(cells, pictures, words, strict=True):
         axes.set_xticks([])
         axes.set_yticks([])
-        for spine in axes.spines.values():
-            spine.set_color(TEXT)
-            spine.set_alpha(0.3)
-            spine.set_linewidth(0.8)
+        framed(axes, alpha=0.3)
         if picture is not None:
             axes.imshow(picture, interpolation="none", aspect="equal")
         else:
@@ -193,10 +191,4 @@ def write_trajectory(shown: Verdict | Portrait, out: str | Path) -> Path:
         figure = _drawn(make, portrait.filmstrip, portrait.reference)
         figure.suptitle(f"{portrait.configuration}, one run on the same noise", color=TEXT, fontsize=10)
         content = png_of(figure)
-    path = Path(out)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise ValueError(f"cannot write the picture {path}: {error.strerror or error}") from None
-    return path
+    return write_page(content, out, what="picture")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sampler_harness.verdict import Finding, Verdict
+from sampler_harness.verdict import Finding, Verdict, causes
 
-from .terminal import causes, headline
+from .words import first_line, headline
 
-__all__ = ["in_workflow", "stale_command", "step_summary", "workflow_commands", "write_step_summary"]
+__all__ = ["Stale", "in_workflow", "step_summary", "tell_workflow", "workflow_commands", "write_step_summary"]
 
 #: GitHub shows ten errors of a step and drops the others without a word.
 MOST = 10
@@ -22,6 +22,14 @@ class _Place(NamedTuple):
 
     file: str = ""
     line: int = 0
+
+
+class Stale(NamedTuple):
+    """A baseline's entry that excuses nothing any more: the file, its line there, 0 where unknown, and a sentence."""
+
+    path: str
+    line: int
+    text: str
 
 
 def in_workflow() -> bool:
@@ -50,10 +58,9 @@ def workflow_commands(
     first: list[tuple[Verdict, Finding]] = []
     later: list[tuple[Verdict, Finding]] = []
     for verdict in verdicts:
-        bad = [finding for finding in verdict.findings if finding.outcome in ("failed", "error")]
-        reasons = causes(bad)
+        reasons = verdict.causes
         first += [(verdict, finding) for finding in reasons]
-        later += [(verdict, finding) for finding in bad if finding not in reasons]
+        later += [(verdict, finding) for finding in verdict.bad if finding not in reasons]
     found = [*first, *later]
     lines = [_command(verdict, finding, _place(verdict, finding, root, changed or {})) for verdict, finding in found]
     if len(lines) > MOST:
@@ -62,16 +69,9 @@ def workflow_commands(
     return lines
 
 
-def stale_command(text: str, path: str) -> str:
-    """The workflow command of a baseline's entry that excuses nothing any more.
-
-    Args:
-        text: ``file, line N: why``.
-        path: of the baseline.
-    """
-    line = text.removeprefix(f"{path}, line ").partition(":")[0]
-    where = f"file={_property(path)}" + (f",line={line}" if line.isdigit() else "")
-    return f"::error {where},title=known deviation{_property(':')} no longer true::{_escaped(text)}"
+def _stale_command(one: Stale) -> str:
+    where = f"file={_property(one.path)}" + (f",line={one.line}" if one.line else "")
+    return f"::error {where},title=known deviation{_property(':')} no longer true::{_escaped(one.text)}"
 
 
 def _command(verdict: Verdict, finding: Finding, place: _Place) -> str:
@@ -79,27 +79,24 @@ def _command(verdict: Verdict, finding: Finding, place: _Place) -> str:
     name = verdict.sampler.rpartition(":")[2] or verdict.sampler
     title = f"{finding.id}: {name} is not {verdict.reference}"
     text = finding.message
-    if verdict.diagnosis is not None and finding in causes(list(verdict.findings)):
+    if verdict.diagnosis is not None and finding in causes(verdict.findings):
         text += f"\n{verdict.diagnosis.summary}"
     return f"::error {where}title={_property(title)}::{_escaped(text)}"
 
 
 def _place(verdict: Verdict, finding: Finding, root: Path, changed: Mapping[str, frozenset[int]]) -> _Place:
-    # Lines that ran towards the wrong row, then all that ran: a grid is computed long before the row that it spoils.
-    for key in ("lines", "all_lines"):
-        ran = finding.evidence.get(key)
-        for file, lines in ran.items() if isinstance(ran, Mapping) else ():
-            path = _below(file, root)
-            touched = sorted(set(lines) & changed.get(path, frozenset())) if path else []
-            if touched:
-                return _Place(path, touched[0])
-    file, line = finding.evidence.get("file"), finding.evidence.get("line")
-    if isinstance(file, str) and isinstance(line, int) and _below(file, root):
-        return _Place(_below(file, root), line)
     # A check that saw nothing knows no line; what kept it from seeing does.
-    placed = [other for other in verdict.findings if "file" in other.evidence and other is not finding]
-    if placed:
-        return _place(verdict, placed[0], root, changed)
+    others = (other for other in verdict.findings if other.place is not None and other is not finding)
+    for one in (finding, *others):
+        # Lines that ran towards the wrong row, then all that ran: a grid is computed long before the row it spoils.
+        for ran in one.lines_ran:
+            for file, lines in ran.items():
+                path = _below(file, root)
+                touched = sorted(set(lines) & changed.get(path, frozenset())) if path else []
+                if touched:
+                    return _Place(path, touched[0])
+        if one.place is not None and _below(one.place[0], root):
+            return _Place(_below(one.place[0], root), one.place[1])
     file, line = verdict.source
     return _Place(_below(file, root), line) if file and _below(file, root) else _Place()
 
@@ -127,13 +124,12 @@ def step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> st
     rows = ["| target | held against | verdict | checks ran | margin | first cause |", "|---|---|---|---|---|---|"]
     told: list[str] = []
     for verdict in verdicts:
-        bad = [finding for finding in verdict.findings if finding.outcome in ("failed", "error")]
-        reasons = causes(bad)
+        reasons = verdict.causes
         word = "not run" if verdict.not_run is not None else "conforms" if verdict.conforms else "**does not conform**"
-        if verdict.not_run is None and not verdict.conforms and not bad:
+        if verdict.not_run is None and not verdict.conforms and not verdict.bad:
             word = "not decided"
         margin = "" if verdict.margin is None else f"{verdict.margin:.3g}"
-        cause = f"`{reasons[0].id}`: {reasons[0].message.splitlines()[0]}" if reasons else ""
+        cause = f"`{reasons[0].id}`: {first_line(reasons[0].message)}" if reasons else ""
         cells = [
             f"`{verdict.sampler}`",
             verdict.reference,
@@ -152,7 +148,7 @@ def step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> st
             told += [f"- {entry}" for entry in verdict.moved.entries[:MOST]]
             rest = len(verdict.moved.entries) - MOST + verdict.moved.more
             told += [f"- and {rest} more"] if rest > 0 else []
-    head = headline(verdicts[0]).text if len(verdicts) == 1 else _of_many(verdicts)
+    head = headline(verdicts[0]) if len(verdicts) == 1 else _of_many(verdicts)
     return "\n".join([f"### {head}", "", *(rows if verdicts else []), *told, "", *remarks, ""])
 
 
@@ -164,6 +160,30 @@ def _of_many(verdicts: Sequence[Verdict]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def tell_workflow(
+    verdicts: Sequence[Verdict],
+    write: Callable[[str], object],
+    *,
+    root: Path | None = None,
+    changed: Mapping[str, frozenset[int]] | None = None,
+    stale: Sequence[Stale] = (),
+    remarks: Sequence[str] = (),
+) -> None:
+    """Annotations and the table.
+
+    Args:
+        verdicts: of the run.
+        write: prints one line.
+        root: as for :func:`workflow_commands`.
+        changed: as for :func:`workflow_commands`.
+        stale: entries of the baseline that are errors.
+        remarks: further sentences for the table.
+    """
+    for line in [*workflow_commands(verdicts, root=root, changed=changed), *map(_stale_command, stale)]:
+        write(line)
+    write_step_summary(verdicts, [*(one.text for one in stale), *remarks])
 
 
 def write_step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> None:

@@ -8,9 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Diagnosis, Edit, Explanation, Finding, Verdict
+from sampler_harness.verdict import SCHEMA_VERSION, Diagnosis, Finding, Verdict
 
-__all__ = ["coverage_from", "diagnosis_from", "dumps", "finding_from", "plain", "to_json"]
+__all__ = ["dumps", "plain", "to_json"]
 
 
 def plain(value: Any) -> Any:
@@ -117,30 +117,3 @@ def dumps(verdicts: Sequence[Verdict]) -> str:
         verdicts: in the order in which their targets were named.
     """
     return json.dumps([to_json(verdict) for verdict in verdicts], indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def finding_from(data: Mapping[str, Any]) -> Finding:
-    """The finding behind what :func:`plain` made of ``dataclasses.asdict`` of one."""
-    return Finding(**data)
-
-
-def diagnosis_from(data: Mapping[str, Any]) -> Diagnosis:
-    """The diagnosis behind what :func:`plain` made of ``dataclasses.asdict`` of one."""
-    kept = dict(data)
-    for name in ("answers", "near", "declared"):
-        kept[name] = tuple(_explanation_from(one) for one in data[name])
-    for name in ("observed", "consequences"):
-        kept[name] = tuple(data[name])
-    return Diagnosis(**kept)
-
-
-def _explanation_from(data: Mapping[str, Any]) -> Explanation:
-    edits = tuple(Edit(**edit) for edit in data["edits"])
-    return Explanation(
-        **{**data, "edits": edits, "effects": tuple(data["effects"]), "happened": tuple(data["happened"])}
-    )
-
-
-def coverage_from(data: Mapping[str, Any]) -> Coverage:
-    """The coverage behind what :func:`plain` made of ``dataclasses.asdict`` of one."""
-    return Coverage(**{**data, "not_varied": tuple(data["not_varied"])})

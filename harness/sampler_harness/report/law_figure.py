@@ -1,4 +1,4 @@
-"""A law as pictures: theirs, the reference's and the difference side by side; times as lines, noise as bars.
+"""A law as pictures: theirs, the reference's and the difference side by side.
 
 Context: entries of a law span decades, and a page may be light or dark.
 Choice: hue tells the sign and opacity the magnitude, over as many decades as rows need to show; what is 0, or within
@@ -16,9 +16,9 @@ import numpy as np
 
 from sampler_harness.portrait import LawPicture, Portrait
 
-from .figures import MARKERS, SERIES, TEXT, Array, drawing, quiet_axes, svg_of
+from .figures import SERIES, TEXT, Array, drawing, framed, svg_of
 
-__all__ = ["law_figure", "noise_figure", "times_figure"]
+__all__ = ["law_figure", "plain_number", "shaded", "short_name"]
 
 POSITIVE, NEGATIVE = SERIES[1], SERIES[0]
 #: Opacity of the smallest entry that is shown.
@@ -27,14 +27,7 @@ FAINTEST = 0.16
 DECADES = (3, 7)
 #: Deviations beyond so many tolerances are shown alike.
 MOST_TOLERANCES = 1000.0
-#: Points of a line, and pairs of bars, that can be told apart.
-MOST_POINTS = 200
-MOST_BARS = 64
 WIDTH = 11.8
-
-
-def _rgb(color: str) -> tuple[float, ...]:
-    return tuple(int(color[i : i + 2], 16) / 255.0 for i in (1, 3, 5))
 
 
 def shaded(values: Array, depth: Array) -> Array:
@@ -44,8 +37,10 @@ def shaded(values: Array, depth: Array) -> Array:
         values: whose signs count.
         depth: how strong each is, 1 for the strongest.
     """
+    from matplotlib.colors import to_rgb
+
     picture = np.zeros((*values.shape, 4))
-    picture[..., :3] = np.where((values > 0)[..., None], _rgb(POSITIVE), _rgb(NEGATIVE))
+    picture[..., :3] = np.where((values > 0)[..., None], to_rgb(POSITIVE), to_rgb(NEGATIVE))
     opacity = FAINTEST + (1.0 - FAINTEST) * np.clip(depth, 0.0, 1.0)
     picture[..., 3] = np.where(depth > 0.0, opacity, 0.0)
     return picture
@@ -96,7 +91,7 @@ def law_figure(portrait: Portrait) -> str:
     with drawing() as make:
         figure = make(WIDTH, float(np.clip(2.0 + 0.13 * rows, 3.3, 6.2)))
         grid = figure.add_gridspec(2, 3, height_ratios=(1.0, 0.045), wspace=0.05)
-        shown = (("yours", portrait.own), (_short(portrait.reference), portrait.should_be))
+        shown = (("yours", portrait.own), (short_name(portrait.reference), portrait.should_be))
         for index, (name, law) in enumerate(shown):
             axes = figure.add_subplot(grid[0, index], facecolor="none")
             if law is None:
@@ -133,7 +128,8 @@ def _say_within(axes: Any, law: LawPicture) -> None:
     )  # fmt: skip
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """A name that fits above a picture: the end of a long one."""
     return name if len(name) <= 40 else f"…{name[-38:]}"
 
 
@@ -156,10 +152,7 @@ def _panel(axes: Any, name: str, law: LawPicture, picture: Array, *, labels: boo
     height, width = picture.shape[:2]
     axes.imshow(picture, interpolation="none", aspect="auto", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
     axes.set_title(name, color=TEXT, fontsize=11, pad=8)
-    quiet_axes(axes, grid=False, sides=("left", "bottom", "top", "right"))
-    for spine in axes.spines.values():
-        spine.set_alpha(0.35)
-        spine.set_linewidth(0.8)
+    framed(axes)
     _row_ticks(axes, law, labels=labels)
     _column_ticks(axes, law, width)
 
@@ -249,13 +242,12 @@ def _nothing(axes: Any, name: str, why: str) -> None:
     axes.set_title(name, color=TEXT, fontsize=11, pad=8)
     axes.set_xticks([])
     axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_color(TEXT)
-        spine.set_alpha(0.35)
+    framed(axes)
     axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color=TEXT, fontsize=10)
 
 
-def _plain(value: float) -> str:
+def plain_number(value: float) -> str:
+    """A tick without a zero that pads an exponent."""
     return f"{value:.3g}".replace("e-0", "e-")
 
 
@@ -267,8 +259,8 @@ def _weight_bar(axes: Any, largest: float, decades: int) -> None:
     axes.imshow(shaded(signs, depth), interpolation="none", aspect="auto", extent=(-1.0, 1.0, 0.0, 1.0))
     sizes = [largest * 10.0 ** (-step) for step in range(0, decades, 1 if decades <= 4 else 2)]
     places = [1.0 + math.log10(size / largest) / decades for size in sizes]
-    ticks = [(-at, f"−{_plain(size)}") for at, size in zip(places, sizes, strict=True)]
-    ticks += [(0.0, "0")] + [(at, _plain(size)) for at, size in zip(places, sizes, strict=True)]
+    ticks = [(-at, f"−{plain_number(size)}") for at, size in zip(places, sizes, strict=True)]
+    ticks += [(0.0, "0")] + [(at, plain_number(size)) for at, size in zip(places, sizes, strict=True)]
     _bar(axes, sorted(ticks), "weight (each tick ten times the one before)" if decades <= 4 else "weight")
 
 
@@ -287,116 +279,4 @@ def _bar(axes: Any, ticks: list[tuple[float, str]], label: str) -> None:
     axes.set_yticks([])
     axes.set_xticks([at for at, _ in ticks], [name for _, name in ticks], fontsize=8)
     axes.set_xlabel(label, color=TEXT, fontsize=9)
-    quiet_axes(axes, grid=False, sides=("left", "bottom", "top", "right"))
-    for spine in axes.spines.values():
-        spine.set_alpha(0.35)
-
-
-# Times and noise
-
-
-def _thinned(values: Sequence[float]) -> tuple[Array, Array]:
-    """Places and values, of a long chain some of them."""
-    every = np.asarray(values, dtype=np.float64)
-    count = every.size
-    kept = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int)) if count else np.arange(0)
-    return kept.astype(np.float64), every[kept]
-
-
-def times_figure(portrait: Portrait) -> str:
-    """What the network is told at each call: yours as points on the reference's band.
-
-    Args:
-        portrait: with at least one law.
-    """
-    lines = [
-        (name, *_thinned(law.times))
-        for name, law in ((_short(portrait.reference), portrait.should_be), ("yours", portrait.own))
-        if law is not None
-    ]
-    told = np.concatenate([y for _, _, y in lines])
-    told = told[np.isfinite(told)]
-    logarithmic = bool(told.size and told.min() > 0 and told.max() > 50 * told.min())
-    with drawing() as make:
-        figure = make(5.7, 3.1)
-        axes = figure.add_subplot(facecolor="none")
-        for name, x, y in lines:
-            mine = name == "yours"
-            axes.plot(
-                x, y, label=name, color=SERIES[1 if mine else 0], lw=1.2 if mine else 6.0, alpha=1.0 if mine else 0.4,
-                marker=MARKERS[0] if mine else "", markersize=3.0, solid_capstyle="butt",
-            )  # fmt: skip
-        if logarithmic:
-            axes.set_yscale("log")
-            _plain_ticks(axes.yaxis)
-        _finish(axes, figure, "model call", "time that the network is told")
-        return svg_of(figure, "time that the network is told at each call: yours and the reference's")
-
-
-def _plain_ticks(axis: Any) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
-
-    axis.set_major_locator(LogLocator(subs=(1.0,), numticks=8))
-    axis.set_minor_locator(NullLocator())
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
-
-
-def _finish(axes: Any, figure: Any, xlabel: str, ylabel: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    quiet_axes(axes)
-    if not axes.get_xticklabels() or axes.get_xscale() == "linear":
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    axes.set_xlabel(xlabel, color=TEXT)
-    axes.set_ylabel(ylabel, color=TEXT)
-    figure.legend(loc="outside upper right", ncols=2, frameon=False, labelcolor=TEXT, fontsize=9)
-
-
-def noise_figure(portrait: Portrait) -> str:
-    """The noise that each row brings in, as pairs of bars; no bar where there is none.
-
-    Args:
-        portrait: with at least one law.
-    """
-    sides = [
-        (name, np.asarray(law.fresh, dtype=np.float64), color, law)
-        for name, law, color in (
-            ("yours", portrait.own, SERIES[1]),
-            (_short(portrait.reference), portrait.should_be, SERIES[0]),
-        )
-        if law is not None
-    ]
-    rows = max(values.size for _, values, _, _ in sides)
-    block = max(1, math.ceil(rows / MOST_BARS))
-    if block > 1:
-        sides = [(name, _largest_of(values, block), color, law) for name, values, color, law in sides]
-    sizes = np.concatenate([values for _, values, _, _ in sides])
-    positive = sizes[np.isfinite(sizes) & (sizes > 0)]
-    logarithmic = bool(positive.size and positive.max() > 20 * positive.min())
-    floor = 10.0 ** math.floor(math.log10(float(positive.min()) / 2.0)) if logarithmic else 0.0
-    with drawing() as make:
-        figure = make(5.7, 3.1)
-        axes = figure.add_subplot(facecolor="none")
-        for index, (name, values, color, _) in enumerate(sides):
-            finite = np.where(np.isfinite(values) & (values > 0), values, 0.0)
-            heights = np.log10(np.maximum(finite, floor) / floor) if logarithmic else finite
-            places = block * (np.arange(values.size) + (0.2 if index else -0.2) * (len(sides) > 1))
-            axes.bar(places, heights, width=0.38 * block, color=color, label=name)
-        if logarithmic:
-            top = math.ceil(math.log10(float(positive.max()) / floor))
-            every = max(1, math.ceil(top / 6))
-            marks = list(range(every, top + 1, every))
-            axes.set_yticks([0, *marks], ["none", *(_plain(floor * 10.0**mark) for mark in marks)])
-        elif not positive.size:
-            axes.set_yticks([0], ["none"])
-            axes.set_ylim(0, 1)
-        _finish(axes, figure, "row: input of this model call, the last one the sample", "fresh noise (std)")
-        return svg_of(figure, "standard deviation of the noise that enters at each row: yours and the reference's")
-
-
-def _largest_of(values: Array, block: int) -> Array:
-    """The largest of each block."""
-    padded = np.pad(values, (0, -values.size % block), constant_values=0.0)
-    largest: Array = padded.reshape(-1, block).max(axis=1)
-    return largest
+    framed(axes)

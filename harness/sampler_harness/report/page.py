@@ -1,16 +1,35 @@
-"""Pages: one self-contained HTML file each, from a template and what it is to show."""
+"""Pages: one self-contained HTML file each, from a template and what it is to show; and what they need installed."""
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sampler_harness.report.figures import EXTRA, MissingExtraError
+__all__ = ["EXTRA", "TEMPLATES", "MissingExtraError", "render_page", "require_extra", "write_page"]
 
-__all__ = ["TEMPLATES", "render_page", "write_page"]
-
+#: What to tell whoever lacks a package that the page needs.
+EXTRA = "the page needs matplotlib and Jinja2: pip install 'sampler-harness[report]'"
 #: Where the templates lie.
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+class MissingExtraError(ImportError):
+    """A package of the extra ``report`` is not installed; the message is one sentence for a person."""
+
+
+def require_extra(packages: Sequence[str] = ("jinja2", "matplotlib")) -> None:
+    """Refuse what needs the extra ``report`` before anything runs.
+
+    Args:
+        packages: what is needed of it; nothing is imported.
+
+    Raises:
+        MissingExtraError: when one of them is not installed.
+    """
+    if any(importlib.util.find_spec(name) is None for name in packages):
+        raise MissingExtraError(EXTRA)
 
 
 def render_page(template: str, **context: Any) -> str:
@@ -37,12 +56,13 @@ def render_page(template: str, **context: Any) -> str:
     return environment.get_template(template).render(**context)
 
 
-def write_page(text: str, out: str | Path) -> Path:
-    """Write a page; its directory is made where it is missing.
+def write_page(content: str | bytes, out: str | Path, *, what: str = "page") -> Path:
+    """Write a page, or a picture; its directory is made where it is missing.
 
     Args:
-        text: from :func:`render_page`.
+        content: from :func:`render_page`, or of an image file.
         out: the file.
+        what: it is called where it cannot be written.
 
     Returns:
         The file that was written.
@@ -53,7 +73,7 @@ def write_page(text: str, out: str | Path) -> Path:
     path = Path(out)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
     except OSError as error:
-        raise ValueError(f"cannot write the page {path}: {error.strerror or error}") from None
+        raise ValueError(f"cannot write the {what} {path}: {error.strerror or error}") from None
     return path

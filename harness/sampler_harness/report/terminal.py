@@ -12,29 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
-from sampler_harness.catalogue import catalogue, info_of
+from sampler_harness.catalogue import catalogue
 from sampler_harness.verdict import Diagnosis, Explanation, Finding, Moved, Verdict, causes
+from sampler_harness.wording import counted
 
-__all__ = [
-    "Line",
-    "causes",
-    "closing_line",
-    "counts",
-    "diagnosis_lines",
-    "failure_text",
-    "headline",
-    "margin_text",
-    "render",
-    "summary_lines",
-    "sureness",
-    "write",
-]
+from .words import claim, counts, first_line, headline, margin_text, remedy, state, sureness, varied
+
+__all__ = ["Line", "closing_line", "diagnosis_lines", "failure_text", "render", "summary_lines", "write"]
 
 Style = Literal["", "good", "bad", "warn", "dim", "bold"]
 
 WIDTH = 110
-#: Deviations above this many tolerances are all alike to a reader.
-BEYOND_MEASURE = 1e6
 #: Coefficients that moved, one line each; the JSON has more.
 SHOWN_ENTRIES = 12
 
@@ -49,41 +37,13 @@ class Line:
     style: Style = ""
 
 
-def headline(verdict: Verdict) -> Line:
-    """The verdict in one line."""
-    name = _short_name(verdict.sampler)
+def _head(verdict: Verdict) -> list[Line]:
+    """What is known in one line; in two where nothing could be run, and that is all."""
+    styles: dict[str, Style] = {"good": "good", "bad": "bad", "open": "warn"}
+    lines = [Line(headline(verdict), styles[state(verdict)])]
     if verdict.not_run is not None:
-        return Line(f"device {verdict.device}: not run", "warn")
-    failed, errors = verdict.count("failed"), verdict.count("error")
-    if failed or errors:
-        what = [_many(failed, "check") + " failed"] if failed else []
-        what += [_many(errors, "check") + " could not judge it"] if errors else []
-        reasons = len(causes([f for f in verdict.findings if f.outcome in ("failed", "error")]))
-        if reasons < failed + errors:
-            what.append(f"all from {_many(reasons, 'cause')}" if reasons > 1 else "all from one cause")
-        meant = f" with {_many(len(verdict.deviations), 'declared deviation')}" if verdict.deviations else ""
-        return Line(f"{name} does not conform to {verdict.reference}{meant}: {', '.join(what)}", "bad")
-    if not any(f.outcome in ("passed", "expected") for f in verdict.findings):
-        return Line(f"{name} was not judged against {verdict.reference}: no check applies to it", "warn")
-    if verdict.missing:
-        return Line(
-            f"{name} is not decided: {len(verdict.missing)} of {_many(verdict.num_planned, 'check')} did not run",
-            "warn",
-        )
-    known = len(causes([f for f in verdict.findings if f.outcome == "expected"])) + len(verdict.deviations)
-    but = f", but for {_many(known, 'declared deviation')}" if known else ""
-    selected = verdict.num_planned
-    # A part of the checks is no verdict on the whole.
-    every = len(catalogue(verdict.kind, verdict.checks_as_of))
-    part = f", as far as {selected} of {every} checks can tell" if selected < every else ""
-    part += f" (checks as of {verdict.checks_as_of})" if verdict.checks_as_of else ""
-    return Line(f"{name} conforms to {verdict.reference}{but}{part}", "good")
-
-
-def _short_name(sampler: str) -> str:
-    """The function's name; a target that belongs to an adapter is kept whole."""
-    place, _, name = sampler.rpartition(":")
-    return name if place.endswith(".py") else sampler
+        lines.append(Line(f"  {verdict.sampler} against {verdict.reference}: {verdict.not_run}"))
+    return lines
 
 
 def render(verdict: Verdict) -> list[Line]:
@@ -92,26 +52,24 @@ def render(verdict: Verdict) -> list[Line]:
     Args:
         verdict: of one sampler.
     """
-    lines = [headline(verdict)]
+    lines = _head(verdict)
     if verdict.not_run is not None:
-        return [*lines, Line(f"  {verdict.sampler} against {verdict.reference}: {verdict.not_run}")]
-    bad = [f for f in verdict.findings if f.outcome in ("failed", "error")]
-    lines += _faults(bad)
+        return lines
+    lines += _faults(verdict)
     if verdict.diagnosis is not None:
         lines += diagnosis_lines(verdict.diagnosis)
     if verdict.moved is not None:
         lines += moved_lines(verdict.moved)
-    expected = [f for f in verdict.findings if f.outcome == "expected"]
-    if expected or verdict.deviations:
+    if verdict.expected or verdict.deviations:
         lines += [Line(""), Line("Deviations that are declared, with their reasons:", "bold")]
         for known, reason in verdict.deviations.items():
             lines.append(Line(f"  {known}", "warn"))
             lines += _indented(f"{reason}\nheld against the reference with this in it: nothing else may differ", 6)
-        for finding in expected:
+        for finding in verdict.expected:
             lines.append(Line(f"  {finding.id}", "warn"))
             lines += _indented(finding.message, 6)
     lines += [Line(""), Line("What was checked", "bold"), *_scope(verdict)]
-    script = next((f.reproduction for f in [*causes(bad), *bad] if f.reproduction), "")
+    script = next((f.reproduction for f in [*verdict.causes, *verdict.bad] if f.reproduction), "")
     if script:
         lines += [Line(""), Line("To see it yourself, save this as a file and run it:", "bold"), Line("")]
         lines += [Line(f"    {line}".rstrip()) for line in script.splitlines()]
@@ -127,25 +85,25 @@ def _root(finding: Finding, by_id: dict[str, Finding]) -> str:
     return finding.id
 
 
-def _faults(bad: Sequence[Finding]) -> list[Line]:
+def _faults(verdict: Verdict) -> list[Line]:
     lines: list[Line] = []
-    by_id = {finding.id: finding for finding in bad}
-    reasons = causes(bad)
+    by_id = {finding.id: finding for finding in verdict.bad}
+    reasons = verdict.causes
     if len(reasons) > 1:
         lines += [Line(""), Line(f"{len(reasons)} separate causes; begin with the first.", "bold")]
     for cause in reasons:
-        lines += [Line(""), Line(f"{_word(cause)}  {cause.id}", "bad"), Line(f"  Should be: {_claim(cause.id)}.")]
+        lines += [Line(""), Line(f"{_word(cause)}  {cause.id}", "bad"), Line(f"  Should be: {claim(cause.id)}.")]
         told = _indented(cause.message, 2)
         lines += [Line(f"  It is:     {told[0].text.strip()}"), *told[1:]] if told else []
         lines += _wrapped(remedy(cause), 2) if remedy(cause) else []
         if cause.consequence_of is not None:
             lines.append(Line(f"  This follows from {cause.consequence_of}, which is declared or was not run.", "dim"))
-        following = [f for f in bad if f is not cause and _root(f, by_id) == cause.id]
+        following = [f for f in verdict.bad if f is not cause and _root(f, by_id) == cause.id]
         if following:
             lines += [Line(""), Line("  Follows from it, and may well pass once it is mended:", "dim")]
             same: dict[str, list[str]] = {}
             for finding in following:
-                same.setdefault(_first(finding.message), []).append(finding.id)
+                same.setdefault(first_line(finding.message), []).append(finding.id)
             for told_once, ids in same.items():
                 lines += [Line(line.text, "dim") for line in _wrapped(f"{', '.join(ids)}: {told_once}", 4)]
     return lines
@@ -198,23 +156,6 @@ def moved_lines(moved: Moved) -> list[Line]:
     return [*lines, Line(f"    and {rest} more")] if rest > 0 else lines
 
 
-def sureness(diagnosis: Diagnosis) -> str:
-    """How sure a diagnosis is, and how far the search went.
-
-    Args:
-        diagnosis: of a sampler that does not conform.
-    """
-    if not diagnosis.answers:
-        return f"({diagnosis.searched})" if diagnosis.searched else ""
-    if diagnosis.exact:
-        how = "Sure: same law in every configuration, and nothing else that was tried has it"
-    elif len(diagnosis.answers) > 1:
-        how = "Not sure: it has the sampler's law in every configuration that was run, and so has something else"
-    else:
-        how = "Not sure: it has the sampler's law to a wider tolerance only"
-    return f"{how} ({diagnosis.searched})."
-
-
 def _explained(answer: Explanation, style: Style) -> list[Line]:
     lines = [Line(line.text, style) for line in _wrapped(_sentence(answer.summary), 2)]
     for row in answer.diff.splitlines():
@@ -233,7 +174,7 @@ def _sentence(text: str) -> str:
 
 def failure_text(finding: Finding) -> str:
     """One failing check as a pytest failure shows it: what should be, what is, and where to look first."""
-    lines = [f"{finding.id}: {_first(finding.message)}", "", f"should be: {_claim(finding.id)}"]
+    lines = [f"{finding.id}: {first_line(finding.message)}", "", f"should be: {claim(finding.id)}"]
     lines += finding.message.splitlines()[1:]
     if finding.consequence_of is not None:
         lines.append(f"follows from {finding.consequence_of}: look there first")
@@ -244,57 +185,12 @@ def failure_text(finding: Finding) -> str:
     return "\n".join(lines)
 
 
-def remedy(finding: Finding) -> str:
-    """What to try, as ``try: …``; empty where the check saw nothing, the sampler stopped, or the list is out of date.
-
-    Args:
-        finding: of a check that failed.
-    """
-    stopped = "problem" in finding.evidence or not finding.evidence
-    info = info_of(finding.id)
-    if finding.outcome != "failed" or stopped or info is None:
-        return ""
-    return f"try: {info.remedy}"
-
-
 def _word(finding: Finding) -> str:
     return "FAILED" if finding.outcome == "failed" else "COULD NOT JUDGE"
 
 
-def _claim(id: str) -> str:
-    info = info_of(id)
-    return id if info is None else info.claim
-
-
-def _first(message: str) -> str:
-    return message.splitlines()[0] if message else ""
-
-
 def _indented(message: str, by: int) -> list[Line]:
     return [Line(" " * by + line) for line in message.splitlines()]
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def counts(verdict: Verdict) -> str:
-    """``planned 18, ran 14, not applicable 4, expected 0``, and what did not run."""
-    text = (
-        f"planned {verdict.num_planned}, ran {verdict.num_ran}, not applicable {verdict.count('skipped')}, "
-        f"expected {verdict.count('expected')}"
-    )
-    return f"{text}, not run {len(verdict.missing)}" if verdict.missing else text
-
-
-def margin_text(verdict: Verdict) -> str:
-    """How near the worst figure came to its tolerance; empty where no check compared numbers."""
-    margin = verdict.margin
-    if margin is None:
-        return ""
-    if margin > BEYOND_MEASURE:
-        return "margin: the worst deviation is beyond any tolerance (above 1 fails)"
-    return f"margin {margin:.3g}: the worst deviation is {margin:.3g} times its tolerance (above 1 fails)"
 
 
 def _scope(verdict: Verdict) -> list[Line]:
@@ -302,18 +198,15 @@ def _scope(verdict: Verdict) -> list[Line]:
     lines = [Line(f"  checks: {counts(verdict)}")]
     for finding in verdict.findings:
         if finding.outcome == "skipped":
-            lines += _wrapped(f"not applicable: {finding.id}: {_first(finding.message)}", 4)
+            lines += _wrapped(f"not applicable: {finding.id}: {first_line(finding.message)}", 4)
     if verdict.missing:
         lines += _wrapped(f"not run: {', '.join(verdict.missing)}", 4)
     later = len(catalogue(verdict.kind)) - len(catalogue(verdict.kind, verdict.checks_as_of))
     if later:
-        lines.append(Line(f"    left out: {_many(later, 'check')} that came after {verdict.checks_as_of}"))
+        lines.append(Line(f"    left out: {counted(later, 'check')} that came after {verdict.checks_as_of}"))
     if margin_text(verdict):
         lines.append(Line(f"  {margin_text(verdict)}"))
-    varied = ", ".join(f"{name} {seen}" for name, seen in coverage.fields.items()) or "nothing"
-    # A pair needs two varied fields.
-    pairs = f"; pairs of values {coverage.pairs}" if not coverage.pairs.endswith("/0") else ""
-    lines += _wrapped(f"varied (values seen / to be seen): {varied}{pairs}", 2)
+    lines += _wrapped(f"varied (values seen / to be seen): {varied(coverage)}", 2)
     if coverage.not_varied:
         lines += _wrapped(
             f"not varied, so not checked: {', '.join(coverage.not_varied)} "
@@ -321,7 +214,7 @@ def _scope(verdict: Verdict) -> list[Line]:
             2,
         )
     if coverage.not_compared:
-        without = _many(coverage.not_compared, "configuration")
+        without = counted(coverage.not_compared, "configuration")
         lines += _wrapped(f"not compared: {without}, of which {verdict.reference} tells nothing", 2)
     if coverage.wide_tolerances != "none":
         lines += _wrapped(
@@ -331,7 +224,7 @@ def _scope(verdict: Verdict) -> list[Line]:
         )
     lines.append(
         Line(
-            f"  {verdict.sampler}: {_many(coverage.cases, 'configuration')}, {coverage.model_calls} model calls, "
+            f"  {verdict.sampler}: {counted(coverage.cases, 'configuration')}, {coverage.model_calls} model calls, "
             f"{verdict.seconds:.1f} s, budget {verdict.budget}, device {verdict.device}",
             "dim",
         )
@@ -355,12 +248,11 @@ def _wrapped(text: str, indent: int) -> list[Line]:
 
 def summary_lines(verdict: Verdict) -> list[Line]:
     """The few lines that a pytest run ends with; the failures themselves stand above it."""
-    lines = [headline(verdict)]
+    lines = _head(verdict)
     if verdict.not_run is not None:
-        return [*lines, Line(f"  {verdict.sampler} against {verdict.reference}: {verdict.not_run}")]
-    bad = [f for f in verdict.findings if f.outcome in ("failed", "error")]
-    for cause in causes(bad):
-        lines += _wrapped(f"cause: {cause.id}: {_first(cause.message)}", 2)
+        return lines
+    for cause in verdict.causes:
+        lines += _wrapped(f"cause: {cause.id}: {first_line(cause.message)}", 2)
     if verdict.diagnosis is not None:
         lines += diagnosis_lines(verdict.diagnosis)[1:]
     figure = "" if verdict.margin is None else f"; margin {verdict.margin:.3g}"
@@ -391,7 +283,7 @@ def closing_line(verdicts: Sequence[Verdict]) -> Line:
     conforming = sum(verdict.conforms for verdict in verdicts)
     faulty = sum(verdict.is_faulty for verdict in verdicts)
     figures = (
-        f"{_many(sum(v.num_planned for v in verdicts), 'check')} planned, {sum(v.num_ran for v in verdicts)} ran, "
+        f"{counted(sum(v.num_planned for v in verdicts), 'check')} planned, {sum(v.num_ran for v in verdicts)} ran, "
         f"{sum(v.count('skipped') for v in verdicts)} not applicable, "
         f"{sum(v.count('expected') for v in verdicts)} expected{_following(verdicts)}"
     )
@@ -410,8 +302,7 @@ def closing_line(verdicts: Sequence[Verdict]) -> Line:
 
 def _following(verdicts: Sequence[Verdict]) -> str:
     """How many of what is expected follow from what is declared; empty where none does."""
-    expected = [[f for f in verdict.findings if f.outcome == "expected"] for verdict in verdicts]
-    following = sum(len(found) - len(causes(found)) for found in expected)
+    following = sum(len(verdict.expected) - len(causes(verdict.expected)) for verdict in verdicts)
     return (
         f" ({following} of them {'follows' if following == 1 else 'follow'} from the declared ones)"
         if following

@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sampler_harness.catalogue import info_of
-from sampler_harness.portrait import BROKEN, Entry, Portrait
-from sampler_harness.verdict import Diagnosis, Explanation, Finding, Verdict
+from sampler_harness.portrait import BROKEN, Portrait
+from sampler_harness.verdict import Finding, Verdict
+from sampler_harness.wording import counted
 
-from .figures import MissingExtraError, named_apart
+from .figures import named_apart
 from .filmstrip_figure import filmstrip_figure
-from .law_figure import law_figure, noise_figure, times_figure
-from .page import render_page, write_page
-from .terminal import BEYOND_MEASURE, causes, counts, headline, margin_text, remedy, sureness
+from .law_figure import law_figure
+from .page import MissingExtraError, render_page, write_page
+from .series_figures import noise_figure, times_figure
+from .words import BEYOND_MEASURE, claim, counts, first_line, headline, margin_text, remedy, state, sureness, varied
 
-__all__ = ["diagnosis_panel", "verdict_page", "write_verdict_page"]
+__all__ = ["verdict_page", "write_verdict_page"]
 
 
 def verdict_page(verdicts: Sequence[Verdict]) -> str:
@@ -28,11 +29,23 @@ def verdict_page(verdicts: Sequence[Verdict]) -> str:
     Raises:
         MissingExtraError: when Jinja2 is not installed.
     """
-    faulty = sum(verdict.is_faulty for verdict in verdicts)
-    state = "bad" if faulty else ("good" if verdicts and all(v.conforms for v in verdicts) else "open")
-    title = headline(verdicts[0]).text if len(verdicts) == 1 else _of_many(verdicts)
-    panels = [_panel(verdict, f"sampler-{number}") for number, verdict in enumerate(verdicts)]
-    return render_page("verdict.html.j2", state=state, title=title, panels=panels)
+    states = {state(verdict) for verdict in verdicts}
+    return render_page(
+        "verdict.html.j2",
+        overall="bad" if "bad" in states else "good" if states == {"good"} else "open",
+        title=headline(verdicts[0]) if len(verdicts) == 1 else _of_many(verdicts),
+        panels=[_panel(verdict, f"sampler-{number}") for number, verdict in enumerate(verdicts)],
+        signs=_SIGNS,
+        cited=_cited,
+        claim=claim,
+        headline=headline,
+        in_tolerances=_in_tolerances,
+        line_kind=_line_kind,
+        remedy=remedy,
+        row_name=_row_name,
+        state=state,
+        sureness=sureness,
+    )
 
 
 def write_verdict_page(verdicts: Sequence[Verdict], out: str | Path) -> Path:
@@ -60,23 +73,13 @@ def _of_many(verdicts: Sequence[Verdict]) -> str:
 
 
 def _panel(verdict: Verdict, name: str) -> dict[str, Any]:
-    bad = [f for f in verdict.findings if f.outcome in ("failed", "error")]
-    reasons = causes(bad)
+    """What the template shows beside the verdict itself."""
     return {
         "name": name,
-        "headline": headline(verdict).text,
+        "verdict": verdict,
         "lead": _lead(verdict),
-        "state": _state(verdict),
-        "causes": [_finding(finding) for finding in reasons],
-        "following": [_finding(finding) for finding in bad if finding not in reasons],
-        "expected": [_finding(finding) for finding in verdict.findings if finding.outcome == "expected"],
-        "deviations": verdict.deviations,
-        "diagnosis": None if verdict.diagnosis is None else diagnosis_panel(verdict.diagnosis),
-        "moved": verdict.moved,
         "pictures": None if verdict.portrait is None else _pictures(verdict, verdict.portrait, name),
-        "checks": [_checked(finding) for finding in verdict.findings],
         "facts": _facts(verdict),
-        "not_run": verdict.not_run,
     }
 
 
@@ -90,22 +93,6 @@ def _lead(verdict: Verdict) -> str:
     return " ".join(told)
 
 
-def _state(verdict: Verdict) -> str:
-    return "bad" if verdict.is_faulty else ("good" if verdict.conforms else "open")
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    info = info_of(finding.id)
-    return {
-        "id": finding.id,
-        "word": "failed" if finding.outcome == "failed" else "could not judge",
-        "claim": finding.id if info is None else info.claim,
-        "told": finding.message.splitlines(),
-        "try": remedy(finding),
-        "script": finding.reproduction,
-    }
-
-
 #: A sign and a word for each outcome: color alone tells nobody anything.
 _SIGNS = {
     "passed": ("✓", "passed", "good"),
@@ -116,15 +103,11 @@ _SIGNS = {
 }
 
 
-def _checked(finding: Finding) -> dict[str, Any]:
-    info = info_of(finding.id)
-    sign, word, style = _SIGNS[finding.outcome]
-    margin = "" if finding.margin is None or finding.outcome == "skipped" else _in_tolerances(finding.margin)
-    claim = finding.id if info is None else info.claim
-    return {"id": finding.id, "sign": sign, "word": word, "style": style, "claim": claim, "margin": margin}
-
-
-def _in_tolerances(margin: float) -> str:
+def _in_tolerances(finding: Finding) -> str:
+    """How near it came, where it compared numbers."""
+    margin = finding.margin
+    if margin is None or finding.outcome == "skipped":
+        return ""
     if margin > BEYOND_MEASURE:
         return "beyond any tolerance"
     figure = f"{margin:,.0f}" if margin >= 100 else f"{margin:.2g}"
@@ -150,15 +133,9 @@ def _pictures(verdict: Verdict, portrait: Portrait, name: str) -> dict[str, Any]
     has_law = portrait.own is not None or portrait.should_be is not None
     strip = portrait.filmstrip
     answer = {
-        "configuration": portrait.configuration,
-        "shape": " × ".join(str(size) for size in portrait.shape),
-        "dtype": portrait.dtype,
-        "reference": portrait.reference,
-        "why": portrait.why,
+        "portrait": portrait,
         "law": drawn("law", lambda: law_figure(portrait)) if has_law else "",
         "first": _first_row_text(verdict, portrait),
-        "worst": [_entry(portrait, entry) for entry in portrait.worst],
-        "late": len(portrait.late),
         "constant": any(law.has_constant for law in (portrait.own, portrait.should_be) if law is not None),
         "blocks": _blocks_text(portrait),
         "times": drawn("times", lambda: times_figure(portrait)) if has_law else "",
@@ -188,26 +165,13 @@ def _first_row_text(verdict: Verdict, portrait: Portrait) -> str:
         return lead if last else f"{lead} Rows below it are built on it and inherit what is off."
     if portrait.first_told:
         return f"{portrait.first_told[:1].upper()}{portrait.first_told[1:]}."
-    bad = causes([f for f in verdict.findings if f.outcome in ("failed", "error")])
-    if bad:
+    if verdict.bad:
+        failing = ", ".join(finding.id for finding in verdict.causes)
         return (
-            f"No row differs: what fails ({', '.join(f.id for f in bad)}) does not show in these weights, which are "
-            "read with very small values."
+            f"No row differs: what fails ({failing}) does not show in these weights, which are read with very small "
+            "values."
         )
     return "No row differs by more than its tolerance."
-
-
-def _entry(portrait: Portrait, entry: Entry) -> dict[str, str]:
-    times = "beyond measure" if entry.ratio >= 1e6 else f"{entry.ratio:,.3g}" if entry.ratio < 1000 else ">1,000"
-    name = _row_name(portrait, entry.row)
-    return {
-        "row": f"{entry.row}",
-        "name": name,
-        "part": entry.part,
-        "got": f"{entry.got:.6g}",
-        "should_be": f"{entry.should_be:.6g}",
-        "ratio": times,
-    }
 
 
 def _blocks_text(portrait: Portrait) -> str:
@@ -229,14 +193,10 @@ def _noise_text(portrait: Portrait) -> str:
     less = sum(mine == 0 and theirs > 0 for mine, theirs in pairs)
     told = []
     if more:
-        told.append(f"In {_many(more, 'row')} yours brings in noise where the reference has none.")
+        told.append(f"In {counted(more, 'row')} yours brings in noise where the reference has none.")
     if less:
-        told.append(f"In {_many(less, 'row')} yours brings in none where the reference has some.")
+        told.append(f"In {counted(less, 'row')} yours brings in none where the reference has some.")
     return " ".join(told)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _run_text(portrait: Portrait) -> str:
@@ -257,17 +217,14 @@ def _run_text(portrait: Portrait) -> str:
 
 def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     coverage = verdict.coverage
-    varied = ", ".join(f"{name} {seen}" for name, seen in coverage.fields.items()) or "nothing"
-    # A pair needs two varied fields.
-    pairs = "" if coverage.pairs.endswith("/0") else f"; pairs of values {coverage.pairs}"
     wide = "" if coverage.wide_tolerances == "none" else coverage.wide_tolerances
-    skipped = [f"{f.id}: {f.message.splitlines()[0]}" for f in verdict.findings if f.outcome == "skipped"]
+    skipped = [f"{f.id}: {first_line(f.message)}" for f in verdict.findings if f.outcome == "skipped"]
     facts = [
         ("Sampler", verdict.sampler),
         ("Reference", verdict.reference),
         ("Checks", counts(verdict)),
         ("Margin", margin_text(verdict)),
-        ("Varied (seen / to be seen)", f"{varied}{pairs}"),
+        ("Varied (seen / to be seen)", varied(coverage)),
         ("Not varied, so not checked", ", ".join(coverage.not_varied)),
         ("Not read to 0.1 %, for rounding", wide),
         ("Not applicable", "; ".join(skipped)),
@@ -279,33 +236,8 @@ def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     return [(name, text) for name, text in facts if text]
 
 
-def diagnosis_panel(diagnosis: Diagnosis) -> dict[str, Any]:
-    """What a template shows of a diagnosis.
-
-    Args:
-        diagnosis: of a sampler that does not conform.
-    """
-    return {
-        "exact": diagnosis.exact,
-        "answers": [_explanation(one) for one in diagnosis.answers],
-        "near": [_explanation(one) for one in diagnosis.near],
-        "declared": [one.summary for one in diagnosis.declared],
-        "observed": diagnosis.observed,
-        "consequences": diagnosis.consequences,
-        "sure": sureness(diagnosis),
-    }
-
-
-def _explanation(one: Explanation) -> dict[str, Any]:
-    return {
-        "summary": one.summary,
-        "diff": [(_kind(line), line) for line in one.diff.splitlines()],
-        "effects": one.effects,
-        "happened": [_place(text) for text in one.happened],
-    }
-
-
-def _kind(line: str) -> Literal["file", "place", "gone", "come", "same"]:
+def _line_kind(line: str) -> Literal["file", "place", "gone", "come", "same"]:
+    """What a line of a diff is."""
     if line.startswith(("---", "+++")):
         return "file"
     if line.startswith("@@"):
@@ -313,7 +245,7 @@ def _kind(line: str) -> Literal["file", "place", "gone", "come", "same"]:
     return "gone" if line.startswith("-") else "come" if line.startswith("+") else "same"
 
 
-def _place(text: str) -> dict[str, str]:
+def _cited(text: str) -> dict[str, str]:
     """A citation and where it leads."""
     told, _, url = text.rpartition(", ")
     return {"told": told, "url": url} if url.startswith("https://") else {"told": text, "url": ""}

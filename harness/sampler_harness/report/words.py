@@ -1,0 +1,132 @@
+"""What every report says of a verdict in the same words: terminal, page, annotations, pytest's summary."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sampler_harness.catalogue import catalogue, info_of
+from sampler_harness.verdict import Coverage, Diagnosis, Finding, Verdict, causes
+from sampler_harness.wording import counted
+
+__all__ = [
+    "BEYOND_MEASURE",
+    "claim",
+    "counts",
+    "first_line",
+    "headline",
+    "margin_text",
+    "remedy",
+    "state",
+    "sureness",
+    "varied",
+]
+
+#: Deviations above this many tolerances are all alike to a reader.
+BEYOND_MEASURE = 1e6
+
+
+def state(verdict: Verdict) -> Literal["good", "bad", "open"]:
+    """How it ended: it conforms, it does not, or neither is decided."""
+    return "bad" if verdict.is_faulty else "good" if verdict.conforms else "open"
+
+
+def headline(verdict: Verdict) -> str:
+    """The verdict in one line."""
+    name = _short_name(verdict.sampler)
+    if verdict.not_run is not None:
+        return f"device {verdict.device}: not run"
+    failed, errors = verdict.count("failed"), verdict.count("error")
+    if failed or errors:
+        what = [counted(failed, "check") + " failed"] if failed else []
+        what += [counted(errors, "check") + " could not judge it"] if errors else []
+        reasons = len(verdict.causes)
+        if reasons < failed + errors:
+            what.append(f"all from {counted(reasons, 'cause')}" if reasons > 1 else "all from one cause")
+        meant = f" with {counted(len(verdict.deviations), 'declared deviation')}" if verdict.deviations else ""
+        return f"{name} does not conform to {verdict.reference}{meant}: {', '.join(what)}"
+    if not any(f.outcome in ("passed", "expected") for f in verdict.findings):
+        return f"{name} was not judged against {verdict.reference}: no check applies to it"
+    if verdict.missing:
+        checks = counted(verdict.num_planned, "check")
+        return f"{name} is not decided: {len(verdict.missing)} of {checks} did not run"
+    known = len(causes(verdict.expected)) + len(verdict.deviations)
+    but = f", but for {counted(known, 'declared deviation')}" if known else ""
+    selected = verdict.num_planned
+    # A part of the checks is no verdict on the whole.
+    every = len(catalogue(verdict.kind, verdict.checks_as_of))
+    part = f", as far as {selected} of {every} checks can tell" if selected < every else ""
+    part += f" (checks as of {verdict.checks_as_of})" if verdict.checks_as_of else ""
+    return f"{name} conforms to {verdict.reference}{but}{part}"
+
+
+def _short_name(sampler: str) -> str:
+    """The function's name; a target that belongs to an adapter is kept whole."""
+    place, _, name = sampler.rpartition(":")
+    return name if place.endswith(".py") else sampler
+
+
+def sureness(diagnosis: Diagnosis) -> str:
+    """How sure a diagnosis is, and how far the search went.
+
+    Args:
+        diagnosis: of a sampler that does not conform.
+    """
+    if not diagnosis.answers:
+        return f"({diagnosis.searched})" if diagnosis.searched else ""
+    if diagnosis.exact:
+        how = "Sure: same law in every configuration, and nothing else that was tried has it"
+    elif len(diagnosis.answers) > 1:
+        how = "Not sure: it has the sampler's law in every configuration that was run, and so has something else"
+    else:
+        how = "Not sure: it has the sampler's law to a wider tolerance only"
+    return f"{how} ({diagnosis.searched})."
+
+
+def remedy(finding: Finding) -> str:
+    """What to try, as ``try: …``; empty where the check saw nothing, the sampler stopped, or the list is out of date.
+
+    Args:
+        finding: of a check that failed.
+    """
+    stopped = finding.problem or not finding.evidence
+    info = info_of(finding.id)
+    if finding.outcome != "failed" or stopped or info is None:
+        return ""
+    return f"try: {info.remedy}"
+
+
+def claim(id: str) -> str:
+    """What a check claims; its id where it is none of the catalogue's."""
+    info = info_of(id)
+    return id if info is None else info.claim
+
+
+def first_line(message: str) -> str:
+    """The finding in one sentence."""
+    return message.splitlines()[0] if message else ""
+
+
+def counts(verdict: Verdict) -> str:
+    """``planned 18, ran 14, not applicable 4, expected 0``, and what did not run."""
+    text = (
+        f"planned {verdict.num_planned}, ran {verdict.num_ran}, not applicable {verdict.count('skipped')}, "
+        f"expected {verdict.count('expected')}"
+    )
+    return f"{text}, not run {len(verdict.missing)}" if verdict.missing else text
+
+
+def margin_text(verdict: Verdict) -> str:
+    """How near the worst figure came to its tolerance; empty where no check compared numbers."""
+    margin = verdict.margin
+    if margin is None:
+        return ""
+    if margin > BEYOND_MEASURE:
+        return "margin: the worst deviation is beyond any tolerance (above 1 fails)"
+    return f"margin {margin:.3g}: the worst deviation is {margin:.3g} times its tolerance (above 1 fails)"
+
+
+def varied(coverage: Coverage) -> str:
+    """For each varied field how many of its values were seen, and how many pairs of values."""
+    fields = ", ".join(f"{name} {seen}" for name, seen in coverage.fields.items()) or "nothing"
+    # A pair needs two varied fields.
+    return fields if coverage.pairs.endswith("/0") else f"{fields}; pairs of values {coverage.pairs}"

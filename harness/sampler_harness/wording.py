@@ -1,0 +1,24 @@
+"""Turns of phrase that messages of all rooms share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+
+__all__ = ["counted", "did_you_mean"]
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 check``, ``3 checks``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """``; did you mean 'law/noise'?``, or nothing where no name is close.
+
+    Args:
+        name: as typed.
+        known: what there is.
+    """
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
