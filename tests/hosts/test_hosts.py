@@ -140,6 +140,7 @@ def test_a_pure_refactoring_stays_green_against_the_past(library: Host) -> None:
     assert "What moved" not in answer.out
 
 
+@pytest.mark.slow
 def test_what_a_change_moves_is_listed(library: Host) -> None:
     line = library.edit(*COEFFICIENTS["heun-weights"])
     answer = library.check(

@@ -144,6 +144,7 @@ def test_a_sound_sampler_conforms(bare: Path, tmp_path: Path, sound_file: str) -
     assert (tmp_path / "out.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_faulty_sampler_is_diagnosed(bare: Path, tmp_path: Path, faulty_file: str) -> None:
     (tmp_path / "mine.py").write_text(faulty_file)
     done = run(bare / "check-sampler", "mine.py:faulty", "--budget", "quick", cwd=tmp_path)
@@ -151,6 +152,7 @@ def test_a_faulty_sampler_is_diagnosed(bare: Path, tmp_path: Path, faulty_file: 
     assert "+        x: Array = noise()  # line 2" in done.stdout
 
 
+@pytest.mark.slow
 def test_pytest_finds_the_plugin(bare: Path, tmp_path: Path, sound_file: str) -> None:
     (tmp_path / "test_mine.py").write_text(sound_file)
     done = run(bare / "python", "-m", "pytest", "-q", "-W", "error", "-k", "law", cwd=tmp_path)

@@ -100,7 +100,7 @@ def test_there_are_three_recipes_and_each_begins_red() -> None:
 
 
 @pytest.mark.parametrize("title", RECIPES)
-@pytest.mark.sampled(every=3)
+@pytest.mark.slow
 def test_a_recipe_is_true(title: str, tmp_path: Path) -> None:
     root = copied(tmp_path)
     for step in RECIPES[title]:

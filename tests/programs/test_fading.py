@@ -88,6 +88,7 @@ def test_the_world_model_answers_in_the_networks_convention() -> None:
     assert TRAINING.model_kind == "network" == SAMPLER.model_kind
 
 
+@pytest.mark.slow
 def test_a_run_is_lived_and_the_page_shows_it(tmp_path: Path) -> None:
     pytest.importorskip("ale_py")
     pytest.importorskip("matplotlib")

@@ -116,6 +116,7 @@ def test_the_error_of_a_share_is_what_other_frames_would_make_of_it() -> None:
     assert retained_error(samples[:1], data[:1]) == (float("inf"),) * len(shares[0])
 
 
+@pytest.mark.slow
 def test_an_octave_that_other_frames_would_put_elsewhere_is_no_fault() -> None:
     """Two frames alone say little about how much detail is kept."""
     few = [

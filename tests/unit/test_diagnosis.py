@@ -220,6 +220,7 @@ def test_without_its_budget_a_search_says_that_it_ended_early() -> None:
     assert not found.exact
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_diff_and_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     pytest.importorskip("jinja2")
     target = str(Path("fixtures/faulty_samplers/edm.py").resolve()) + ":denoiser_at_sigma_after_churn"
