@@ -14,6 +14,7 @@ REFERENCES = Path(__file__).parent.parent / "reference_samplers"
 
 #: A module may import from its own layer's number or a lower one.
 LAYERS = {
+    "plain": 0,
     "portrait": 0,
     "verdict": 0,
     "sharing": 0,

@@ -6,10 +6,11 @@ workers. Nothing here judges; a verdict is the same with and without a portrait.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from sampler_harness.plain import from_plain, plain
 
 __all__ = ["BROKEN", "Entry", "Filmstrip", "LawPicture", "Portrait"]
 
@@ -134,8 +135,9 @@ class Portrait:
     missing: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Only values that JSON has; a number that is not finite becomes null."""
-        return {name: _plain(value) for name, value in vars(self).items()}
+        """Only values that JSON has."""
+        data: dict[str, Any] = plain(self)
+        return data
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Portrait:
@@ -144,43 +146,8 @@ class Portrait:
         Raises:
             ValueError: when it is something else.
         """
-        kept = {name: _frozen(value) for name, value in data.items()}
         try:
-            for name in ("own", "should_be"):
-                if data[name] is not None:
-                    kept[name] = LawPicture(**_numbers_back({n: _frozen(v) for n, v in data[name].items()}))
-            if data["filmstrip"] is not None:
-                kept["filmstrip"] = Filmstrip(**{n: _frozen(v) for n, v in data["filmstrip"].items()})
-            kept["worst"] = tuple(Entry(**_number_fields(one)) for one in data["worst"])
-            return Portrait(**kept)
+            found: Portrait = from_plain(Portrait, data)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a portrait: {error!r}") from error
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(one) for name, one in vars(value).items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value
-
-
-def _numbers_back(law: dict[str, Any]) -> dict[str, Any]:
-    """Null stands for a number that is not finite."""
-    law["times"], law["fresh"] = _numbers(law["times"]), _numbers(law["fresh"])
-    law["weights"] = tuple(_numbers(row) for row in law["weights"])
-    return law
-
-
-def _numbers(values: Sequence[float | None]) -> tuple[float, ...]:
-    return tuple(math.nan if value is None else value for value in values)
-
-
-def _number_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: math.nan if value is None else value for name, value in entry.items()}
+        return found

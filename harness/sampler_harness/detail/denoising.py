@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from reference_samplers import DDIM, DDPM, EDM, FlowEuler
 from reference_samplers import prediction as kinds
-from sampler_harness.detail.spectrum import Array, as_frames, retained
+from sampler_harness.detail.spectrum import Array, LevelError, as_frames, retained
 
 __all__ = [
     "Denoiser",
@@ -43,21 +43,6 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]
 NOISE_SEED = 20_260_203
 #: Pixels that go through the model at once: 37 gray frames of 84 x 84, or 5 of 128 x 128 in color.
 MOST_PIXELS = 2**18
-
-
-@dataclass(frozen=True)
-class LevelError:
-    """The denoising error at one noise level.
-
-    Attributes:
-        sigma: noise level, data units.
-        mse: mean squared error of a pixel, data units squared.
-        relative: ``mse`` over the data's variance: 1 is what the mean gray alone would give.
-    """
-
-    sigma: float
-    mse: float
-    relative: float
 
 
 @dataclass(frozen=True)

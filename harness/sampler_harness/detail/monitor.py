@@ -23,9 +23,11 @@ import numpy as np
 import torch
 
 from sampler_harness.detail.denoising import Denoiser, denoising_errors
-from sampler_harness.detail.records import LevelRecord, Run, SampleRange, Stage, StageWriter, pack_frames, write_frames
-from sampler_harness.detail.spectrum import as_frames, octaves, psnr, radial_spectrum, retained
+from sampler_harness.detail.frames import pack_frames, write_frames
+from sampler_harness.detail.records import Run, SampleRange, Stage
+from sampler_harness.detail.spectrum import LevelError, as_frames, octaves, psnr, radial_spectrum, retained
 from sampler_harness.detail.trend import Trend, find_trend
+from sampler_harness.detail.writing import StageWriter
 
 __all__ = ["DetailMonitor", "DetailWarning"]
 
@@ -239,10 +241,10 @@ class DetailMonitor:
             ratio = _attempt(problems, "PSNR", lambda: _ratio(samples, targets, self._items, self._range))
         return kept, seen, ratio
 
-    def _measure_model(self, model: Any, problems: list[str]) -> tuple[LevelRecord, ...]:
+    def _measure_model(self, model: Any, problems: list[str]) -> tuple[LevelError, ...]:
         """The model's own denoising error; where it cannot be had is said."""
         device = str(_device_of(model))
-        errors: list[LevelRecord] = []
+        errors: list[LevelError] = []
         failed: list[str] = []
         for sigma in self._run.levels:  # one by one: a level that overflows in half precision spoils no other
             found = _attempt(
@@ -314,9 +316,9 @@ def _attempt(problems: list[str], what: str, measure: Callable[[], T]) -> T | No
         return None
 
 
-def _level_error(model: Denoiser, data: Array, sigma: float, device: str) -> LevelRecord:
+def _level_error(model: Denoiser, data: Array, sigma: float, device: str) -> LevelError:
     (found,) = denoising_errors(model, data, (sigma,), device=device, items=len(data))
-    return LevelRecord(found.sigma, found.mse, found.relative)
+    return found
 
 
 def _ratio(samples: Any, targets: Any, items: int, data_range: tuple[float, float]) -> float:

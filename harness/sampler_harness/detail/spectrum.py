@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "Array", "Octave", "Spectrum", "as_frames", "octaves", "psnr", "radial_spectrum", "retained", "retained_error",
+    "Array", "LevelError", "Octave", "Spectrum", "as_frames", "octaves", "psnr", "radial_spectrum", "retained",
+    "retained_error",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -58,6 +59,21 @@ class Octave:
         """Its scale for a person: the wavelengths in pixels that it holds."""
         finest = 1.0 / self.high if self.high <= 0.5 else 2.0
         return f"{finest:g} to {1.0 / self.low:g} px"
+
+
+@dataclass(frozen=True)
+class LevelError:
+    """The denoising error at one noise level.
+
+    Attributes:
+        sigma: noise level, data units.
+        mse: mean squared error of a pixel, data units squared.
+        relative: ``mse`` over the data's variance: 1 is what the mean gray alone would give.
+    """
+
+    sigma: float
+    mse: float
+    relative: float
 
 
 def as_frames(frames: Any, name: str = "frames") -> Array:

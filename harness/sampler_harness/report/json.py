@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Diagnosis, Edit, Explanation, Finding, Verdict
+from sampler_harness.plain import from_plain, plain
+from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Diagnosis, Finding, Verdict
 
 __all__ = ["coverage_from", "diagnosis_from", "dumps", "finding_from", "plain", "to_json"]
-
-
-def plain(value: Any) -> Any:
-    """A value that JSON has: numpy scalars become numbers, infinity and NaN text, anything else its repr.
-
-    Args:
-        value: of any type.
-    """
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
-        return [plain(one) for one in items]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    return repr(value)
 
 
 def to_json(verdict: Verdict) -> dict[str, Any]:
@@ -120,27 +100,18 @@ def dumps(verdicts: Sequence[Verdict]) -> str:
 
 
 def finding_from(data: Mapping[str, Any]) -> Finding:
-    """The finding behind what :func:`plain` made of ``dataclasses.asdict`` of one."""
-    return Finding(**data)
+    """The finding behind what :func:`plain` made of one."""
+    finding: Finding = from_plain(Finding, data)
+    return finding
 
 
 def diagnosis_from(data: Mapping[str, Any]) -> Diagnosis:
-    """The diagnosis behind what :func:`plain` made of ``dataclasses.asdict`` of one."""
-    kept = dict(data)
-    for name in ("answers", "near", "declared"):
-        kept[name] = tuple(_explanation_from(one) for one in data[name])
-    for name in ("observed", "consequences"):
-        kept[name] = tuple(data[name])
-    return Diagnosis(**kept)
-
-
-def _explanation_from(data: Mapping[str, Any]) -> Explanation:
-    edits = tuple(Edit(**edit) for edit in data["edits"])
-    return Explanation(
-        **{**data, "edits": edits, "effects": tuple(data["effects"]), "happened": tuple(data["happened"])}
-    )
+    """The diagnosis behind what :func:`plain` made of one."""
+    diagnosis: Diagnosis = from_plain(Diagnosis, data)
+    return diagnosis
 
 
 def coverage_from(data: Mapping[str, Any]) -> Coverage:
-    """The coverage behind what :func:`plain` made of ``dataclasses.asdict`` of one."""
-    return Coverage(**{**data, "not_varied": tuple(data["not_varied"])})
+    """The coverage behind what :func:`plain` made of one."""
+    coverage: Coverage = from_plain(Coverage, data)
+    return coverage
