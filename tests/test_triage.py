@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from reference_samplers import EDM
 from sampler_harness.cli import main
+from sampler_harness.detail.baselines import linear_error
 from sampler_harness.detail.retention import power_law
 from sampler_harness.detail.spectrum import retained, retained_error
 from sampler_harness.subject import Subject
 from sampler_harness.triage.experiment import compare_samplers
-from sampler_harness.triage.triage import linear_error, render, run_triage, triage
+from sampler_harness.triage.triage import render, run_triage, triage
 
 from . import small_world as world
 from .small_world import FIELDS, SIZE, STD, Perfect, frames

@@ -64,7 +64,8 @@ def unpack_frames(packed: Any) -> Array:
 def write_frames(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays to an ``.npz`` file, whole or not at all; without a date."""
     written = io.BytesIO()
-    np.savez_compressed(written, **{name: np.asarray(value) for name, value in arrays.items()})
+    plain: dict[str, Any] = {name: np.asarray(value) for name, value in arrays.items()}
+    np.savez_compressed(written, **plain)
     half = path.with_name(path.name + ".part")
     with half.open("wb") as file:
         file.write(written.getvalue())

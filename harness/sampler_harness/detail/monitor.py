@@ -9,21 +9,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import inspect
 import math
-import random
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
 from sampler_harness.detail.denoising import Denoiser, denoising_errors
 from sampler_harness.detail.frames import pack_frames, write_frames
+from sampler_harness.detail.networks import device_of, networks_of, undisturbed
 from sampler_harness.detail.records import Run, SampleRange, Stage
 from sampler_harness.detail.spectrum import LevelError, as_frames, octaves, psnr, radial_spectrum, retained
 from sampler_harness.detail.trend import Trend, find_trend
@@ -93,7 +91,7 @@ class DetailMonitor:
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ValueError(f"{name} is {number!r}, should be a number of frames of at least 1")
         self._range = _checked_range(data_range)
-        with _undisturbed(()):
+        with undisturbed(()):
             self._data = _collected(data, items)
         _check_data(self._data, self._range)
         self._spectrum = radial_spectrum(self._data)
@@ -175,7 +173,7 @@ class DetailMonitor:
         number = _checked_step(step)
         began = time.perf_counter()
         problems: list[str] = []
-        with _undisturbed(_modules_of(model)):
+        with undisturbed(networks_of(model)):
             if samples is None and model is None:
                 problems.append("neither samples nor a model were given: there was nothing to measure")
             kept, seen, ratio = self._measure_samples(samples, targets, problems)
@@ -243,7 +241,7 @@ class DetailMonitor:
 
     def _measure_model(self, model: Any, problems: list[str]) -> tuple[LevelError, ...]:
         """The model's own denoising error; where it cannot be had is said."""
-        device = str(_device_of(model))
+        device = str(device_of(model))
         errors: list[LevelError] = []
         failed: list[str] = []
         for sigma in self._run.levels:  # one by one: a level that overflows in half precision spoils no other
@@ -265,7 +263,7 @@ class DetailMonitor:
         def written() -> str | None:
             arrays: dict[str, Any] = {}
             if samples is not None:
-                arrays["samples"] = pack_frames(_loose(samples[:SHOWN]), self._range)[0]
+                arrays["samples"] = pack_frames(as_frames(samples[:SHOWN], finite=False), self._range)[0]
             if trajectory is not None:
                 states, places, total = _states(trajectory)
                 packed, divided = pack_frames(states, self._range, fit=True)
@@ -415,22 +413,8 @@ def _image_of(element: Any) -> Any:
     return element
 
 
-def _loose(frames: Any) -> Array:
-    """``(N, C, H, W)`` with whatever is not finite left in: a strip shows it."""
-    if isinstance(frames, (list, tuple)):
-        frames = np.stack([_loose(one[None])[0] for one in frames])
-    if hasattr(frames, "detach"):
-        frames = frames.detach().to("cpu").double().numpy()
-    values: Array = np.asarray(frames, dtype=np.float64)
-    if values.ndim == 3:
-        values = values[:, None]
-    if values.ndim != 4 or values.size == 0:
-        raise ValueError(f"frames have shape {values.shape}, should be (N, C, H, W) or (N, H, W)")
-    return values
-
-
 def _sample_range(samples: Any, items: int, data_range: tuple[float, float]) -> SampleRange:
-    values = _loose(_chosen(samples, items))
+    values = as_frames(_chosen(samples, items), finite=False)
     values = values[np.isfinite(values)]
     if values.size == 0:
         raise ValueError("no value of the samples is finite")
@@ -446,71 +430,7 @@ def _states(trajectory: Any) -> tuple[Array, list[int], int]:
     if total == 0:
         raise ValueError("the trajectory is empty: it should be the sampler's intermediate states")
     places = _evenly(total, STEPS)
-    return np.concatenate([_loose(trajectory[place][:1]) for place in places]), places, total
-
-
-def _modules_of(model: Any) -> tuple[torch.nn.Module, ...]:
-    """The networks behind a denoiser: itself, what it is bound to, what it closes over, what it names as a global."""
-    found: dict[int, torch.nn.Module] = {}
-    seen: set[int] = set()
-
-    def search(value: Any, depth: int) -> None:
-        if id(value) in seen or depth > 3:
-            return
-        seen.add(id(value))
-        if isinstance(value, torch.nn.Module):
-            found[id(value)] = value
-            return
-        if isinstance(value, functools.partial):
-            parts = [value.func, *value.args, *value.keywords.values()]
-        elif inspect.ismethod(value):
-            parts = [value.__self__, value.__func__]
-        elif inspect.isfunction(value):
-            used = inspect.getclosurevars(value)
-            parts = [*used.nonlocals.values(), *used.globals.values()]
-        elif callable(value) and not inspect.isclass(value) and not inspect.isbuiltin(value):
-            parts = list(getattr(value, "__dict__", {}).values())
-        else:
-            return
-        for part in parts:
-            search(part, depth + 1)
-
-    with contextlib.suppress(Exception):  # an object that will not be looked into is measured as it is
-        search(model, 0)
-    return tuple(found.values())
-
-
-def _device_of(model: Any) -> torch.device:
-    """Where a denoiser's weights are; the CPU where it has none."""
-    for module in _modules_of(model):
-        for tensor in (*module.parameters(), *module.buffers()):
-            return tensor.device
-    return torch.device("cpu")
-
-
-@contextlib.contextmanager
-def _undisturbed(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
-    """Modules in eval mode and no graph within; modes and random streams as before afterwards."""
-    modes = [(part, part.training) for module in modules for part in module.modules()]
-    on_cpu = torch.get_rng_state()
-    on_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
-    on_mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
-    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - the host's stream, to restore it
-    try:
-        for module in modules:
-            module.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for part, was_training in modes:  # each its own: a frozen part of a network in training stays frozen
-            part.training = was_training
-        torch.set_rng_state(on_cpu)
-        if on_cuda is not None:
-            torch.cuda.set_rng_state_all(on_cuda)
-        if on_mps is not None:
-            torch.mps.set_rng_state(on_mps)
-        np.random.set_state(of_numpy)  # noqa: NPY002
-        random.setstate(of_python)
+    return np.concatenate([as_frames(trajectory[place][:1], finite=False) for place in places]), places, total
 
 
 def _scalar_writer(tensorboard: Any, directory: Path) -> Any:

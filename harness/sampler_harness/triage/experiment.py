@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sampler_harness.detail.denoising import evaluating, networks_of
+from sampler_harness.detail.networks import evaluating, networks_of
 from sampler_harness.detail.spectrum import Array, as_frames, radial_spectrum, retained, retained_error
 from sampler_harness.observe.probes import RunStopped
 from sampler_harness.observe.tape import NoiseTap
@@ -168,8 +168,7 @@ def compare_samplers(
     frames = as_frames(data, "data")
     shape = frames.shape
     limit = CALLS * max(1, int(getattr(config, "num_calls", 0) or getattr(config, "num_steps", 250) or 250)) + 16
-    networks = networks_of(model)
-    with evaluating(networks), torch.no_grad():
+    with evaluating(networks_of(model)):
         own, drawn = _own_side(subject, model, shape, config, device, limit)
         reference, asked = _reference_side(model, shape, config, device, limit)
     spectrum = radial_spectrum(frames)

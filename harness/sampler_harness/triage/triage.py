@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
+from scipy.stats import gmean
+from scipy.stats import t as student
 
 from sampler_harness.cases import BUDGETS, covering_set
-from sampler_harness.detail.denoising import LevelError, as_denoiser, default_levels, denoising_errors
+from sampler_harness.detail.baselines import linear_error
+from sampler_harness.detail.capacity import worse_levels
+from sampler_harness.detail.denoising import as_denoiser, default_levels, denoising_errors
 from sampler_harness.detail.retention import retention
-from sampler_harness.detail.spectrum import Array, Spectrum, as_frames, octaves, radial_spectrum
+from sampler_harness.detail.spectrum import Array, LevelError, Spectrum, as_frames, octaves, radial_spectrum
 from sampler_harness.law.tolerance import reference_law
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.runner import check_sampler
@@ -251,19 +255,6 @@ def run_triage(
     )
 
 
-def linear_error(spectrum: Spectrum, sigma: float) -> float:
-    """Relative denoising error of the best linear, shift-invariant filter at a noise level.
-
-    Source: Wiener's filter P / (P + sigma²), which leaves P sigma² / (P + sigma²) of each coefficient.
-
-    Args:
-        spectrum: of the data.
-        sigma: noise level, data units.
-    """
-    left = spectrum.power * sigma**2 / (spectrum.power + sigma**2)
-    return float((spectrum.count * left).sum() / (spectrum.count * spectrum.power).sum())
-
-
 def _step(name: str, subjects: Sequence[AnySubject], budget: str, device: str) -> Step:
     if not subjects:
         declare = {"data": "@preprocess_under_test or @data_under_test", "training": "@training_under_test"}[name]
@@ -331,9 +322,10 @@ def _last(stages: Sequence[Stage]) -> Stage:
 def _capacity(stage: Stage, linear: Sequence[float]) -> Step:
     if not stage.errors:
         return Step("capacity", "cannot tell", stage.problem or "the denoising error was not measured")
-    worse = [e for e, bound in zip(stage.errors, linear, strict=True) if e.relative > bound]
+    own = [e.relative for e in stage.errors]
+    worse = worse_levels([e.sigma for e in stage.errors], own, linear)
     if worse:
-        first = max(worse, key=lambda e: e.relative)
+        first = max((e for e in stage.errors if e.sigma in worse), key=lambda e: e.relative)
         return Step(
             "capacity",
             "suspect",
@@ -341,7 +333,7 @@ def _capacity(stage: Stage, linear: Sequence[float]) -> Step:
             f"{first.sigma:.3g}: {first.relative:.3g} of the data's variance is left): too small, trained too little, "
             "or told another noise level than in training",
         )
-    share = float(np.exp(np.mean([math.log(e.relative / b) for e, b in zip(stage.errors, linear, strict=True)])))
+    share = float(gmean(np.divide(own, linear)))
     return Step("capacity", "sound", f"the model leaves {share:.2g} of the error of the best linear filter")
 
 
@@ -365,8 +357,6 @@ def _noisy(kept: Sequence[float] | None, possible: Sequence[float], slack: Seque
 
 def _slack(experiment: Experiment) -> list[float]:
     """How far another choice of as many frames may be from the share that was measured, per octave of detail."""
-    from scipy.stats import t as student
-
     side = experiment.reference if experiment.reference.sample is not None else experiment.own
     count = 0 if side.sample is None else len(side.sample)
     if count < 2:
