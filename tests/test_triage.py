@@ -18,8 +18,10 @@ from sampler_harness.detail.baselines import linear_error
 from sampler_harness.detail.retention import power_law
 from sampler_harness.detail.spectrum import retained, retained_error
 from sampler_harness.subject import Subject
+from sampler_harness.triage.command import one_of_each
 from sampler_harness.triage.experiment import compare_samplers
-from sampler_harness.triage.triage import render, run_triage, triage
+from sampler_harness.triage.triage import triage
+from sampler_harness.triage.verdict import render
 
 from . import small_world as world
 from .small_world import FIELDS, SIZE, STD, Perfect, frames
@@ -236,9 +238,9 @@ def test_unusable_data_are_refused(data: Any, words: str) -> None:
 
 def test_one_sampler_must_be_named() -> None:
     with pytest.raises(ValueError, match="no sampler was named"):
-        run_triage(lambda path: Perfect(), frames, [world.sound_step], [])
+        one_of_each([world.sound_step])
     with pytest.raises(ValueError, match="two declarations of a sampler"):
-        run_triage(lambda path: Perfect(), frames, [world.sound, world.crashes], [])
+        one_of_each([world.sound, world.crashes])
 
 
 def test_the_command_line_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,33 +29,28 @@ class _LinearFilter(nn.Module):
     """The best linear estimate where coefficients are uncorrelated: each shrinks by the share of noise in it.
 
     Args:
-        mean: frame about which coefficients are taken, data units.
+        mean: ``(C, H, W)`` about which coefficients are taken, data units; frames are given that shape first.
         power: variance of each coefficient, data units squared.
-        axes: the transform to coefficients, kept as buffers by their names.
+        rows: ``(H, H)`` orthonormal transform along columns of pixels.
+        columns: ``(W, W)`` the same along rows of pixels.
     """
 
     mean: Tensor
     power: Tensor
+    rows: Tensor
+    columns: Tensor
 
-    def __init__(self, mean: Array, power: Array, **axes: Array) -> None:
+    def __init__(self, *, mean: Array, power: Array, rows: Array, columns: Array) -> None:
         super().__init__()
-        for name, values in {"mean": mean, "power": power, **axes}.items():
+        for name, values in (("mean", mean), ("power", power), ("rows", rows), ("columns", columns)):
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values)))
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """The estimate; shapes as every denoiser's."""
-        coefficients = self.coefficients(x.to(self.mean) - self.mean)
-        noise = sigma.to(self.power).reshape(-1, *[1] * (coefficients.ndim - 1)) ** 2
+        noise = sigma.to(self.power).reshape(-1, 1, 1, 1) ** 2
+        coefficients = self.rows @ (x.to(self.mean).reshape(-1, *self.mean.shape) - self.mean) @ self.columns.T
         kept = coefficients * (self.power / (self.power + noise))
-        return (self.mean + self.frames(kept)).to(x.dtype)
-
-    def coefficients(self, frames: Tensor) -> Tensor:
-        """Of frames about their mean."""
-        raise NotImplementedError
-
-    def frames(self, coefficients: Tensor) -> Tensor:
-        """The way back."""
-        raise NotImplementedError
+        return (self.mean + self.rows.T @ kept @ self.columns).reshape(x.shape).to(x.dtype)
 
 
 class FrequencyFilter(_LinearFilter):
@@ -70,9 +65,6 @@ class FrequencyFilter(_LinearFilter):
         ValueError: when there are fewer than two finite frames.
     """
 
-    rows: Tensor
-    columns: Tensor
-
     def __init__(self, train: Any) -> None:
         frames = _several(train)
         mean = frames.mean(axis=0)
@@ -81,15 +73,7 @@ class FrequencyFilter(_LinearFilter):
         own = ((rows @ (frames - mean) @ columns.T) ** 2).sum(axis=0) / (number - 1)
         around = np.stack([_ring_means(channel) for channel in own])
         power = (number * own + NEIGHBOR_FRAMES * around) / (number + NEIGHBOR_FRAMES)
-        super().__init__(mean, power, rows=rows, columns=columns)
-
-    def coefficients(self, frames: Tensor) -> Tensor:
-        """``(B, C, H, W)``."""
-        return self.rows @ frames @ self.columns.T
-
-    def frames(self, coefficients: Tensor) -> Tensor:
-        """``(B, C, H, W)``."""
-        return self.rows.T @ coefficients @ self.columns
+        super().__init__(mean=mean, power=power, rows=rows, columns=columns)
 
 
 class PrincipalFilter(_LinearFilter):
@@ -102,23 +86,13 @@ class PrincipalFilter(_LinearFilter):
         ValueError: when there are fewer than two finite frames, or a frame is too large for its covariance.
     """
 
-    axes: Tensor
-
     def __init__(self, train: Any) -> None:
-        frames = _several(train)
-        flat = frames.reshape(len(frames), -1)
-        if flat.shape[1] > MOST_AXES:
-            raise ValueError(f"frames of {flat.shape[1]} numbers are too large for a covariance, at most {MOST_AXES}")
-        power, axes = np.linalg.eigh(np.cov(flat.T).reshape(flat.shape[1], -1))
-        super().__init__(frames.mean(axis=0), np.maximum(power, 0.0), axes=axes)
-
-    def coefficients(self, frames: Tensor) -> Tensor:
-        """``(B, C * H * W)``."""
-        return frames.flatten(1) @ self.axes
-
-    def frames(self, coefficients: Tensor) -> Tensor:
-        """``(B, C, H, W)``."""
-        return (coefficients @ self.axes.T).reshape(-1, *self.mean.shape)
+        flat = _several(train).reshape(len(train), 1, 1, -1)
+        size = flat.shape[3]
+        if size > MOST_AXES:
+            raise ValueError(f"frames of {size} numbers are too large for a covariance, at most {MOST_AXES}")
+        power, axes = np.linalg.eigh(np.cov(flat.reshape(-1, size).T).reshape(size, size))
+        super().__init__(mean=flat.mean(axis=0), power=np.maximum(power, 0.0), rows=np.eye(1), columns=axes.T)
 
 
 class EmpiricalDenoiser(nn.Module):
