@@ -170,6 +170,17 @@ def test_a_sampler_that_conforms_but_behaves_otherwise_is_not_decided() -> None:
     assert experiment.kept_own[0] < 0.8
 
 
+def test_a_sampler_may_call_its_network_by_another_name() -> None:
+    def by_name(model: Any, shape: Any, config: Any, **named: Any) -> Any:
+        return world.sound.function(model.method("denoise").denoise, shape, config, **named)
+
+    other = dataclasses.replace(world.sound, function=by_name)
+    experiment = compare_samplers(other, Perfect(), frames(), config=EDM(**FIELDS))
+    assert experiment.own.problem is None
+    assert experiment.apart is not None
+    assert experiment.apart < 1e-3
+
+
 def test_a_sampler_that_crashes_is_told_in_a_sentence() -> None:
     verdict = triage(model=Perfect(), data=frames(), sampler=world.crashes)
     assert verdict.cause == "sampler"

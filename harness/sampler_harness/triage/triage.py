@@ -158,7 +158,8 @@ def _stage(name: str, model: Callable[..., Any], values: Array, sampler: Subject
 
 def _capacity(stage: Stage, linear: Sequence[float]) -> Step:
     if not stage.errors:
-        return Step("capacity", "cannot tell", stage.problem or "the denoising error was not measured")
+        told, _, rest = (stage.problem or "the denoising error was not measured").partition("\n")
+        return Step("capacity", "cannot tell", told, rest)
     own = [e.relative for e in stage.errors]
     worse = worse_levels([e.sigma for e in stage.errors], own, linear)
     if worse:
