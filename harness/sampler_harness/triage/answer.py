@@ -23,22 +23,15 @@ SURE = 0.999
 ALIKE = 0.02
 
 
-def _faded(kept: Sequence[float] | None, possible: Sequence[float], slack: Sequence[float] = (0.0,) * DETAIL) -> bool:
-    """Whether an octave of detail is below what the steps allow, by more than a slack."""
+def _spoiled(
+    kept: Sequence[float] | None, possible: Sequence[float], slack: Sequence[float] = (0.0,) * DETAIL
+) -> tuple[bool, bool]:
+    """Whether detail is lost, and whether noise is left: by more than a slack, beside what data and steps allow."""
     if kept is None:
-        return True
-    allowed = [*(min(1.0, share) for share in possible), *[1.0] * len(kept)]
-    rows = zip(kept[:DETAIL], allowed, slack, strict=False)
-    return any(not share + wide >= FADED * most for share, most, wide in rows)
-
-
-def _noisy(kept: Sequence[float] | None, possible: Sequence[float], slack: Sequence[float] = (0.0,) * DETAIL) -> bool:
-    """Whether an octave of detail holds more power than data and steps give it, by more than a slack: noise is left."""
-    if kept is None:
-        return False
-    allowed = [*(max(1.0, share) for share in possible), *[1.0] * len(kept)]
-    rows = zip(kept[:DETAIL], allowed, slack, strict=False)
-    return any(share - wide > DIFFERS * most for share, most, wide in rows)
+        return True, False
+    rows = list(zip(kept[:DETAIL], [*possible, *[1.0] * len(kept)], slack, strict=False))
+    loses = any(not share + wide >= FADED * min(1.0, most) for share, most, wide in rows)
+    return loses, any(share - wide > DIFFERS * max(1.0, most) for share, most, wide in rows)
 
 
 def _slack(experiment: Experiment) -> list[float]:
@@ -48,10 +41,6 @@ def _slack(experiment: Experiment) -> list[float]:
     if count < 2:
         return [math.inf] * DETAIL
     return [float(student.ppf(SURE, count - 1)) * error for error in experiment.error[:DETAIL]]
-
-
-def _spoiled(kept: Sequence[float] | None, possible: Sequence[float], slack: Sequence[float]) -> bool:
-    return _faded(kept, possible, slack) or _noisy(kept, possible, slack)
 
 
 def _differ(one: Sequence[float] | None, other: Sequence[float] | None) -> bool:
@@ -85,7 +74,7 @@ def answer(steps: Sequence[Step], stage: Stage, names: Sequence[str], possible: 
         if step.state == "at fault":
             return cast(Cause, step.name), f"The {step.name} is at fault: {step.headline}. {both}"
     costs = _differ(own, reference) or (experiment.apart or 0.0) > ALIKE
-    if sampler.state == "at fault" and (costs or not _faded(reference, possible)):
+    if sampler.state == "at fault" and (costs or not _spoiled(reference, possible)[0]):
         return "sampler", f"The sampler is at fault: {sampler.headline}. {both}"
     if experiment.own.problem is not None:
         return "sampler", f"The sampler does not get through: {experiment.own.problem}."
@@ -95,7 +84,7 @@ def answer(steps: Sequence[Step], stage: Stage, names: Sequence[str], possible: 
             f"Cannot tell: {experiment.reference.problem}. A model that answers at every level would tell.",
         )
     slack = _slack(experiment)
-    spoiled = [_spoiled(kept, possible, slack) for kept in (own, reference)]
+    spoiled = [any(_spoiled(kept, possible, slack)) for kept in (own, reference)]
     if sampler.state != "at fault" and _differ(own, reference) and (experiment.same_draws or spoiled[0] != spoiled[1]):
         return (
             "unknown",
@@ -106,14 +95,14 @@ def answer(steps: Sequence[Step], stage: Stage, names: Sequence[str], possible: 
         if any(share < FADED for share in possible[:DETAIL]):
             few = f"with these steps even a perfect model would keep {_kept(possible, names)}: take more of them"
             return "none", f"Nothing found: no check fails; but {few}. {both}"
-        if any(_spoiled(kept, possible, (0.0,) * DETAIL) for kept in (own, reference)):
+        if any(any(_spoiled(kept, possible)) for kept in (own, reference)):
             if not all(math.isfinite(wide) for wide in slack):
                 return "unknown", f"Cannot tell: one frame does not say how far another would be from it. {both}"
             wide = ", ".join(f"{error:.0%}" for error in experiment.error[:DETAIL])
             within = f"no octave is off by more than another choice of frames would move it (standard errors {wide})"
             return "none", f"Nothing found: no check fails, and {within}. {both}"
         return "none", f"Nothing found: no check fails, and detail is kept. {both}"
-    lose = "lose detail" if _faded(reference, possible, slack) else "leave noise in place of detail"
+    lose = "lose detail" if _spoiled(reference, possible, slack)[0] else "leave noise in place of detail"
     unseen = [step.name for step in (data, training) if step.state in ("not looked at", "cannot tell")]
     if capacity.state == "suspect":
         return "capacity", f"Both samplers {lose}, and the model is to blame: {capacity.message}. {both}"
