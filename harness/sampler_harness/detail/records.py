@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +116,19 @@ class Records:
     Attributes:
         runs: one per process that logged to it.
         stages: as logged, in order; a step may be there more than once.
-        notes: what a person should know: torn or unreadable lines.
+        unreadable: lines that cannot be read, a sentence each.
+        torn: what is kept of writes that were cut short, in a sentence; empty where there is nothing.
     """
 
     runs: tuple[Run, ...] = ()
     stages: tuple[Stage, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    unreadable: tuple[str, ...] = ()
+    torn: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know."""
+        return (*self.unreadable, self.torn) if self.torn else self.unreadable
 
     @property
     def current(self) -> tuple[Stage, ...]:
@@ -182,9 +189,9 @@ def read_records(directory: str | Path) -> Records:
     if tail:
         notes.append(f"{path} ends in a line that is not finished: it is being written, or its writer was killed")
     torn = path.with_name(TORN)
-    if torn.exists() and torn.stat().st_size:
-        notes.append(f"a write that a kill cut short is kept in {torn}; no logged stage is missing")
-    return Records(tuple(runs), tuple(stages), tuple(notes))
+    is_torn = torn.exists() and torn.stat().st_size
+    told = f"a write that a kill cut short is kept in {torn}; no logged stage is missing" if is_torn else ""
+    return Records(tuple(runs), tuple(stages), tuple(notes), told)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def _on_host(values: Any) -> Any:
     return values.detach().to("cpu").double().numpy() if hasattr(values, "detach") else np.asarray(values)
 
 
-def _window(height: int, width: int) -> Array:
+def hann_window(height: int, width: int) -> Array:
     """Hann's window of unit mean square: frames do not repeat at their border, and the jump there is no detail."""
     rows = np.sin(np.pi * (np.arange(height) + 0.5) / height) ** 2
     columns = np.sin(np.pi * (np.arange(width) + 0.5) / width) ** 2
@@ -152,7 +152,7 @@ def radial_spectrum(frames: Any, *, window: bool = True) -> Spectrum:
         raise ValueError(f"frames of {height} × {width} have no spatial frequencies: at least 2 × 2 are needed")
     values = values - values.mean(axis=(2, 3), keepdims=True)
     if window:
-        weights = _window(height, width)
+        weights = hann_window(height, width)
         values = values * weights
         values = values - weights * (values.mean(axis=(2, 3), keepdims=True) / weights.mean())
     power = np.zeros((height, width))

@@ -8,6 +8,7 @@ import os
 import sys
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from sampler_harness.detail.records import (
     LOCK,
     RECORDS,
     TORN,
-    Records,
     Run,
     Stage,
     read_records,
@@ -88,7 +88,7 @@ class StageWriter:
                     f"{self.directory} holds stages of frames {earlier.shape}, these are {run.shape}: their detail "
                     "cannot be compared, so log to another directory"
                 )
-        self.notes = [note for note in self.records.notes if TORN not in note]  # an old one was told when it was found
+        self.notes = list(self.records.unreadable)  # what was torn earlier was told when it was found
         if torn:
             self.notes.append(f"{torn} bytes of a write that was cut short were moved to {self._path.with_name(TORN)}")
         if self.records.runs and self.records.runs[-1].data != run.data:
@@ -96,7 +96,7 @@ class StageWriter:
                 f"{self.directory} holds stages measured against other frames of data: give the same frames at each "
                 "start (a data set that is not shuffled), or the stages before and after differ by what the data does"
             )
-        self.records = Records((*self.records.runs, run), self.records.stages, self.records.notes)
+        self.records = replace(self.records, runs=(*self.records.runs, run))
         self._append(run_record(run))
 
     @property
@@ -126,8 +126,8 @@ class StageWriter:
                 f"{self.directory} is not open for writing in this process (it was closed, opened once more, or this "
                 "is a forked copy of the process that opened it): log from one place only"
             )
-        stage = Stage(**{**vars(stage), "attempt": self.attempt(stage.step), "run": len(self.records.runs) - 1})
-        self.records = Records(self.records.runs, (*self.records.stages, stage), self.records.notes)
+        stage = replace(stage, attempt=self.attempt(stage.step), run=len(self.records.runs) - 1)
+        self.records = replace(self.records, stages=(*self.records.stages, stage))
         self._append(stage_record(stage))
         return stage
 

@@ -77,8 +77,9 @@ def _denoising_strip(experiment: Experiment) -> str:
 def _detail_curves(stages: list[Stage], names: tuple[str, ...]) -> str:
     """Detail kept in the finest octave, over stages; over octaves where there is one stage only."""
     lines: dict[str, tuple[Any, Any]] = {}
-    for label in ("own", "reference"):
-        kept = [getattr(stage.experiment, f"kept_{label}") for stage in stages]
+    found = [stage.experiment for stage in stages if stage.experiment is not None]
+    sides = {"own": [one.kept_own for one in found], "reference": [one.kept_reference for one in found]}
+    for label, kept in sides.items():
         if len(stages) > 1:
             x = list(range(1, len(stages) + 1))
             for n, name in enumerate(names[:2]):
