@@ -9,13 +9,14 @@ Reversed by: pytest-xdist grouping tests by itself, without ``--dist loadgroup``
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 __all__ = ["Shared"]
 
@@ -41,22 +42,10 @@ class Shared:
             The value as JSON gives it back, for whoever made it too.
         """
         file = self._folder / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
-        with _locked(file.with_suffix(".lock")):
+        with FileLock(file.with_suffix(".lock")):
             if not file.exists():
                 text = json.dumps(make(), allow_nan=False)
                 unfinished = file.with_suffix(f".{os.getpid()}")
                 unfinished.write_text(text, encoding="utf-8")
                 unfinished.replace(file)
             return json.loads(file.read_text(encoding="utf-8"))
-
-
-@contextlib.contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    try:
-        import fcntl
-    except ImportError:  # not on Windows: each worker then measures for itself, to the same result
-        yield
-        return
-    with place.open("w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # the system takes it back from a process that ends
-        yield

@@ -15,7 +15,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-CORE = ("torch", "numpy", "pytest", "hypothesis", "scipy")
+#: torch brings filelock.
+CORE = ("torch", "numpy", "pytest", "hypothesis", "scipy", "filelock")
 #: What only extras bring. Jinja2 is not among them: torch itself depends on it.
 EXTRAS = ("matplotlib", "rich", "diffusers", "tensorboard", "ale_py", "PIL", "jsonschema", "xdist")
 
@@ -67,7 +68,7 @@ def closure(names: tuple[str, ...]) -> list[metadata.Distribution]:
 
 @pytest.fixture(scope="module")
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The ``bin`` of an environment that holds the wheel, its five dependencies and what these need.
+    """The ``bin`` of an environment that holds the wheel, its dependencies and what these need.
 
     The dependencies are links to those of the running environment: a second torch would take minutes.
     """
@@ -119,7 +120,7 @@ def test_the_wheel_is_small(wheel: Path) -> None:
     assert wheel.stat().st_size < 1_000_000
 
 
-def test_the_core_is_five_packages() -> None:
+def test_the_core_is_six_packages() -> None:
     assert tuple(Requirement(one).name for one in PROJECT["dependencies"]) == CORE
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.detail.records import LevelRecord, Records, Run, Stage
+from sampler_harness.detail.records import Records, Run, Stage
+from sampler_harness.detail.spectrum import LevelError
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Shape = Callable[[Array], Array]
@@ -42,7 +43,7 @@ def stages_of(
     for row in range(count):
         depth = 0.5 ** np.arange(len(OCTAVES))
         shares = finest[row] ** depth * 10.0 ** (noise * depth * draws[row] / 10.0)
-        levels = tuple(LevelRecord(sigma, float(errors[row]) * 0.1, float(errors[row])) for sigma in LEVELS)
+        levels = tuple(LevelError(sigma, float(errors[row]) * 0.1, float(errors[row])) for sigma in LEVELS)
         step = 1000 * (row + 1)
         stages.append(Stage(step, checkpoint=f"model-{step}.pt", retained=tuple(map(float, shares)), denoising=levels))
     return tuple(stages)

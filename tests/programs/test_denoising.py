@@ -15,9 +15,10 @@ from sampler_harness.detail.denoising import (
     as_denoiser,
     default_levels,
     denoising_errors,
-    errors_by_octave,
+    missed,
     told_levels,
 )
+from sampler_harness.detail.spectrum import retained
 
 LEVELS = (0.02, 0.3, 2.0, 30.0)
 TABLE = tuple(0.03 * 1.09**i for i in range(75))
@@ -145,9 +146,10 @@ def test_error_by_octave_says_which_details_are_known() -> None:
         kept: Tensor = torch.fft.ifft2(torch.fft.fft2(x) * (rings < 4)).real
         return kept
 
-    found = errors_by_octave(coarse_only, data, (0.01,), window=False)[0]
-    assert found.relative[0] == pytest.approx(1.0, rel=0.05)
-    assert max(found.relative[1:]) < 1e-3
+    ((_, off),) = missed(coarse_only, data, (0.01,))
+    relative = retained(off, data, window=False)
+    assert relative[0] == pytest.approx(1.0, rel=0.05)
+    assert max(relative[1:]) < 1e-3
 
 
 def test_mode_and_dtype_of_a_model_are_respected() -> None:

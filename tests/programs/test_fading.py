@@ -100,7 +100,7 @@ def test_a_run_is_lived_and_the_page_shows_it(tmp_path: Path) -> None:
     outcome = investigate(run, scale, 0, tmp_path, seconds)
     assert outcome.verdict.cause == "sampler"
     assert "state/rerun" in outcome.verdict.summary
-    assert [record.name for record in outcome.story] == ["step00001", "step00003"]
+    assert [record.step for record in outcome.story] == [1, 3]
     page = demo_page([dataclasses.replace(outcome, run=one) for one in RUNS], None, {"Frames": "seventy"})
     assert page.count("<section") == 7
     assert "named in 1 of 5 runs" in page
@@ -121,7 +121,7 @@ def test_training_gives_the_same_weights_again(tmp_path: Path) -> None:
 
 def test_the_story_is_detail_that_falls_while_the_model_gets_better() -> None:
     def records(*stages: tuple[float, float]) -> tuple[StageRecord, ...]:
-        return tuple(StageRecord("step1", (1.0,) * 3, (d,) * 3, e, np.zeros((1, 2, 2))) for d, e in stages)
+        return tuple(StageRecord(1, (1.0,) * 3, (d,) * 3, e, np.zeros((1, 2, 2))) for d, e in stages)
 
     assert is_story(records((0.4, 0.3), (0.8, 0.2), (0.5, 0.1)))
     assert not is_story(records((0.4, 0.3), (0.8, 0.2), (0.9, 0.1)))

@@ -21,17 +21,10 @@ import numpy as np
 import pytest
 import torch
 
+from sampler_harness.detail.frames import pack_frames, read_frames, unpack_frames
 from sampler_harness.detail.monitor import DetailMonitor, DetailWarning
-from sampler_harness.detail.records import (
-    RECORDS,
-    SCHEMA,
-    Stage,
-    StageWriter,
-    pack_frames,
-    read_frames,
-    read_records,
-    unpack_frames,
-)
+from sampler_harness.detail.records import RECORDS, SCHEMA, Stage, read_records
+from sampler_harness.detail.writing import StageWriter
 from sampler_harness.report.monitor_page import monitor_page, render_monitor, write_monitor_page
 from tests.programs import monitor_runs as runs
 
@@ -389,7 +382,8 @@ def test_a_full_disk_costs_no_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     script = """
         import sys
-        from sampler_harness.detail.records import Run, StageWriter
+        from sampler_harness.detail.records import Run
+        from sampler_harness.detail.writing import StageWriter
         writer = StageWriter(sys.argv[1], Run(("2 to 4 px",), (1.0,), (-1.0, 1.0), (1, 16, 16), 12, "x", 1.0))
         print("open", flush=True)
         sys.stdin.read()
@@ -430,13 +424,13 @@ KILLED = """
     import numpy as np
     import scipy.stats
     import torch
-    from sampler_harness.detail import records
+    from pathlib import Path
     from sampler_harness.detail.monitor import DetailMonitor
 
     warnings.simplefilter("ignore")
     out, acknowledged = sys.argv[1:]
     data = np.clip(0.3 * np.random.Generator(np.random.PCG64(7)).standard_normal((4, 1, 8, 8)), -1, 1)
-    write, sync, cut, replace = os.write, os.fsync, os.ftruncate, records.Path.replace
+    write, sync, cut, replace = os.write, os.fsync, os.ftruncate, Path.replace
 
     def die():
         os.kill(os.getpid(), signal.SIGKILL)
@@ -468,9 +462,7 @@ KILLED = """
                 die()  # the torn line was copied, and is not cut off yet
             return cut(file, length)
 
-        if kill % 7 == 5:
-            records._locked = lambda directory: None  # it shortens the lock's file too
-        os.write, os.fsync, os.ftruncate, records.Path.replace = half, unsafe, shortened, renamed
+        os.write, os.fsync, os.ftruncate, Path.replace = half, unsafe, shortened, renamed
         monitor = DetailMonitor(data, out)
         steps = 1 + max([stage.step for stage in monitor.stages], default=0)
         log = os.open(acknowledged, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

@@ -18,13 +18,12 @@ from sampler_harness.detail.retention import (
     beside_reference,
     detail_retention,
     measured_law,
-    measured_retention,
     power_law,
     retention,
     shared_power,
     usual_configuration,
 )
-from sampler_harness.detail.spectrum import Spectrum, octaves
+from sampler_harness.detail.spectrum import Spectrum, octaves, retained
 from sampler_harness.law.law import Law
 from sampler_harness.law.tolerance import reference_law
 from sampler_harness.subject import Subject
@@ -130,7 +129,7 @@ def test_constants_are_no_detail() -> None:
 def test_octaves_are_the_spectrums_own() -> None:
     found = retention(reference_law(DDIM(num_steps=20)), SPECTRUM, DDIM(num_steps=20))
     samples = Spectrum(SPECTRUM.frequency, found.kept * SPECTRUM.power, SPECTRUM.count, 1)
-    assert found.octaves == measured_retention(samples, SPECTRUM)
+    assert found.octaves == retained(samples, SPECTRUM)
     assert found.names == tuple(octave.name for octave in octaves(SPECTRUM))
     assert found.lost_db == pytest.approx([-10 * np.log10(share) for share in found.octaves])
 

@@ -14,11 +14,14 @@ from torch import Tensor, nn
 
 from reference_samplers import EDM
 from sampler_harness.cli import main
+from sampler_harness.detail.baselines import linear_error
 from sampler_harness.detail.retention import power_law
 from sampler_harness.detail.spectrum import retained, retained_error
 from sampler_harness.subject import Subject
+from sampler_harness.triage.command import one_of_each
 from sampler_harness.triage.experiment import compare_samplers
-from sampler_harness.triage.triage import linear_error, render, run_triage, triage
+from sampler_harness.triage.triage import triage
+from sampler_harness.triage.verdict import render
 
 from . import small_world as world
 from .small_world import FIELDS, SIZE, STD, Perfect, frames
@@ -168,6 +171,17 @@ def test_a_sampler_that_conforms_but_behaves_otherwise_is_not_decided() -> None:
     assert experiment.kept_own[0] < 0.8
 
 
+def test_a_sampler_may_call_its_network_by_another_name() -> None:
+    def by_name(model: Any, shape: Any, config: Any, **named: Any) -> Any:
+        return world.sound.function(model.method("denoise").denoise, shape, config, **named)
+
+    other = dataclasses.replace(world.sound, function=by_name)
+    experiment = compare_samplers(other, Perfect(), frames(), config=EDM(**FIELDS))
+    assert experiment.own.problem is None
+    assert experiment.apart is not None
+    assert experiment.apart < 1e-3
+
+
 def test_a_sampler_that_crashes_is_told_in_a_sentence() -> None:
     verdict = triage(model=Perfect(), data=frames(), sampler=world.crashes)
     assert verdict.cause == "sampler"
@@ -236,9 +250,9 @@ def test_unusable_data_are_refused(data: Any, words: str) -> None:
 
 def test_one_sampler_must_be_named() -> None:
     with pytest.raises(ValueError, match="no sampler was named"):
-        run_triage(lambda path: Perfect(), frames, [world.sound_step], [])
+        one_of_each([world.sound_step])
     with pytest.raises(ValueError, match="two declarations of a sampler"):
-        run_triage(lambda path: Perfect(), frames, [world.sound, world.crashes], [])
+        one_of_each([world.sound, world.crashes])
 
 
 def test_the_command_line_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ EDGES: dict[str, set[str]] = {
     "verdict": {"portrait"},
     "sharing": set(),
     "wording": set(),
+    "plain": set(),
     "catalogue": set(),
     "budgets": set(),
     # What is declared, and what is tried of it.
@@ -42,7 +43,7 @@ EDGES: dict[str, set[str]] = {
     "data": {"evidence", "judging", "subject", "verdict"},
     "kinds": {"catalogue", "checks", "data", "evidence", "training", "verdict"},
     # What a sampler does instead, how it looks, and what it comes to.
-    "detail": {"checks", "law", "observe", "subject"},
+    "detail": {"checks", "law", "observe", "plain", "subject"},
     "diagnosis": {
         "budgets",
         "cases",
@@ -69,7 +70,7 @@ EDGES: dict[str, set[str]] = {
         "verdict",
     },
     # Who asks, and who tells.
-    "report": {"catalogue", "detail", "portrait", "verdict", "wording"},
+    "report": {"catalogue", "detail", "plain", "portrait", "verdict", "wording"},
     "gate": {"catalogue", "runner", "saved_laws", "targets", "verdict", "wording"},
     "triage": {
         "budgets",
@@ -86,6 +87,7 @@ EDGES: dict[str, set[str]] = {
     "plugin": {
         "catalogue",
         "gate",
+        "plain",
         "portrait",
         "report",
         "runner",

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
+from scipy.fft import dct
 from torch import Tensor, nn
 
-from sampler_harness.detail.spectrum import Array, as_frames
+from sampler_harness.detail.spectrum import Array, Spectrum, as_frames
 
-__all__ = ["MOST_AXES", "EmpiricalDenoiser", "FrequencyFilter", "PrincipalFilter", "linear_filters"]
+__all__ = ["MOST_AXES", "EmpiricalDenoiser", "FrequencyFilter", "PrincipalFilter", "linear_error", "linear_filters"]
 
 #: Numbers in a frame up to which its full covariance is estimated.
 MOST_AXES = 1024
@@ -23,8 +25,36 @@ NEIGHBOR_FRAMES = 8
 MOST_SCORES = 2**22
 
 
-class FrequencyFilter(nn.Module):
-    """Wiener's filter on the cosine transform: each coefficient shrinks by the share of noise in it.
+class _LinearFilter(nn.Module):
+    """The best linear estimate where coefficients are uncorrelated: each shrinks by the share of noise in it.
+
+    Args:
+        mean: ``(C, H, W)`` about which coefficients are taken, data units; frames are given that shape first.
+        power: variance of each coefficient, data units squared.
+        rows: ``(H, H)`` orthonormal transform along columns of pixels.
+        columns: ``(W, W)`` the same along rows of pixels.
+    """
+
+    mean: Tensor
+    power: Tensor
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, *, mean: Array, power: Array, rows: Array, columns: Array) -> None:
+        super().__init__()
+        for name, values in (("mean", mean), ("power", power), ("rows", rows), ("columns", columns)):
+            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values)))
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """The estimate; shapes as every denoiser's."""
+        noise = sigma.to(self.power).reshape(-1, 1, 1, 1) ** 2
+        coefficients = self.rows @ (x.to(self.mean).reshape(-1, *self.mean.shape) - self.mean) @ self.columns.T
+        kept = coefficients * (self.power / (self.power + noise))
+        return (self.mean + self.rows.T @ kept @ self.columns).reshape(x.shape).to(x.dtype)
+
+
+class FrequencyFilter(_LinearFilter):
+    """Wiener's filter on the cosine transform.
 
     Source: Wiener 1949; the cosine transform has no jump at the border, where frames do not repeat.
 
@@ -35,33 +65,19 @@ class FrequencyFilter(nn.Module):
         ValueError: when there are fewer than two finite frames.
     """
 
-    mean: Tensor
-    power: Tensor
-    rows: Tensor
-    columns: Tensor
-
     def __init__(self, train: Any) -> None:
-        super().__init__()
         frames = _several(train)
         mean = frames.mean(axis=0)
-        rows, columns = _cosines(frames.shape[2]), _cosines(frames.shape[3])
+        rows, columns = (dct(np.eye(size), axis=0, norm="ortho") for size in frames.shape[2:])
         number = len(frames)
         own = ((rows @ (frames - mean) @ columns.T) ** 2).sum(axis=0) / (number - 1)
         around = np.stack([_ring_means(channel) for channel in own])
         power = (number * own + NEIGHBOR_FRAMES * around) / (number + NEIGHBOR_FRAMES)
-        for name, values in (("mean", mean), ("power", power), ("rows", rows), ("columns", columns)):
-            self.register_buffer(name, torch.from_numpy(values))
-
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """The best linear estimate, if coefficients are uncorrelated; shapes as every denoiser's."""
-        noise = sigma.to(self.power).reshape(-1, 1, 1, 1) ** 2
-        coefficients = self.rows @ (x.to(self.mean) - self.mean) @ self.columns.T
-        kept = coefficients * (self.power / (self.power + noise))
-        return (self.mean + self.rows.T @ kept @ self.columns).to(x.dtype)
+        super().__init__(mean=mean, power=power, rows=rows, columns=columns)
 
 
-class PrincipalFilter(nn.Module):
-    """The best linear estimate there is: shrinks along the principal axes of whole frames.
+class PrincipalFilter(_LinearFilter):
+    """The best linear estimate there is: along the principal axes of whole frames.
 
     Args:
         train: ``(N, C, H, W)`` data units, N >= 2.
@@ -70,27 +86,13 @@ class PrincipalFilter(nn.Module):
         ValueError: when there are fewer than two finite frames, or a frame is too large for its covariance.
     """
 
-    mean: Tensor
-    power: Tensor
-    axes: Tensor
-
     def __init__(self, train: Any) -> None:
-        super().__init__()
-        frames = _several(train)
-        flat = frames.reshape(len(frames), -1)
-        if flat.shape[1] > MOST_AXES:
-            raise ValueError(f"frames of {flat.shape[1]} numbers are too large for a covariance, at most {MOST_AXES}")
-        mean = flat.mean(axis=0)
-        power, axes = np.linalg.eigh((flat - mean).T @ (flat - mean) / (len(flat) - 1))
-        for name, values in (("mean", mean), ("power", np.maximum(power, 0.0)), ("axes", axes)):
-            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values)))
-
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """The best linear estimate; shapes as every denoiser's."""
-        noise = sigma.to(self.power).reshape(-1, 1) ** 2
-        coefficients = (x.to(self.mean).flatten(1) - self.mean) @ self.axes
-        kept = coefficients * (self.power / (self.power + noise))
-        return (self.mean + kept @ self.axes.T).reshape(x.shape).to(x.dtype)
+        flat = _several(train).reshape(len(train), 1, 1, -1)
+        size = flat.shape[3]
+        if size > MOST_AXES:
+            raise ValueError(f"frames of {size} numbers are too large for a covariance, at most {MOST_AXES}")
+        power, axes = np.linalg.eigh(np.cov(flat.reshape(-1, size).T).reshape(size, size))
+        super().__init__(mean=flat.mean(axis=0), power=np.maximum(power, 0.0), rows=np.eye(1), columns=axes.T)
 
 
 class EmpiricalDenoiser(nn.Module):
@@ -148,6 +150,19 @@ def linear_filters(train: Any) -> tuple[nn.Module, ...]:
     return (FrequencyFilter(frames),)
 
 
+def linear_error(spectrum: Spectrum, sigma: float) -> float:
+    """Relative denoising error of the best linear, shift-invariant filter at a noise level.
+
+    Source: Wiener's filter P / (P + sigma²), which leaves P sigma² / (P + sigma²) of each coefficient.
+
+    Args:
+        spectrum: of the data.
+        sigma: noise level, data units.
+    """
+    left = spectrum.power * sigma**2 / (spectrum.power + sigma**2)
+    return float((spectrum.count * left).sum() / (spectrum.count * spectrum.power).sum())
+
+
 def _several(train: Any) -> Array:
     frames = as_frames(train, "train")
     if len(frames) < 2:
@@ -155,20 +170,10 @@ def _several(train: Any) -> Array:
     return frames
 
 
-def _cosines(size: int) -> Array:
-    """``(size, size)`` orthonormal cosine transform, type II."""
-    place, frequency = np.arange(size) + 0.5, np.arange(size)[:, None]
-    matrix: Array = np.sqrt(2.0 / size) * np.cos(np.pi * frequency * place / size)
-    matrix[0] /= np.sqrt(2.0)
-    return matrix
-
-
 def _ring_means(power: Array) -> Array:
     """``(H, W)`` each coefficient's mean over those at its distance from frequency zero."""
     height, width = power.shape
     radius = np.hypot(np.arange(height)[:, None] / height, np.arange(width)[None, :] / width)
     rings = np.rint(radius * max(height, width)).astype(int)
-    rings[0, 0] = 0
-    means: Array = np.bincount(rings.ravel(), power.ravel()) / np.maximum(np.bincount(rings.ravel()), 1)
-    around: Array = means[rings]
-    return around
+    means: Array = ndimage.mean(power, labels=rings, index=rings)
+    return means

@@ -22,13 +22,13 @@ from sampler_harness.detail.denoising import (
     checked_levels,
     chosen_frames,
     default_levels,
-    estimates,
-    networks_of,
+    missed,
     told_levels,
 )
+from sampler_harness.detail.networks import networks_of
 from sampler_harness.detail.spectrum import Array, as_frames, retained
 
-__all__ = ["CapacityReport", "ModelCapacity", "capacity_probe"]
+__all__ = ["CapacityReport", "ModelCapacity", "capacity_probe", "worse_levels"]
 
 Kind = Literal["broken", "memorising", "worse", "better"]
 
@@ -239,19 +239,13 @@ class _Sets:
         self, denoiser: Denoiser, data: Array, device: str
     ) -> tuple[tuple[float, ...], tuple[float, ...] | None, float]:
         frames, variance = chosen_frames(data, self.items)
-        relative, finest, spent = [], [], 0.0
-        for sigma in self.levels:
-            started = time.perf_counter()
-            errors = estimates(denoiser, frames, sigma, device=device) - frames
-            spent += time.perf_counter() - started
-            relative.append(float((errors**2).mean()) / variance)
-            finest.append(_finest(errors, frames))
+        started = time.perf_counter()
+        found = [errors for _, errors in missed(denoiser, frames, self.levels, device=device)]
+        seconds = (time.perf_counter() - started) / (len(frames) * len(found))
+        finest = [_finest(errors, frames) for errors in found]
         known = tuple(one for one in finest if one is not None)
-        return (
-            tuple(relative),
-            known if len(known) == len(finest) else None,
-            spent / (len(frames) * len(self.levels)),
-        )
+        relative = tuple(float((errors**2).mean()) / variance for errors in found)
+        return relative, known if len(known) == len(finest) else None, seconds
 
 
 def _finest(errors: Array, frames: Array) -> float | None:
@@ -275,8 +269,7 @@ def _lowest(errors: Sequence[Errors]) -> Errors:
 
 
 def _probed(name: str, denoiser: Denoiser, sets: _Sets, linear: Errors, device: str) -> ModelCapacity:
-    networks = dict.fromkeys(networks_of(denoiser))
-    parameters = sum(values.numel() for network in networks for values in network.parameters())
+    parameters = sum(values.numel() for network in networks_of(denoiser) for values in network.parameters())
     try:
         errors, seconds = sets.measured(denoiser, device)
     except ValueError as error:
@@ -288,8 +281,7 @@ def _probed(name: str, denoiser: Denoiser, sets: _Sets, linear: Errors, device: 
 def _verdict(errors: Errors, linear: Errors, levels: tuple[float, ...], variance: float) -> tuple[Kind, str]:
     """What a model's errors say of it."""
     idle = [min(1.0, sigma**2 / variance) for sigma in levels]
-    broken = [s for s, own, other in zip(levels, errors.held, idle, strict=True) if own > (1 + ALIKE) * other]
-    worse = [s for s, own, other in zip(levels, errors.held, linear.held, strict=True) if own > (1 + ALIKE) * other]
+    broken, worse = (worse_levels(levels, errors.held, other, slack=ALIKE) for other in (idle, linear.held))
     by_heart = _by_heart(errors, linear, levels)
     if by_heart:
         text = (
@@ -319,6 +311,20 @@ def _verdict(errors: Errors, linear: Errors, levels: tuple[float, ...], variance
     )
 
 
+def worse_levels(
+    levels: Sequence[float], own: Sequence[float], other: Sequence[float], *, slack: float = 0.0
+) -> list[float]:
+    """The levels at which one denoiser's error is above another's, by more than a share ``slack`` of it.
+
+    Args:
+        levels: data units.
+        own: errors of the one, a level each.
+        other: of the other, a linear filter's for example.
+        slack: 0.05 lets 5 % more pass.
+    """
+    return [s for s, mine, theirs in zip(levels, own, other, strict=True) if mine > (1 + slack) * theirs]
+
+
 def _by_heart(errors: Errors, linear: Errors, levels: tuple[float, ...]) -> list[float]:
     """Levels at which training frames are known better than they are easier: the linear filter says how much."""
     if errors.train is None or linear.train is None:
@@ -342,7 +348,7 @@ def _compared(small: ModelCapacity, large: ModelCapacity, levels: tuple[float, .
     assert large.errors is not None
     ratios = [b / a for a, b in zip(small.errors.held, large.errors.held, strict=True)]
     better = [s for s, ratio in zip(levels, ratios, strict=True) if ratio < 1 - ALIKE]
-    worse = [s for s, ratio in zip(levels, ratios, strict=True) if ratio > 1 + ALIKE]
+    worse = worse_levels(levels, large.errors.held, small.errors.held, slack=ALIKE)
     sizes = f"{large.name} ({large.parameters:,} parameters) against {small.name} ({small.parameters:,})"
     if better and not worse:
         return f"{sizes}: better at sigma {_shown(better)}, by up to {1 - min(ratios):.0%}: it is worth its size"

@@ -5,7 +5,6 @@ The noise is the same for every model and every stage of a training run, so that
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,24 +12,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from reference_samplers import DDIM, DDPM, EDM, FlowEuler
 from reference_samplers import prediction as kinds
-from sampler_harness.detail.spectrum import Array, as_frames, retained
+from sampler_harness.detail.networks import dtype_of, evaluating, networks_of
+from sampler_harness.detail.spectrum import Array, LevelError, as_frames
 
 __all__ = [
     "Denoiser",
     "LevelError",
-    "OctaveErrors",
     "ReferenceDenoiser",
     "as_denoiser",
     "default_levels",
     "denoising_errors",
-    "errors_by_octave",
     "estimates",
-    "evaluating",
-    "networks_of",
+    "missed",
     "told_levels",
 ]
 
@@ -43,35 +40,6 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]
 NOISE_SEED = 20_260_203
 #: Pixels that go through the model at once: 37 gray frames of 84 x 84, or 5 of 128 x 128 in color.
 MOST_PIXELS = 2**18
-
-
-@dataclass(frozen=True)
-class LevelError:
-    """The denoising error at one noise level.
-
-    Attributes:
-        sigma: noise level, data units.
-        mse: mean squared error of a pixel, data units squared.
-        relative: ``mse`` over the data's variance: 1 is what the mean gray alone would give.
-    """
-
-    sigma: float
-    mse: float
-    relative: float
-
-
-@dataclass(frozen=True)
-class OctaveErrors:
-    """The denoising error at one noise level, by scale.
-
-    Attributes:
-        sigma: noise level, data units.
-        relative: the error's power over the data's, per octave, the finest first: near 1 the model does not know
-            that detail at this level, near 0 it does.
-    """
-
-    sigma: float
-    relative: tuple[float, ...]
 
 
 def default_levels(sigma_min: float = 0.02, sigma_max: float = 20.0, n: int = 8) -> tuple[float, ...]:
@@ -116,41 +84,26 @@ def denoising_errors(
         ValueError: when data or levels cannot be used, or the denoiser returns NaN or another shape; names sigma.
     """
     frames, variance = chosen_frames(data, items)
-    found = []
-    for sigma in checked_levels(levels):
-        mse = float(((estimates(denoiser, frames, sigma, device=device) - frames) ** 2).mean())
-        found.append(LevelError(sigma, mse, mse / variance))
-    return tuple(found)
+    squares = ((sigma, float((off**2).mean())) for sigma, off in missed(denoiser, frames, levels, device=device))
+    return tuple(LevelError(sigma, mse, mse / variance) for sigma, mse in squares)
 
 
-def errors_by_octave(
-    denoiser: Denoiser,
-    data: Any,
-    levels: Sequence[float],
-    *,
-    device: str = "cpu",
-    items: int = 64,
-    window: bool = True,
-) -> tuple[OctaveErrors, ...]:
-    """Which details the model still knows at each noise level: its error's power over the data's, per octave.
+def missed(
+    denoiser: Denoiser, frames: Array, levels: Sequence[float], *, device: str = "cpu"
+) -> Iterator[tuple[float, Array]]:
+    """Each level, and by how much every pixel of a denoiser's estimate is off there, ``(N, C, H, W)`` data units.
 
     Args:
         denoiser: as in :func:`denoising_errors`.
-        data: the same.
+        frames: ``(N, C, H, W)``, as :func:`chosen_frames` gives them.
         levels: the same.
         device: the same.
-        items: the same.
-        window: False where frames are periodic.
 
     Raises:
-        ValueError: the same, and when the data has no power in an octave.
+        ValueError: the same.
     """
-    frames, _ = chosen_frames(data, items)
-    found = []
     for sigma in checked_levels(levels):
-        errors = estimates(denoiser, frames, sigma, device=device) - frames
-        found.append(OctaveErrors(sigma, retained(errors, frames, window=window)))
-    return tuple(found)
+        yield sigma, estimates(denoiser, frames, sigma, device=device) - frames
 
 
 def checked_levels(levels: Sequence[float]) -> tuple[float, ...]:
@@ -207,14 +160,13 @@ def estimates(denoiser: Denoiser, frames: Array, sigma: float, *, device: str = 
         ValueError: when the denoiser returns NaN or another shape; names sigma.
     """
     batch = max(1, MOST_PIXELS // int(np.prod(frames.shape[1:])))
-    networks = networks_of(denoiser)
-    dtype = _dtype_of(networks)
+    networks, dtype = networks_of(denoiser), dtype_of(denoiser)
     found = []
     for start in range(0, len(frames), batch):
         clean = frames[start : start + batch]
         noise = np.stack([_noise_of(start + i, clean.shape[1:]) for i in range(len(clean))])
         x = torch.from_numpy(clean + sigma * noise).to(dtype).to(device)  # some devices have no float64
-        with evaluating(networks), torch.no_grad():
+        with evaluating(networks):
             estimate = denoiser(x, torch.full((len(x),), sigma, device=x.device, dtype=dtype))
         found.append(_checked(estimate, x, sigma))
     return np.concatenate(found)
@@ -239,36 +191,6 @@ def _checked(estimate: Any, x: Tensor, sigma: float) -> Array:
             "look at the weights, and at a division by a vanishing scale"
         )
     return values
-
-
-def networks_of(denoiser: Any) -> tuple[nn.Module, ...]:
-    """The networks that a denoiser holds: itself, what it is a method of, what it wraps."""
-    if isinstance(denoiser, nn.Module):
-        return (denoiser,)
-    inside = [getattr(denoiser, name, None) for name in ("model", "__self__", "func")]
-    return tuple(network for one in inside if one is not None for network in networks_of(one))
-
-
-def _dtype_of(networks: Sequence[nn.Module]) -> torch.dtype:
-    """What the weights are; float32 where there are none."""
-    for network in networks:
-        for values in (*network.parameters(), *network.buffers()):
-            if values.is_floating_point():
-                return values.dtype
-    return torch.float32
-
-
-@contextlib.contextmanager
-def evaluating(networks: Sequence[nn.Module]) -> Iterator[None]:
-    """Evaluation mode inside, every submodule's own mode afterwards."""
-    modes = [(module, module.training) for network in networks for module in network.modules()]
-    for network in networks:
-        network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @dataclass(frozen=True, eq=False)

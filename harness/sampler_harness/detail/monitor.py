@@ -9,37 +9,33 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import inspect
-import math
-import random
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
 from sampler_harness.detail.denoising import Denoiser, denoising_errors
-from sampler_harness.detail.records import LevelRecord, Run, SampleRange, Stage, StageWriter, pack_frames, write_frames
-from sampler_harness.detail.spectrum import as_frames, octaves, psnr, radial_spectrum, retained
+from sampler_harness.detail.frames import pack_frames, write_frames
+from sampler_harness.detail.given import check_data, checked_range, checked_step, chosen, collected, evenly, levels_in
+from sampler_harness.detail.networks import device_of, networks_of, undisturbed
+from sampler_harness.detail.records import Run, SampleRange, Stage
+from sampler_harness.detail.spectrum import LevelError, as_frames, octaves, psnr, radial_spectrum, retained
 from sampler_harness.detail.trend import Trend, find_trend
+from sampler_harness.detail.writing import StageWriter
 
 __all__ = ["DetailMonitor", "DetailWarning"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 T = TypeVar("T")
 
-#: Noise levels of the denoising error, in halves of the data's range: fine structure is decided at the low ones.
-LEVELS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 #: How many intermediate frames of a trajectory are kept, the first and the last among them.
 STEPS = 6
 #: How many samples are kept where there is no trajectory.
 SHOWN = 6
-#: More of the data outside data_range than this share is a range that is wrong, not an outlier.
-OUTLIERS = 0.01
 
 
 class DetailWarning(UserWarning):
@@ -90,18 +86,18 @@ class DetailMonitor:
         for name, number in (("items", items), ("denoiser_items", denoiser_items)):
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ValueError(f"{name} is {number!r}, should be a number of frames of at least 1")
-        self._range = _checked_range(data_range)
-        with _undisturbed(()):
-            self._data = _collected(data, items)
-        _check_data(self._data, self._range)
+        self._range = checked_range(data_range)
+        with undisturbed(()):
+            self._data = collected(data, items)
+        check_data(self._data, self._range)
         self._spectrum = radial_spectrum(self._data)
         retained(self._spectrum, self._spectrum)  # refuses data without detail now, not at the first stage
         self._items = items
-        self._denoised = self._data[_evenly(len(self._data), denoiser_items)]
+        self._denoised = self._data[evenly(len(self._data), denoiser_items)]
         channels, height, width = self._data.shape[1:]
         run = Run(
             octaves=tuple(octave.name for octave in octaves(self._spectrum)),
-            levels=_checked_levels(levels, self._range),
+            levels=levels_in(levels, self._range),
             data_range=self._range,
             shape=(channels, height, width),
             frames=len(self._data),
@@ -170,10 +166,10 @@ class DetailMonitor:
         Raises:
             ValueError: when the step is no integer, or the monitor was closed or is used in a forked process.
         """
-        number = _checked_step(step)
+        number = checked_step(step)
         began = time.perf_counter()
         problems: list[str] = []
-        with _undisturbed(_modules_of(model)):
+        with undisturbed(networks_of(model)):
             if samples is None and model is None:
                 problems.append("neither samples nor a model were given: there was nothing to measure")
             kept, seen, ratio = self._measure_samples(samples, targets, problems)
@@ -225,7 +221,7 @@ class DetailMonitor:
         if samples is None:
             return None, None, None
         seen = _attempt(problems, "the range of the samples", lambda: _sample_range(samples, self._items, self._range))
-        frames = _attempt(problems, "detail", lambda: as_frames(_chosen(samples, self._items), "samples"))
+        frames = _attempt(problems, "detail", lambda: as_frames(chosen(samples, self._items), "samples"))
         if frames is None:
             return None, seen, None
         if frames.shape[1:] != self._data.shape[1:]:
@@ -239,10 +235,10 @@ class DetailMonitor:
             ratio = _attempt(problems, "PSNR", lambda: _ratio(samples, targets, self._items, self._range))
         return kept, seen, ratio
 
-    def _measure_model(self, model: Any, problems: list[str]) -> tuple[LevelRecord, ...]:
+    def _measure_model(self, model: Any, problems: list[str]) -> tuple[LevelError, ...]:
         """The model's own denoising error; where it cannot be had is said."""
-        device = str(_device_of(model))
-        errors: list[LevelRecord] = []
+        device = str(device_of(model))
+        errors: list[LevelError] = []
         failed: list[str] = []
         for sigma in self._run.levels:  # one by one: a level that overflows in half precision spoils no other
             found = _attempt(
@@ -263,7 +259,7 @@ class DetailMonitor:
         def written() -> str | None:
             arrays: dict[str, Any] = {}
             if samples is not None:
-                arrays["samples"] = pack_frames(_loose(samples[:SHOWN]), self._range)[0]
+                arrays["samples"] = pack_frames(as_frames(samples[:SHOWN], finite=False), self._range)[0]
             if trajectory is not None:
                 states, places, total = _states(trajectory)
                 packed, divided = pack_frames(states, self._range, fit=True)
@@ -314,121 +310,19 @@ def _attempt(problems: list[str], what: str, measure: Callable[[], T]) -> T | No
         return None
 
 
-def _level_error(model: Denoiser, data: Array, sigma: float, device: str) -> LevelRecord:
-    (found,) = denoising_errors(model, data, (sigma,), device=device, items=len(data))
-    return LevelRecord(found.sigma, found.mse, found.relative)
+def _level_error(model: Denoiser, data: Array, sigma: float, device: str) -> LevelError:
+    return denoising_errors(model, data, (sigma,), device=device, items=len(data))[0]
 
 
 def _ratio(samples: Any, targets: Any, items: int, data_range: tuple[float, float]) -> float:
     """PSNR of the same items of both."""
     if len(samples) != len(targets):
         raise ValueError(f"there are {len(samples)} samples and {len(targets)} targets: each sample needs its target")
-    return psnr(_chosen(samples, items), _chosen(targets, items), data_range)
-
-
-def _checked_range(data_range: Sequence[float]) -> tuple[float, float]:
-    try:
-        low, high = (float(end) for end in data_range)
-    except (TypeError, ValueError):
-        raise ValueError(f"data_range is {data_range!r}, should be the lowest and the highest legal value") from None
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"data_range is ({low:g}, {high:g}), should be the lowest and the highest legal value")
-    return low, high
-
-
-def _checked_levels(levels: Sequence[float] | None, data_range: tuple[float, float]) -> tuple[float, ...]:
-    half = 0.5 * (data_range[1] - data_range[0])
-    found = tuple(level * half for level in LEVELS) if levels is None else tuple(float(level) for level in levels)
-    if not found or not all(math.isfinite(level) and level > 0.0 for level in found):
-        raise ValueError(f"levels are {levels!r}, should be noise levels above 0, in data units")
-    return found
-
-
-def _check_data(data: Array, data_range: tuple[float, float]) -> None:
-    low, high = data_range
-    outside = float(((data < low) | (data > high)).mean())
-    if outside > OUTLIERS:
-        raise ValueError(
-            f"{outside:.0%} of the data lies outside data_range ({low:g}, {high:g}), it goes from {data.min():g} to "
-            f"{data.max():g}: give data_range=(lowest, highest), or the data as the model sees it"
-        )
-
-
-def _checked_step(step: Any) -> int:
-    try:
-        value = step.item() if hasattr(step, "item") else step
-        if isinstance(value, bool) or int(value) != value:
-            raise TypeError
-        return int(value)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise ValueError(f"step is {step!r}, should be the number of the training step") from None
-
-
-def _evenly(number: int, wanted: int) -> list[int]:
-    """Places of at most ``wanted`` of ``number`` items, evenly spaced, the first and the last among them."""
-    if number <= wanted:
-        return list(range(number))
-    return [round(place) for place in np.linspace(0, number - 1, wanted)]
-
-
-def _chosen(frames: Any, wanted: int) -> Any:
-    """At most ``wanted`` items of an array, a tensor or a list, still on their device."""
-    if not hasattr(frames, "__len__") or not hasattr(frames, "__getitem__"):
-        raise ValueError(f"a tensor or array (N, C, H, W) is needed, got {type(frames).__name__}")
-    places = _evenly(len(frames), wanted)
-    return frames[places] if hasattr(frames, "shape") else [frames[place] for place in places]
-
-
-def _collected(data: Any, items: int) -> Array:
-    """At most ``items`` frames of the data, ``(N, C, H, W)``."""
-    if hasattr(data, "shape"):
-        return as_frames(_chosen(data, items) if len(data.shape) else data, "data")
-    if isinstance(data, (str, bytes, Path)) or not (hasattr(data, "__iter__") or hasattr(data, "__getitem__")):
-        raise ValueError(f"data is {data!r}: give the frames themselves, an array or tensor (N, C, H, W)")
-    if isinstance(data, (list, tuple)) and data and all(getattr(one, "ndim", 0) in (2, 3) for one in data):
-        return as_frames(_chosen(data, items), "data")
-    frames: list[Any] = []
-    are_batches: bool | None = None
-    for element in data:
-        image = _image_of(element)
-        if are_batches is None:
-            are_batches = image.ndim == 4 or (image.ndim == 3 and image.shape[0] > 4)  # (B, H, W), not (C, H, W)
-        frames += list(image) if are_batches else [image]
-        if len(frames) >= items:
-            break
-    return as_frames(frames[:items], "data")
-
-
-def _image_of(element: Any) -> Any:
-    """The first image of what a data set or loader hands out."""
-    if isinstance(element, Mapping):
-        element = list(element.values())
-    if isinstance(element, (list, tuple)):
-        found = [one for one in element if getattr(one, "ndim", 0) >= 2]
-        if not found:
-            raise ValueError("data hands out no image: neither a tensor nor an array of at least two axes is in it")
-        return found[0]
-    if getattr(element, "ndim", 0) < 2:
-        raise ValueError(f"data hands out {type(element).__name__}, should hand out images as tensors or arrays")
-    return element
-
-
-def _loose(frames: Any) -> Array:
-    """``(N, C, H, W)`` with whatever is not finite left in: a strip shows it."""
-    if isinstance(frames, (list, tuple)):
-        frames = np.stack([_loose(one[None])[0] for one in frames])
-    if hasattr(frames, "detach"):
-        frames = frames.detach().to("cpu").double().numpy()
-    values: Array = np.asarray(frames, dtype=np.float64)
-    if values.ndim == 3:
-        values = values[:, None]
-    if values.ndim != 4 or values.size == 0:
-        raise ValueError(f"frames have shape {values.shape}, should be (N, C, H, W) or (N, H, W)")
-    return values
+    return psnr(chosen(samples, items), chosen(targets, items), data_range)
 
 
 def _sample_range(samples: Any, items: int, data_range: tuple[float, float]) -> SampleRange:
-    values = _loose(_chosen(samples, items))
+    values = as_frames(chosen(samples, items), finite=False)
     values = values[np.isfinite(values)]
     if values.size == 0:
         raise ValueError("no value of the samples is finite")
@@ -443,72 +337,8 @@ def _states(trajectory: Any) -> tuple[Array, list[int], int]:
     total = len(trajectory)
     if total == 0:
         raise ValueError("the trajectory is empty: it should be the sampler's intermediate states")
-    places = _evenly(total, STEPS)
-    return np.concatenate([_loose(trajectory[place][:1]) for place in places]), places, total
-
-
-def _modules_of(model: Any) -> tuple[torch.nn.Module, ...]:
-    """The networks behind a denoiser: itself, what it is bound to, what it closes over, what it names as a global."""
-    found: dict[int, torch.nn.Module] = {}
-    seen: set[int] = set()
-
-    def search(value: Any, depth: int) -> None:
-        if id(value) in seen or depth > 3:
-            return
-        seen.add(id(value))
-        if isinstance(value, torch.nn.Module):
-            found[id(value)] = value
-            return
-        if isinstance(value, functools.partial):
-            parts = [value.func, *value.args, *value.keywords.values()]
-        elif inspect.ismethod(value):
-            parts = [value.__self__, value.__func__]
-        elif inspect.isfunction(value):
-            used = inspect.getclosurevars(value)
-            parts = [*used.nonlocals.values(), *used.globals.values()]
-        elif callable(value) and not inspect.isclass(value) and not inspect.isbuiltin(value):
-            parts = list(getattr(value, "__dict__", {}).values())
-        else:
-            return
-        for part in parts:
-            search(part, depth + 1)
-
-    with contextlib.suppress(Exception):  # an object that will not be looked into is measured as it is
-        search(model, 0)
-    return tuple(found.values())
-
-
-def _device_of(model: Any) -> torch.device:
-    """Where a denoiser's weights are; the CPU where it has none."""
-    for module in _modules_of(model):
-        for tensor in (*module.parameters(), *module.buffers()):
-            return tensor.device
-    return torch.device("cpu")
-
-
-@contextlib.contextmanager
-def _undisturbed(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
-    """Modules in eval mode and no graph within; modes and random streams as before afterwards."""
-    modes = [(part, part.training) for module in modules for part in module.modules()]
-    on_cpu = torch.get_rng_state()
-    on_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
-    on_mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
-    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - the host's stream, to restore it
-    try:
-        for module in modules:
-            module.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for part, was_training in modes:  # each its own: a frozen part of a network in training stays frozen
-            part.training = was_training
-        torch.set_rng_state(on_cpu)
-        if on_cuda is not None:
-            torch.cuda.set_rng_state_all(on_cuda)
-        if on_mps is not None:
-            torch.mps.set_rng_state(on_mps)
-        np.random.set_state(of_numpy)  # noqa: NPY002
-        random.setstate(of_python)
+    places = evenly(total, STEPS)
+    return np.concatenate([as_frames(trajectory[place][:1], finite=False) for place in places]), places, total
 
 
 def _scalar_writer(tensorboard: Any, directory: Path) -> Any:

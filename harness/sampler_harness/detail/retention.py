@@ -7,19 +7,20 @@ weights follow from the law ``X_k = m_k + (L z)_k + sum_j B_kj D_j`` by substitu
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from sampler_harness.checks.evidence import Evidence
+from sampler_harness.detail.frame_law import RetentionUnavailable, measured_law
 from sampler_harness.detail.spectrum import Array, Spectrum, octaves, radial_spectrum, retained
-
-if TYPE_CHECKING:
-    from sampler_harness.law.bundle import Bundle
-    from sampler_harness.law.law import Law
-    from sampler_harness.observe.layout import Layout
-    from sampler_harness.subject import Subject
+from sampler_harness.law.law import Law
+from sampler_harness.law.tolerance import reference_law
+from sampler_harness.observe.learned_variance import learned_variance
+from sampler_harness.subject import Subject
 
 __all__ = [
     "DetailRetention",
@@ -28,7 +29,6 @@ __all__ = [
     "beside_reference",
     "detail_retention",
     "measured_law",
-    "measured_retention",
     "power_law",
     "retention",
     "shared_power",
@@ -37,10 +37,6 @@ __all__ = [
 
 #: Steps of the run that is looked at where none is given: what people use, where the declaration reaches it.
 USUAL_STEPS = 50
-
-
-class RetentionUnavailable(ValueError):
-    """There is no closed form for this sampler or configuration; the message says why and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,10 +260,6 @@ def usual_configuration(subject: Subject) -> Any:
     Raises:
         RetentionUnavailable: when the declaration allows no configuration without a clamp.
     """
-    import dataclasses
-
-    from sampler_harness.checks.evidence import Evidence
-
     covering = Evidence(subject, budget="standard").covering
     values = covering.values
     plain: dict[str, Any] = {"clip_denoised": False, "threshold": None}
@@ -328,9 +320,6 @@ def beside_reference(law: Law, spectrum: Spectrum, config: Any) -> DetailRetenti
         RetentionUnavailable: as :func:`retention`.
         ValueError: when the spectrum has a frequency without power.
     """
-    from sampler_harness.law.tolerance import reference_law
-    from sampler_harness.observe.learned_variance import learned_variance
-
     reference = retention(reference_law(config, learned_variance(config)), spectrum, config)
     own = retention(law, spectrum, config)
     return DetailRetention(
@@ -340,89 +329,3 @@ def beside_reference(law: Law, spectrum: Spectrum, config: Any) -> DetailRetenti
         change_db=tuple(decibels(a / b) for a, b in zip(own.octaves, reference.octaves, strict=True)),
         shared=_by_octave(shared_power(own, reference), own.kept * spectrum.power, spectrum),
     )
-
-
-def measured_law(
-    subject: Subject, config: Any, *, device: str = "cpu", fixtures: Mapping[str, Any] | None = None
-) -> Law:
-    """The law of a sampler that has one for whole frames, as :func:`retention` needs it.
-
-    Args:
-        subject: what ``@sampler_under_test`` made.
-        config: an instance of the reference's dataclass.
-        device: any torch device.
-        fixtures: values for the sampler's further keyword-only arguments.
-
-    Raises:
-        RetentionUnavailable: when the sampler cannot be run, is not affine, or has noise that is not white.
-    """
-    from sampler_harness.checks.evidence import Evidence
-
-    evidence = Evidence(subject, device=device, fixtures=fixtures)
-    # Context: fine detail is a small difference of large weights, which float32 rounds. Choice: float64 even where
-    # only float32 is declared, if the sampler runs in it. Reversed by: a fault that only float32 arithmetic has.
-    for dtype in ("float64", evidence.dtype):
-        bundle = evidence.bundle(evidence.case(config, dtype=dtype))
-        unusable = _why_unusable(subject.name, bundle)
-        if unusable is None:
-            return bundle.law
-    raise RetentionUnavailable(unusable)
-
-
-def _why_unusable(name: str, bundle: Bundle) -> str | None:
-    """Why a sampler's law does not hold for every pixel, values of every size and white noise; None where it does."""
-    from sampler_harness.checks.noise import affine_ratio
-    from sampler_harness.law.bundle import DenseRun
-
-    if bundle.problem is not None:
-        return f"{name} cannot be measured: {bundle.problem.message}"
-    if not bundle.last_row:
-        return f"{name} rounds what it returns too coarsely for its last step to be read"
-    if bundle.layout is None:
-        return f"the noise that {name} draws cannot be told apart from what it returns"
-    if not bundle.layout.fields:
-        return f"{name} draws no noise that the harness sees: all its samples would be alike"
-    if not _is_white(bundle.layout, bundle.case.shape):
-        return f"in {name} pixels of a frame share a drawn number, or get none: frequencies have no law of their own"
-    leaks = (*bundle.first.leaks, *bundle.second.leaks)
-    if leaks:
-        return (
-            f"in {name} what belongs to one pixel reaches another ({leaks[0].primitive}, first seen in row "
-            f"{leaks[0].row}): frequencies have no law of their own"
-        )
-    dense = bundle.dense
-    if not isinstance(dense, DenseRun):
-        return f"{name} cannot be measured: {dense.message}"
-    ratio, row, _ = affine_ratio(bundle, dense)
-    if not ratio <= 1.0:
-        return (
-            f"{name} is not affine, or not the same everywhere: with large values row {row} is not what its own "
-            "coefficients give (a clamp, tanh, division by a statistic)"
-        )
-    return None
-
-
-def _is_white(layout: Layout, shape: tuple[int, ...]) -> bool:
-    """Whether every pixel of a frame has a drawn number of its own; frames may share theirs."""
-    frames = int(np.prod(shape[:2])) if len(shape) > 2 else shape[0]
-    for field in layout.fields:
-        if (field.offset_of < 0).any():
-            return False
-        places = field.draw_of * (int(field.offset_of.max()) + 1) + field.offset_of
-        if (np.diff(np.sort(places.reshape(frames, -1), axis=1), axis=1) == 0).any():
-            return False
-    return True
-
-
-def measured_retention(samples: Any, data: Any, *, window: bool = True) -> tuple[float, ...]:
-    """The same measured on samples: the share of the data's power that they have, per octave, the finest first.
-
-    Args:
-        samples: ``(N, C, H, W)`` data units, or their :class:`~.spectrum.Spectrum`.
-        data: the same of the data.
-        window: False where frames are periodic, as in closed forms.
-
-    Raises:
-        ValueError: as :func:`~.spectrum.retained`.
-    """
-    return retained(samples, data, window=window)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "Array", "Octave", "Spectrum", "as_frames", "octaves", "psnr", "radial_spectrum", "retained", "retained_error",
+    "Array", "LevelError", "Octave", "Spectrum", "as_frames", "octaves", "psnr", "radial_spectrum", "retained",
+    "retained_error",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -60,31 +61,43 @@ class Octave:
         return f"{finest:g} to {1.0 / self.low:g} px"
 
 
-def as_frames(frames: Any, name: str = "frames") -> Array:
-    """Frames as a finite float64 array ``(N, C, H, W)``.
+@dataclass(frozen=True)
+class LevelError:
+    """The denoising error at one noise level.
+
+    Attributes:
+        sigma: noise level, data units.
+        mse: mean squared error of a pixel, data units squared.
+        relative: ``mse`` over the data's variance: 1 is what the mean gray alone would give.
+    """
+
+    sigma: float
+    mse: float
+    relative: float
+
+
+def as_frames(frames: Any, name: str = "frames", *, finite: bool = True) -> Array:
+    """Frames as a float64 array ``(N, C, H, W)``.
 
     Args:
         frames: array or tensor, ``(N, H, W)`` or ``(N, C, H, W)``, or a sequence of frames of one size.
         name: what to call them in an error.
+        finite: False where NaN and infinity are to be seen.
 
     Raises:
         ValueError: when they are empty, ragged, of another number of axes or not finite.
     """
-    if hasattr(frames, "detach"):
-        frames = frames.detach().to("cpu").double().numpy()
-    elif isinstance(frames, (list, tuple)):
+    if isinstance(frames, (list, tuple)):
         if not frames:
             raise ValueError(f"{name} are empty: at least one frame is needed")
-        frames = [
-            one.detach().to("cpu").double().numpy() if hasattr(one, "detach") else np.asarray(one) for one in frames
-        ]
+        frames = [_on_host(one) for one in frames]
         sizes = {one.shape for one in frames}
         if len(sizes) > 1:
             shown = ", ".join(str(size) for size in sorted(sizes)[:3])
             raise ValueError(f"{name} have different sizes ({shown}): bring them to one size first")
         frames = np.stack(frames)
     try:
-        values: Array = np.asarray(frames, dtype=np.float64)
+        values: Array = np.asarray(_on_host(frames), dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(
             f"{name} are no numbers: give an array or tensor (N, C, H, W), got {type(frames).__name__}"
@@ -95,13 +108,18 @@ def as_frames(frames: Any, name: str = "frames") -> Array:
         raise ValueError(f"{name} have shape {values.shape}, should be (N, C, H, W) or (N, H, W)")
     if values.size == 0:
         raise ValueError(f"{name} are empty (shape {values.shape}): at least one frame is needed")
-    if not np.isfinite(values).all():
+    if finite and not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).reshape(values.shape[0], -1).any(axis=1).argmax())
         raise ValueError(f"{name} hold NaN or infinity, first in frame {bad}")
     return values
 
 
-def _window(height: int, width: int) -> Array:
+def _on_host(values: Any) -> Any:
+    """A tensor, whose device may have no float64, as an array."""
+    return values.detach().to("cpu").double().numpy() if hasattr(values, "detach") else np.asarray(values)
+
+
+def hann_window(height: int, width: int) -> Array:
     """Hann's window of unit mean square: frames do not repeat at their border, and the jump there is no detail."""
     rows = np.sin(np.pi * (np.arange(height) + 0.5) / height) ** 2
     columns = np.sin(np.pi * (np.arange(width) + 0.5) / width) ** 2
@@ -134,7 +152,7 @@ def radial_spectrum(frames: Any, *, window: bool = True) -> Spectrum:
         raise ValueError(f"frames of {height} × {width} have no spatial frequencies: at least 2 × 2 are needed")
     values = values - values.mean(axis=(2, 3), keepdims=True)
     if window:
-        weights = _window(height, width)
+        weights = hann_window(height, width)
         values = values * weights
         values = values - weights * (values.mean(axis=(2, 3), keepdims=True) / weights.mean())
     power = np.zeros((height, width))

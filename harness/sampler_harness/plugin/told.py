@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import dataclasses
-import pickle
+import json
 from dataclasses import dataclass
 
 import pytest
 
-from sampler_harness.report.json import plain
+from sampler_harness.plain import from_plain, plain
 from sampler_harness.verdict import Verdict
 
 from . import PROPERTY
@@ -33,14 +31,12 @@ class Told:
 
     def as_text(self) -> str:
         """What :meth:`from_text` reads; evidence that no other process could load becomes its repr."""
-        findings = tuple(dataclasses.replace(one, evidence=plain(one.evidence)) for one in self.verdict.findings)
-        sent = dataclasses.replace(self, verdict=dataclasses.replace(self.verdict, findings=findings))
-        return base64.b64encode(pickle.dumps(sent)).decode("ascii")
+        return json.dumps(plain(self))
 
     @staticmethod
     def from_text(text: str) -> Told:
         """What :meth:`as_text` wrote, in a worker of this run."""
-        told: Told = pickle.loads(base64.b64decode(text))
+        told: Told = from_plain(Told, json.loads(text))
         return told
 
     @staticmethod

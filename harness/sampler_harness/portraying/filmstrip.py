@@ -20,7 +20,7 @@ from sampler_harness.portrait import BROKEN, Filmstrip
 
 from .pictures import Array, TiledPictures
 
-__all__ = ["NotDrawnError", "filmstrip_of"]
+__all__ = ["NotDrawnError", "Trouble", "filmstrip_of"]
 
 #: First number of the noise's PCG64 streams; the second is the draw's index.
 NOISE_SEED = 20_260_103
@@ -49,8 +49,21 @@ class _UnknownTimeError(Exception):
     """The exact network was told a time that it does not know."""
 
 
-def filmstrip_of(evidence: Evidence, case: Case) -> tuple[Filmstrip, tuple[str, ...]]:
-    """Both runs as a strip of frames, and what went wrong in them, a sentence each.
+@dataclasses.dataclass(frozen=True)
+class Trouble:
+    """What went wrong in a run.
+
+    Attributes:
+        told: in a sentence, without a period.
+        cause: the problem's own words, where it is one of the sampler's.
+    """
+
+    told: str
+    cause: str = ""
+
+
+def filmstrip_of(evidence: Evidence, case: Case) -> tuple[Filmstrip, tuple[Trouble, ...]]:
+    """Both runs as a strip of frames, and what went wrong in them.
 
     Args:
         evidence: of the sampler; runs are made with it.
@@ -70,16 +83,17 @@ def filmstrip_of(evidence: Evidence, case: Case) -> tuple[Filmstrip, tuple[str, 
     drawn = dataclasses.replace(case, shape=shape)
     bundle = evidence.bundle(drawn)
     network = _telling(config.network(data), _times_of(evidence, case))
-    problems = []
+    problems: list[Trouble] = []
     own, fresh, ordered = _own_run(bundle, network, drawn)
     if own.problem is not None:
-        problems.append(f"the run of your sampler did not end well: {own.problem.message}")
+        cause = own.problem.message
+        problems.append(Trouble(f"the run of your sampler did not end well: {cause}", cause))
     own_rows = _rows_of(own)
     reference_rows, noise, problem = _held_against(evidence, case, shape, network, fresh, ordered, len(own.calls))
     if problem is not None:
-        problems.append(problem)
+        problems.append(Trouble(problem))
     if not own_rows and not reference_rows:
-        raise NotDrawnError("; ".join(problems) or "nothing was run")
+        raise NotDrawnError("; ".join(problem.told for problem in problems) or "nothing was run")
     return _strip(data, own_rows, own.sample is not None, reference_rows, shape, noise), tuple(problems)
 
 
@@ -149,8 +163,8 @@ def _own_run(
 
 
 def _rows_of(run: Run) -> list[Array]:
-    rows = [call.x.detach().to("cpu").double().numpy() for call in run.calls]
-    return rows if run.sample is None else [*rows, run.sample.detach().to("cpu").double().numpy()]
+    tensors = [call.x for call in run.calls] + ([] if run.sample is None else [run.sample])
+    return [one.detach().to("cpu").double().numpy() for one in tensors]
 
 
 def _held_against(

@@ -39,33 +39,26 @@ def starts_of(rows: int) -> tuple[int, ...]:
     return (0, *(int(row) for row in np.unique(inner)))
 
 
-def _blocks(count: int, starts: Sequence[int]) -> list[list[int]]:
-    """For each start the indices below ``count`` up to the next start."""
-    ends = [*starts[1:], count]
-    return [list(range(a, b)) for a, b in zip(starts, ends, strict=True)]
+def _columns(
+    calls: int, opened: Sequence[int], starts: Sequence[int], *, has_constant: bool
+) -> tuple[tuple[int, ...], list[int], list[int]]:
+    """First call of each column of outputs, first row of each column of noise, and where all columns begin."""
+    outputs = tuple(start for start in starts if start < calls)
+    noise = [int(first) for first in np.unique(np.searchsorted(opened, starts)) if first < len(opened)]
+    constant = [calls + len(opened)] if has_constant else []
+    return outputs, [opened[first] for first in noise], [*outputs, *(calls + first for first in noise), *constant]
 
 
-def _columns(opened: Sequence[int], starts: Sequence[int]) -> tuple[list[int], list[list[int]]]:
-    """Which columns of noise fall into which block of rows, and the blocks that have any."""
-    named, groups = [], []
-    for start, end in zip(starts, [*starts[1:], math.inf], strict=True):
-        inside = [index for index, row in enumerate(opened) if start <= row < end]
-        if inside:
-            named.append(opened[inside[0]])
-            groups.append(inside)
-    return named, groups
+def _strongest(values: Array, rows: Sequence[int], columns: Sequence[int]) -> Array:
+    """Of each block, from one start to the next, the entry of largest magnitude, with its sign."""
+    for axis, starts in enumerate((rows, columns)):
+        highest, lowest = (part.reduceat(values, starts, axis=axis) for part in (np.maximum, np.minimum))
+        values = np.where(highest >= -lowest, highest, lowest)
+    return values
 
 
-def _strongest(values: Array, rows: list[list[int]], columns: list[list[int]]) -> Rows:
-    """Of each block the entry of largest magnitude, with its sign."""
-    picture = []
-    for row in rows:
-        line = []
-        for column in columns:
-            block = values[np.ix_(row, column)].reshape(-1)
-            line.append(rounded_to(float(block[int(np.argmax(np.abs(block)))])))
-        picture.append(tuple(line))
-    return tuple(picture)
+def _rows(values: Array, digits: int = DIGITS) -> Rows:
+    return tuple(tuple(rounded_to(float(value), digits) for value in row) for row in values)
 
 
 def law_picture(law: Law, opened: Sequence[int], *, has_constant: bool, last_row: bool = True) -> LawPicture:
@@ -80,23 +73,18 @@ def law_picture(law: Law, opened: Sequence[int], *, has_constant: bool, last_row
     calls = law.num_calls
     count = calls + (1 if last_row else 0)
     starts = starts_of(count)
-    rows = _blocks(count, starts)
-    outputs = [start for start in starts if start < calls]
-    named, noise = _columns(opened, starts)
-    weights = [law.outputs, *(law.column(row)[:, None] for row in opened)]
-    columns = [*_blocks(calls, outputs), *([calls + index for index in group] for group in noise)]
-    if has_constant:
-        weights.append(law.offset[:, None])
-        columns.append([calls + len(opened)])
+    outputs, named, columns = _columns(calls, opened, starts, has_constant=has_constant)
+    constant = [law.offset[:, None]] if has_constant else []
+    weights = np.concatenate([law.outputs, *(law.column(row)[:, None] for row in opened), *constant], axis=1)
     fresh = [float(law.column(row)[row]) for row in range(count)]
     return LawPicture(
         calls=calls,
         times=tuple(rounded_to(float(time)) for time in law.times),
         fresh=tuple(rounded_to(value) for value in fresh),
         rows=starts,
-        outputs=tuple(outputs),
+        outputs=outputs,
         noise=tuple(named),
-        weights=_strongest(np.concatenate(weights, axis=1), rows, columns),
+        weights=_rows(_strongest(weights[:count], starts, columns)),
         has_constant=has_constant,
     )
 
@@ -110,15 +98,9 @@ def ratio_rows(entries: Entries, *, has_constant: bool) -> Rows:
     """
     count = entries.ratio.shape[0]
     starts = starts_of(count)
-    outputs = [start for start in starts if start < entries.calls]
-    _, noise = _columns(entries.opened, starts)
-    columns = [*_blocks(entries.calls, outputs), *([entries.calls + i for i in group] for group in noise)]
-    if has_constant:
-        columns.append([entries.ratio.shape[1] - 1])
-    capped = np.clip(entries.ratio, -CAP, CAP)
-    return tuple(
-        tuple(rounded_to(value, 3) for value in row) for row in _strongest(capped, _blocks(count, starts), columns)
-    )
+    _, _, columns = _columns(entries.calls, entries.opened, starts, has_constant=has_constant)
+    ratio = entries.ratio if has_constant else entries.ratio[:, :-1]
+    return _rows(np.clip(_strongest(ratio, starts, columns), -CAP, CAP), 3)
 
 
 def part_of(column: int, entries: Entries) -> str:

@@ -54,9 +54,10 @@ def portray(evidence: Evidence, findings: Sequence[Finding], *, named_by: Eviden
     missing = list(portrait.missing)
     strip = None
     try:
-        strip, problems = filmstrip_of(evidence, case)
-        said = " ".join(portrait.missing)
-        missing += [f"{told[:1].upper()}{told[1:]}." for told in problems if told.rpartition(": ")[2] not in said]
+        strip, troubles = filmstrip_of(evidence, case)
+        problem = evidence.bundle(case).problem
+        said = None if problem is None else problem.message
+        missing += [f"{one.told[:1].upper()}{one.told[1:]}." for one in troubles if not one.cause or one.cause != said]
     except NotDrawnError as reason:
         missing.append(f"One run beside the reference's is not drawn: {reason}.")
     except Exception as error:  # a picture is a help; without it the page still says all else

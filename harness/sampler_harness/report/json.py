@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from sampler_harness.plain import plain
 from sampler_harness.verdict import SCHEMA_VERSION, Diagnosis, Finding, Verdict
 
 __all__ = ["dumps", "plain", "to_json"]
-
-
-def plain(value: Any) -> Any:
-    """A value that JSON has: numpy scalars become numbers, infinity and NaN text, anything else its repr.
-
-    Args:
-        value: of any type.
-    """
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
-        return [plain(one) for one in items]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    return repr(value)
 
 
 def to_json(verdict: Verdict) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.detail.records import Records, Stage, read_frames, read_records, unpack_frames
+from sampler_harness.detail.frames import read_frames, unpack_frames
+from sampler_harness.detail.records import Records, Stage, read_records
 from sampler_harness.detail.trend import Trend, find_trend
 from sampler_harness.report.figures import curves, filmstrip
 from sampler_harness.report.page import render_page, write_page

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from sampler_harness.report.page import write_page
 from sampler_harness.subject import AnySubject
 from sampler_harness.targets import TargetError, load_attribute
 
-from .triage import render, run_triage
+from .page import triage_page
+from .triage import triage
+from .verdict import render
 
-__all__ = ["answer"]
+__all__ = ["answer", "one_of_each"]
 
 FINE, AT_FAULT, UNDECIDED = 0, 1, 3
 
@@ -57,16 +59,42 @@ def answer(
     if not callable(loader):
         raise TargetError(f"{model} is no function: give a loader, load(checkpoint) -> model(x, time)")
     given = load_attribute(data)
-    frames = given if not callable(given) else given()
-    verdict = run_triage(loader, lambda: frames, subjects, checkpoints, device=device, budget=budget)
-    if json_file == "-":
-        stream.write(json.dumps([verdict.to_json()], indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-    else:
-        stream.writelines(line + "\n" for line in render(verdict))
+    frames = given() if callable(given) else given
+    by_kind = one_of_each(subjects)
+    verdict = triage(
+        model=loader if checkpoints else loader(None),
+        data=frames,
+        sampler=by_kind["sampler"],
+        checkpoints=checkpoints,
+        training=by_kind.get("training"),
+        preprocess=by_kind.get("preprocessing"),
+        data_stream=by_kind.get("data"),
+        device=device,
+        budget=budget,
+    )
+    text = json.dumps([verdict.to_json()], indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    stream.write(text if json_file == "-" else "".join(line + "\n" for line in render(verdict)))
     if json_file not in (None, "-"):
-        text = json.dumps([verdict.to_json()], indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         Path(str(json_file)).write_text(text, encoding="utf-8")
     if html_file is not None:
-        page = importlib.import_module("sampler_harness.triage.page")
-        page.write_triage_page(verdict, html_file)
+        write_page(triage_page(verdict), html_file)
     return {"none": FINE, "unknown": UNDECIDED}.get(verdict.cause, AT_FAULT)
+
+
+def one_of_each(subjects: Sequence[AnySubject]) -> dict[str, Any]:
+    """The declarations by their kind, a sampler among them.
+
+    Args:
+        subjects: every declaration that was named.
+
+    Raises:
+        ValueError: when there is no sampler, or more than one of a kind.
+    """
+    by_kind: dict[str, AnySubject] = {}
+    for subject in subjects:
+        if subject.kind in by_kind:
+            raise ValueError(f"two declarations of a {subject.kind}: name the one that belongs to the model")
+        by_kind[subject.kind] = subject
+    if "sampler" not in by_kind:
+        raise ValueError("no sampler was named: add the target of a function under @sampler_under_test")
+    return by_kind

@@ -7,15 +7,16 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sampler_harness.detail.denoising import evaluating, networks_of
+from sampler_harness.detail.networks import evaluating, networks_of
 from sampler_harness.detail.spectrum import Array, as_frames, radial_spectrum, retained, retained_error
-from sampler_harness.observe.probes import RunStopped
+from sampler_harness.observe.probes import Impulses, RunStopped, StandIn
 from sampler_harness.observe.tape import NoiseTap
 from sampler_harness.observe.trace import generators_put_back, hang_guard, own_line, restore_settings, settings_now
 from sampler_harness.subject import Subject
@@ -106,37 +107,22 @@ class _Recorder:
         return Side(name, inputs, outputs, np.array(self.times), sample, problem)
 
 
-class _AsModel(torch.nn.Module):
+class _AsModel(StandIn):
     """The recorder in the clothes that the user's sampler expects: a module with the subject's attributes."""
 
-    def __init__(self, recorder: _Recorder, subject: Subject, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros((), device=device, dtype=dtype))
-        state = self.__dict__
-        state["_recorder"] = recorder
-        state["_returns"] = subject.model_returns
-        state.update(subject.model_attributes)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameter lives."""
-        return self.weight.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the parameter."""
-        return self.weight.dtype
+    def __init__(
+        self, recorder: _Recorder, subject: Subject, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype
+    ) -> None:
+        returns, attributes = subject.model_returns, subject.model_attributes
+        super().__init__(Impulses(), shape, device=device, dtype=dtype, returns=returns, attributes=attributes)
+        self.__dict__["_recorder"] = recorder
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Hand one call on."""
         values = self.__dict__["_recorder"].ask(*args, **kwargs)
         if self.__dict__["_returns"] == "tuple":
             return (values,)
-        if self.__dict__["_returns"] == "sample":
-            from types import SimpleNamespace
-
-            return SimpleNamespace(sample=values)
-        return values
+        return SimpleNamespace(sample=values) if self.__dict__["_returns"] == "sample" else values
 
 
 def _array(values: Tensor) -> Array:
@@ -168,8 +154,7 @@ def compare_samplers(
     frames = as_frames(data, "data")
     shape = frames.shape
     limit = CALLS * max(1, int(getattr(config, "num_calls", 0) or getattr(config, "num_steps", 250) or 250)) + 16
-    networks = networks_of(model)
-    with evaluating(networks), torch.no_grad():
+    with evaluating(networks_of(model)):
         own, drawn = _own_side(subject, model, shape, config, device, limit)
         reference, asked = _reference_side(model, shape, config, device, limit)
     spectrum = radial_spectrum(frames)
@@ -206,7 +191,7 @@ def _own_side(
         try:
             with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), hang_guard(), tap:
                 warnings.simplefilter("ignore")
-                result = subject.function(_AsModel(recorder, subject, device, dtype), shape, config, **keywords)
+                result = subject.function(_AsModel(recorder, subject, shape, device, dtype), shape, config, **keywords)
             sample, problem = _sample_of(subject, result, shape)
         except KeyboardInterrupt:
             raise

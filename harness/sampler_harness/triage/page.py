@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sampler_harness.detail.spectrum import Array
 from sampler_harness.report.figures import curves, filmstrip
-from sampler_harness.report.page import render_page, write_page
+from sampler_harness.report.page import render_page
 
 from .experiment import Experiment
-from .triage import DETAIL, Stage, TriageVerdict
+from .verdict import DETAIL, Stage, TriageVerdict
 
-__all__ = ["triage_page", "triage_panel", "write_triage_page"]
+__all__ = ["triage_page", "triage_panel"]
 
 #: Frames of a filmstrip at most.
 COLUMNS = 8
@@ -32,23 +31,6 @@ def triage_page(verdict: TriageVerdict) -> str:
     return render_page("triage.html.j2", panel=triage_panel(verdict), cause=verdict.cause, summary=verdict.summary)
 
 
-def write_triage_page(verdict: TriageVerdict, out: str | Path) -> Path:
-    """Write the page.
-
-    Args:
-        verdict: of :func:`~sampler_harness.triage.triage.triage`.
-        out: the file.
-
-    Returns:
-        The file that was written.
-
-    Raises:
-        ValueError: when it cannot be written.
-        MissingExtraError: when matplotlib or Jinja2 is not installed.
-    """
-    return write_page(triage_page(verdict), out)
-
-
 def triage_panel(verdict: TriageVerdict) -> dict[str, Any]:
     """What a template shows of a verdict: figures as text of HTML elements, tables as lists.
 
@@ -59,7 +41,7 @@ def triage_panel(verdict: TriageVerdict) -> dict[str, Any]:
     last = stages[-1]
     assert last.experiment is not None
     return {
-        "steps": [{"name": s.name, "state": s.state, "message": s.message.splitlines()[0]} for s in verdict.steps],
+        "steps": [{"name": s.name, "state": s.state, "message": s.headline} for s in verdict.steps],
         "samples": _samples(verdict, last.experiment),
         "denoising": _denoising_strip(last.experiment),
         "detail": _detail_curves(stages, verdict.octaves),
@@ -95,8 +77,9 @@ def _denoising_strip(experiment: Experiment) -> str:
 def _detail_curves(stages: list[Stage], names: tuple[str, ...]) -> str:
     """Detail kept in the finest octave, over stages; over octaves where there is one stage only."""
     lines: dict[str, tuple[Any, Any]] = {}
-    for label in ("own", "reference"):
-        kept = [getattr(stage.experiment, f"kept_{label}") for stage in stages]
+    found = [stage.experiment for stage in stages if stage.experiment is not None]
+    sides = {"own": [one.kept_own for one in found], "reference": [one.kept_reference for one in found]}
+    for label, kept in sides.items():
         if len(stages) > 1:
             x = list(range(1, len(stages) + 1))
             for n, name in enumerate(names[:2]):
