@@ -149,17 +149,34 @@ def settings_now() -> dict[str, Any]:
     }
 
 
+def _set_cudnn(name: str) -> Callable[[bool], None]:
+    return lambda value: setattr(torch.backends.cudnn, name, value)
+
+
+#: How each setting is put back. Some cost much even where nothing changes: ``use_deterministic_algorithms`` imports
+#: torch's compiler.
+_PUT_BACK: Mapping[str, Callable[[Any], object]] = {
+    "torch default dtype": torch.set_default_dtype,
+    "torch grad mode": torch.set_grad_enabled,
+    "torch deterministic algorithms": torch.use_deterministic_algorithms,
+    "torch number of threads": torch.set_num_threads,
+    "cudnn.benchmark": _set_cudnn("benchmark"),
+    "cudnn.deterministic": _set_cudnn("deterministic"),
+    "torch float32 matmul precision": torch.set_float32_matmul_precision,
+    "numpy error handling": lambda value: np.seterr(**dict(value)),
+}
+
+
 def restore_settings(settings: Mapping[str, Any]) -> None:
-    """Put back what :func:`settings_now` told."""
-    torch.set_default_dtype(settings["torch default dtype"])
-    torch.set_grad_enabled(settings["torch grad mode"])
-    torch.use_deterministic_algorithms(settings["torch deterministic algorithms"])
-    if torch.get_num_threads() != settings["torch number of threads"]:
-        torch.set_num_threads(settings["torch number of threads"])
-    torch.backends.cudnn.benchmark = settings["cudnn.benchmark"]
-    torch.backends.cudnn.deterministic = settings["cudnn.deterministic"]
-    torch.set_float32_matmul_precision(settings["torch float32 matmul precision"])
-    np.seterr(**dict(settings["numpy error handling"]))
+    """Put back what :func:`settings_now` told, where it is no longer so.
+
+    Args:
+        settings: from :func:`settings_now`.
+    """
+    now = settings_now()
+    for name, put_back in _PUT_BACK.items():
+        if now[name] != settings[name]:
+            put_back(settings[name])
 
 
 @contextlib.contextmanager
