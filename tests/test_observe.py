@@ -14,10 +14,11 @@ import torch
 
 from reference_samplers import EDM
 from sampler_harness.law.bundle import Bundle
+from sampler_harness.observe.global_state import restore_settings, settings_now
 from sampler_harness.observe.layout import Layout, NoLayout
 from sampler_harness.observe.probes import Impulses
 from sampler_harness.observe.tape import Draw
-from sampler_harness.observe.trace import Case, Run, execute, restore_settings, settings_now
+from sampler_harness.observe.trace import Case, Run, execute
 from sampler_harness.subject import Subject
 
 SHAPE = (2, 3, 4, 4)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from .problems import UnknownDraw
 from .torch_private import DispatchTap, is_random, operator_name
 
 __all__ = ["Draw", "NoiseTap", "UnknownDraw"]
@@ -28,10 +29,6 @@ _OTHER = {
 }  # fmt: skip
 #: Operators that drop elements: run with a probability of zero, and told as a draw that is not Gaussian.
 _DROPOUT = {"dropout", "native_dropout", "alpha_dropout"}
-
-
-class UnknownDraw(RuntimeError):
-    """The sampler drew random numbers with an operator that the tap cannot replace."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +91,7 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         stop: raised (as an instance made by this callable) when the limit is passed.
         other: given the index and record of a draw that is not Gaussian, the values that it returns, or None for a
             fixed legal one.
+        whose: what draws, ``sampler`` or ``step``.
 
     Raises:
         UnknownDraw: from inside the sampler, when it uses a random operator that cannot be replaced.
@@ -106,6 +104,7 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         limit: int,
         stop: Callable[[str], BaseException],
         other: Callable[[int, Draw], torch.Tensor | None] | None = None,
+        whose: str = "sampler",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._unit_normal = unit_normal
@@ -113,6 +112,7 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         self._limit = limit
         self._stop = stop
         self._other = other
+        self._whose = whose
         self.draws: list[Draw] = []
         #: Index of the first draw from each generator that was passed, to the state in which that generator stood.
         self.states: dict[int, bytes] = {}
@@ -123,13 +123,13 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if not is_random(func) or not self.listening:
+            return func(*args, **kwargs) if kwargs else func(*args)
         kwargs = dict(kwargs or {})
-        if not self.listening or not is_random(func):
-            return func(*args, **kwargs)
         name = operator_name(func)
         if name not in _GAUSSIAN and name not in _OTHER and name not in _DROPOUT:
             raise UnknownDraw(
-                f"the sampler draws with torch operator {name!r}, which the harness cannot replace; "
+                f"the {self._whose} draws with torch operator {name!r}, which the harness cannot replace; "
                 "draw Gaussian noise with randn, randn_like, normal or normal_"
             )
         if len(self.draws) >= self._limit:

@@ -19,7 +19,8 @@ from typing import Any
 
 from sampler_harness.subject import Subject
 
-from .probes import Impulses, StandIn
+from .probes import Impulses
+from .stand_in import StandIn
 from .trace import Case, execute
 
 __all__ = ["Line", "Walk", "shown", "walk"]
