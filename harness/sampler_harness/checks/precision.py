@@ -173,7 +173,7 @@ def _cast(row: Array, dtype: str) -> str:
     """Which narrower dtype holds every number of a row."""
     import torch
 
-    values = torch.from_numpy(np.ascontiguousarray(row))
+    values = torch.tensor(row)
     for name in ("bfloat16", "float16", "float32"):
         narrow: torch.dtype = getattr(torch, name)
         if PRECISIONS[name].bits < PRECISIONS[dtype].bits and bool((values.to(narrow).double() == values).all()):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from sampler_harness.observe.layout import Layout, NoLayout
 from sampler_harness.observe.probes import Dense, Impulses, scattered
@@ -103,14 +104,23 @@ def dense_values(kind: int, index: int, size: int) -> Array:
         index: which draw or call.
         size: number of elements.
     """
-    k = np.arange(1, size + 1, dtype=np.float64) + 977.0 * index + 31_337.0 * kind
+    start = 977 * index
+    length = 1 << max(14, (start + size - 1).bit_length())
+    return _sequence(kind, length)[start : start + size]
+
+
+@functools.lru_cache(maxsize=8)
+def _sequence(kind: int, length: int) -> Array:
+    """All dense values of a kind in a row: those of each index begin a little further on."""
+    k = np.arange(1, length + 1, dtype=np.float64) + 31_337.0 * kind
     u = np.mod(k * 0.6180339887498949, 1.0)
     w = np.mod(k * 0.7548776662466927 + 0.5 * u, 1.0)
     normal: Array = np.sqrt(-2.0 * np.log(np.clip(u, 1e-6, 1.0))) * np.cos(2.0 * np.pi * w)
-    if kind == 0:
-        return normal
-    v = np.mod(k * 0.5698402909980532, 1.0)
-    return normal * 10.0 ** (1.5 * v - 0.75)
+    if kind != 0:
+        v = np.mod(k * 0.5698402909980532, 1.0)
+        normal *= 10.0 ** (1.5 * v - 0.75)
+    normal.setflags(write=False)
+    return normal
 
 
 def _asleep(config: Any) -> float:
@@ -598,8 +608,10 @@ class Bundle:
 
 def _as_dtype(values: Array, dtype: str) -> Array:
     """The numbers as the sampler will see them, back in float64."""
-    import torch
-
-    kept: torch.dtype = getattr(torch, dtype)
-    rounded: Array = torch.from_numpy(np.ascontiguousarray(values)).to(kept).double().numpy()
+    rounded: Array
+    if dtype == "bfloat16":  # which numpy does not have
+        rounded = torch.from_numpy(np.ascontiguousarray(values)).to(torch.bfloat16).double().numpy()
+        return rounded
+    with np.errstate(over="ignore"):
+        rounded = values.astype(dtype).astype(np.float64)
     return rounded
