@@ -473,9 +473,9 @@ class Bundle:
         values = []
         for call in run.calls:
             time = call.time
-            if hasattr(time, "detach"):
-                flat = time.detach().to("cpu").double().reshape(-1)
-                values.append(float(flat[0]) if flat.numel() else float("nan"))
+            if isinstance(time, torch.Tensor):
+                one = time if time.numel() == 1 else time.reshape(-1)[:1]
+                values.append(float(one.item()) if one.numel() else float("nan"))
             else:
                 try:
                     values.append(float(time))

@@ -93,7 +93,8 @@ def rounded_view(values: Any) -> Any:
 def rounded(values: Any) -> Any:
     """Round float64 results; leave integers, booleans and everything else."""
     if isinstance(values, (np.ndarray, np.floating)) and values.dtype.char == "d":
-        return np.asarray(_MODE.round(np.asarray(values))).view(RoundedArray)
+        plain = values if type(values) is np.ndarray else np.asarray(values)
+        return np.asarray(_MODE.round(plain)).view(RoundedArray)
     return values
 
 
@@ -107,7 +108,13 @@ class _RoundingNumpy:
 
         @functools.wraps(value)
         def call(*args: Any, **kwargs: Any) -> Any:
-            return rounded(value(*args, **kwargs))
+            result = value(*args, **kwargs)
+            if type(result) is not RoundedArray:
+                return rounded(result)
+            # Rounded already, and again changes nothing: only the random numbers of a second rounding are used up.
+            if _MODE.generator is not None:
+                _MODE.generator.random(result.shape)
+            return result
 
         self.__dict__[name] = call
         return call

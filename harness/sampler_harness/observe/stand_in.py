@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -26,8 +25,7 @@ ABSENT: Any = object()
 Extras = tuple[tuple[str, tuple[int, ...]], ...]
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """What a model was called with.
 
     Attributes:
@@ -48,6 +46,8 @@ def asked_with(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
         args: by position.
         kwargs: by name.
     """
+    if len(args) == 2 and not kwargs:
+        return Asked(*args, ())
     named = dict(kwargs)
 
     def taken(position: int, names: tuple[str, ...]) -> Any:
@@ -65,8 +65,7 @@ def kept(values: Any) -> Any:
     """A copy of a tensor that later writes do not reach; anything else as it is."""
     if not isinstance(values, torch.Tensor):
         return values
-    with unseen(values):
-        return values.detach().clone() if values.requires_grad else values.clone()
+    return values.detach().clone() if values.requires_grad else values.clone()
 
 
 class Playing(nn.Module):
@@ -129,8 +128,7 @@ class Playing(nn.Module):
                 return answer
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One call of the model.
 
     Attributes:
@@ -178,20 +176,19 @@ class StandIn(Playing):
     ) -> None:
         super().__init__(returns, attributes)
         self.weight = nn.Parameter(torch.zeros((), device=device, dtype=dtype))
-        state = self.__dict__
-        state["_stimulus"] = stimulus
-        state["_shape"] = shape
-        state["_channels"] = channels
-        state["_limit"] = limit
-        state["_strided"] = strided
-        state["_before_call"] = before_call
-        state["calls"] = []
-        state["_outputs"] = []
+        self.calls: list[Call] = []
+        self._outputs: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._stimulus = stimulus
+        self._shape = shape
+        self._channels = channels
+        self._limit = limit
+        self._strided = strided
+        self._before_call = before_call
 
     def answer(self, asked: Asked) -> torch.Tensor:
         """Record the call, answer with the stimulus."""
-        x, time = self._judged(asked), kept(asked.time)
-        items = self.__dict__["_shape"][0]
+        x, time = self._judged(asked), asked.time
+        items = self._shape[0]
         if x.shape[0] == items:
             return self._call(x, time, asked.extras)
         # Guidance asks for several answers at once: r times the batch is r calls at one time.
@@ -201,45 +198,44 @@ class StandIn(Playing):
         return torch.cat([self._call(part, told, asked.extras) for part, told in zip(parts, times, strict=True)])
 
     def _call(self, x: torch.Tensor, time: Any, extras: Extras) -> torch.Tensor:
-        calls: list[Call] = self.__dict__["calls"]
-        index = len(calls)
-        if index >= self.__dict__["_limit"]:
+        index = len(self.calls)
+        if index >= self._limit:
             raise RunStopped(
-                f"the model was called more than {self.__dict__['_limit']} times in one run: the sampler "
+                f"the model was called more than {self._limit} times in one run: the sampler "
                 "does not end, or takes far more steps than its configuration says"
             )
-        calls.append(Call(x=kept(x), time=time, extras=extras))
-        before_call = self.__dict__["_before_call"]
-        if before_call is not None:
-            before_call(index)
-        stimulus: Stimulus = self.__dict__["_stimulus"]
-        if isinstance(stimulus, Answers):
-            stimulus.listen(x, time)
         with unseen(x):
-            values = self._values(stimulus, index, x)
-            output = _spread(values) if self.__dict__["_strided"] else values
-            self.__dict__["_outputs"].append((output, values.clone()))
+            self.calls.append(Call(kept(x), kept(time), extras))
+        if self._before_call is not None:
+            self._before_call(index)
+        if isinstance(self._stimulus, Answers):
+            self._stimulus.listen(x, time)
+        with unseen(x):
+            values = self._values(index, x)
+            output = _spread(values) if self._strided else values
+            self._outputs.append((output, values.clone()))
         return output
 
     def written_over(self) -> list[int]:
         """Calls whose output is no longer what it was: the sampler wrote into its model's tensor."""
-        outputs = enumerate(self.__dict__["_outputs"])
-        return [index for index, (output, given) in outputs if not torch.equal(output.detach(), given)]
+        return [i for i, (output, given) in enumerate(self._outputs) if not torch.equal(output.detach(), given)]
 
-    def _values(self, stimulus: Stimulus, index: int, x: torch.Tensor) -> torch.Tensor:
+    def _values(self, index: int, x: torch.Tensor) -> torch.Tensor:
         """What a call is answered: the stimulus's output, and variance values where the model has them."""
         dtype = x.dtype if x.is_floating_point() else self.dtype
         shape = tuple(x.shape)
-        values = stimulus.output(index, shape)
+        values = self._stimulus.output(index, shape)
         output = torch.zeros_like(x, dtype=dtype) if values is None else values.to(device=x.device, dtype=dtype)
-        if self.__dict__["_channels"] == 2:
-            variance = stimulus.variance(index, shape).to(device=x.device, dtype=dtype)
+        if self._channels == 2:
+            variance = self._stimulus.variance(index, shape).to(device=x.device, dtype=dtype)
             output = torch.cat([output, variance], dim=1)
         return output
 
     def _judged(self, asked: Asked) -> torch.Tensor:
         """The noisy sample, if that is what the model was called with."""
-        x, shape = asked.x, self.__dict__["_shape"]
+        x, shape = asked.x, self._shape
+        if isinstance(x, torch.Tensor) and x.shape == shape and asked.time is not ABSENT:
+            return x
         if x is ABSENT:
             raise Misuse("your sampler called its model without a sample: call model(x, time)")
         if not isinstance(x, torch.Tensor):

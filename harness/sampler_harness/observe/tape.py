@@ -21,7 +21,8 @@ __all__ = ["Draw", "NoiseTap", "UnknownDraw"]
 
 #: The exponential of a normal: what is replaced is that normal.
 _LOG_NORMAL = {"log_normal", "log_normal_"}
-_GAUSSIAN = {"randn", "randn_like", "normal", "normal_", "normal_functional"} | _LOG_NORMAL
+_STANDARD = {"randn", "randn_like"}
+_GAUSSIAN = _STANDARD | {"normal", "normal_", "normal_functional", *_LOG_NORMAL}
 #: Draws that are not Gaussian: they get a fixed legal value, and the law is "not Gaussian".
 _OTHER = {
     "rand", "rand_like", "uniform", "uniform_", "randint", "randint_like", "random", "random_", "randperm",
@@ -70,7 +71,7 @@ class Draw:
 
 def _mean_and_std(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
     """The call's own location and scale: numbers or tensors."""
-    if name in ("randn", "randn_like"):
+    if name in _STANDARD:
         return 0.0, 1.0
     # normal_(self, mean, std) has the tensor first; normal(mean, std, …) does not.
     values = args[1:] if name in ("normal_", "normal_functional", *_LOG_NORMAL) else args
@@ -169,6 +170,8 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
             unit = self._unit_normal(index, tuple(result.shape))
             if unit is None:
                 result.copy_(mean if isinstance(mean, torch.Tensor) else torch.full_like(result, mean))
+            elif name in _STANDARD:
+                result.copy_(unit)
             else:
                 result.copy_(mean + std * unit.to(device=result.device))
             if name in _LOG_NORMAL:

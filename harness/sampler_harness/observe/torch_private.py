@@ -34,8 +34,9 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
 
 
 _RANDOM_TAG = torch.Tag.nondeterministic_seeded
-#: By id, since an operator's own hash costs more than the look-up; the operator is kept, so that no other takes its id.
-_is_random: dict[int, tuple[bool, OpOverload]] = {}
+#: By id, since an operator's own hash costs more than the look-up; operators are kept, so that no other takes its id.
+_is_random: dict[int, bool] = {}
+_operators: list[OpOverload] = []
 
 _no_dispatch: Callable[[], contextlib.AbstractContextManager[Any]] = getattr(
     torch._C, "_DisableTorchDispatch", contextlib.nullcontext
@@ -55,8 +56,9 @@ def is_random(operator: OpOverload) -> bool:
     """True for an operator that draws from a generator, by torch's own tag; answers are remembered."""
     known = _is_random.get(id(operator))
     if known is None:
-        known = _is_random[id(operator)] = _RANDOM_TAG in operator.tags, operator
-    return known[0]
+        _operators.append(operator)
+        known = _is_random[id(operator)] = _RANDOM_TAG in operator.tags
+    return known
 
 
 def operator_name(operator: OpOverload) -> str:

@@ -83,11 +83,8 @@ class Run:
         if self.sample is None:
             raise RuntimeError("a run with a problem has no rows")
         if self._rows is None:
-            rows = [*(call.x for call in self.calls), self.sample]
-            self._rows = np.empty((len(rows), self.case.numel))
-            for place, row in zip(self._rows, rows, strict=True):
-                values = row.detach().reshape(-1).cpu()
-                place[:] = (values.double() if values.dtype is torch.bfloat16 else values).numpy()
+            rows = [row.detach().cpu().reshape(-1) for row in (*(call.x for call in self.calls), self.sample)]
+            self._rows = torch.stack(rows).to(torch.float64).numpy()
             self._rows.setflags(write=False)
         return self._rows
 
