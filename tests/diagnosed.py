@@ -18,7 +18,8 @@ from sampler_harness.diagnosis.diagnose import search_for
 from sampler_harness.diagnosis.explanation import Explanation
 from sampler_harness.diagnosis.program import package_text
 from sampler_harness.diagnosis.search import Found
-from sampler_harness.diagnosis.target import SCREEN, Target
+from sampler_harness.diagnosis.target import Target
+from sampler_harness.law.same import SCREEN
 from sampler_harness.subject import Subject
 
 __all__ = ["Diagnosed", "as_explanation", "as_sampler", "diagnosed", "has_law_of"]

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any
 
 from sampler_harness.cases import BUDGETS, CoveringSet, covering_set, drawn_configurations
@@ -14,6 +15,7 @@ from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
 from sampler_harness.law.law import Law
 from sampler_harness.law.replay import is_affine
+from sampler_harness.law.same import is_same
 from sampler_harness.law.tolerance import Tolerance, reference_law, tolerance_between, tolerance_of
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
@@ -253,7 +255,7 @@ class Evidence:
             return Coverage(model_calls=self.model_calls)
         fields, pairs = covering.seen(measured)
         wide = entries = without = 0
-        widest = "none"
+        widest = 0.0, ""
         for case in self.cases:
             if self.standard.law(case) is None:
                 without += 1
@@ -262,14 +264,16 @@ class Evidence:
             entries += tolerance.entries
             if tolerance.wide:
                 wide += tolerance.wide
-                widest = max(widest, tolerance.widest, key=_leading_number)
+                widest = max(widest, tolerance.widest, key=itemgetter(0))
         return Coverage(
             fields=fields,
             pairs=pairs,
             not_varied=covering.not_varied,
             cases=len(self.cases),
             model_calls=self.model_calls,
-            wide_tolerances="none" if not wide else f"{wide} of {entries} entries, widest {widest}",
+            wide_tolerances="none"
+            if not wide
+            else f"{wide} of {entries} entries, widest {widest[0]:.2%} at {widest[1]}",
             not_compared=without,
         )
 
@@ -383,7 +387,7 @@ class Evidence:
                 should_be is not None
                 and bundle.problem is None
                 and all(
-                    _fits(compare(measured, should_be, reference.tolerance(case), last_row=bundle.last_row))
+                    is_same(measured, should_be, reference.tolerance(case), last_row=bundle.last_row)
                     for measured in (bundle.law, bundle.second_law)
                 )
             )
@@ -420,13 +424,6 @@ def expected_calls(config: Any) -> int:
         return calls
     steps = getattr(config, "num_steps", None)
     return 3 * int(steps) if steps else 3_000
-
-
-def _leading_number(text: str) -> float:
-    try:
-        return float(text.partition("%")[0])
-    except ValueError:
-        return -1.0
 
 
 def _numel(shape: tuple[int, ...]) -> int:

@@ -14,7 +14,7 @@ from sampler_harness.law.replay import is_affine
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import shown
 from sampler_harness.strategies import bounds_of, is_strategy, named_values
-from sampler_harness.verdict import Finding
+from sampler_harness.verdict import Finding, Place
 
 from .evidence import Evidence, expected_calls, short, told
 
@@ -34,6 +34,7 @@ class Judged:
         case: where.
         evidence: step, term, got, should_be, ….
         consequence_of: the check whose failure explains this.
+        problem: kind of the problem for which nothing could be measured.
     """
 
     ratio: float
@@ -41,6 +42,7 @@ class Judged:
     case: Case | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
     consequence_of: str | None = None
+    problem: str = ""
 
 
 def _bounded(ratio: float) -> float:
@@ -102,6 +104,7 @@ def conclude(
         chosen = _shrunk(evidence, chosen, shrink)
     details = dict(chosen.evidence)
     lines = [chosen.message]
+    place = None
     if chosen.case is not None:
         details["configuration"] = short(chosen.case.config)
         details["shape"] = list(chosen.case.shape)
@@ -110,9 +113,9 @@ def conclude(
             f"smallest configuration: {told(chosen.case.config)}, shape {chosen.case.shape}, {chosen.case.dtype}"
         )
         place = _place(evidence, chosen, chosen.case)
-        if place:
-            details |= place
-            lines.append(f"look at: {place['file']}, line {place['line']}, in {place['function']}: {place['text']}")
+        if place is not None:
+            details |= dataclasses.asdict(place)
+            lines.append(f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}")
     details["failing"] = f"{len(failing)} of {len(judged)}"
     causes = [j for j in failing if j.consequence_of is None]
     return Finding(
@@ -123,25 +126,27 @@ def conclude(
         margin=margin,
         consequence_of=None if causes else chosen.consequence_of,
         reproduction=_reproduction(evidence, chosen),
+        problem=chosen.problem,
+        place=place,
     )
 
 
-def _place(evidence: Evidence, chosen: Judged, case: Case) -> dict[str, Any]:
-    """Where in the user's own code the failing row is computed; empty where no line of theirs ran."""
+def _place(evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
+    """Where in the user's own code the failing row is computed; None where no line of theirs ran."""
     step, term = chosen.evidence.get("step"), str(chosen.evidence.get("term", ""))
     walked = evidence.walked(case)
     row = step if isinstance(step, int) and not isinstance(step, bool) else None
     line = walked.place(row, term)
     if line is None:
-        return {}
-    return {
-        "file": shown(line.file),
-        "line": line.line,
-        "function": line.function,
-        "text": shorten(line.text, 80),
-        "lines": {shown(file): lines for file, lines in walked.ran(row).items()},
-        "all_lines": {shown(file): lines for file, lines in walked.ran(None).items()},
-    }
+        return None
+    return Place(
+        shown(line.file),
+        line.line,
+        line.function,
+        shorten(line.text, 80),
+        {shown(file): lines for file, lines in walked.ran(row).items()},
+        {shown(file): lines for file, lines in walked.ran(None).items()},
+    )
 
 
 def _shrunk(evidence: Evidence, chosen: Judged, judge: Callable[[Case], Sequence[Judged]]) -> Judged:

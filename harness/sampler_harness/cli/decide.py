@@ -380,7 +380,7 @@ def _told(plan: _Plan, verdicts: list[Verdict], stream: TextIO) -> int:
     options = plan.options
     quiet = options.json == "-"
     stale = [] if options.write_baseline else _stale(plan)
-    lines = [Line(text, "bad") for text in stale] + [Line(text) for text in plan.remarks]
+    lines = [Line(text, "bad") for text, _ in stale] + [Line(text) for text in plan.remarks]
     if options.write_baseline:
         lines.append(Line(_write_baseline(plan, verdicts)))
     if plan.jobs and plan.problem is None:
@@ -390,7 +390,7 @@ def _told(plan: _Plan, verdicts: list[Verdict], stream: TextIO) -> int:
     if not quiet:
         write([*([_blank()] if plan.jobs else []), *lines], stream)
     else:
-        sys.stderr.writelines(f"check-sampler: {text}\n" for text in stale)
+        sys.stderr.writelines(f"check-sampler: {text}\n" for text, _ in stale)
     _files(plan, verdicts, stream)
     _workflow(plan, verdicts, stale, sys.stderr if quiet else stream)
     if stale:
@@ -400,15 +400,15 @@ def _told(plan: _Plan, verdicts: list[Verdict], stream: TextIO) -> int:
     return _status(plan, verdicts)
 
 
-def _stale(plan: _Plan) -> list[str]:
+def _stale(plan: _Plan) -> list[tuple[str, int]]:
+    """Entries of the baseline that excuse nothing, in a sentence, and the line of each."""
     declared = {subject.target: subject.expected_failures for subject in plan.named}
     # Who names one of the project's targets asks of that alone.
     everything = plan.options.baseline is not None or not plan.options.targets
     found = plan.baseline.stale(list(declared), declared, everything=everything)
+    where = {entry.line: f", line {entry.line}" if entry.line else "" for entry, _ in found}
     return [
-        f"{plan.baseline.path}, line {entry.line}: {entry.target}, {entry.check}: {why}"
-        if entry.line
-        else f"{plan.baseline.path}: {entry.target}, {entry.check}: {why}"
+        (f"{plan.baseline.path}{where[entry.line]}: {entry.target}, {entry.check}: {why}", entry.line)
         for entry, why in found
     ]
 
@@ -449,7 +449,7 @@ def _files(plan: _Plan, verdicts: Sequence[Verdict], stream: TextIO) -> None:
             raise UsageError(str(error)) from error
 
 
-def _workflow(plan: _Plan, verdicts: Sequence[Verdict], stale: Sequence[str], stream: TextIO) -> None:
+def _workflow(plan: _Plan, verdicts: Sequence[Verdict], stale: Sequence[tuple[str, int]], stream: TextIO) -> None:
     """Annotations and the table, in a workflow of GitHub's."""
     from sampler_harness.report.github import in_workflow, stale_command, workflow_commands, write_step_summary
 
@@ -457,10 +457,10 @@ def _workflow(plan: _Plan, verdicts: Sequence[Verdict], stale: Sequence[str], st
         return
     root = plan.repository.root if plan.repository is not None else None
     lines = workflow_commands(verdicts, root=root, changed=plan.changes.lines if plan.changes is not None else None)
-    lines += [stale_command(text, plan.baseline.path) for text in stale]
+    lines += [stale_command(text, plan.baseline.path, line) for text, line in stale]
     stream.writelines(f"{line}\n" for line in lines)
     stream.flush()
-    write_step_summary(verdicts, [*stale, *plan.remarks])
+    write_step_summary(verdicts, [*(text for text, _ in stale), *plan.remarks])
 
 
 def _why(plan: _Plan, stream: TextIO) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from sampler_harness.law.response import Array
+from sampler_harness.law.same import TERMS, alike
 from sampler_harness.observe.learned_variance import learned_variance
 
 from .configuration import other_references, other_values, solved_values
@@ -27,7 +28,7 @@ from .known_faults import KNOWN_FAULTS, KnownFault
 from .mutations import Mutation, edited_text, mutations
 from .program import Program, Trace
 from .solved_edits import solved_edits
-from .target import TERMS, Target, run_program
+from .target import Target, run_program
 
 __all__ = ["BUDGET", "Answer", "Found", "Search", "with_fault"]
 
@@ -47,8 +48,6 @@ PROMISING = 60
 VARIANTS = 40
 #: Further configurations in which the sampler is run to tell answers apart.
 SEPARATING = 8
-#: Laws of two programs are one where they differ by less than this of their largest entry.
-SAME = 1e-9
 
 
 @dataclass
@@ -377,7 +376,7 @@ class Search:
             if case is None:
                 continue
             laws = [_vector(one, case) for one in everyone]
-            if all(_close(laws[0], other) for other in laws[1:]):
+            if all(alike(laws[0], other) for other in laws[1:]):
                 continue
             target = self._measure(config)
             if target is None:
@@ -446,11 +445,5 @@ def _vector(explanation: Explanation, target: Target) -> Array:
     return np.concatenate([law.times, law.offset, law.outputs.reshape(-1), columns.reshape(-1), clamped])
 
 
-def _close(one: Array, other: Array) -> bool:
-    if one.shape != other.shape or one.size == 0:
-        return one.size == other.size == 0
-    return bool(np.abs(one - other).max() <= SAME * max(float(np.abs(one).max()), 1e-12))
-
-
 def _same(one: Sequence[Array], other: Sequence[Array]) -> bool:
-    return len(one) == len(other) and all(_close(a, b) for a, b in zip(one, other, strict=True))
+    return len(one) == len(other) and all(alike(a, b) for a, b in zip(one, other, strict=True))

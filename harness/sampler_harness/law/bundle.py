@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +39,21 @@ SEARCHED = 4_000
 LARGE_AMPLITUDES = (1.0, 2.0**-6, 2.0**-12)
 
 
+class Primitive(NamedTuple):
+    """What an impulse stood for.
+
+    Attributes:
+        kind: a drawn field, or an output of the model.
+        number: which one.
+    """
+
+    kind: Literal["draw", "output"]
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number}"
+
+
 @dataclass(frozen=True)
 class Leak:
     """An impulse that was seen where it does not belong.
@@ -47,14 +62,14 @@ class Leak:
         row: the model input in which it was seen first.
         source: sample element that the impulse was meant for.
         seen_at: where it was seen.
-        primitive: ``"draw 3"`` or ``"output 5"``.
+        primitive: which impulse.
         size: coefficient with which it arrived.
     """
 
     row: int
     source: int
     seen_at: int
-    primitive: str
+    primitive: Primitive
     size: float
 
 
@@ -363,8 +378,8 @@ class Bundle:
         """Impulses for all primitives, in as many runs as the sample has room for."""
         calls, size = self.num_calls, self.case.numel
         fields = len(layout.fields)
-        primitives: list[tuple[str, int]] = [("draw", i) for i in range(fields)]
-        primitives += [("output", j) for j in range(calls)]
+        primitives = [Primitive("draw", i) for i in range(fields)]
+        primitives += [Primitive("output", j) for j in range(calls)]
         capacity = max(1, size // 2)
         noise = np.zeros((calls + 1, fields))
         outputs = np.zeros((calls + 1, calls))
@@ -423,7 +438,7 @@ class Bundle:
             "its number of steps depends on the values (an adaptive sampler is outside what the law covers)",
         )
 
-    def _places(self, layout: Layout, group: Sequence[tuple[str, int]], phase: int) -> list[int]:
+    def _places(self, layout: Layout, group: Sequence[Primitive], phase: int) -> list[int]:
         """An element for each primitive, none of which meets what another primitive reaches."""
         size = self.case.numel
         candidates = scattered(size, size, phase)
@@ -450,7 +465,7 @@ class Bundle:
         chosen: Array = rows[np.arange(rows.shape[0]), largest]
         return chosen
 
-    def _leaks(self, rest: Array, group: Sequence[tuple[str, int]], places: Sequence[int]) -> list[Leak]:
+    def _leaks(self, rest: Array, group: Sequence[Primitive], places: Sequence[int]) -> list[Leak]:
         """What is not zero where it should be: each row's first, traced to the primitive that fits best."""
         constant = np.abs(self._zero_rows)
         allowed = 8 * self._precision * constant / self.amplitude
@@ -463,8 +478,7 @@ class Bundle:
             # Only what had happened by then can be the source.
             earlier = [n for n, (kind, index) in enumerate(group) if kind == "draw" or index < row]
             source = earlier[-1] if earlier else 0
-            kind, index = group[source]
-            found.append(Leak(row, places[source], int(element), f"{kind} {index}", float(rest[row, element])))
+            found.append(Leak(row, places[source], int(element), group[source], float(rest[row, element])))
         return found
 
     @staticmethod

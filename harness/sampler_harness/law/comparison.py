@@ -13,6 +13,7 @@ import numpy as np
 
 from .law import Law
 from .response import Array
+from .same import in_tolerances, side_by_side
 from .tolerance import Tolerance
 
 __all__ = ["Deviation", "Entries", "Term", "compare", "differing", "entries_of"]
@@ -77,34 +78,11 @@ def entries_of(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool
     rows = calls + (1 if law.num_calls == reference.num_calls and last_row else 0)
     opened = tuple(sorted(row for row in set(law.opened) | set(reference.opened) if row < rows))
 
-    got, should_be, allowed = _side_by_side(law, reference, tolerance, rows, opened)
+    got, should_be, allowed = side_by_side(law, reference, tolerance, rows, opened)
     signs = np.where(got < should_be, -1.0, 1.0)
     time_signs = np.where(law.times[:calls] < reference.times[:calls], -1.0, 1.0)
-    times = time_signs * _ratio(law.times[:calls], reference.times[:calls], tolerance.times[:calls])
-    return Entries(calls, opened, got, should_be, signs * _ratio(got, should_be, allowed), times)
-
-
-def _side_by_side(
-    law: Law, reference: Law, tolerance: Tolerance, rows: int, opened: tuple[int, ...]
-) -> tuple[Array, Array, Array]:
-    """What was measured, what it should be and how far it may be off: outputs, noise, and the constant last."""
-    calls = min(law.num_calls, reference.num_calls)
-    got, should_be = (
-        np.column_stack([one.outputs[:rows, :calls], *(one.column(row)[:rows] for row in opened), one.offset[:rows]])
-        for one in (law, reference)
-    )
-    noise = _noise_tolerance(reference, tolerance, opened)[:rows]
-    allowed = np.column_stack([tolerance.outputs[:rows, :calls], noise, tolerance.offset[:rows]])
-    return got, should_be, allowed + law.unread[:rows, None]
-
-
-def _ratio(got: Array, should_be: Array, tolerance: Array) -> Array:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        off = np.abs(got - should_be)
-        # Where nothing is off nothing need be allowed: next to entries beyond all measure the tolerance may be 0.
-        ratio: Array = np.where(off == 0.0, 0.0, off / tolerance)
-    # NaN compares false with everything: it must never pass.
-    return np.where(np.isfinite(ratio), ratio, np.inf)
+    times = time_signs * in_tolerances(law.times[:calls], reference.times[:calls], tolerance.times[:calls])
+    return Entries(calls, opened, got, should_be, signs * in_tolerances(got, should_be, allowed), times)
 
 
 def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = True) -> tuple[Deviation, ...]:
@@ -132,13 +110,13 @@ def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = 
     found = _times(law.times, reference.times, tolerance.times)
     found += _first_row(law, reference, tolerance)
     opened = tuple(sorted(set(law.opened) | set(reference.opened)))
-    got, should_be, allowed = _side_by_side(law, reference, tolerance, rows, opened)
+    got, should_be, allowed = side_by_side(law, reference, tolerance, rows, opened)
     # The state's own weight shows in the column that row 0 opened; rescaled, so that a wrong start is not told twice.
     if 0 in law.opened and 0 in reference.opened:
         start_got, start_ref = law.column(0)[0], reference.column(0)[0]
         if abs(start_got - start_ref) > tolerance.factor[0, reference.opened.index(0)] + law.unread[0]:
             got[:, law.num_calls] *= start_ref / start_got
-    ratio = _ratio(got, should_be, allowed)
+    ratio = in_tolerances(got, should_be, allowed)
     columns = _Columns.of(law.num_calls, opened)
     earlier: list[Array] = []
     for k, (got_row, ref_row, ratio_row) in enumerate(zip(got, should_be, ratio, strict=True)):
@@ -185,7 +163,7 @@ def differing(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool 
 def _times(got: Array, should_be: Array, tolerance: Array) -> list[Deviation]:
     if got.size == 0:
         return []
-    ratio = _ratio(got, should_be, tolerance)
+    ratio = in_tolerances(got, should_be, tolerance)
     worst = int(ratio.argmax())
     return [
         Deviation("time", k, -1, float(got[k]), float(should_be[k]), float(ratio[k]))
@@ -199,23 +177,8 @@ def _first_row(law: Law, reference: Law, tolerance: Tolerance) -> list[Deviation
     got = law.column(0)[0] if law.factor.size else 0.0
     should_be = reference.column(0)[0] if reference.factor.size else 0.0
     allowed = float(tolerance.factor[0, reference.opened.index(0)]) if 0 in reference.opened else 1e-12
-    ratio = float(_ratio(np.array(got), np.array(should_be), np.array(allowed + law.resolution)))
+    ratio = float(in_tolerances(np.array(got), np.array(should_be), np.array(allowed + law.resolution)))
     return [Deviation("initial-noise", 0, 0, float(got), float(should_be), ratio)]
-
-
-def _noise_tolerance(reference: Law, tolerance: Tolerance, opened: tuple[int, ...]) -> Array:
-    """Columns that only the sampler has get the tolerance of a zero entry of the row."""
-    rows = reference.num_calls + 1
-    if not opened:
-        return np.zeros((rows, 0))
-    zero = np.minimum(tolerance.outputs.min(axis=1, initial=np.inf), tolerance.factor.min(axis=1, initial=np.inf))
-    columns = []
-    for row in opened:
-        if row in reference.opened:
-            columns.append(tolerance.factor[:, reference.opened.index(row)])
-        else:
-            columns.append(np.where(np.isfinite(zero), zero, 1e-12))
-    return np.stack(columns, axis=1)
 
 
 def _in_span(delta: Array, earlier: list[Array], tolerance: Array) -> bool:

@@ -62,15 +62,15 @@ def workflow_commands(
     return lines
 
 
-def stale_command(text: str, path: str) -> str:
+def stale_command(text: str, path: str, line: int) -> str:
     """The workflow command of a baseline's entry that excuses nothing any more.
 
     Args:
-        text: ``file, line N: why``.
+        text: which entry, and why.
         path: of the baseline.
+        line: of the entry; 0 where it is not known.
     """
-    line = text.removeprefix(f"{path}, line ").partition(":")[0]
-    where = f"file={_property(path)}" + (f",line={line}" if line.isdigit() else "")
+    where = f"file={_property(path)}" + (f",line={line}" if line else "")
     return f"::error {where},title=known deviation{_property(':')} no longer true::{_escaped(text)}"
 
 
@@ -86,18 +86,17 @@ def _command(verdict: Verdict, finding: Finding, place: _Place) -> str:
 
 def _place(verdict: Verdict, finding: Finding, root: Path, changed: Mapping[str, frozenset[int]]) -> _Place:
     # Lines that ran towards the wrong row, then all that ran: a grid is computed long before the row that it spoils.
-    for key in ("lines", "all_lines"):
-        ran = finding.evidence.get(key)
-        for file, lines in ran.items() if isinstance(ran, Mapping) else ():
+    known = finding.place
+    for ran in (known.lines, known.all_lines) if known is not None else ():
+        for file, lines in ran.items():
             path = _below(file, root)
             touched = sorted(set(lines) & changed.get(path, frozenset())) if path else []
             if touched:
                 return _Place(path, touched[0])
-    file, line = finding.evidence.get("file"), finding.evidence.get("line")
-    if isinstance(file, str) and isinstance(line, int) and _below(file, root):
-        return _Place(_below(file, root), line)
+    if known is not None and _below(known.file, root):
+        return _Place(_below(known.file, root), known.line)
     # A check that saw nothing knows no line; what kept it from seeing does.
-    placed = [other for other in verdict.findings if "file" in other.evidence and other is not finding]
+    placed = [other for other in verdict.findings if other.place is not None and other is not finding]
     if placed:
         return _place(verdict, placed[0], root, changed)
     file, line = verdict.source

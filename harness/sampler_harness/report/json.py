@@ -8,7 +8,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Diagnosis, Edit, Explanation, Finding, Verdict
+from sampler_harness.verdict import (
+    SCHEMA_VERSION,
+    Coverage,
+    Diagnosis,
+    Edit,
+    Explanation,
+    Finding,
+    Happened,
+    Place,
+    Verdict,
+)
 
 __all__ = ["coverage_from", "diagnosis_from", "dumps", "finding_from", "plain", "to_json"]
 
@@ -73,7 +83,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
             "skipped": verdict.count("skipped"),
             "not_run": len(verdict.missing),
         },
-        "checks": [dataclasses.asdict(_sendable(finding)) for finding in verdict.findings],
+        "checks": [_finding(finding) for finding in verdict.findings],
         "coverage": coverage,
         "diagnosis": None if verdict.diagnosis is None else _diagnosis(verdict.diagnosis),
         "deviations": verdict.deviations,
@@ -95,19 +105,24 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
         "reference": "" if first is None else first.reference,
         "diff": "" if first is None else first.diff,
         "effects": () if first is None else first.effects,
-        "happened": () if first is None else first.happened,
+        "happened": () if first is None else [str(one) for one in first.happened],
         "consequences": diagnosis.consequences,
         "observed": diagnosis.observed,
-        "alternatives": [dataclasses.asdict(one) for one in diagnosis.answers[1:]],
-        "near": [dataclasses.asdict(one) for one in diagnosis.near],
-        "declared": [dataclasses.asdict(one) for one in diagnosis.declared],
+        "alternatives": [_explanation(one) for one in diagnosis.answers[1:]],
+        "near": [_explanation(one) for one in diagnosis.near],
+        "declared": [_explanation(one) for one in diagnosis.declared],
         "searched": diagnosis.searched,
         "seconds": round(diagnosis.seconds, 3),
     }
 
 
-def _sendable(finding: Finding) -> Finding:
-    return dataclasses.replace(finding, evidence=plain(finding.evidence), seconds=round(finding.seconds, 3))
+def _explanation(one: Explanation) -> dict[str, Any]:
+    return dataclasses.asdict(one) | {"happened": [str(place) for place in one.happened]}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    sent = dataclasses.replace(finding, evidence=plain(finding.evidence), seconds=round(finding.seconds, 3))
+    return {name: value for name, value in dataclasses.asdict(sent).items() if name not in ("problem", "place")}
 
 
 def dumps(verdicts: Sequence[Verdict]) -> str:
@@ -121,7 +136,8 @@ def dumps(verdicts: Sequence[Verdict]) -> str:
 
 def finding_from(data: Mapping[str, Any]) -> Finding:
     """The finding behind what :func:`plain` made of ``dataclasses.asdict`` of one."""
-    return Finding(**data)
+    place = data.get("place")
+    return Finding(**{**data, "place": None if place is None else Place(**place)})
 
 
 def diagnosis_from(data: Mapping[str, Any]) -> Diagnosis:
@@ -136,9 +152,8 @@ def diagnosis_from(data: Mapping[str, Any]) -> Diagnosis:
 
 def _explanation_from(data: Mapping[str, Any]) -> Explanation:
     edits = tuple(Edit(**edit) for edit in data["edits"])
-    return Explanation(
-        **{**data, "edits": edits, "effects": tuple(data["effects"]), "happened": tuple(data["happened"])}
-    )
+    happened = tuple(Happened(**one) for one in data["happened"])
+    return Explanation(**{**data, "edits": edits, "effects": tuple(data["effects"]), "happened": happened})
 
 
 def coverage_from(data: Mapping[str, Any]) -> Coverage:

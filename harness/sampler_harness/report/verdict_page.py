@@ -301,7 +301,7 @@ def _explanation(one: Explanation) -> dict[str, Any]:
         "summary": one.summary,
         "diff": [(_kind(line), line) for line in one.diff.splitlines()],
         "effects": one.effects,
-        "happened": [_place(text) for text in one.happened],
+        "happened": [{"told": place.told, "url": place.url} for place in one.happened],
     }
 
 
@@ -311,9 +311,3 @@ def _kind(line: str) -> Literal["file", "place", "gone", "come", "same"]:
     if line.startswith("@@"):
         return "place"
     return "gone" if line.startswith("-") else "come" if line.startswith("+") else "same"
-
-
-def _place(text: str) -> dict[str, str]:
-    """A citation and where it leads."""
-    told, _, url = text.rpartition(", ")
-    return {"told": told, "url": url} if url.startswith("https://") else {"told": text, "url": ""}
