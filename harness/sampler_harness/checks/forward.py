@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from sampler_harness.law.bundle import Bundle
+from sampler_harness.law.reading import times_of
 from sampler_harness.law.response import AMPLITUDE, Array
 from sampler_harness.law.rounding import rounded_like, rounding
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY, Tolerance, tolerance_between
@@ -171,7 +172,7 @@ def _partial_run(evidence: Evidence, case: Case, index: int, whole: Bundle, firs
         whole,
         first_call,
         rows[1].rows() - rows[0].rows(),
-        whole._times(rows[1]),
+        times_of(rows[1]),
         element,
         places,
         tolerance,
