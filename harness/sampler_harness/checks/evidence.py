@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
-from operator import itemgetter
 from typing import Any
 
 from sampler_harness.cases import BUDGETS, CoveringSet, covering_set, drawn_configurations
@@ -264,7 +263,7 @@ class Evidence:
             entries += tolerance.entries
             if tolerance.wide:
                 wide += tolerance.wide
-                widest = max(widest, tolerance.widest, key=itemgetter(0))
+                widest = max(widest, tolerance.widest, key=lambda one: round(one[0], 4))  # as it is printed
         return Coverage(
             fields=fields,
             pairs=pairs,

@@ -298,7 +298,8 @@ def _observed(evidence: Evidence, bad: Sequence[Finding]) -> Iterator[str]:
     ids = {finding.id for finding in bad}
     of_law = any(id in _OF_ITS_LAW for id in ids)
     said: set[str] = set()
-    shared = [finding for finding in bad if finding.id == "noise/shape"] if _shares_noise(evidence) else []
+    shared = [finding for finding in bad if finding.id == "noise/shape"]
+    shared = shared if shared and _shares_noise(evidence) else []
     # Where elements share their noise, nothing else that is measured of single elements means anything.
     for finding in shared or bad:
         if finding.consequence_of in ids and finding.consequence_of != finding.id:
@@ -318,7 +319,8 @@ def _observed(evidence: Evidence, bad: Sequence[Finding]) -> Iterator[str]:
 
 def _shares_noise(evidence: Evidence) -> bool:
     """Whether elements of the sample share a drawn number, or receive none."""
-    layouts = (evidence.bundle(case).layout for case in evidence.affine_cases)
+    bundles = [evidence.bundle(case) for case in evidence.affine_cases]
+    layouts = [bundle.layout for bundle in bundles if bundle.problem is None]
     return any(layout is not None and (layout.shared or layout.missing) for layout in layouts)
 
 
