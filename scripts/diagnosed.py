@@ -17,8 +17,9 @@ from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis.diagnose import search_for
 from sampler_harness.diagnosis.explanation import Explanation
 from sampler_harness.diagnosis.search import Found
-from sampler_harness.diagnosis.target import SCREEN, Target
+from sampler_harness.diagnosis.target import Target
 from sampler_harness.law.program import source_text
+from sampler_harness.law.same import SCREEN
 from sampler_harness.subject import Subject
 
 __all__ = ["Diagnosed", "as_explanation", "as_sampler", "diagnosed", "has_law_of"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .verdict import Finding
+from .verdict import Finding, Place
 
 if TYPE_CHECKING:
     from .observe.trace import Case
@@ -46,6 +46,7 @@ class Judged:
         case: where; None where there are no cases.
         evidence: step, term, time, got, should_be, ….
         consequence_of: the check whose failure explains this.
+        problem: kind of the problem for which nothing could be measured.
     """
 
     ratio: float
@@ -53,6 +54,7 @@ class Judged:
     case: Case | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     consequence_of: str | None = None
+    problem: str = ""
 
     @property
     def fails(self) -> bool:
@@ -69,12 +71,16 @@ class Failure:
         evidence: JSON-able figures.
         reproduction: a script that shows it; empty where there is none.
         consequence_of: the check that explains what is told.
+        problem: kind of the problem for which nothing could be measured.
+        place: where to look first.
     """
 
     message: str
     evidence: Mapping[str, Any]
     reproduction: str = ""
     consequence_of: str | None = None
+    problem: str = ""
+    place: Place | None = None
 
 
 def bounded(ratio: float) -> float:
@@ -128,6 +134,8 @@ def conclude(
         margin=margin,
         consequence_of=None if is_cause else failure.consequence_of,
         reproduction=failure.reproduction,
+        problem=failure.problem,
+        place=failure.place,
     )
 
 

@@ -18,6 +18,27 @@ Outcome = Literal["passed", "failed", "expected", "skipped", "error"]
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where in a person's own code a failing row is computed.
+
+    Attributes:
+        file: as a person names it.
+        line: from 1.
+        function: that it stands in.
+        text: what stands there, shortened.
+        lines: files and their lines that ran towards the row.
+        all_lines: files and their lines that ran at all.
+    """
+
+    file: str
+    line: int
+    function: str
+    text: str
+    lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    all_lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Finding:
     """What one check says of one sampler.
 
@@ -31,6 +52,8 @@ class Finding:
         consequence_of: id of the check whose failure explains this one; None for a cause.
         reproduction: a script of at most 15 lines that shows the failure; empty when it passed.
         seconds: what the check took, measurements that it was the first to need included.
+        problem: the kind of problem because of which nothing could be measured; empty where something was.
+        place: where to look first; JSON has it among the evidence.
     """
 
     id: str
@@ -41,23 +64,8 @@ class Finding:
     consequence_of: str | None = None
     reproduction: str = ""
     seconds: float = 0.0
-
-    @property
-    def problem(self) -> str:
-        """Kind of what kept the sampler's law from being seen, as ``not-finite``; empty where nothing did."""
-        return str(self.evidence.get("problem", ""))
-
-    @property
-    def place(self) -> tuple[str, int] | None:
-        """File and line of the sampler's that it is read off; None where no single line is to blame."""
-        file, line = self.evidence.get("file"), self.evidence.get("line")
-        return (file, line) if isinstance(file, str) and isinstance(line, int) else None
-
-    @property
-    def lines_ran(self) -> tuple[Mapping[str, Sequence[int]], ...]:
-        """File to lines that ran: those towards the row that is wrong, then all."""
-        found = (self.evidence.get(key) for key in ("lines", "all_lines"))
-        return tuple(lines for lines in found if isinstance(lines, Mapping))
+    problem: str = ""
+    place: Place | None = None
 
 
 def causes(bad: Sequence[Finding]) -> list[Finding]:
@@ -105,6 +113,22 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Happened:
+    """Where a known fault happened before.
+
+    Attributes:
+        told: the fault and the repository.
+        url: of the report or the commit; empty where there is none.
+    """
+
+    told: str
+    url: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.told}, {self.url}" if self.url else self.told
+
+
+@dataclass(frozen=True)
 class Explanation:
     """One answer to what a sampler does in place of its reference.
 
@@ -124,7 +148,7 @@ class Explanation:
     reference: str = ""
     diff: str = ""
     effects: tuple[str, ...] = ()
-    happened: tuple[str, ...] = ()
+    happened: tuple[Happened, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 
 from reference_samplers import EDM
 from sampler_harness.law.bundle import Bundle
+from sampler_harness.observe.global_state import restore_settings, settings_now
 from sampler_harness.observe.layout import Layout, NoLayout
 from sampler_harness.observe.probes import Impulses
 from sampler_harness.observe.tape import Draw
@@ -244,3 +246,25 @@ def test_shared_noise_is_seen(shape_of: Callable[[tuple[int, ...]], tuple[int, .
     assert layout is not None
     assert layout.shared > 0
     assert np.unique(layout.fields[0].offset_of, return_counts=True)[1].max() == reached
+
+
+def test_settings_that_did_not_change_are_left_alone() -> None:
+    # Setting them imports torch's compiler, which costs more than a quick verdict.
+    code = """
+import sys
+from fixtures.torch_samplers.under_test import edm
+from sampler_harness.runner import check_sampler
+assert check_sampler(edm, budget="quick", checks=["law/times"]).findings[0].outcome == "passed"
+assert not [name for name in sys.modules if name.startswith(("torch._inductor", "torch._dynamo"))], "the compiler"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_settings_that_changed_are_put_back() -> None:
+    before = settings_now()
+    torch.use_deterministic_algorithms(True)
+    torch.set_default_dtype(torch.float64)
+    torch.backends.cudnn.benchmark = not before["cudnn.benchmark"]
+    np.seterr(all="raise")
+    restore_settings(before)
+    assert settings_now() == before

@@ -15,6 +15,7 @@ from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
 from sampler_harness.law.replay import is_affine
+from sampler_harness.law.same import is_same
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
 from sampler_harness.strategies import drawn_configurations
@@ -174,7 +175,7 @@ class Evidence(AnyEvidence[Subject]):
             return Coverage(model_calls=self.model_calls)
         fields, pairs = covering.seen(measured)
         wide = entries = without = 0
-        widest = "none"
+        widest = 0.0, ""
         for case in self.cases:
             if self.standard.law(case) is None:
                 without += 1
@@ -183,14 +184,16 @@ class Evidence(AnyEvidence[Subject]):
             entries += tolerance.entries
             if tolerance.wide:
                 wide += tolerance.wide
-                widest = max(widest, tolerance.widest, key=_leading_number)
+                widest = max(widest, tolerance.widest, key=lambda one: round(one[0], 4))  # as it is printed
         return Coverage(
             fields=fields,
             pairs=pairs,
             not_varied=covering.not_varied,
             cases=len(self.cases),
             model_calls=self.model_calls,
-            wide_tolerances="none" if not wide else f"{wide} of {entries} entries, widest {widest}",
+            wide_tolerances="none"
+            if not wide
+            else f"{wide} of {entries} entries, widest {widest[0]:.2%} at {widest[1]}",
             not_compared=without,
         )
 
@@ -304,7 +307,7 @@ class Evidence(AnyEvidence[Subject]):
                 should_be is not None
                 and bundle.problem is None
                 and all(
-                    _fits(compare(measured, should_be, reference.tolerance(case), last_row=bundle.last_row))
+                    is_same(measured, should_be, reference.tolerance(case), last_row=bundle.last_row)
                     for measured in (bundle.law, bundle.second_law)
                 )
             )
@@ -341,13 +344,6 @@ def expected_calls(config: Any) -> int:
         return calls
     steps = getattr(config, "num_steps", None)
     return 3 * int(steps) if steps else 3_000
-
-
-def _leading_number(text: str) -> float:
-    try:
-        return float(text.partition("%")[0])
-    except ValueError:
-        return -1.0
 
 
 def _numel(shape: tuple[int, ...]) -> int:

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 
 from sampler_harness.law.bundle import Bundle
+from sampler_harness.law.reading import times_of
 from sampler_harness.law.response import AMPLITUDE, Array
 from sampler_harness.law.rounding import rounded_like, rounding
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY, Tolerance, tolerance_between
 from sampler_harness.observe.probes import Impulses, scattered
 from sampler_harness.observe.trace import Case
+from sampler_harness.observe.watched import watched
 from sampler_harness.verdict import Finding
 
 from .evidence import Evidence
@@ -46,11 +48,11 @@ def _scales(evidence: Evidence, case: Case, index: int, function: Callable[..., 
     """Weights that a forward function gives to data and draw, read from two impulses; a text where it fails."""
     device, dtype = torch.device(case.device), getattr(torch, case.dtype)
     data_at, draw_at = scattered(2, case.numel, 0)
-    try:
-        result = function(
-            _impulse(case, data_at), _impulse(case, draw_at), case.config, index, device=device, dtype=dtype
-        )
-    except Exception as error:
+    data, draw = _impulse(case, data_at), _impulse(case, draw_at)
+    where: dict[str, Any] = {"device": device, "dtype": dtype}
+    found = watched(lambda: function(data, draw, case.config, index, **where), None, device, "sampler")
+    result, error = found.result, found.error
+    if error is not None:
         return f"raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     if not isinstance(result, torch.Tensor) or tuple(result.shape) != case.shape:
         return f"returned {type(result).__name__} of shape {getattr(result, 'shape', None)}, should be {case.shape}"
@@ -168,7 +170,7 @@ def _partial_run(evidence: Evidence, case: Case, index: int, whole: Bundle, firs
         whole,
         first_call,
         rows[1].rows() - rows[0].rows(),
-        whole._times(rows[1]),
+        times_of(rows[1]),
         element,
         places,
         tolerance,

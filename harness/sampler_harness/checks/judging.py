@@ -14,7 +14,7 @@ from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import shown
 from sampler_harness.strategies import smallest_failing
 from sampler_harness.subject.allowed import bounds_of, is_strategy, named_values
-from sampler_harness.verdict import Finding
+from sampler_harness.verdict import Finding, Place
 
 from .evidence import Evidence, expected_calls
 
@@ -58,35 +58,37 @@ def conclude(
         chosen = min(failing, key=_size)
         if shrink is not None and chosen.case is not None:
             chosen = _shrunk(evidence, chosen, shrink)
-        details, lines = dict(chosen.evidence), [chosen.message]
+        details, lines, place = dict(chosen.evidence), [chosen.message], None
         if (case := chosen.case) is not None:
             details |= described(case)
             lines.append(f"smallest configuration: {told(case.config)}, shape {case.shape}, {case.dtype}")
-            if place := _place(evidence, chosen, case):
-                details |= place
-                lines.append(f"look at: {place['file']}, line {place['line']}, in {place['function']}: {place['text']}")
+            place = _place(evidence, chosen, case)
+            if place is not None:
+                details |= dataclasses.asdict(place)
+                lines.append(f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}")
         details["failing"] = f"{len(failing)} of {len(judged)}"
-        return Failure("\n".join(lines), details, _reproduction(evidence, chosen), chosen.consequence_of)
+        script = _reproduction(evidence, chosen)
+        return Failure("\n".join(lines), details, script, chosen.consequence_of, chosen.problem, place)
 
     return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing)
 
 
-def _place(evidence: Evidence, chosen: Judged, case: Case) -> dict[str, Any]:
-    """Where in the user's own code the failing row is computed; empty where no line of theirs ran."""
+def _place(evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
+    """Where in the user's own code the failing row is computed; None where no line of theirs ran."""
     step, term = chosen.evidence.get("step"), str(chosen.evidence.get("term", ""))
     walked = evidence.walked(case)
     row = step if isinstance(step, int) and not isinstance(step, bool) else None
     line = walked.place(row, term)
     if line is None:
-        return {}
-    return {
-        "file": shown(line.file),
-        "line": line.line,
-        "function": line.function,
-        "text": shorten(line.text, 80),
-        "lines": {shown(file): lines for file, lines in walked.ran(row).items()},
-        "all_lines": {shown(file): lines for file, lines in walked.ran(None).items()},
-    }
+        return None
+    return Place(
+        shown(line.file),
+        line.line,
+        line.function,
+        shorten(line.text, 80),
+        {shown(file): lines for file, lines in walked.ran(row).items()},
+        {shown(file): lines for file, lines in walked.ran(None).items()},
+    )
 
 
 def _shrunk(evidence: Evidence, chosen: Judged, judge: Callable[[Case], Sequence[Judged]]) -> Judged:

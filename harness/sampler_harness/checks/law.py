@@ -202,7 +202,7 @@ def check_times(evidence: Evidence) -> Finding:
         if bundle.problem is not None:
             problem = bundle.problem
             details = {"problem": problem.kind, "step": problem.step}
-            return [Judged(math.inf, problem.message, case, details)]
+            return [Judged(math.inf, problem.message, case, details, problem=problem.kind)]
         wrong = _time_shape_problem(bundle.zero, evidence.subject.time_shape, case.shape[0])
         if wrong is not None:
             return [Judged(math.inf, wrong, case)]

@@ -37,7 +37,6 @@ SHORT_LADDER_BAND = 0.35
 #: Steps from which errors fall as they will, also where the grid's last level moves with their number.
 ASYMPTOTIC = 250
 
-
 #: Number of steps, configuration, case and law.
 _Rung = tuple[int, Any, Case, Law]
 _TOO_FEW = (
@@ -230,9 +229,8 @@ def _plain(evidence: Evidence, *, deterministic: bool) -> Any:
 def _measured(evidence: Evidence, config: Any, ladder: list[int]) -> list[_Rung]:
     found: list[_Rung] = []
     for steps in ladder:
-        try:
-            one = dataclasses.replace(config, num_steps=steps)
-        except ValueError:
+        one = _replaced(config, {"num_steps": steps})
+        if one is None:
             continue
         case = evidence.case(one, dtype=evidence.precise_dtype)
         bundle = evidence.bundle(case)

@@ -10,6 +10,7 @@ import numpy as np
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS
+from sampler_harness.observe.global_state import OF_TORCH
 from sampler_harness.observe.layout import Field, Layout
 from sampler_harness.observe.probes import scattered
 from sampler_harness.observe.tape import Draw
@@ -135,7 +136,7 @@ def check_shape(evidence: Evidence) -> Finding:
             )
             details = {"shared": layout.shared, "missing": layout.missing}
             return [Judged(math.inf, text, case, details)]
-        leaked = [leak for leak in bundle.first.leaks if leak.primitive.startswith("draw")]
+        leaked = [leak for leak in bundle.first.leaks if leak.primitive.kind == "draw"]
         if leaked and not all(bundle.first.arrived):
             leak = leaked[0]
             text = (
@@ -208,7 +209,7 @@ def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
     bundle = evidence.bundle(case)
     zero = bundle.zero
     judged = []
-    foreign = [name for name in zero.generators_moved if "torch" not in name and "CUDA" not in name]
+    foreign = [name for name in zero.generators_moved if name not in OF_TORCH]
     if foreign:
         text = f"the sampler draws from {' and '.join(foreign)}: that noise follows no torch seed or generator"
         judged.append(Judged(math.inf, text, case))

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from sampler_harness.law.bundle import DenseRun
+from sampler_harness.law.reading import times_of
 from sampler_harness.law.replay import innovations, replay, replay_spread
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS, time_tolerance
@@ -85,7 +86,7 @@ def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
     wide = evidence.case(case.config, shape=case.shape)
     side = evidence.side_of(wide) if evidence.bundle(wide).problem is None else case
     should_be = evidence.standard.law(side)
-    got = bundle._times(bundle.zero)
+    got = times_of(bundle.zero)
     if should_be is None or should_be.times.shape != got.shape:
         return []
     ratio = abs(got - should_be.times) / time_tolerance(should_be.times)
@@ -171,7 +172,7 @@ def _cast(row: Array, dtype: str) -> str:
     """Which narrower dtype holds every number of a row."""
     import torch
 
-    values = torch.from_numpy(np.ascontiguousarray(row))
+    values = torch.tensor(row)
     for name in ("bfloat16", "float16", "float32"):
         narrow: torch.dtype = getattr(torch, name)
         if PRECISIONS[name].bits < PRECISIONS[dtype].bits and bool((values.to(narrow).double() == values).all()):

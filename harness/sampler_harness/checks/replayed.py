@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sampler_harness.law.bundle import Bundle, DenseRun
+from sampler_harness.law.reading import times_of
 from sampler_harness.law.replay import drawn_and_called, replay_in_order, spread_in_order
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY, time_tolerance
@@ -131,7 +132,7 @@ def hold(bundle: Bundle, dense: DenseRun | Problem, *, half: bool = False) -> He
         bits=precision.bits,
         tables=not half and case.dtype != "float64",
     )
-    times = Bundle._times(dense.run)
+    times = times_of(dense.run)
     allowed = np.maximum(time_tolerance(exact.times), SAFETY * spread.times)
     time_ratios = np.where(np.isfinite(times), np.abs(times - exact.times) / allowed, np.inf)
     call = int(np.argmax(time_ratios > 1.0)) if (time_ratios > 1.0).any() else int(time_ratios.argmax())

@@ -35,7 +35,7 @@ def _leaks(bundle: Bundle) -> list[Judged]:
     judged = []
     for reading in (bundle.first, bundle.second):
         for leak in reading.leaks:
-            if leak.primitive.startswith("draw") and not all(reading.arrived):
+            if leak.primitive.kind == "draw" and not all(reading.arrived):
                 continue  # told by noise/shape
             source, seen = _item(case.shape, leak.source), _item(case.shape, leak.seen_at)
             if source != seen:
@@ -194,7 +194,7 @@ def _clipped(evidence: Evidence) -> list[Case]:
 def _inside_leak(bundle: Bundle) -> Judged | None:
     """An impulse that moved another place of its own item."""
     for leak in (*bundle.first.leaks, *bundle.second.leaks):
-        if leak.primitive.startswith("output") and _item(bundle.case.shape, leak.source) == _item(
+        if leak.primitive.kind == "output" and _item(bundle.case.shape, leak.source) == _item(
             bundle.case.shape, leak.seen_at
         ):
             text = (

@@ -7,6 +7,7 @@ not judge it; else 3 when something could not be run; else 0. Never 0 when nothi
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _told(options)
         if options.init is not None:
             return _init(options.init)
+        if arguments is None:
+            gc.disable()  # a process of its own: what it imports stays, and need not be looked through
         from .decide import decide
 
         with report_stream(quiet) as stream:

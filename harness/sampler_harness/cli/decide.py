@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,9 @@ def decide(options: argparse.Namespace, stream: TextIO) -> int:
         plan = planned(options)
     except (TargetError, BaselineError, GitError, MissingExtraError) as error:
         raise UsageError(str(error)) from error
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
     if options.model is not None:
         return _why(plan, stream)
     return _told(plan, _verdicts(plan, stream), stream)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sampler_harness.observe.trace import generators_put_back
+from sampler_harness.observe.global_state import Generators
 
 __all__ = ["device_of", "dtype_of", "evaluating", "networks_of", "undisturbed"]
 
@@ -84,12 +84,15 @@ def evaluating(networks: Sequence[nn.Module]) -> Iterator[None]:
 @contextlib.contextmanager
 def undisturbed(networks: Sequence[nn.Module]) -> Iterator[None]:
     """As :func:`evaluating`, and every random stream as before afterwards, on whichever device."""
+    cpu = torch.device("cpu")
+    before = Generators(cpu)
     on_cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
     on_mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     try:
-        with generators_put_back(torch.device("cpu")), evaluating(networks):
+        with evaluating(networks):
             yield
     finally:
+        before.put_back(Generators(cpu).moved_since(before))
         if on_cuda is not None:
             torch.cuda.set_rng_state_all(on_cuda)
         if on_mps is not None:

@@ -171,7 +171,7 @@ def _solve(
         for target in targets:
             count()
             response = explanation.response(target, stop=False)
-            rest = None if response is None else target.distances(response)
+            rest = None if response is None else target.screen.distances(response)
             if rest is None:
                 return None
             rests.append(rest)

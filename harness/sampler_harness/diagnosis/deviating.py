@@ -9,10 +9,9 @@ Reversed by: deviations that no edit of a reference expresses; these stay with `
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,10 @@ from sampler_harness.budgets import BUDGETS
 from sampler_harness.cases import covering_set
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.checks.standard import Standard
-from sampler_harness.law.comparison import compare
 from sampler_harness.law.law import Law
 from sampler_harness.law.program import source_text
 from sampler_harness.law.response import Response, respond_reference
+from sampler_harness.law.same import is_same, is_same_program
 from sampler_harness.law.tolerance import Tolerance, derived_tolerance
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
@@ -32,7 +31,7 @@ from sampler_harness.subject import DeclarationError, Subject
 
 from .explanation import Explanation, searched_as
 from .known_faults import KNOWN_FAULTS, KnownFault
-from .search import SAME, with_fault
+from .search import with_fault
 
 __all__ = ["deviating_standard", "no_longer_there"]
 
@@ -153,23 +152,9 @@ def _is_of(reference: type, fault: KnownFault) -> bool:
 
 def _differ_somewhere(subject: Subject, one: _Changed, other: _Changed) -> bool:
     return any(
-        not _same(one.law(config), other.law(config))
+        not is_same_program(one.law(config), other.law(config))
         for config in covering_set(subject, BUDGETS["quick"]).configurations
     )
-
-
-def _same(one: Law, other: Law) -> bool:
-    pairs: Sequence[tuple[Any, Any]] = [
-        (getattr(one, field.name), getattr(other, field.name)) for field in dataclasses.fields(one)
-    ]
-    for a, b in pairs:
-        first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-        if first.shape != second.shape:
-            return False
-        size = max(float(np.abs(first).max(initial=0.0)), 1e-12)
-        if float(np.abs(first - second).max(initial=0.0)) > SAME * size:
-            return False
-    return True
 
 
 def _fits(evidence: Evidence, changed: _Changed) -> bool:
@@ -179,7 +164,6 @@ def _fits(evidence: Evidence, changed: _Changed) -> bool:
             return False
         dtype = case.dtype if case.dtype == "float64" else "float32"
         tolerance = changed.tolerance(case.config, dtype)
-        deviations = compare(bundle.law, changed.law(case.config), tolerance, last_row=bundle.last_row)
-        if any(one.ratio > 1.0 for one in deviations):
+        if not is_same(bundle.law, changed.law(case.config), tolerance, last_row=bundle.last_row):
             return False
     return True

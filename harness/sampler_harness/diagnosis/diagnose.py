@@ -17,6 +17,7 @@ from sampler_harness.law.bundle import DenseRun
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.replay import innovations
 from sampler_harness.law.response import Array
+from sampler_harness.law.same import is_same
 from sampler_harness.law.tolerance import PRECISIONS, reference_law, tolerance_between, tolerance_of
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
@@ -148,7 +149,7 @@ def _target(evidence: Evidence, case: Case) -> Target | None:
     if bundle.layout.shared or bundle.layout.missing:
         return None  # noise that elements share has no law of one element
     law = bundle.law
-    if any(d.ratio > 1 for d in compare(bundle.second_law, law, tolerance_between(law, "float32"))):
+    if not is_same(bundle.second_law, law, tolerance_between(law, "float32")):
         return None  # another law at another place or sign: no reference has two
     if not (np.isfinite(law.outputs).all() and np.isfinite(law.factor).all() and np.isfinite(law.times).all()):
         return None
@@ -299,7 +300,8 @@ def _observed(evidence: Evidence, bad: Sequence[Finding]) -> Iterator[str]:
     ids = {finding.id for finding in bad}
     of_law = any(id in _OF_ITS_LAW for id in ids)
     said: set[str] = set()
-    shared = [f for f in bad if f.id == "noise/shape" and (f.evidence.get("shared") or f.evidence.get("missing"))]
+    shared = [finding for finding in bad if finding.id == "noise/shape"]
+    shared = shared if shared and _shares_noise(evidence) else []
     # Where elements share their noise, nothing else that is measured of single elements means anything.
     for finding in shared or bad:
         if finding.consequence_of in ids and finding.consequence_of != finding.id:
@@ -307,14 +309,21 @@ def _observed(evidence: Evidence, bad: Sequence[Finding]) -> Iterator[str]:
         if (of_law and finding.id.partition("/")[0] in ("steps", "precision", "limit")) or finding.id == "shape/any":
             continue  # the law in other words
         told: list[str] = []
-        if finding.evidence.get("problem") == "not-finite":
+        if finding.problem == "not-finite":
             told += _not_finite(evidence)
         if finding.id == "clip/replay":
             told += _clamped(evidence)
-        if finding.id not in _OF_ITS_LAW or "problem" in finding.evidence or not evidence.affine_cases:
+        if finding.id not in _OF_ITS_LAW or finding.problem or not evidence.affine_cases:
             told.append(finding.message.splitlines()[0])
         yield from (one for one in told if one not in said)
         said.update(told)
+
+
+def _shares_noise(evidence: Evidence) -> bool:
+    """Whether elements of the sample share a drawn number, or receive none."""
+    bundles = [evidence.bundle(case) for case in evidence.affine_cases]
+    layouts = [bundle.layout for bundle in bundles if bundle.problem is None]
+    return any(layout is not None and (layout.shared or layout.missing) for layout in layouts)
 
 
 def _not_finite(evidence: Evidence) -> Iterator[str]:

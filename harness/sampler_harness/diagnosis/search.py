@@ -20,21 +20,21 @@ import numpy as np
 
 from sampler_harness.law.program import Program, Trace
 from sampler_harness.law.response import Array
+from sampler_harness.law.same import TERMS
 from sampler_harness.observe.learned_variance import learned_variance
 
+from .answers import Answer, grouped, laws_of, same_laws
 from .configuration import other_references, other_values, solved_values
 from .explanation import KINDS, Explanation, Kind, searched_as
 from .known_faults import KNOWN_FAULTS, KnownFault
 from .mutations import Mutation, edited_text, mutations
 from .solved_edits import solved_edits
-from .target import TERMS, Target, run_program
+from .target import Target, run_program
 
 __all__ = ["BUDGET", "Answer", "Found", "Search", "with_fault"]
 
 #: What pairs are built upon, where several go as far: pairs in which one is known come first.
 _BUILT_UPON: tuple[Kind, ...] = ("known", "reference", "configuration", "edit", "pair")
-#: Fields that stand for a line of the algorithm rather than for what a user chooses.
-_LEFT_OUT = frozenset({"initial_scale", "sigmas", "times", "betas", "timesteps"})
 #: Fields that say at which levels noise is renewed, and whether it is.
 _WINDOW = frozenset({"s_tmin", "s_tmax", "s_churn"})
 #: Programs that are measured at most, by budget: about 5 and 30 seconds.
@@ -43,30 +43,8 @@ BUDGET = {"quick": 12_000, "standard": 80_000, "thorough": 80_000}
 USUAL_LENGTH = 20
 #: Explanations that are built upon, at most.
 PROMISING = 60
-#: Variants of one answer that are kept.
-VARIANTS = 40
 #: Further configurations in which the sampler is run to tell answers apart.
 SEPARATING = 8
-#: Laws of two programs are one where they differ by less than this of their largest entry.
-SAME = 1e-9
-
-
-@dataclass
-class Answer:
-    """Explanations that have one law in every case that was looked at.
-
-    Attributes:
-        variants: the simplest first.
-        laws: their common law, case by case.
-    """
-
-    variants: list[Explanation]
-    laws: list[Array]
-
-    @property
-    def first(self) -> Explanation:
-        """The simplest."""
-        return self.variants[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +143,7 @@ class Search:
             fitting = self._pairs(promising)
         if not fitting:
             fitting = self._known_pairs(start)
-        answers = self._answers(fitting)
+        answers = grouped(fitting, self.targets)
         exact = self._told_apart(answers)
         near = [] if answers else self._near(promising)
         return Found(answers, exact, near, self.programs, self._ended, len(self.targets))
@@ -314,8 +292,8 @@ class Search:
                 self._ended = False
                 break
             base = lead.make()
-            laws = self._laws(base, self.targets[:4])
-            if any(_same(laws, others) for others in tried):
+            laws = laws_of(base, self.targets[:4])
+            if any(same_laws(laws, others) for others in tried):
                 continue  # another way to write what was built upon already
             tried.append(laws)
             target = self._first_misfit(base)
@@ -330,11 +308,11 @@ class Search:
     def _known_pairs(self, start: Explanation) -> list[Explanation]:
         """All pairs of known faults: two that spoil one term of one row explain nothing alone."""
         sample = self.targets[:4]
-        sound = self._laws(start, sample)
+        sound = laws_of(start, sample)
         target = self.targets[0]
         fitting: list[Explanation] = []
         singles = [lead.make() for lead in self._known(start, target)]
-        effective = [one for one in singles if not _same(self._laws(one, sample), sound)]
+        effective = [one for one in singles if not same_laws(laws_of(one, sample), sound)]
         for place, first in enumerate(effective):
             for second in effective[place + 1 :]:
                 if not self._room():
@@ -349,22 +327,6 @@ class Search:
 
     # Answers
 
-    def _laws(self, explanation: Explanation, targets: Sequence[Target]) -> list[Array]:
-        return [_vector(explanation, target) for target in targets]
-
-    def _answers(self, fitting: Sequence[Explanation]) -> list[Answer]:
-        """Explanations with one law, together."""
-        ranked = sorted(fitting, key=_rank)
-        answers: list[Answer] = []
-        for one in ranked:
-            laws = self._laws(one, self.targets)
-            same = next((answer for answer in answers if _same(answer.laws, laws)), None)
-            if same is None:
-                answers.append(Answer([one], laws))
-            elif len(same.variants) < VARIANTS:
-                same.variants.append(one)
-        return answers
-
     def _told_apart(self, answers: list[Answer]) -> bool:
         """Run the sampler where answers differ until one is left; keep those that still explain everything."""
         used = 0
@@ -376,8 +338,8 @@ class Search:
             case = self._hypothetical(config)
             if case is None:
                 continue
-            laws = [_vector(one, case) for one in everyone]
-            if all(_close(laws[0], other) for other in laws[1:]):
+            laws = [laws_of(one, [case]) for one in everyone]
+            if all(same_laws(laws[0], other) for other in laws[1:]):
                 continue
             target = self._measure(config)
             if target is None:
@@ -387,7 +349,7 @@ class Search:
             if not kept:
                 continue  # it shows something else that is wrong
             self.targets.append(target)
-            answers[:] = self._answers(kept)
+            answers[:] = grouped(kept, self.targets)
         held = [answer for answer in answers if all(answer.first.fits(t, exactly=True) for t in self.targets)]
         if held:
             answers[:] = held
@@ -406,15 +368,6 @@ def _written(base: Explanation, program: Program, mutation: Mutation) -> Explana
     return dataclasses.replace(base, kind=_kind(base, "edit"), texts={**base.texts, file: text})
 
 
-def _rank(one: Explanation) -> tuple[Any, ...]:
-    """Simplest first: one change before two, what a user declares before what is known, known before any edit."""
-    changes = 2 if one.kind == "pair" or (one.kind == "configuration" and len(one.fields) > 1) else 1
-    # An option that people leave out says less than the line that is wrong.
-    left_out = one.kind == "configuration" and set(one.fields) <= _LEFT_OUT
-    order = KINDS.index("edit") + 0.5 if left_out else float(KINDS.index(one.kind))
-    return changes, order, -len(one.faults), one.size
-
-
 def _kind(base: Explanation, kind: Any) -> Any:
     """A change of something changed is a pair."""
     return "pair" if base.texts or base.fields or base.faults else kind
@@ -431,26 +384,3 @@ def with_fault(texts: Mapping[str, str], fault: KnownFault) -> dict[str, str] | 
             return None
         found[one.file] = text.replace(one.before, one.after)
     return found
-
-
-def _vector(explanation: Explanation, target: Target) -> Array:
-    """An explanation's law in a case as one row of numbers, with what it clamps; empty where it has none."""
-    law = explanation.law(target)
-    if law is None:
-        return np.zeros(0)
-    columns = np.zeros((law.num_calls + 1, law.num_calls + 1))
-    for index, row in enumerate(law.opened):
-        columns[:, row] = law.factor[:, index]
-    rows = explanation.rows(target)
-    clamped = np.zeros(0) if rows is None else rows.reshape(-1)
-    return np.concatenate([law.times, law.offset, law.outputs.reshape(-1), columns.reshape(-1), clamped])
-
-
-def _close(one: Array, other: Array) -> bool:
-    if one.shape != other.shape or one.size == 0:
-        return one.size == other.size == 0
-    return bool(np.abs(one - other).max() <= SAME * max(float(np.abs(one).max()), 1e-12))
-
-
-def _same(one: Sequence[Array], other: Sequence[Array]) -> bool:
-    return len(one) == len(other) and all(_close(a, b) for a, b in zip(one, other, strict=True))

@@ -128,7 +128,7 @@ def _solve(program: Program, config: Any, target: Target, site: _Site, count: Ca
             max_draws=target.max_draws,
             learned_variance=learned,
         )
-        rest = None if outcome.response is None else target.distances(outcome.response)
+        rest = None if outcome.response is None else target.screen.distances(outcome.response)
         entries = entries if rest is None else rest.size
         return rest
 

@@ -17,23 +17,18 @@ from sampler_harness.law.bundle import DenseRun
 from sampler_harness.law.law import Law
 from sampler_harness.law.replay import replay
 from sampler_harness.law.response import AMPLITUDE, Array, Response
+from sampler_harness.law.same import SCREEN, TERMS, Screen, distance, worst
 from sampler_harness.law.tolerance import PRECISIONS, Tolerance, reference_response, tolerance_between, tolerance_of
 from sampler_harness.observe.learned_variance import variance_value
 from sampler_harness.observe.trace import Case
 
 __all__ = ["Outcome", "Target", "run_program"]
 
-#: Tolerances are widened by this while candidates are looked for; the answer is held to the derived ones.
-SCREEN = 4.0
 #: A program may call its model and draw twice as often as the reference and the sampler, and this much more.
 MORE = 8
 LONG = 200
-#: Seconds after which a run is stopped; a sound one takes a thousandth of it.
+#: Seconds of the processor's after which a run is stopped, however busy the machine is; a sound one takes a thousandth.
 CLOCK = 2.0
-
-
-#: Terms of a row.
-TERMS = 4
 
 
 class _Stopped(Exception):
@@ -94,21 +89,8 @@ class Target:
         several = 2 if calls <= LONG else 1
         self.max_calls = several * calls + MORE
         self.max_draws = several * (calls + 1) + MORE
-        self.rows = law.num_calls + (1 if last_row else 0)
-        own = tolerance_between(law, self.dtype)
-        slack = law.unread
-        outputs, factor = SCREEN * own.outputs, SCREEN * own.factor
-        if tolerance.outputs.shape == outputs.shape:
-            # What rounding does to the reference it does, about, to a program that is nearly the reference.
-            outputs = np.maximum(outputs, tolerance.outputs)
-            wide = np.linalg.norm(tolerance.factor, axis=1)
-        else:
-            wide = np.zeros(law.num_calls + 1)
-        self._outputs = outputs + slack[:, None]
-        self._norms = np.linalg.norm(law.factor, axis=1)
-        self._norm_tolerance = np.maximum(np.linalg.norm(factor, axis=1), wide) + slack + 1e-12
-        self._times = SCREEN * own.times
-        self._offset = SCREEN * own.offset + slack
+        self.screen = Screen(law, tolerance, self.dtype, last_row=last_row)
+        self.rows = self.screen.rows
 
     def replay(self, instance: Any, response: Response) -> Array | None:
         """What a program makes of the sampler's large outputs and fresh noise; None where it cannot be run on them.
@@ -149,57 +131,7 @@ class Target:
             return math.inf
         keep = slice(None) if self.last_row else slice(-1)
         size = np.abs(rows) + np.sqrt(np.mean(rows**2, axis=1, keepdims=True))
-        return _worst(self.dense.rows[keep], rows[keep], SCREEN * PRECISIONS[self.dtype].floor * size[keep] + 1e-30)
-
-    def distances(self, response: Response) -> Array | None:
-        """How far a response is from the sampler, entry by entry, in tolerances; changes without steps with a field.
-
-        Args:
-            response: of a program.
-
-        Returns:
-            Times, weights of outputs, size of the noise of each row; None where it has another number of calls.
-        """
-        if response.num_calls != self.law.num_calls:
-            return None
-        rows = slice(0, self.rows)
-        lower = np.tril_indices(self.law.num_calls + 1, -1, self.law.num_calls)
-        inside = lower[0] < self.rows
-        entries = lower[0][inside], lower[1][inside]
-        outputs = (response.outputs - self.law.outputs)[entries] / self._outputs[entries]
-        noise = (np.linalg.norm(response.noise, axis=1) - self._norms)[rows] / self._norm_tolerance[rows]
-        found: Array = np.concatenate([(response.times - self.law.times) / self._times, outputs, noise])
-        return found if np.isfinite(found).all() else None
-
-    def agreement(self, row: int, x: Array, draws: int, told: float | None) -> int:
-        """How many terms of a program's row are the sampler's: time, outputs, noise and constant; ``TERMS`` is all.
-
-        Args:
-            row: which one.
-            x: the model's input, or the sample.
-            draws: how many elements of it are draws; outputs follow.
-            told: the time; None for the sample.
-        """
-        last = row == self.law.num_calls
-        if row > self.law.num_calls or last != (told is None):
-            return 0
-        if last and not self.last_row:
-            return TERMS
-        constant = x[-1]  # no impulse is ever put there
-        if constant != 0.0:
-            x = x - constant
-        found = 0
-        if told is None or abs(told - self.law.times[row]) <= self._times[row]:
-            found += 1
-        off = np.abs(x[draws : draws + row] / AMPLITUDE - self.law.outputs[row, :row])
-        if bool((off <= self._outputs[row, :row]).all()):
-            found += 1
-        noise = x[:draws]
-        norm = math.sqrt(float(noise @ noise)) / AMPLITUDE
-        # Bounds of a sum are no sum of bounds: noise is held to its size here, and to its columns at the end.
-        if abs(norm - self._norms[row]) <= self._norm_tolerance[row]:
-            found += 1
-        return found + (1 if abs(constant - self.law.offset[row]) <= self._offset[row] else 0)
+        return worst(self.dense.rows[keep], rows[keep], SCREEN * PRECISIONS[self.dtype].floor * size[keep] + 1e-30)
 
     def ratio(self, law: Law, tolerance: Tolerance | None = None) -> float:
         """Worst deviation of the sampler from a law, over that law's tolerance; infinity where it cannot be one.
@@ -208,26 +140,9 @@ class Target:
             law: a candidate's.
             tolerance: of its entries; None for the floor alone, widened as while searching.
         """
-        if law.num_calls != self.law.num_calls:
-            return math.inf
-        screen = SCREEN if tolerance is None else 1.0
+        widened = SCREEN if tolerance is None else 1.0
         given = tolerance_between(law, self.dtype) if tolerance is None else tolerance
-        slack = self.law.unread[slice(0, self.rows)]
-        worst = _worst(self.law.times, law.times, screen * given.times)
-        rows = slice(0, self.rows)
-        worst = max(
-            worst, _worst(self.law.outputs[rows], law.outputs[rows], screen * given.outputs[rows] + slack[:, None])
-        )
-        worst = max(worst, _worst(self.law.offset[rows], law.offset[rows], screen * given.offset[rows] + slack))
-        # A column that only one side has is held to the tolerance of a zero entry of the row.
-        zero = np.minimum(given.outputs.min(axis=1, initial=np.inf), given.factor.min(axis=1, initial=np.inf))
-        for opened in sorted(set(self.law.opened) | set(law.opened)):
-            if opened >= self.rows:
-                continue
-            allowed = given.factor[:, law.opened.index(opened)] if opened in law.opened else zero
-            off = _worst(self.law.column(opened)[rows], law.column(opened)[rows], screen * allowed[rows] + slack)
-            worst = max(worst, off)
-        return worst
+        return distance(self.law, law, given, last_row=self.last_row, widened=widened)
 
     @functools.cached_property
     def reference_ratio(self) -> float:
@@ -240,16 +155,6 @@ class Target:
     def precision(self) -> float:
         """Unit roundoff of what the sampler was measured in."""
         return PRECISIONS[self.case.dtype].unit
-
-
-def _worst(got: Array, should_be: Array, tolerance: Array) -> float:
-    if got.size == 0:
-        return 0.0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        off = np.abs(got - should_be)
-        ratio = np.where(off == 0.0, 0.0, off / tolerance)  # nothing is off, whatever is allowed
-    worst = float(np.max(ratio))
-    return worst if math.isfinite(worst) else math.inf
 
 
 @functools.cache
@@ -284,7 +189,7 @@ def run_program(
     seen: list[Array] = []
     times: list[float] = []
     drawn = terms = 0
-    started = time.perf_counter()
+    started = time.thread_time()
 
     def noise() -> Array:
         nonlocal drawn
@@ -301,11 +206,11 @@ def run_program(
             raise _Stopped
         told = float(told)
         if target is not None:
-            agreeing = target.agreement(call, x, max_draws, told)
+            agreeing = target.screen.agreement(call, x, max_draws, told)
             terms += agreeing
             if agreeing < TERMS:
                 raise _Stopped
-        if time.perf_counter() - started > CLOCK:
+        if time.thread_time() - started > CLOCK:
             raise _Stopped
         seen.append(x)
         times.append(told)
@@ -319,7 +224,7 @@ def run_program(
     if not isinstance(sample, np.ndarray) or sample.shape != (size,) or not seen:
         return Outcome(terms)
     if target is not None:
-        agreeing = target.agreement(len(seen), sample, max_draws, None)
+        agreeing = target.screen.agreement(len(seen), sample, max_draws, None)
         terms += agreeing
         if agreeing < TERMS:
             return Outcome(terms)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sampler_harness.law.program import source_text
-from sampler_harness.verdict import Edit
+from sampler_harness.verdict import Edit, Happened
 from sampler_harness.verdict import Explanation as Told
 
 from .explanation import Explanation, Shift
@@ -41,9 +41,7 @@ def told(explanation: Explanation, declared: Sequence[Any], variants: Sequence[E
     faults = [_fault(name) for name in explanation.faults]
     effects = tuple(fault.effect for fault in faults)
     happened = tuple(
-        f"{fault.name}: {one.repository}, {one.url}" if one.url else f"{fault.name}: {one.repository}"
-        for fault in faults
-        for one in fault.happened
+        Happened(f"{fault.name}: {one.repository}", one.url or "") for fault in faults for one in fault.happened
     )
     texts = {name: _field_text(name, value, declared) for name, value in explanation.fields.items()}
     return Told(

@@ -10,17 +10,18 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sampler_harness.observe.layout import Layout, NoLayout
-from sampler_harness.observe.probes import Dense, Impulses, scattered
+from sampler_harness.observe.probes import Dense, Impulses
 from sampler_harness.observe.trace import Case, Problem, Run, execute
 from sampler_harness.subject import Subject
 
+from .dense import DenseRun, as_dtype, dense_values
 from .law import Law
+from .reading import Leak, Reader, Reading, times_of
 from .replay import drawn_and_called, is_affine
 from .response import AMPLITUDE, Array, Response
 from .tolerance import PRECISIONS
@@ -36,81 +37,6 @@ SEARCHED = 4_000
 
 #: Amplitudes that are tried where a constant swallows small impulses, the largest first.
 LARGE_AMPLITUDES = (1.0, 2.0**-6, 2.0**-12)
-
-
-@dataclass(frozen=True)
-class Leak:
-    """An impulse that was seen where it does not belong.
-
-    Attributes:
-        row: the model input in which it was seen first.
-        source: sample element that the impulse was meant for.
-        seen_at: where it was seen.
-        primitive: ``"draw 3"`` or ``"output 5"``.
-        size: coefficient with which it arrived.
-    """
-
-    row: int
-    source: int
-    seen_at: int
-    primitive: str
-    size: float
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One reading of all coefficients at one scattering.
-
-    Attributes:
-        response: the coefficients.
-        elements: the sample element at which each primitive was read: noise fields, then outputs.
-        leaks: impulses seen elsewhere.
-        arrived: for each noise field whether its impulse was seen at its element.
-        problem: a run of this reading that went wrong.
-    """
-
-    response: Response
-    elements: tuple[int, ...]
-    leaks: tuple[Leak, ...]
-    arrived: tuple[bool, ...]
-    problem: Problem | None = None
-
-
-@dataclass(frozen=True)
-class DenseRun:
-    """A run with given values everywhere.
-
-    Attributes:
-        rows: ``(K + 1, numel)`` model inputs and sample.
-        fields: ``(P, numel)`` the unit normals as fields.
-        outputs: ``(K, numel)`` what the model answered.
-        run: the run itself.
-    """
-
-    rows: Array
-    fields: Array
-    outputs: Array
-    run: Run
-
-
-def dense_values(kind: int, index: int, size: int) -> Array:
-    """Fixed values for draw or output ``index``: normal-shaped for draws, heavy-tailed for outputs.
-
-    Built from a multiplicative sequence, not from a generator: the same on every machine.
-
-    Args:
-        kind: 0 for draws (about unit normal), 1 for outputs (from 0.1 to 30 in magnitude, so that clamps bite).
-        index: which draw or call.
-        size: number of elements.
-    """
-    k = np.arange(1, size + 1, dtype=np.float64) + 977.0 * index + 31_337.0 * kind
-    u = np.mod(k * 0.6180339887498949, 1.0)
-    w = np.mod(k * 0.7548776662466927 + 0.5 * u, 1.0)
-    normal: Array = np.sqrt(-2.0 * np.log(np.clip(u, 1e-6, 1.0))) * np.cos(2.0 * np.pi * w)
-    if kind == 0:
-        return normal
-    v = np.mod(k * 0.5698402909980532, 1.0)
-    return normal * 10.0 ** (1.5 * v - 0.75)
 
 
 def _asleep(config: Any) -> float:
@@ -207,14 +133,10 @@ class Bundle:
         return len(self.zero.calls)
 
     @functools.cached_property
-    def _zero_rows(self) -> Array:
-        return self.zero.rows()
-
-    @functools.cached_property
     def amplitude(self) -> float:
         """2^-24 where nothing constant is added; else as large as the reference's clamps allow."""
         shifted = self.subject.output_shift != 0
-        if not shifted and float(np.abs(self._zero_rows).max(initial=0.0)) == 0:
+        if not shifted and float(np.abs(self.zero.rows()).max(initial=0.0)) == 0:
             return AMPLITUDE
         return _asleep(self.case.config) if getattr(self.case.config, "is_clipped", False) else 1.0
 
@@ -246,7 +168,7 @@ class Bundle:
         if self.unread or not self.is_affine:
             return self._unmeasured()
         layout = self.layout or Layout((), self.case.numel, "none")
-        return self._read(layout, phase=1, sign=-1.0)
+        return self._reader.read(layout, phase=1, sign=-1.0)
 
     @functools.cached_property
     def law(self) -> Law:
@@ -263,31 +185,35 @@ class Bundle:
         return PRECISIONS[self.case.dtype].unit
 
     @functools.cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute)
+
+    @functools.cached_property
     def _found(self) -> tuple[Reading, Layout | None]:
         if self.unread or not self.is_affine:
             return self._unmeasured(), self._whole()
         best: tuple[Reading, Layout | None] | None = None
-        for make in (self._plain, self._trailing, self._coded):
+        for make in (self._plain, self._trailing, self._reader.coded):
             try:
                 layout = make()
             except NoLayout:
                 continue
             if layout is None:
                 continue
-            reading = self._read(layout, phase=0, sign=1.0)
+            reading = self._reader.read(layout, phase=0, sign=1.0)
             if reading.problem is not None or self._fits(reading):
                 return reading, layout
             best = best or (reading, layout)
         if best is None:
             # Outputs can be measured even where the draws cannot be read as fields.
-            return self._read(Layout((), self.case.numel, "none"), phase=0, sign=1.0), None
+            return self._reader.read(Layout((), self.case.numel, "none"), phase=0, sign=1.0), None
         return best
 
     def _unmeasured(self) -> Reading:
         """The reading of a case that has no coefficients, or that has too many."""
         calls = self.num_calls
         nothing = Response(
-            self._times(self.zero), np.zeros(calls + 1), np.zeros((calls + 1, 0)), np.zeros((calls + 1, calls))
+            times_of(self.zero), np.zeros(calls + 1), np.zeros((calls + 1, 0)), np.zeros((calls + 1, calls))
         )
         why = "the reference is not affine in this configuration: there are no coefficients"
         if self.unread:
@@ -313,165 +239,6 @@ class Bundle:
     def _trailing(self) -> Layout | None:
         several = any(d.gaussian and d.numel > self.case.numel for d in self.zero.draws)
         return Layout.plain(self.zero.draws, self.case.numel, trailing=True) if several else None
-
-    def _coded(self) -> Layout | None:
-        """Draw numbers that name their own place, and see which sample element receives which."""
-        draws = [(i, d) for i, d in enumerate(self.zero.draws) if d.gaussian and d.numel > 0]
-        if not draws:
-            return None
-        maps: dict[tuple[int, ...], Any] = {}
-        for shape in dict.fromkeys(d.shape for _, d in draws):
-            for index in [i for i, d in draws if d.shape == shape][:3]:
-                found = self._coded_map(index, shape)
-                if found is not None:
-                    maps[shape] = found
-                    break
-        return Layout.coded(self.zero.draws, self.case.numel, maps)
-
-    def _coded_map(self, index: int, shape: tuple[int, ...]) -> Any:
-        count = int(np.prod(shape))
-        code: Array = (1.0 + np.arange(count, dtype=np.float64)) / (2.0 * count)
-        run = self.execute(
-            Dense(draws=lambda i, s: code * self.amplitude if i == index else None, outputs=lambda i, s: None)
-        )
-        if run.problem is not None or len(run.calls) != self.num_calls:
-            return None
-        rows = run.rows() - self._zero_rows
-        touched = np.flatnonzero(np.abs(rows).max(axis=1) > 0)
-        if touched.size == 0:
-            return None
-        row = rows[touched[0]] / self.amplitude
-        # The weight is unknown, the codes are not: the largest code fixes it, and all must then be whole.
-        weight = row[np.argmax(np.abs(row))] / code[-1]
-        places = row / weight * (2.0 * count) - 1.0
-        whole = np.rint(places)
-        if float(np.abs(places - whole).max()) > 0.05:
-            return None
-        return np.where(whole >= 0, whole, -1).astype(np.int64)
-
-    def _read(self, layout: Layout, *, phase: int, sign: float) -> Reading:
-        """Impulses for all primitives, in as many runs as the sample has room for."""
-        calls, size = self.num_calls, self.case.numel
-        fields = len(layout.fields)
-        primitives: list[tuple[str, int]] = [("draw", i) for i in range(fields)]
-        primitives += [("output", j) for j in range(calls)]
-        capacity = max(1, size // 2)
-        noise = np.zeros((calls + 1, fields))
-        outputs = np.zeros((calls + 1, calls))
-        elements = [0] * len(primitives)
-        arrived = [False] * fields
-        leaks: list[Leak] = []
-        times = self._times(self.zero)
-        amplitude = sign * self.amplitude
-        for start in range(0, len(primitives), capacity):
-            group = primitives[start : start + capacity]
-            places = self._places(layout, group, phase)
-            stimulus = Impulses()
-            for (kind, index), element in zip(group, places, strict=True):
-                if kind == "output":
-                    stimulus.outputs.setdefault(index, []).append((element, amplitude))
-                    continue
-                drawn = layout.place(index, element)
-                if drawn is not None:
-                    stimulus.draws.setdefault(drawn[0], []).append((drawn[1], amplitude))
-            run = self.execute(stimulus)
-            problem = run.problem
-            if problem is None and len(run.calls) != calls:
-                problem = self._other_count(len(run.calls))
-            if problem is not None:
-                response = Response(times, np.zeros(calls + 1), noise, outputs, self.amplitude)
-                return Reading(response, tuple(elements), (), tuple(arrived), problem)
-            rows = (run.rows() - self._zero_rows) / amplitude
-            rest = rows.copy()
-            for number, ((kind, index), element) in enumerate(zip(group, places, strict=True)):
-                elements[start + number] = element
-                column = rows[:, element]
-                if kind == "output":
-                    outputs[:, index] = column
-                    rest[:, element] = 0
-                else:
-                    noise[:, index] = column
-                    arrived[index] = bool(np.any(column != 0))
-                    rest[:, layout.arrivals(index, element)] = 0
-            leaks += self._leaks(rest, group, places)
-        offset = self._offset()
-        response = Response(times, offset, noise, outputs, self.amplitude)
-        return Reading(response, tuple(elements), tuple(leaks), tuple(arrived))
-
-    def _other_count(self, count: int) -> Problem:
-        """A run with impulses took another number of calls: because of the values, or of an earlier run?"""
-        again = self.execute(Impulses())
-        if len(again.calls) != self.num_calls:
-            return Problem(
-                "outside",
-                f"the same run, made twice, calls the model {self.num_calls} and {len(again.calls)} times: something "
-                "of an earlier run is left",
-            )
-        return Problem(
-            "outside",
-            f"the sampler called its model {count} times where the run with all-zero values had {self.num_calls}: "
-            "its number of steps depends on the values (an adaptive sampler is outside what the law covers)",
-        )
-
-    def _places(self, layout: Layout, group: Sequence[tuple[str, int]], phase: int) -> list[int]:
-        """An element for each primitive, none of which meets what another primitive reaches."""
-        size = self.case.numel
-        candidates = scattered(size, size, phase)
-        if (layout.kind != "coded" or layout.shared == 0) and layout.missing == 0:
-            return candidates[: len(group)]
-        taken: set[int] = set()
-        places = []
-        for kind, index in group:
-            for element in candidates:
-                reach = {element} if kind == "output" else set(layout.arrivals(index, element).tolist())
-                drawn = kind == "output" or layout.place(index, element) is not None
-                if drawn and not (reach & taken):
-                    taken |= reach
-                    places.append(element)
-                    break
-            else:
-                places.append(candidates[0])
-        return places
-
-    def _offset(self) -> Array:
-        """The constant of each row: its entry of largest magnitude."""
-        rows = self._zero_rows
-        largest = np.abs(rows).argmax(axis=1)
-        chosen: Array = rows[np.arange(rows.shape[0]), largest]
-        return chosen
-
-    def _leaks(self, rest: Array, group: Sequence[tuple[str, int]], places: Sequence[int]) -> list[Leak]:
-        """What is not zero where it should be: each row's first, traced to the primitive that fits best."""
-        constant = np.abs(self._zero_rows)
-        allowed = 8 * self._precision * constant / self.amplitude
-        seen = np.abs(rest) > allowed
-        if not seen.any():
-            return []
-        row = int(np.flatnonzero(seen.any(axis=1))[0])
-        found = []
-        for element in np.flatnonzero(seen[row])[:8]:
-            # Only what had happened by then can be the source.
-            earlier = [n for n, (kind, index) in enumerate(group) if kind == "draw" or index < row]
-            source = earlier[-1] if earlier else 0
-            kind, index = group[source]
-            found.append(Leak(row, places[source], int(element), f"{kind} {index}", float(rest[row, element])))
-        return found
-
-    @staticmethod
-    def _times(run: Run) -> Array:
-        """The time of each call as a number; a batch of times must agree (checked by law/times)."""
-        values = []
-        for call in run.calls:
-            time = call.time
-            if hasattr(time, "detach"):
-                flat = time.detach().to("cpu").double().reshape(-1)
-                values.append(float(flat[0]) if flat.numel() else float("nan"))
-            else:
-                try:
-                    values.append(float(time))
-                except (TypeError, ValueError):
-                    values.append(float("nan"))
-        return np.array(values)
 
     @functools.cached_property
     def dense(self) -> DenseRun | Problem:
@@ -577,7 +344,7 @@ class Bundle:
             if uneven:
                 values = values * sizes
             if self.case.dtype != "float64":
-                values = _as_dtype(values, self.case.dtype)
+                values = as_dtype(values, self.case.dtype)
             sent[call] = values.reshape(-1)
             return values
 
@@ -585,7 +352,7 @@ class Bundle:
         if run.problem is not None:
             return run.problem
         ordered = [raw.get(i, np.zeros(d.shape)) for i, d in enumerate(run.draws)]
-        ordered = [_as_dtype(v, d.dtype) for v, d in zip(ordered, run.draws, strict=True)]
+        ordered = [as_dtype(v, d.dtype) for v, d in zip(ordered, run.draws, strict=True)]
         try:
             values = layout.values(ordered) if layout is not None else np.zeros((0, size))
         except (IndexError, ValueError):
@@ -594,12 +361,3 @@ class Bundle:
             return Problem("outside", "the number of draws depends on the values")
         stacked = np.stack([sent[k] for k in range(len(run.calls))])
         return DenseRun(rows=run.rows(), fields=values, outputs=stacked, run=run)
-
-
-def _as_dtype(values: Array, dtype: str) -> Array:
-    """The numbers as the sampler will see them, back in float64."""
-    import torch
-
-    kept: torch.dtype = getattr(torch, dtype)
-    rounded: Array = torch.from_numpy(np.ascontiguousarray(values)).to(kept).double().numpy()
-    return rounded

@@ -13,6 +13,7 @@ import numpy as np
 
 from .law import Law
 from .response import Array
+from .same import in_tolerances, side_by_side
 from .tolerance import Tolerance
 
 __all__ = ["Deviation", "Entries", "Term", "compare", "differing", "entries_of"]
@@ -77,27 +78,11 @@ def entries_of(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool
     rows = calls + (1 if law.num_calls == reference.num_calls and last_row else 0)
     opened = tuple(sorted(row for row in set(law.opened) | set(reference.opened) if row < rows))
 
-    def weights(one: Law) -> Array:
-        noise = [one.column(row)[:rows] for row in opened]
-        return np.column_stack([one.outputs[:rows, :calls], *noise, one.offset[:rows]])
-
-    got, should_be = weights(law), weights(reference)
-    noise = _noise_tolerance(reference, tolerance, opened)[:rows]
-    allowed = np.column_stack([tolerance.outputs[:rows, :calls], noise, tolerance.offset[:rows]])
-    allowed = allowed + law.unread[:rows, None]
+    got, should_be, allowed = side_by_side(law, reference, tolerance, rows, opened)
     signs = np.where(got < should_be, -1.0, 1.0)
     time_signs = np.where(law.times[:calls] < reference.times[:calls], -1.0, 1.0)
-    times = time_signs * _ratio(law.times[:calls], reference.times[:calls], tolerance.times[:calls])
-    return Entries(calls, opened, got, should_be, signs * _ratio(got, should_be, allowed), times)
-
-
-def _ratio(got: Array, should_be: Array, tolerance: Array) -> Array:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        off = np.abs(got - should_be)
-        # Where nothing is off nothing need be allowed: next to entries beyond all measure the tolerance may be 0.
-        ratio: Array = np.where(off == 0.0, 0.0, off / tolerance)
-    # NaN compares false with everything: it must never pass.
-    return np.where(np.isfinite(ratio), ratio, np.inf)
+    times = time_signs * in_tolerances(law.times[:calls], reference.times[:calls], tolerance.times[:calls])
+    return Entries(calls, opened, got, should_be, signs * in_tolerances(got, should_be, allowed), times)
 
 
 def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = True) -> tuple[Deviation, ...]:
@@ -125,37 +110,27 @@ def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = 
     found = _times(law.times, reference.times, tolerance.times)
     found += _first_row(law, reference, tolerance)
     opened = tuple(sorted(set(law.opened) | set(reference.opened)))
-    got_noise = np.stack([law.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
-    ref_noise = np.stack([reference.column(r) for r in opened], axis=1) if opened else np.zeros((rows, 0))
-    tol_noise = _noise_tolerance(reference, tolerance, opened)
-    slack = law.unread
+    got, should_be, allowed = side_by_side(law, reference, tolerance, rows, opened)
     # The state's own weight shows in the column that row 0 opened; rescaled, so that a wrong start is not told twice.
-    rescale = 1.0
     if 0 in law.opened and 0 in reference.opened:
         start_got, start_ref = law.column(0)[0], reference.column(0)[0]
-        if abs(start_got - start_ref) > tolerance.factor[0, reference.opened.index(0)] + slack[0]:
-            rescale = start_ref / start_got
-    difference_rows: list[Array] = []
-    for k in range(rows):
-        got_row = np.concatenate([law.outputs[k], got_noise[k]])
-        ref_row = np.concatenate([reference.outputs[k], ref_noise[k]])
-        tol_row = np.concatenate([tolerance.outputs[k], tol_noise[k]]) + slack[k]
-        for index, row in enumerate(opened):
-            if row == 0 and rescale != 1.0:
-                got_row[law.outputs.shape[1] + index] *= rescale
-        ratio = _ratio(got_row, ref_row, tol_row)
-        delta = np.where(np.isfinite(got_row), got_row - ref_row, 0.0)
-        consequence = bool(ratio.max(initial=0.0) > 1.0) and _in_span(delta, difference_rows, tol_row)
-        if ratio.max(initial=0.0) > 1.0 and not consequence:
-            difference_rows.append(delta)
-        calls = law.outputs.shape[1]
-        found += _row_entries(k, got_row, ref_row, ratio, consequence, calls, opened)
-    offset_tolerance = tolerance.offset[:rows] + slack[:rows]
-    ratio = _ratio(law.offset[:rows], reference.offset[:rows], offset_tolerance)
-    worst = int(ratio.argmax())
-    for k in range(rows):
-        if ratio[k] > 1.0 or k == worst:
-            found.append(Deviation("offset", k, -1, float(law.offset[k]), float(reference.offset[k]), float(ratio[k])))
+        if abs(start_got - start_ref) > tolerance.factor[0, reference.opened.index(0)] + law.unread[0]:
+            got[:, law.num_calls] *= start_ref / start_got
+    ratio = in_tolerances(got, should_be, allowed)
+    columns = _Columns.of(law.num_calls, opened)
+    earlier: list[Array] = []
+    for k, (got_row, ref_row, ratio_row) in enumerate(zip(got, should_be, ratio, strict=True)):
+        consequence = False
+        if ratio_row[:-1].max(initial=0.0) > 1.0:
+            delta = np.where(np.isfinite(got_row), got_row - ref_row, 0.0)[:-1]
+            consequence = _in_span(delta, earlier, allowed[k, :-1])
+            if not consequence:
+                earlier.append(delta)
+        found += _row_entries(k, got_row, ref_row, ratio_row, consequence, columns)
+    worst = int(ratio[:, -1].argmax())
+    for k, off in enumerate(ratio[:, -1].tolist()):
+        if off > 1.0 or k == worst:
+            found.append(Deviation("offset", k, -1, float(law.offset[k]), float(reference.offset[k]), off))
     return tuple(found)
 
 
@@ -188,7 +163,7 @@ def differing(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool 
 def _times(got: Array, should_be: Array, tolerance: Array) -> list[Deviation]:
     if got.size == 0:
         return []
-    ratio = _ratio(got, should_be, tolerance)
+    ratio = in_tolerances(got, should_be, tolerance)
     worst = int(ratio.argmax())
     return [
         Deviation("time", k, -1, float(got[k]), float(should_be[k]), float(ratio[k]))
@@ -202,23 +177,8 @@ def _first_row(law: Law, reference: Law, tolerance: Tolerance) -> list[Deviation
     got = law.column(0)[0] if law.factor.size else 0.0
     should_be = reference.column(0)[0] if reference.factor.size else 0.0
     allowed = float(tolerance.factor[0, reference.opened.index(0)]) if 0 in reference.opened else 1e-12
-    ratio = float(_ratio(np.array(got), np.array(should_be), np.array(allowed + law.resolution)))
+    ratio = float(in_tolerances(np.array(got), np.array(should_be), np.array(allowed + law.resolution)))
     return [Deviation("initial-noise", 0, 0, float(got), float(should_be), ratio)]
-
-
-def _noise_tolerance(reference: Law, tolerance: Tolerance, opened: tuple[int, ...]) -> Array:
-    """Columns that only the sampler has get the tolerance of a zero entry of the row."""
-    rows = reference.num_calls + 1
-    if not opened:
-        return np.zeros((rows, 0))
-    zero = np.minimum(tolerance.outputs.min(axis=1, initial=np.inf), tolerance.factor.min(axis=1, initial=np.inf))
-    columns = []
-    for row in opened:
-        if row in reference.opened:
-            columns.append(tolerance.factor[:, reference.opened.index(row)])
-        else:
-            columns.append(np.where(np.isfinite(zero), zero, 1e-12))
-    return np.stack(columns, axis=1)
 
 
 def _in_span(delta: Array, earlier: list[Array], tolerance: Array) -> bool:
@@ -232,36 +192,54 @@ def _in_span(delta: Array, earlier: list[Array], tolerance: Array) -> bool:
     return bool(rest <= max(1.0, 1e-6 * np.abs(target).max(initial=0.0)))
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """Which column of a row holds what; the constant, which is last, is told by itself.
+
+    Attributes:
+        calls: how many of them are outputs.
+        opened: the rows whose noise the others are.
+        state: the first noise, by which the state's own weight is told; empty where nothing opens row 0.
+        outputs: the outputs, and the state.
+        fresh: the noise of later rows.
+    """
+
+    calls: int
+    opened: tuple[int, ...]
+    state: list[int]
+    outputs: list[int]
+    fresh: list[int]
+
+    @staticmethod
+    def of(calls: int, opened: tuple[int, ...]) -> _Columns:
+        """Of rows with so many calls, whose noise so many rows open."""
+        state = [calls + i for i, row in enumerate(opened) if row == 0]
+        fresh = [calls + i for i, row in enumerate(opened) if row > 0]
+        return _Columns(calls, opened, state, [*range(calls), *state], fresh)
+
+
 def _row_entries(
-    k: int,
-    got: Array,
-    should_be: Array,
-    ratio: Array,
-    consequence: bool,
-    calls: int,
-    opened: tuple[int, ...],
+    k: int, got: Array, should_be: Array, ratio: Array, consequence: bool, columns: _Columns
 ) -> list[Deviation]:
     """The worst entry of this row for the outputs (with the state's own weight) and for the fresh noise."""
-    state = [calls + i for i, row in enumerate(opened) if row == 0 and k > 0]
-    noise = [calls + i for i, row in enumerate(opened) if row > 0]
+    calls, state = columns.calls, columns.state
     found: list[Deviation] = []
-    groups: tuple[tuple[Term, list[int]], ...] = (("outputs", [*range(calls), *state]), ("noise", noise))
+    # The first row holds nothing but the first noise, which is told as such.
+    outputs = columns.outputs if k > 0 else columns.outputs[:calls]
+    groups: tuple[tuple[Term, list[int]], ...] = (("outputs", outputs), ("noise", columns.fresh))
     for term, entries in groups:
         if not entries:
             continue
-        worst = entries[int(np.argmax(ratio[entries]))]
-        column = worst if worst < calls else opened[worst - calls]
-        if worst in state:
-            column = -1  # the state itself
-        carried = consequence or (term == "noise" and _carried_by_state(k, ratio, calls, opened))
+        worst = entries[int(ratio[entries].argmax())]
+        column = worst if worst < calls else -1 if worst in state else columns.opened[worst - calls]
+        carried = consequence or (term == "noise" and ratio[worst] > 1.0 and _carried_by_state(k, ratio, columns))
         found.append(
             Deviation(term, k, column, float(got[worst]), float(should_be[worst]), float(ratio[worst]), carried)
         )
     return found
 
 
-def _carried_by_state(k: int, ratio: Array, calls: int, opened: tuple[int, ...]) -> bool:
+def _carried_by_state(k: int, ratio: Array, columns: _Columns) -> bool:
     """Older noise is off only because the state or the outputs are weighed wrongly; the fresh noise is right."""
-    fresh = [calls + i for i, row in enumerate(opened) if row == k]
-    rest = [*range(calls), *(calls + i for i, row in enumerate(opened) if row == 0)]
-    return bool(ratio[rest].max(initial=0.0) > 1.0 and ratio[fresh].max(initial=0.0) <= 1.0)
+    fresh = [columns.calls + i for i, row in enumerate(columns.opened) if row == k]
+    return bool(ratio[columns.outputs].max(initial=0.0) > 1.0 and ratio[fresh].max(initial=0.0) <= 1.0)

@@ -42,18 +42,26 @@ def row_echelon(
     rows, primitives = noise.shape
     scale = float(np.abs(noise).max(initial=0.0))
     sizes = np.linalg.norm(noise, axis=1)
-    basis = np.zeros((min(rows, primitives), primitives))
-    factor = np.zeros((rows, basis.shape[0]))
+    most = min(rows, primitives)
+    basis = np.zeros((most, primitives))
+    factor = np.zeros((rows, most))
     opened: list[int] = []
     seen = np.zeros(primitives, dtype=bool)
+    # Most rows bring in one draw, and their column is that draw's axis: what lies along axes is read off, exactly.
+    axes, draws, signs = np.zeros(most, dtype=int), np.zeros(most, dtype=int), np.zeros(most)
+    along = 0
+    mixed, columns = np.zeros((most, primitives)), np.zeros(most, dtype=int)
+    across = 0
     for k in range(rows):
         row = noise[k]
         width = len(opened)
         residual = row.astype(np.float64)
-        for _ in range(2):  # twice is enough: the second pass removes what rounding left of the first
-            part = basis[:width] @ residual
-            factor[k, :width] += part
-            residual = residual - part @ basis[:width]
+        factor[k, axes[:along]] = signs[:along] * residual[draws[:along]]
+        residual[draws[:along]] = 0.0
+        for _ in range(2 if across else 0):  # twice is enough: the second pass removes what rounding left of the first
+            part = mixed[:across] @ residual
+            factor[k, columns[:across]] += part
+            residual = residual - part @ mixed[:across]
         # Draws that no earlier row holds are orthogonal to all of them, exactly. What is left among the others is a
         # difference of rows, and as uncertain as their rounding.
         rounding = ROUNDING_ULP * precision * float(sizes[max(0, k - 2) : k + 1].max())
@@ -63,10 +71,17 @@ def row_echelon(
             residual[seen] = 0.0
         seen |= row != 0
         norm = float(np.linalg.norm(residual))
-        if norm > NEGLIGIBLE * scale and width < basis.shape[0]:
+        if norm > NEGLIGIBLE * scale and width < most:
             factor[k, width] = norm
             basis[width] = residual / norm
             opened.append(k)
+            made_of = np.flatnonzero(residual)
+            if made_of.size == 1:
+                axes[along], draws[along], signs[along] = width, made_of[0], basis[width, made_of[0]]
+                along += 1
+            else:
+                columns[across], mixed[across] = width, basis[width]
+                across += 1
     width = len(opened)
     return factor[:, :width], tuple(opened), basis[:width]
 

@@ -35,10 +35,10 @@ class _Mode:
     def round(self, values: Array) -> Array:
         """Round to ``bits`` of mantissa, to nearest or (with a seed) at random up or down."""
         if self.seed is None and self.bits == 24:
-            single: Array = np.asarray(values, dtype=np.float32).astype(np.float64)
+            single: Array = values.astype(np.float32).astype(np.float64)
             return single
         mantissa, exponent = np.frexp(values)
-        scaled = np.ldexp(mantissa, self.bits)
+        scaled = mantissa * 2.0**self.bits
         whole = np.rint(scaled) if self.seed is None else np.floor(scaled + _shares(values, self.seed))
         rounded: Array = np.ldexp(whole, exponent - self.bits)
         return rounded
@@ -64,7 +64,7 @@ class RoundedArray(np.ndarray[Any, np.dtype[np.float64]]):
     """A float64 array that rounds to fewer bits after each operation."""
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        plain = [np.asarray(i) if isinstance(i, RoundedArray) else i for i in inputs]
+        plain = [i.view(np.ndarray) if type(i) is RoundedArray else i for i in inputs]
         if "out" in kwargs:
             kwargs["out"] = tuple(np.asarray(o) if isinstance(o, RoundedArray) else o for o in kwargs["out"])
         if method == "accumulate":
@@ -94,15 +94,16 @@ def _accumulate(ufunc: Any, values: Array) -> Any:
 
 def rounded_view(values: Any) -> Any:
     """Mark as rounding without rounding again."""
-    if isinstance(values, (np.ndarray, np.floating)) and np.asarray(values).dtype == np.float64:
+    if isinstance(values, (np.ndarray, np.floating)) and values.dtype.char == "d":
         return np.asarray(values).view(RoundedArray)
     return values
 
 
 def rounded(values: Any) -> Any:
     """Round float64 results; leave integers, booleans and everything else."""
-    if isinstance(values, (np.ndarray, np.floating)) and np.asarray(values).dtype == np.float64:
-        return np.asarray(_MODE.round(np.asarray(values))).view(RoundedArray)
+    if isinstance(values, (np.ndarray, np.floating)) and values.dtype.char == "d":
+        plain = values if type(values) is np.ndarray else np.asarray(values)
+        return np.asarray(_MODE.round(plain)).view(RoundedArray)
     return values
 
 
@@ -116,7 +117,9 @@ class _RoundingNumpy:
 
         @functools.wraps(value)
         def call(*args: Any, **kwargs: Any) -> Any:
-            return rounded(value(*args, **kwargs))
+            result = value(*args, **kwargs)
+            # What is rounded already is not changed by a second rounding.
+            return result if type(result) is RoundedArray else rounded(result)
 
         self.__dict__[name] = call
         return call

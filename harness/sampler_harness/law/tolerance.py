@@ -80,7 +80,7 @@ class Tolerance:
         factor: ``(K + 1, C)``.
         offset: ``(K + 1,)``.
         wide: number of entries of B and L whose tolerance is above what is promised to be flagged.
-        widest: the largest relative tolerance and where it stands, in words.
+        widest: the largest relative tolerance where some are wide, and which entry has it.
         entries: number of entries that are not zero.
     """
 
@@ -89,7 +89,7 @@ class Tolerance:
     factor: Array
     offset: Array
     wide: int
-    widest: str
+    widest: tuple[float, str]
     entries: int
 
 
@@ -277,12 +277,12 @@ def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_fact
     nonzero = np.abs(everything) > NEGLIGIBLE_ENTRY * largest
     share = np.divide(relative, np.abs(everything), out=np.zeros_like(relative), where=nonzero)
     wide = int((share > precision.flagged).sum())
-    widest = "none"
+    widest = 0.0, ""
     if wide:
         row, column = (int(i) for i in np.unravel_index(int(share.argmax()), share.shape))
         calls = law.outputs.shape[1]
         name = f"B[{row}, {column}]" if column < calls else f"L[{row}, {law.opened[column - calls]}]"
-        widest = f"{share[row, column]:.2%} at {name}"
+        widest = float(share[row, column]), name
     calls = law.outputs.shape[1]
     scale = np.abs(everything).max(initial=1.0)
     return Tolerance(

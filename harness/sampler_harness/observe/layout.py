@@ -125,6 +125,8 @@ class Layout:
 
     def arrivals(self, field: int, element: int) -> IntArray:
         """Sample elements that receive the same drawn number as ``element`` does."""
+        if self.kind != "coded":
+            return np.array([element])  # no number is drawn for two elements
         one = self.fields[field]
         same = (one.offset_of == one.offset_of[element]) & (one.draw_of == one.draw_of[element])
         return np.flatnonzero(same)

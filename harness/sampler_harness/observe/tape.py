@@ -14,13 +14,15 @@ from typing import Any
 
 import torch
 
+from .problems import UnknownDraw
 from .torch_private import DispatchTap, is_random, operator_name
 
 __all__ = ["Draw", "NoiseTap", "UnknownDraw"]
 
 #: The exponential of a normal: what is replaced is that normal.
 _LOG_NORMAL = {"log_normal", "log_normal_"}
-_GAUSSIAN = {"randn", "randn_like", "normal", "normal_", "normal_functional"} | _LOG_NORMAL
+_STANDARD = {"randn", "randn_like"}
+_GAUSSIAN = _STANDARD | {"normal", "normal_", "normal_functional", *_LOG_NORMAL}
 #: Draws that are not Gaussian: they get a fixed legal value, and the law is "not Gaussian".
 _OTHER = {
     "rand", "rand_like", "uniform", "uniform_", "randint", "randint_like", "random", "random_", "randperm",
@@ -28,10 +30,6 @@ _OTHER = {
 }  # fmt: skip
 #: Operators that drop elements: run with a probability of zero, and told as a draw that is not Gaussian.
 _DROPOUT = {"dropout", "native_dropout", "alpha_dropout"}
-
-
-class UnknownDraw(RuntimeError):
-    """The sampler drew random numbers with an operator that the tap cannot replace."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Draw:
 
 def _mean_and_std(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
     """The call's own location and scale: numbers or tensors."""
-    if name in ("randn", "randn_like"):
+    if name in _STANDARD:
         return 0.0, 1.0
     # normal_(self, mean, std) has the tensor first; normal(mean, std, …) does not.
     values = args[1:] if name in ("normal_", "normal_functional", *_LOG_NORMAL) else args
@@ -94,6 +92,7 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         stop: raised (as an instance made by this callable) when the limit is passed.
         other: given the index and record of a draw that is not Gaussian, the values that it returns, or None for a
             fixed legal one.
+        whose: what draws, ``sampler`` or ``step``.
 
     Raises:
         UnknownDraw: from inside the sampler, when it uses a random operator that cannot be replaced.
@@ -106,6 +105,7 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         limit: int,
         stop: Callable[[str], BaseException],
         other: Callable[[int, Draw], torch.Tensor | None] | None = None,
+        whose: str = "sampler",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._unit_normal = unit_normal
@@ -113,6 +113,7 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         self._limit = limit
         self._stop = stop
         self._other = other
+        self._whose = whose
         self.draws: list[Draw] = []
         #: Index of the first draw from each generator that was passed, to the state in which that generator stood.
         self.states: dict[int, bytes] = {}
@@ -123,13 +124,13 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if not is_random(func) or not self.listening:
+            return func(*args, **kwargs) if kwargs else func(*args)
         kwargs = dict(kwargs or {})
-        if not self.listening or not is_random(func):
-            return func(*args, **kwargs)
         name = operator_name(func)
         if name not in _GAUSSIAN and name not in _OTHER and name not in _DROPOUT:
             raise UnknownDraw(
-                f"the sampler draws with torch operator {name!r}, which the harness cannot replace; "
+                f"the {self._whose} draws with torch operator {name!r}, which the harness cannot replace; "
                 "draw Gaussian noise with randn, randn_like, normal or normal_"
             )
         if len(self.draws) >= self._limit:
@@ -169,6 +170,8 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
             unit = self._unit_normal(index, tuple(result.shape))
             if unit is None:
                 result.copy_(mean if isinstance(mean, torch.Tensor) else torch.full_like(result, mean))
+            elif name in _STANDARD:
+                result.copy_(unit)
             else:
                 result.copy_(mean + std * unit.to(device=result.device))
             if name in _LOG_NORMAL:

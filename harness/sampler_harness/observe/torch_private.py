@@ -8,6 +8,8 @@ Reversed by: a public torch hook for random operators.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,23 +34,33 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
 
 
 _RANDOM_TAG = torch.Tag.nondeterministic_seeded
-_is_random: dict[Any, bool] = {}
+#: By id, since an operator's own hash costs more than the look-up; operators are kept, so that no other takes its id.
+_is_random: dict[int, bool] = {}
+_operators: list[OpOverload] = []
+
+_no_dispatch: Callable[[], contextlib.AbstractContextManager[Any]] = getattr(
+    torch._C, "_DisableTorchDispatch", contextlib.nullcontext
+)
+
+
+def unseen(values: torch.Tensor) -> contextlib.AbstractContextManager[Any]:
+    """Entered around the harness's own operations on a tensor, which no dispatch mode need see: each costs a call.
+
+    Args:
+        values: the tensor; one of the user's own class keeps its operations.
+    """
+    return _no_dispatch() if type(values) is torch.Tensor else contextlib.nullcontext()
 
 
 def is_random(operator: OpOverload) -> bool:
     """True for an operator that draws from a generator, by torch's own tag; answers are remembered."""
-    known = _is_random.get(operator)
+    known = _is_random.get(id(operator))
     if known is None:
-        known = _is_random[operator] = _RANDOM_TAG in operator.tags
+        _operators.append(operator)
+        known = _is_random[id(operator)] = _RANDOM_TAG in operator.tags
     return known
 
 
 def operator_name(operator: OpOverload) -> str:
     """``normal_`` for ``aten::normal_.default``: the name without namespace and overload."""
     return str(operator._schema.name).rpartition("::")[2]
-
-
-def out_argument(operator: OpOverload, kwargs: dict[str, Any]) -> torch.Tensor | None:
-    """The tensor given as ``out=``, if the overload has one."""
-    value = kwargs.get("out")
-    return value if isinstance(value, torch.Tensor) else None

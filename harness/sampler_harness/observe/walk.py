@@ -20,7 +20,8 @@ from typing import Any
 import reference_samplers
 from sampler_harness.subject import Subject
 
-from .probes import Impulses, StandIn
+from .probes import Impulses
+from .stand_in import StandIn
 from .trace import Case, execute
 
 __all__ = ["Line", "Walk", "shown", "walk"]

@@ -89,14 +89,14 @@ def _place(verdict: Verdict, finding: Finding, root: Path, changed: Mapping[str,
     others = (other for other in verdict.findings if other.place is not None and other is not finding)
     for one in (finding, *others):
         # Lines that ran towards the wrong row, then all that ran: a grid is computed long before the row it spoils.
-        for ran in one.lines_ran:
+        for ran in (one.place.lines, one.place.all_lines) if one.place is not None else ():
             for file, lines in ran.items():
                 path = _below(file, root)
                 touched = sorted(set(lines) & changed.get(path, frozenset())) if path else []
                 if touched:
                     return _Place(path, touched[0])
-        if one.place is not None and _below(one.place[0], root):
-            return _Place(_below(one.place[0], root), one.place[1])
+        if one.place is not None and _below(one.place.file, root):
+            return _Place(_below(one.place.file, root), one.place.line)
     file, line = verdict.source
     return _Place(_below(file, root), line) if file and _below(file, root) else _Place()
 

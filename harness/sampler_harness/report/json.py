@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sampler_harness.plain import plain
-from sampler_harness.verdict import SCHEMA_VERSION, Diagnosis, Finding, Verdict
+from sampler_harness.verdict import SCHEMA_VERSION, Diagnosis, Explanation, Finding, Verdict
 
 __all__ = ["dumps", "plain", "to_json"]
 
@@ -53,7 +53,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
             "skipped": verdict.count("skipped"),
             "not_run": len(verdict.missing),
         },
-        "checks": [dataclasses.asdict(_sendable(finding)) for finding in verdict.findings],
+        "checks": [_finding(finding) for finding in verdict.findings],
         "coverage": coverage,
         "diagnosis": None if verdict.diagnosis is None else _diagnosis(verdict.diagnosis),
         "deviations": verdict.deviations,
@@ -75,19 +75,24 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
         "reference": "" if first is None else first.reference,
         "diff": "" if first is None else first.diff,
         "effects": () if first is None else first.effects,
-        "happened": () if first is None else first.happened,
+        "happened": () if first is None else [str(one) for one in first.happened],
         "consequences": diagnosis.consequences,
         "observed": diagnosis.observed,
-        "alternatives": [dataclasses.asdict(one) for one in diagnosis.answers[1:]],
-        "near": [dataclasses.asdict(one) for one in diagnosis.near],
-        "declared": [dataclasses.asdict(one) for one in diagnosis.declared],
+        "alternatives": [_explanation(one) for one in diagnosis.answers[1:]],
+        "near": [_explanation(one) for one in diagnosis.near],
+        "declared": [_explanation(one) for one in diagnosis.declared],
         "searched": diagnosis.searched,
         "seconds": round(diagnosis.seconds, 3),
     }
 
 
-def _sendable(finding: Finding) -> Finding:
-    return dataclasses.replace(finding, evidence=plain(finding.evidence), seconds=round(finding.seconds, 3))
+def _explanation(one: Explanation) -> dict[str, Any]:
+    return dataclasses.asdict(one) | {"happened": [str(place) for place in one.happened]}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    sent = dataclasses.replace(finding, evidence=plain(finding.evidence), seconds=round(finding.seconds, 3))
+    return {name: value for name, value in dataclasses.asdict(sent).items() if name not in ("problem", "place")}
 
 
 def dumps(verdicts: Sequence[Verdict]) -> str:

@@ -18,7 +18,7 @@ from .evidence import TrainingEvidence
 from .expected import Expected, expected, is_half
 from .gradient import judged_gradients
 from .judging import Judged, check, conclude
-from .law import NOTHING, ItemLaw, StepLaw
+from .law import ItemLaw, StepLaw
 from .sampling import judged_beside_sampler
 
 __all__ = [
@@ -32,6 +32,8 @@ __all__ = [
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
+#: A response this much smaller than the input is none.
+NOTHING = 1e-5
 #: Rounding leaves this much of the largest entry unexplained, in unit roundoffs of float32; a wide one, since sums of
 #: several terms round several times. A leak is of the size of the data.
 UNEXPLAINED = 2e-4

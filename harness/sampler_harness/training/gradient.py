@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sampler_harness.observe.stand_in import Asked, Playing
 from sampler_harness.observe.trace import Case
 
 from .evidence import TrainingEvidence
@@ -34,45 +35,22 @@ NUDGE = 0.02
 HALVES = ("bfloat16", "float16")
 
 
-class _Small(nn.Module):
-    """A network with parameters of several kinds, smooth, for any number of channels, that hears the time.
-
-    Args:
-        options: of the stand-in that it plays for, ``returns`` and ``attributes``.
-    """
+class _Small(Playing):
+    """A network with parameters of several kinds, smooth, for any number of channels, that hears the time."""
 
     def __init__(self, returns: str, attributes: Any) -> None:
-        super().__init__()
+        super().__init__(returns, attributes)
         self.gain = nn.Parameter(torch.tensor(0.7))
         self.tilt = nn.Parameter(torch.tensor(0.2))
         self.time = nn.Parameter(torch.tensor(0.3))
         self.shift = nn.Parameter(torch.tensor(0.1))
-        self.__dict__["_returns"] = returns
-        for name, value in dict(attributes).items():
-            self.__dict__[name] = value
 
-    @property
-    def device(self) -> torch.device:
-        return self.gain.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.gain.dtype
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, (torch.Tensor, float, int))]
-        x = torch.as_tensor(tensors[0])
-        times = torch.as_tensor(tensors[1]).to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+    def answer(self, asked: Asked) -> torch.Tensor:
+        """One call."""
+        x = torch.as_tensor(asked.x)
+        times = torch.as_tensor(asked.time).to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
         heard = torch.sin(times + 1) if times.shape[0] in (1, x.shape[0]) else torch.zeros_like(x[:1])
-        answer = self.gain * torch.tanh(x + self.tilt * x.flip(-1)) + self.time * heard + self.shift
-        returns = self.__dict__["_returns"]
-        if returns == "tuple":
-            return (answer,)
-        if returns == "sample":
-            from types import SimpleNamespace
-
-            return SimpleNamespace(sample=answer)
-        return answer
+        return self.gain * torch.tanh(x + self.tilt * x.flip(-1)) + self.time * heard + self.shift
 
 
 def _network(evidence: TrainingEvidence, dtype: str) -> nn.Module:

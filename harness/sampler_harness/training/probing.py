@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import io
 import random
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,19 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from sampler_harness.observe.probes import INPUT_NAMES, TIME_NAMES, RunStopped, SamplerMisuse, StandIn
-from sampler_harness.observe.tape import Draw, NoiseTap, UnknownDraw
-from sampler_harness.observe.trace import (
-    GENERATOR_SEED,
-    Case,
-    Problem,
-    generator_states,
-    generators_put_back,
-    hang_guard,
-    own_line,
-    restore_settings,
-    settings_now,
-)
+from sampler_harness.observe.global_state import OF_TORCH
+from sampler_harness.observe.problems import Misuse, Problem, RunStopped
+from sampler_harness.observe.stand_in import ABSENT, Asked, Playing, kept
+from sampler_harness.observe.tape import Draw, NoiseTap
+from sampler_harness.observe.trace import Case
+from sampler_harness.observe.watched import GENERATOR_SEED, watched
 from sampler_harness.subject.training import TrainingSubject
 
 __all__ = ["Answers", "Chosen", "ModelCall", "StepRun", "answer_pattern", "run_step"]
@@ -124,74 +115,59 @@ class StepRun:
     generator_states: dict[int, bytes] = field(default_factory=dict)
 
 
-class Answers(StandIn):
+class Answers(Playing):
     """Plays the model: answers with leaves whose gradients are read after the step.
 
     Args:
         chosen: what is answered.
-        options: of :class:`~sampler_harness.observe.probes.StandIn`.
+        subject: in what the answer stands, and what may be asked of the model.
+        device: of the model's one parameter.
+        dtype: of it.
     """
 
-    def __init__(self, chosen: Chosen, **options: Any) -> None:
-        super().__init__(_NoStimulus(), **options)
-        state = self.__dict__
-        state["_chosen"] = chosen
-        state["_seen"] = []
+    def __init__(self, chosen: Chosen, subject: TrainingSubject, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(subject.model_returns, subject.model_attributes)
+        self.weight = nn.Parameter(torch.zeros((), device=device, dtype=dtype))
+        #: Input, time, answer and whether autograd was on, for each call.
+        self.seen: list[tuple[torch.Tensor, Any, torch.Tensor, bool]] = []
+        self._chosen = chosen
 
-    @property
-    def seen(self) -> list[tuple[torch.Tensor, Any, torch.Tensor, bool]]:
-        """Input, time, answer and whether autograd was on, for each call."""
-        found: list[tuple[torch.Tensor, Any, torch.Tensor, bool]] = self.__dict__["_seen"]
-        return found
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Answer one call."""
-        state = self.__dict__
-        if len(state["_seen"]) >= CALL_LIMIT:
+    def answer(self, asked: Asked) -> torch.Tensor:
+        """Answer one call with a leaf."""
+        if len(self.seen) >= CALL_LIMIT:
             raise RunStopped(f"the step called its model more than {CALL_LIMIT} times")
-        x, time = self._split(args, kwargs)
-        if not x.is_floating_point():
-            raise SamplerMisuse(f"the step called its model with {x.dtype}, should be a floating type")
+        x = _judged(asked)
         with torch.enable_grad():
-            leaf = self._answer_values(tuple(x.shape)).to(device=x.device, dtype=x.dtype).requires_grad_()
-            answer = leaf.to(_answer_dtype(x) if state["_chosen"].low else x.dtype, copy=True)
-        state["_seen"].append((x.detach().clone(), _kept(time), leaf, torch.is_grad_enabled()))
-        if not torch.is_grad_enabled():
-            answer = answer.detach()
-        returns = state["_returns"]
-        if returns == "tuple":
-            return (answer,)
-        if returns == "sample":
-            from types import SimpleNamespace
+            leaf = self._values(tuple(x.shape)).to(device=x.device, dtype=x.dtype).requires_grad_()
+            answer = leaf.to(_answer_dtype(x) if self._chosen.low else x.dtype, copy=True)
+        self.seen.append((kept(x), kept(asked.time), leaf, torch.is_grad_enabled()))
+        return answer if torch.is_grad_enabled() else answer.detach()
 
-            return SimpleNamespace(sample=answer)
-        return answer
-
-    def _answer_values(self, shape: tuple[int, ...]) -> torch.Tensor:
-        chosen: Chosen = self.__dict__["_chosen"]
-        given = chosen.answers.get(len(self.seen))
-        values = chosen.answer * answer_pattern(shape) if given is None else np.asarray(given, dtype=np.float64)
+    def _values(self, shape: tuple[int, ...]) -> torch.Tensor:
+        given = self._chosen.answers.get(len(self.seen))
+        values = self._chosen.answer * answer_pattern(shape) if given is None else np.asarray(given, dtype=np.float64)
         return torch.from_numpy(values.reshape(shape).copy())
 
-    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, Any]:
-        """Input and time, however they were passed."""
-        places = list(args)
-        named = dict(kwargs)
-        x = places.pop(0) if places else next((named.pop(n) for n in INPUT_NAMES if n in named), None)
-        time = places.pop(0) if places else next((named.pop(n) for n in TIME_NAMES if n in named), None)
-        if not isinstance(x, torch.Tensor):
-            raise SamplerMisuse(
-                f"the step called its model with {type(x).__name__} first, should be the noisy tensor: wrap your "
-                "model's call so that it is model(x, time, …)"
-            )
-        if isinstance(time, torch.Tensor) and time.ndim > max(x.ndim, 1):
-            raise SamplerMisuse(
-                f"the step called its model with shape {tuple(x.shape)} first and {tuple(time.shape)} second, should "
-                "be the noisy tensor and then its time: wrap your model's call so that it is model(x, time, …)"
-            )
-        if time is None:
-            raise SamplerMisuse("the step called its model without a time: wrap it so that the call is model(x, time)")
-        return x, time
+
+def _judged(asked: Asked) -> torch.Tensor:
+    """The noisy tensor, if that and its time are what the model was called with."""
+    x, time = asked.x, asked.time
+    if not isinstance(x, torch.Tensor):
+        told = "NoneType" if x is ABSENT else type(x).__name__
+        raise Misuse(
+            f"the step called its model with {told} first, should be the noisy tensor: wrap your "
+            "model's call so that it is model(x, time, …)"
+        )
+    if isinstance(time, torch.Tensor) and time.ndim > max(x.ndim, 1):
+        raise Misuse(
+            f"the step called its model with shape {tuple(x.shape)} first and {tuple(time.shape)} second, should "
+            "be the noisy tensor and then its time: wrap your model's call so that it is model(x, time, …)"
+        )
+    if time is None or time is ABSENT:
+        raise Misuse("the step called its model without a time: wrap it so that the call is model(x, time)")
+    if not x.is_floating_point():
+        raise Misuse(f"the step called its model with {x.dtype}, should be a floating type")
+    return x
 
 
 def _answer_dtype(x: torch.Tensor) -> torch.dtype:
@@ -203,23 +179,6 @@ def _answer_dtype(x: torch.Tensor) -> torch.dtype:
     if x.dtype is torch.float64 or not torch.is_autocast_enabled(kind):
         return x.dtype
     return torch.get_autocast_dtype(kind)
-
-
-class _NoStimulus:
-    """The leaves are the answers; nothing else is asked of a stimulus."""
-
-    def draw(self, index: int, shape: tuple[int, ...]) -> None:
-        return None
-
-    def output(self, call: int, shape: tuple[int, ...]) -> None:
-        return None
-
-    def variance(self, call: int, shape: tuple[int, ...]) -> torch.Tensor:
-        return torch.zeros(shape, dtype=torch.float64)
-
-
-def _kept(time: Any) -> Any:
-    return time.detach().clone() if isinstance(time, torch.Tensor) else time
 
 
 def run_step(
@@ -246,74 +205,40 @@ def run_step(
     """
     device = torch.device(case.device)
     dtype: torch.dtype = getattr(torch, case.dtype)
-    stand_in: Any = network or Answers(
-        chosen,
-        shape=case.shape,
-        device=device,
-        dtype=dtype,
-        returns=subject.model_returns,
-        attributes=subject.model_attributes,
-    )
+    answers = Answers(chosen, subject, device, dtype)
     if network is not None:
         network.zero_grad(set_to_none=True)
-    seen: Callable[[], int] = (lambda: 0) if network is not None else (lambda: len(stand_in.seen))
-    tap = NoiseTap(_normals(chosen), seen, 40 * CALL_LIMIT, RunStopped, other=_others(chosen))
+    calls = (lambda: 0) if network is not None else (lambda: len(answers.seen))
+    tap = NoiseTap(_normals(chosen), calls, 40 * CALL_LIMIT, RunStopped, other=_others(chosen), whose="step")
     x0 = torch.from_numpy(np.ascontiguousarray(chosen.x0)).to(device=device, dtype=dtype)
-    kept = x0.clone()
-    run = StepRun()
-    loss: Any = None
-    settings = settings_now()
-    with generators_put_back(device), torch.enable_grad():
-        if chosen.seed is not None:
-            _seed_all(chosen.seed)
-        before = generator_states(device)
-        keywords = _keywords(subject, device, dtype, fixtures)
-        try:
-            with (
-                warnings.catch_warnings(),
-                contextlib.redirect_stdout(io.StringIO()),
-                contextlib.redirect_stderr(io.StringIO()),
-                hang_guard(),
-                tap,
-                context(),
-            ):
-                warnings.simplefilter("ignore")
-                batch = x0 if subject.batch is None else subject.batch(x0)
-                loss = subject.function(stand_in, batch, case.config, **keywords)
-            run.problem = _judge_loss(loss) or _went_backward(stand_in)
-            if run.problem is None:
-                run.problem = _go_backward(loss)
-        except RunStopped as stopped:
-            run.problem = Problem("endless", str(stopped))
-        except UnknownDraw as unknown:
-            run.problem = Problem("outside", str(unknown).replace("the sampler", "the step"))
-        except SamplerMisuse as misuse:
-            run.problem = Problem("raised", str(misuse).replace("your sampler", "your step"))
-        except SystemExit as left:
-            run.problem = Problem("exit", f"the step called sys.exit({left.code!r})")
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            first = (str(error).strip().splitlines() or [""])[0]
-            run.problem = Problem("raised", f"the step raised {type(error).__name__}: {first}{own_line(error)}")
-        after = generator_states(device)
-    moved = [name for name in before if after[name] != before[name]]
-    run.foreign = [name for name in moved if "torch" not in name and "CUDA" not in name]
-    run.torch_state = b"".join(state for name, state in after.items() if "torch" in name or "CUDA" in name)
+    untouched = x0.clone()
+    keywords = _keywords(subject, device, dtype, fixtures)
+
+    model = answers if network is None else network
+
+    def step() -> Any:
+        with context(), torch.enable_grad():
+            batch = x0 if subject.batch is None else subject.batch(x0)
+            return subject.function(model, batch, case.config, **keywords)
+
+    def backward(loss: Any) -> Problem | None:
+        with torch.enable_grad():
+            return _judge_loss(loss) or _went_backward(model) or _go_backward(loss)
+
+    seed = None if chosen.seed is None else functools.partial(_seed_all, chosen.seed)
+    found = watched(step, tap, device, "step", seed=seed, then=backward)
+    run = StepRun(tap.draws, problem=found.problem, remarks=found.side_effects, torch_state=found.torch_state)
+    run.foreign = [name for name in found.generators_moved if name not in OF_TORCH]
     run.generator_states = tap.states
-    changed = settings_now()
-    run.remarks += [f"{n} was {v}, is {changed[n]} afterwards" for n, v in settings.items() if changed[n] != v]
-    restore_settings(settings)
-    if not torch.equal(x0, kept):
+    if not torch.equal(x0, untouched):
         run.remarks.append("the batch x0 was written over")
-    run.draws = tap.draws
     if network is None:
-        run.calls = [_read(*one) for one in stand_in.seen]
+        run.calls = [_read(*one) for one in answers.seen]
         if run.problem is None and not run.calls:
             run.problem = Problem("returned", "the step returned a loss without calling its model once")
         run.problem = run.problem or _judge_times(run)
     if run.problem is None:
-        run.loss = float(loss.detach())
+        run.loss = float(found.result.detach())
         run.problem = _not_finite(run)
     return run
 

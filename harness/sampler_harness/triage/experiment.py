@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,9 +12,10 @@ from torch import Tensor
 
 from sampler_harness.detail.networks import evaluating, networks_of
 from sampler_harness.detail.spectrum import Array, as_frames, radial_spectrum, retained, retained_error
-from sampler_harness.observe.probes import Impulses, RunStopped, StandIn
+from sampler_harness.observe.problems import RunStopped, own_line
+from sampler_harness.observe.stand_in import Playing
 from sampler_harness.observe.tape import NoiseTap
-from sampler_harness.observe.trace import generators_put_back, hang_guard, own_line, restore_settings, settings_now
+from sampler_harness.observe.watched import watched
 from sampler_harness.subject import Subject
 
 __all__ = ["Experiment", "Side", "compare_samplers"]
@@ -107,22 +104,17 @@ class _Recorder:
         return Side(name, inputs, outputs, np.array(self.times), sample, problem)
 
 
-class _AsModel(StandIn):
+class _AsModel(Playing):
     """The recorder in the clothes that the user's sampler expects: a module with the subject's attributes."""
 
-    def __init__(
-        self, recorder: _Recorder, subject: Subject, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype
-    ) -> None:
-        returns, attributes = subject.model_returns, subject.model_attributes
-        super().__init__(Impulses(), shape, device=device, dtype=dtype, returns=returns, attributes=attributes)
-        self.__dict__["_recorder"] = recorder
+    def __init__(self, recorder: _Recorder, subject: Subject, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(subject.model_returns, subject.model_attributes)
+        self.weight = torch.nn.Parameter(torch.zeros((), device=device, dtype=dtype))
+        self._recorder = recorder
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Hand one call on."""
-        values = self.__dict__["_recorder"].ask(*args, **kwargs)
-        if self.__dict__["_returns"] == "tuple":
-            return (values,)
-        return SimpleNamespace(sample=values) if self.__dict__["_returns"] == "sample" else values
+        return self.returned(self._recorder.ask(*args, **kwargs))
 
 
 def _array(values: Tensor) -> Array:
@@ -183,22 +175,14 @@ def _own_side(
 
     tap = NoiseTap(unit_normal, lambda: len(recorder.inputs), 20 * limit, RunStopped)
     keywords: dict[str, Any] = {"device": device, "dtype": dtype}
-    sample, problem = None, None
-    settings = settings_now()
-    with generators_put_back(device):
-        if subject.takes_generator:
-            keywords["generator"] = torch.Generator(device=device).manual_seed(0)
-        try:
-            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), hang_guard(), tap:
-                warnings.simplefilter("ignore")
-                result = subject.function(_AsModel(recorder, subject, shape, device, dtype), shape, config, **keywords)
-            sample, problem = _sample_of(subject, result, shape)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a sampler may let out anything
-            text = (str(error).strip().splitlines() or [""])[0]
-            problem = f"your sampler stopped with {type(error).__name__}: {text}{own_line(error)}"
-    restore_settings(settings)
+    if subject.takes_generator:
+        keywords["generator"] = torch.Generator(device=device).manual_seed(0)
+    played = _AsModel(recorder, subject, device, dtype)
+    found = watched(lambda: subject.function(played, shape, config, **keywords), tap, device, "sampler")
+    if found.error is None:
+        sample, problem = _sample_of(subject, found.result, shape)
+    else:
+        sample, problem = None, f"your sampler stopped with {_raised(found.error)}"
     return recorder.side("own", sample, problem), len(tap.draws) if len(whole) == len(tap.draws) else -1
 
 
@@ -231,15 +215,16 @@ def _reference_side(
             told = told.round().long()  # a chain's network looks its timestep up in a table
         return _array(recorder.ask(given, told))
 
-    sample, problem = None, None
-    try:
-        with generators_put_back(device), hang_guard():
-            values: Array = np.asarray(config.sample(ask, noise), dtype=np.float64)
-        sample = values if np.isfinite(values).all() else None
-        problem = None if sample is not None else "the model answers NaN or infinity under the reference sampler"
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a model may let out anything
-        text = (str(error).strip().splitlines() or [""])[0]
-        problem = f"the model stopped under the reference sampler with {type(error).__name__}: {text}{own_line(error)}"
+    found = watched(lambda: np.asarray(config.sample(ask, noise), dtype=np.float64), None, device, "reference")
+    sample, problem = found.result, None
+    if found.error is not None:
+        problem = f"the model stopped under the reference sampler with {_raised(found.error)}"
+    elif not np.isfinite(found.result).all():
+        sample, problem = None, "the model answers NaN or infinity under the reference sampler"
     return recorder.side("reference", sample, problem), count
+
+
+def _raised(error: BaseException) -> str:
+    """What was raised, its first line, and where in the user's code."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text}{own_line(error)}"

@@ -1,0 +1,100 @@
+"""Answers: explanations that have one law, together, the simplest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sampler_harness.law.response import Array
+from sampler_harness.law.same import alike
+
+from .explanation import KINDS, Explanation
+from .target import Target
+
+__all__ = ["Answer", "grouped", "laws_of", "same_laws"]
+
+#: Fields that stand for a line of the algorithm rather than for what a user chooses.
+_LEFT_OUT = frozenset({"initial_scale", "sigmas", "times", "betas", "timesteps"})
+#: Variants of one answer that are kept.
+VARIANTS = 40
+
+
+@dataclass
+class Answer:
+    """Explanations that have one law in every case that was looked at.
+
+    Attributes:
+        variants: the simplest first.
+        laws: their common law, case by case.
+    """
+
+    variants: list[Explanation]
+    laws: list[Array]
+
+    @property
+    def first(self) -> Explanation:
+        """The simplest."""
+        return self.variants[0]
+
+
+def laws_of(explanation: Explanation, targets: Sequence[Target]) -> list[Array]:
+    """Its law in each case, with what it clamps, as one row of numbers; empty where it has none.
+
+    Args:
+        explanation: what is asked.
+        targets: the cases.
+    """
+    return [_vector(explanation, target) for target in targets]
+
+
+def same_laws(one: Sequence[Array], other: Sequence[Array]) -> bool:
+    """Whether two explanations have one law in every case.
+
+    Args:
+        one: from :func:`laws_of`.
+        other: from :func:`laws_of`, of the same cases.
+    """
+    return len(one) == len(other) and all(alike(a, b) for a, b in zip(one, other, strict=True))
+
+
+def grouped(fitting: Sequence[Explanation], targets: Sequence[Target]) -> list[Answer]:
+    """Explanations with one law, together.
+
+    Args:
+        fitting: all that explain every case.
+        targets: the cases.
+    """
+    answers: list[Answer] = []
+    for one in sorted(fitting, key=_rank):
+        laws = laws_of(one, targets)
+        same = next((answer for answer in answers if same_laws(answer.laws, laws)), None)
+        if same is None:
+            answers.append(Answer([one], laws))
+        elif len(same.variants) < VARIANTS:
+            same.variants.append(one)
+    return answers
+
+
+def _rank(one: Explanation) -> tuple[Any, ...]:
+    """Simplest first: one change before two, what a user declares before what is known, known before any edit."""
+    changes = 2 if one.kind == "pair" or (one.kind == "configuration" and len(one.fields) > 1) else 1
+    # An option that people leave out says less than the line that is wrong.
+    left_out = one.kind == "configuration" and set(one.fields) <= _LEFT_OUT
+    order = KINDS.index("edit") + 0.5 if left_out else float(KINDS.index(one.kind))
+    return changes, order, -len(one.faults), one.size
+
+
+def _vector(explanation: Explanation, target: Target) -> Array:
+    """An explanation's law in a case as one row of numbers, with what it clamps; empty where it has none."""
+    law = explanation.law(target)
+    if law is None:
+        return np.zeros(0)
+    columns = np.zeros((law.num_calls + 1, law.num_calls + 1))
+    for index, row in enumerate(law.opened):
+        columns[:, row] = law.factor[:, index]
+    rows = explanation.rows(target)
+    clamped = np.zeros(0) if rows is None else rows.reshape(-1)
+    return np.concatenate([law.times, law.offset, law.outputs.reshape(-1), columns.reshape(-1), clamped])

@@ -1,0 +1,75 @@
+"""Why a run of code under test could not be used: whatever it raises becomes a typed problem."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Misuse", "Problem", "ProblemKind", "RunStopped", "UnknownDraw", "own_line", "problem_of"]
+
+ProblemKind = Literal["raised", "returned", "endless", "outside", "exit", "not-finite", "detached"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a run could not be used.
+
+    Attributes:
+        kind: what went wrong; ``outside`` is what the harness cannot judge, ``detached`` a loss without gradient.
+        message: one or two sentences for the author of what was run.
+        step: index of the last model call before it happened, or None.
+    """
+
+    kind: ProblemKind
+    message: str
+    step: int | None = None
+
+
+class RunStopped(BaseException):
+    """A run passed its limit. Not an ``Exception``: a sampler that swallows those cannot swallow this."""
+
+
+class Misuse(TypeError):
+    """What plays the model was used in a way that a declaration must explain."""
+
+
+class UnknownDraw(RuntimeError):
+    """Random numbers were drawn with an operator that the tap cannot replace."""
+
+
+def problem_of(error: BaseException, whose: str, step: int | None = None) -> Problem:
+    """What a run that ended in an exception has done.
+
+    Args:
+        error: what came out of it.
+        whose: what was run, ``sampler`` or ``step``.
+        step: index of the last model call.
+
+    Raises:
+        KeyboardInterrupt: where a person has pressed a key.
+    """
+    match error:
+        case KeyboardInterrupt():
+            raise error
+        case RunStopped():
+            return Problem("endless", str(error), step)
+        case UnknownDraw():
+            return Problem("outside", str(error), step)
+        case Misuse():
+            return Problem("raised", str(error), step)
+        case SystemExit():
+            return Problem("exit", f"the {whose} called sys.exit({error.code!r})", step)
+    # Also GeneratorExit and whatever else a sampler may let out.
+    first = (str(error).strip().splitlines() or [""])[0]
+    return Problem("raised", f"the {whose} raised {type(error).__name__}: {first}{own_line(error)}", step)
+
+
+def own_line(error: BaseException) -> str:
+    """The sampler's own innermost line, not the harness's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "sampler_harness" not in f.filename and "site-packages" not in f.filename]
+    if not own:
+        return ""
+    last = own[-1]
+    return f" (in {last.name}, line {last.lineno}: {last.line})"
