@@ -47,7 +47,7 @@ def row_echelon(
     factor = np.zeros((rows, most))
     opened: list[int] = []
     seen = np.zeros(primitives, dtype=bool)
-    # As a rule each row brings in one draw, and its column is that draw's axis: what lies along it is read off, exactly.
+    # As a rule each row brings in one draw, and its column is that draw's axis: what lies along it is read off exactly.
     draws, signs = np.zeros(most, dtype=int), np.zeros(most)
     only_axes = True
     for k in range(rows):
