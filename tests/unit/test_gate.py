@@ -24,7 +24,7 @@ from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import walk
 from sampler_harness.report.github import step_summary, workflow_commands, write_step_summary
 from sampler_harness.runner import Assessment, check_sampler
-from sampler_harness.verdict import Coverage, Expected, Finding, Verdict
+from sampler_harness.verdict import Coverage, Expected, Finding, Place, Verdict
 
 ENTRY = '[[deviation]]\ntarget = "a.py:b"\ncheck = "law/noise"\nreason = "meant"\n'
 
@@ -296,7 +296,7 @@ def test_commands_are_escaped(away: Path) -> None:
 def test_a_file_outside_of_the_repository_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "repository").mkdir()
     monkeypatch.chdir(tmp_path / "repository")
-    finding = Finding("law/times", "failed", "off", {"file": "../a.py", "line": 3, "lines": {"../a.py": [3]}})
+    finding = Finding("law/times", "failed", "off", place=Place("../a.py", 3, "b", "x = 0", {"../a.py": [3]}))
     verdict = dataclasses.replace(_verdict(finding), source=("../a.py", 3))
     [line] = workflow_commands([verdict])
     assert line.startswith("::error title=law/times")
@@ -305,8 +305,8 @@ def test_a_file_outside_of_the_repository_is_not_named(tmp_path: Path, monkeypat
 
 
 def test_a_changed_line_that_ran_comes_before_the_best_guess(away: Path) -> None:
-    evidence = {"file": "a.py", "line": 9, "lines": {"a.py": [7, 8, 9]}, "all_lines": {"a.py": [2, 7, 8, 9]}}
-    finding = Finding("law/outputs", "failed", "off", evidence)
+    place = Place("a.py", 9, "b", "x = 0", {"a.py": [7, 8, 9]}, {"a.py": [2, 7, 8, 9]})
+    finding = Finding("law/outputs", "failed", "off", place=place)
     for changed, expected in (({8}, 8), ({2}, 2), ({2, 7}, 7), ({40}, 9), (set(), 9)):
         [line] = workflow_commands([_verdict(finding)], changed={"a.py": frozenset(changed)})
         assert f"file=a.py,line={expected}," in line

@@ -47,21 +47,20 @@ def row_echelon(
     factor = np.zeros((rows, most))
     opened: list[int] = []
     seen = np.zeros(primitives, dtype=bool)
-    # Most rows bring in one draw, and their column is that draw's axis: what lies along axes is read off, exactly.
-    axes, draws, signs = np.zeros(most, dtype=int), np.zeros(most, dtype=int), np.zeros(most)
-    along = 0
-    mixed, columns = np.zeros((most, primitives)), np.zeros(most, dtype=int)
-    across = 0
+    # As a rule each row brings in one draw, and its column is that draw's axis: what lies along it is read off exactly.
+    draws, signs = np.zeros(most, dtype=int), np.zeros(most)
+    only_axes = True
     for k in range(rows):
         row = noise[k]
         width = len(opened)
         residual = row.astype(np.float64)
-        factor[k, axes[:along]] = signs[:along] * residual[draws[:along]]
-        residual[draws[:along]] = 0.0
-        for _ in range(2 if across else 0):  # twice is enough: the second pass removes what rounding left of the first
-            part = mixed[:across] @ residual
-            factor[k, columns[:across]] += part
-            residual = residual - part @ mixed[:across]
+        if only_axes:
+            factor[k, :width] = signs[:width] * residual[draws[:width]]
+            residual[draws[:width]] = 0.0
+        for _ in range(0 if only_axes else 2):  # the second pass removes what rounding left of the first
+            part = basis[:width] @ residual
+            factor[k, :width] += part
+            residual = residual - part @ basis[:width]
         # Draws that no earlier row holds are orthogonal to all of them, exactly. What is left among the others is a
         # difference of rows, and as uncertain as their rounding.
         rounding = ROUNDING_ULP * precision * float(sizes[max(0, k - 2) : k + 1].max())
@@ -75,13 +74,9 @@ def row_echelon(
             factor[k, width] = norm
             basis[width] = residual / norm
             opened.append(k)
-            made_of = np.flatnonzero(residual)
-            if made_of.size == 1:
-                axes[along], draws[along], signs[along] = width, made_of[0], basis[width, made_of[0]]
-                along += 1
-            else:
-                columns[across], mixed[across] = width, basis[width]
-                across += 1
+            draws[width] = int(np.abs(residual).argmax())
+            signs[width] = basis[width, draws[width]]
+            only_axes = only_axes and np.count_nonzero(residual) == 1
     width = len(opened)
     return factor[:, :width], tuple(opened), basis[:width]
 
