@@ -16,6 +16,7 @@ __all__ = [
     "cosine_betas",
     "exponential_betas",
     "laplace_betas",
+    "limited_betas",
     "linear_betas",
     "rescale_zero_terminal_snr",
     "scaled_linear_betas",
@@ -61,6 +62,21 @@ def scaled_linear_betas(num_train_timesteps: int, beta_start: float, beta_end: f
     return table
 
 
+def limited_betas(level: Array) -> Array:
+    """Variances of the chain that goes from one level to the next, at most 0.999 each.
+
+    Source: Nichol & Dhariwal 2021, arXiv:2102.09672, section 3.2.
+
+    Args:
+        level: ``(T + 1,)`` alpha_bar, or what is proportional to it, decreasing.
+
+    Returns:
+        ``(T,)`` betas.
+    """
+    table: Array = np.minimum(1 - level[1:] / level[:-1], 0.999)
+    return table
+
+
 def cosine_betas(num_train_timesteps: int) -> Array:
     """Variances whose alpha_bar follows a squared cosine, at most 0.999 each.
 
@@ -74,8 +90,7 @@ def cosine_betas(num_train_timesteps: int) -> Array:
     """
     time = np.linspace(0.0, 1.0, num_train_timesteps + 1)  # t / T
     level = np.cos((time + 0.008) / 1.008 * (np.pi / 2)) ** 2  # f(t); f(0) cancels in the ratio
-    table: Array = np.minimum(1 - level[1:] / level[:-1], 0.999)
-    return table
+    return limited_betas(level)
 
 
 def sigmoid_betas(num_train_timesteps: int, beta_start: float, beta_end: float) -> Array:
@@ -107,8 +122,7 @@ def exponential_betas(num_train_timesteps: int) -> Array:
         ``(T,)`` betas.
     """
     level = np.exp(-12 * np.linspace(0.0, 1.0, num_train_timesteps + 1))
-    table: Array = np.minimum(1 - level[1:] / level[:-1], 0.999)
-    return table
+    return limited_betas(level)
 
 
 def laplace_betas(num_train_timesteps: int) -> Array:
@@ -127,8 +141,7 @@ def laplace_betas(num_train_timesteps: int) -> Array:
     # 1e-6 keeps both ends finite, as diffusers has it.
     log_snr = -0.5 * np.sign(0.5 - time) * np.log(1 - 2 * np.abs(0.5 - time) + 1e-6)
     level = 1 / (1 + np.exp(-log_snr))
-    table: Array = np.minimum(1 - level[1:] / level[:-1], 0.999)
-    return table
+    return limited_betas(level)
 
 
 def betas(schedule: BetaSchedule, num_train_timesteps: int, beta_start: float, beta_end: float) -> Array:

@@ -383,7 +383,7 @@ def test_every_check_has_a_function_that_says_what_the_row_claims(info: CheckInf
 def test_what_to_try_is_said_where_the_check_judged_something(faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([faulty, *QUICK, "--no-diagnosis"]) == 1
     assert "  try: multiply the first noise by the first noise level" in capsys.readouterr().out
-    crashed = Finding("law/times", "failed", "the sampler raised ValueError", {"problem": "raised", "step": 0})
+    crashed = Finding("law/times", "failed", "the sampler raised ValueError", {"step": 0}, problem="raised")
     out_of_date = Finding("law/times", "failed", "declared to fail (why), but it passes")
     assert remedy(crashed) == remedy(out_of_date) == ""
 

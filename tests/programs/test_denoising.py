@@ -88,7 +88,7 @@ def test_every_kind_of_network_becomes_the_denoiser_inside_it(reference: Any, re
 def test_levels_that_a_chain_is_told_are_those_of_its_table() -> None:
     reference = DDPM()
     levels = told_levels(reference, (0.001, 1.0, 1e9))
-    table = np.sqrt((1 - reference.alpha_bar[:-1]) / reference.alpha_bar[:-1])
+    table = np.sqrt((1 - reference.alpha_bar[1:]) / reference.alpha_bar[1:])
     assert levels[0] == table[0]
     assert levels[2] == table[-1]
     assert abs(np.log(levels[1])) < 0.01
