@@ -20,9 +20,11 @@ from .edm_training import EDMTraining
 from .flow import FlowEuler
 from .flow_training import FlowTraining
 from .score_sde import ScoreSDE
+from .training_contract import TrainingReference
 
 __all__ = [
     "ALL_REFERENCES",
+    "ALL_TRAINING_REFERENCES",
     "DDIM",
     "DDPM",
     "EDM",
@@ -32,6 +34,7 @@ __all__ = [
     "FlowTraining",
     "Reference",
     "ScoreSDE",
+    "TrainingReference",
 ]
 
 #: Every reference, in the order in which they are tried when a law is looked for.
@@ -42,3 +45,6 @@ ALL_REFERENCES: tuple[type[Reference], ...] = (
     FlowEuler,
     ScoreSDE,
 )
+
+#: Every reference of a training step.
+ALL_TRAINING_REFERENCES: tuple[type[TrainingReference], ...] = (EDMTraining, DDPMTraining, FlowTraining)

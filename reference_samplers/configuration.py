@@ -36,6 +36,11 @@ class Configuration:
         kind: Any = type(self)
         return {name: self.__dict__[name] for name in _field_names(kind)}
 
+    @property
+    def turning_points(self) -> Mapping[str, float]:
+        """Field to the value at which a formula turns: what is declared is to be seen on either side of it."""
+        return {}
+
     def refuse_beside(self, given: str, *names: str) -> None:
         """Fields that another one makes meaningless are left at their defaults.
 

@@ -16,14 +16,15 @@ diagnosis shows these lines to users, and takes the number from there.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .configuration import Configuration
 from .openings import Array, Denoise, Model, Noise
 
-__all__ = ["Reference", "adopted"]
+__all__ = ["Reference", "adopted", "as_reference"]
 
 
 class Reference(Configuration):
@@ -103,6 +104,11 @@ class Reference(Configuration):
         return x0
 
     @property
+    def clip_reach(self) -> float:
+        """Magnitude that a clamp leaves no value beyond, data units."""
+        return 1.0
+
+    @property
     def clip_told(self) -> str:
         """What should be done to predicted data, for a person: completes "it should …"."""
         return "clamp nothing, as declared"
@@ -113,11 +119,6 @@ class Reference(Configuration):
         return 2.0**-12
 
     # Where rounding decides, and what it does
-
-    @property
-    def turning_points(self) -> Mapping[str, float]:
-        """Field to the value at which a formula turns: a sampler is to be seen on either side of it."""
-        return {}
 
     @property
     def window_levels(self) -> Sequence[float]:
@@ -207,15 +208,33 @@ class Reference(Configuration):
 
 
 @functools.cache
-def adopted(kind: Any) -> Any:
-    """A frozen dataclass with ``sample`` as a reference: what it does not say itself is answered as most answer it.
+def adopted(kind: Any, contract: Any = Reference) -> Any:
+    """A frozen dataclass with an algorithm as a reference: what it does not say is answered as most answer it.
 
     Args:
-        kind: any such class; a :class:`Reference` is one already.
+        kind: any such class; one that keeps the contract already is returned as it is.
+        contract: :class:`Reference`, or that of training steps.
     """
-    if issubclass(kind, Reference):
+    if issubclass(kind, contract):
         return kind
-    members = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
-    post_init: Callable[..., None] | None = vars(kind).get("__post_init__")
-    members["__post_init__"] = post_init or (lambda self: None)
-    return type(kind.__name__, (kind, Reference), members)
+
+    def equal(self: Any, other: Any) -> bool:
+        return isinstance(other, kind) and all(other.__dict__[name] == value for name, value in self.values().items())
+
+    members: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    members |= {"__doc__": kind.__doc__, "__eq__": equal, "__hash__": kind.__hash__}
+    members["__post_init__"] = vars(kind).get("__post_init__", lambda self: None)
+    return type(kind.__name__, (kind, contract), members)
+
+
+def as_reference(config: Any) -> Any:
+    """A configuration of any such class as one of its adopted class.
+
+    Args:
+        config: an instance.
+    """
+    given: Any = type(config)
+    kind = adopted(given)
+    if isinstance(config, kind):
+        return config
+    return kind(**{field.name: config.__dict__[field.name] for field in dataclasses.fields(kind) if field.init})

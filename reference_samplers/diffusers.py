@@ -179,6 +179,11 @@ class HeunDiscrete(StochasticSampler, TableModel):
         return x0
 
     @property
+    def clip_reach(self) -> float:
+        """Magnitude that a clamp leaves no value beyond."""
+        return self.clip_range
+
+    @property
     def clip_told(self) -> str:
         """What should be done to predicted data."""
         return f"clamp at ±{self.clip_range:g}" if self.clip_denoised else super().clip_told

@@ -132,7 +132,7 @@ def covering_set(subject: ModelSubject, budget: Budget) -> CoveringSet:
     result.values = domain
     build = _builder(subject, domain, result)
     base_row, base = _base(subject, domain, reference_fields, build)
-    turning = {name: at for name, at in getattr(base, "turning_points", {}).items() if name in domain}
+    turning = {name: at for name, at in base.turning_points.items() if name in domain}
     if turning:
         for name, at in turning.items():
             domain[name] = must_see(name, subject.fields[name], longest=longest, turning=at)

@@ -141,24 +141,20 @@ def conclude(
 
 def short(config: Any) -> str:
     """A configuration ready to paste: only the fields that are not at their default."""
-    if not dataclasses.is_dataclass(config) or isinstance(config, type):
-        return repr(config)
-    parts = []
-    for one in dataclasses.fields(config):
-        value = getattr(config, one.name)
-        if one.init and value != one.default:
-            parts.append(f"{one.name}={value!r}")
+    if config is None:
+        return ""
+    values = config.values()
+    parts = [f"{f.name}={values[f.name]!r}" for f in dataclasses.fields(config) if values[f.name] != f.default]
     return f"{type(config).__name__}({', '.join(parts)})"
 
 
 def told(config: Any) -> str:
     """As :func:`short`, for reading: a long table is told by its ends and its length."""
     text = short(config)
-    for one in dataclasses.fields(config) if len(text) > LONG_TEXT else ():
-        value = getattr(config, one.name)
+    for name, value in config.values().items() if len(text) > LONG_TEXT else ():
         if isinstance(value, tuple) and len(value) > 8:
             ends = f"({value[0]!r}, {value[1]!r}, … {value[-1]!r}: {len(value)} entries)"
-            text = text.replace(f"{one.name}={value!r}", f"{one.name}={ends}")
+            text = text.replace(f"{name}={value!r}", f"{name}={ends}")
     return text
 
 

@@ -166,7 +166,7 @@ def smallest_failing(subject: ModelSubject, fails: Callable[[Any], bool], budget
     from hypothesis import HealthCheck, Phase, find, settings
     from hypothesis.errors import NoSuchExample, Unsatisfiable
 
-    steps = getattr(start, "num_steps", None)
+    steps = start.values().get("num_steps")
     strategy = configurations(subject, longest=steps if isinstance(steps, int) and steps > 0 else 50)
     if strategy is None:
         return start

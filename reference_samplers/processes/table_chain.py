@@ -140,6 +140,11 @@ class TableChain(BetaTable, Process):
         return x0
 
     @property
+    def clip_reach(self) -> float:
+        """Magnitude that a clamp leaves no value beyond."""
+        return self.clip_range
+
+    @property
     def clip_told(self) -> str:
         """What should be done to predicted data."""
         if self.threshold is not None:

@@ -151,7 +151,7 @@ def check_replay(evidence: Evidence) -> Finding:
         if bundle.layout is None:
             return []
         blame = cause_of(evidence, case)
-        clipped = bool(getattr(case.config, "is_clipped", False))
+        clipped = case.config.is_clipped
         if clipped and not (evidence.standard.reference or evidence.has_the_references_law(case)):
             untold.append(case)
             return []
@@ -202,7 +202,7 @@ def check_replay(evidence: Evidence) -> Finding:
         return skipped(
             "clip/replay", "what it is held against has no reference: its law does not say where a clamp bites"
         )
-    clipped = sum(bool(getattr(case.config, "is_clipped", False)) for case in evidence.cases) - len(untold)
+    clipped = sum(case.config.is_clipped for case in evidence.cases) - len(untold)
     rest = f"; {len(untold)} with a clamp are left out, since no law says where it bites" if untold else ""
     return conclude(
         "clip/replay",

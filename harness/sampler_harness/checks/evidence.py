@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from reference_samplers.contract import as_reference
 from sampler_harness.cases import CoveringSet, covering_set
 from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
@@ -22,7 +23,6 @@ from sampler_harness.strategies import drawn_configurations
 from sampler_harness.subject import Subject
 from sampler_harness.verdict import Coverage
 
-from .edges import either_side, on_own_grid
 from .replayed import Held, hold
 from .standard import Standard
 
@@ -120,6 +120,7 @@ class Evidence(AnyEvidence[Subject]):
 
     def case(self, config: Any, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> Case:
         """A case of this subject."""
+        config = as_reference(config)
         return Case(config, shape or self.shape_for(config), dtype or self.dtype, self.device)
 
     @functools.cached_property
@@ -281,7 +282,7 @@ class Evidence(AnyEvidence[Subject]):
         found = self._deviations(case, case)
         if _fits(found) or not self.standard.reference:
             return found
-        for config in either_side(case.config, bundle.law.times.tolist()):
+        for config in case.config.either_side(bundle.law.times.tolist()):
             other = dataclasses.replace(case, config=config)
             again = self._deviations(case, other)
             if _fits(again):
@@ -316,7 +317,7 @@ class Evidence(AnyEvidence[Subject]):
     def only_the_grid_differs(self, case: Case) -> bool:
         """Whether the sampler has the law of the reference on the sampler's own grid: all else follows from it."""
         if case not in self._own_grid:
-            config = on_own_grid(case.config, self.bundle(case).law.times.tolist())
+            config = case.config.on_grid_of(self.bundle(case).law.times.tolist())
             self._own_grid[case] = config is not None and _fits(
                 self._deviations(case, dataclasses.replace(case, config=config))
             )
@@ -339,11 +340,8 @@ def _fits(deviations: tuple[Deviation, ...]) -> bool:
 
 def expected_calls(config: Any) -> int:
     """Model calls that one run of a configuration should take."""
-    calls = getattr(config, "num_calls", None)
-    if isinstance(calls, int):
-        return calls
-    steps = getattr(config, "num_steps", None)
-    return 3 * int(steps) if steps else 3_000
+    calls: int = config.num_calls
+    return calls
 
 
 def _numel(shape: tuple[int, ...]) -> int:

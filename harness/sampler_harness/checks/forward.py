@@ -27,17 +27,6 @@ from .replayed import NOT_AFFINE
 __all__ = ["check_forward", "check_partial"]
 
 
-def _grid(evidence: Evidence, case: Case) -> int:
-    """Entries of the configuration's grid, the final 0 left out."""
-    config = case.config
-    if hasattr(config, "sigma_grid"):
-        return len(config.sigma_grid) - 1
-    if hasattr(config, "grid"):
-        return len(config.grid)
-    steps = getattr(config, "num_steps", None)
-    return int(steps) if steps else evidence.bundle(case).num_calls
-
-
 def _impulse(case: Case, element: int) -> torch.Tensor:
     values = torch.zeros(case.shape, dtype=getattr(torch, case.dtype), device=case.device)
     values.view(-1)[element] = AMPLITUDE
@@ -110,11 +99,11 @@ def check_forward(evidence: Evidence) -> Finding:
     subject = evidence.subject
     if subject.forward is None and subject.velocity is None:
         return skipped("law/forward", "the sampler declares no forward process: add forward=… to the declaration")
-    if not hasattr(evidence.base.config, "forward_scales"):
+    if not evidence.base.config.has_forward:
         return skipped("law/forward", f"{type(evidence.base.config).__name__} states no forward process")
     judged: list[Judged] = []
     for case in evidence.cases[:12]:
-        for index in range(min(_grid(evidence, case), 50)):
+        for index in range(min(case.config.num_levels, 50)):
             signal, noise = case.config.forward_scales(index)
             if subject.forward is not None:
                 judged.append(_judge_scales(evidence, case, index, subject.forward, (signal, noise), "add_noise"))
@@ -226,7 +215,7 @@ def check_partial(evidence: Evidence) -> Finding:
     judged: list[Judged] = []
     for case in evidence.affine_cases[:8]:
         bundle = evidence.bundle(case)
-        grid = _grid(evidence, case)
+        grid = case.config.num_levels
         if bundle.problem is not None or grid > 50:
             continue
         per_step = bundle.num_calls / grid

@@ -119,7 +119,7 @@ def _plainer(evidence: Evidence, config: Any, fails: Callable[[Any], bool]) -> A
         if name == "num_steps":
             continue
         usual = [defaults[name]] if _allows(evidence.subject.fields[name], defaults[name]) else []
-        for value in (*usual, getattr(evidence.covering.base, name)):
+        for value in (*usual, evidence.covering.base.values()[name]):
             try:
                 other = dataclasses.replace(config, **{name: value})
             except (ValueError, TypeError):
@@ -175,7 +175,7 @@ def _pasted(evidence: Evidence, config: Any) -> str:
     """A configuration in a script; a long table is taken from the declaration where that fixes it."""
     text = short(config)
     for name, value in evidence.subject.fields.items():
-        kept = getattr(config, name, None)
+        kept = config.values().get(name)
         if (
             isinstance(kept, tuple)
             and len(repr(kept)) > 200

@@ -178,8 +178,8 @@ def _ladder(evidence: Evidence, config: Any) -> list[int]:
     values = [v for v in evidence.covering.values.get("num_steps", []) if v is not None]
     top = max(values, default=0)
     quick = evidence.budget.name == "quick"
-    table = getattr(config, "num_train_timesteps", None)
-    if table is not None and getattr(config, "timestep_spacing", "linspace") != "linspace":
+    table = config.table_to_divide
+    if table is not None:
         # Only divisors of the table cover its whole range, and only doublings can be extrapolated.
         most = min(top, 50 if quick else table // 2)
         largest = next((n for n in range(most, 19, -1) if n % 4 == 0 and table % n == 0), None)
@@ -217,7 +217,7 @@ def _plain(evidence: Evidence, *, deterministic: bool) -> Any:
     config = _replaced(base, changes) or _replaced(base, kept)
     if config is None:
         return None
-    if config.stochasticity is None or getattr(config, "is_clipped", False):
+    if config.stochasticity is None or config.is_clipped:
         return None
     if learned_variance(config):  # the stand-in's variance is a probe, not the exact one
         return None
@@ -255,7 +255,7 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
     if not evidence.standard.reference:
         return skipped(id, "held against another law than the reference's own, which has no such limit to reach")
     base = evidence.covering.base
-    if not all(hasattr(base, name) for name in ("network", "stochasticity", "order")):
+    if not base.has_network:
         return skipped(id, f"{type(base).__name__} gives no exact network")
     config = _plain(evidence, deterministic=deterministic)
     if config is None:

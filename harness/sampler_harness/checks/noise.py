@@ -167,7 +167,7 @@ def _no_draw(bundle: Bundle, case: Case) -> Judged:
 def _every_element(evidence: Evidence, bundle: Bundle, case: Case) -> list[Judged]:
     """With noise alone, each element must hold what the coefficients make of its own normals."""
     # x0 = x / sqrt(alpha_bar) brings even small noise to a clamp, which must sleep as for impulses; values reach 5.
-    clipped = getattr(case.config, "is_clipped", False)
+    clipped = case.config.is_clipped
     silent = bundle.run_dense(output_scale=0.0, draw_scale=bundle.amplitude / 8 if clipped else 2.0**-10)
     if isinstance(silent, Problem):
         return [Judged(math.inf, silent.message, case)]

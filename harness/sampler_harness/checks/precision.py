@@ -123,7 +123,7 @@ def _digits(evidence: Evidence, case: Case) -> list[Judged]:
     bundle = evidence.bundle(case)
     if bundle.unread or bundle.problem is not None or not bundle.is_affine or bundle.layout is None:
         return []
-    is_clipped = bool(getattr(case.config, "is_clipped", False))
+    is_clipped = case.config.is_clipped
     scale = bundle.amplitude / LARGEST_DENSE if is_clipped else 1.0
     dense = bundle.run_dense(draw_scale=scale, output_scale=scale) if is_clipped else bundle.dense
     response, unit = bundle.first.response, PRECISIONS[case.dtype].unit

@@ -165,7 +165,7 @@ def check_batch(evidence: Evidence) -> Finding:
     bundle = evidence.bundle(evidence.base)
     if bundle.problem is not None:
         return conclude("shape/batch", evidence, [], passed="")
-    if getattr(evidence.base.config, "couples_items", False):
+    if evidence.base.config.couples_items:
         return skipped("shape/batch", "the reference itself takes means over the batch, as is declared")
     if not bundle.is_affine:
         alone = _alone(evidence, bundle)
@@ -185,7 +185,7 @@ def _clipped(evidence: Evidence) -> list[Case]:
     found: list[Case] = []
     for wanted in ("threshold", "clip_denoised"):
         for case in evidence.cases:
-            if getattr(case.config, wanted, None) and case not in found:
+            if case.config.values().get(wanted) and case not in found:
                 found.append(case)
                 break
     return found
@@ -300,9 +300,9 @@ def _strided(evidence: Evidence) -> list[Judged]:
     if bundle.problem is not None or bundle.layout is None:
         return []
     plain, strided = bundle.dense, bundle.run_dense(strided=True)
-    if not hasattr(plain, "rows"):
+    if isinstance(plain, Problem):
         return []
-    if not hasattr(strided, "rows"):
+    if isinstance(strided, Problem):
         return [Judged(math.inf, f"with a non-contiguous model output: {strided.message}", bundle.case)]
     rows: tuple[Any, Any] = (plain.rows, strided.rows)
     scale = np.abs(rows[0]).max(axis=1, keepdims=True) + 1e-30

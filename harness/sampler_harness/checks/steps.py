@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
 from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
 
-from .evidence import Evidence, expected_calls
+from .evidence import Evidence
 from .judging import Judged, conclude, skipped
 from .law import cause_of, in_words
 
@@ -22,37 +21,27 @@ GRID_FIELDS = ("num_steps", "timesteps", "sigmas", "times")
 def check_any(evidence: Evidence) -> Finding:
     """The law holds for one (where declared), two, few, many and indivisible numbers of steps."""
     cases = [c for c in evidence.cases if _same_but_steps(c.config, evidence.covering.base)]
-    if len({_steps(config) for config in evidence.covering.configurations}) < 2:
+    if len({config.num_levels for config in evidence.covering.configurations}) < 2:
         return skipped("steps/any", "the number of steps is not varied: declare num_steps=st.integers(…)")
     failing = {case: _worst(evidence, case) for case in cases}
     everywhere = all(not ratio <= 1.0 for ratio, _ in failing.values())
     judged = [
         Judged(
             ratio,
-            f"with {_steps(case.config)} steps: {text}",
+            f"with {case.config.num_levels} steps: {text}",
             case,
             {},
             (cause_of(evidence, case) or "law/times") if everywhere else None,
         )
         for case, (ratio, text) in failing.items()
     ]
-    counts = sorted({_steps(case.config) for case in cases})
+    counts = sorted({case.config.num_levels for case in cases})
     return conclude("steps/any", evidence, judged, passed=f"holds for {', '.join(map(str, counts))} steps")
 
 
-def _steps(config: Any) -> int:
-    """Of a grid given by number, or entry by entry."""
-    if getattr(config, "timesteps", None) is not None:
-        return len(config.timesteps)
-    if getattr(config, "sigmas", None) is not None:
-        return len(config.sigmas) - 1
-    return int(getattr(config, "num_steps", None) or expected_calls(config))
-
-
 def _same_but_steps(config: Any, base: Any) -> bool:
-    return all(
-        getattr(config, f.name) == getattr(base, f.name) for f in dataclasses.fields(base) if f.name not in GRID_FIELDS
-    )
+    others = config.values()
+    return all(value == others[name] for name, value in base.values().items() if name not in GRID_FIELDS)
 
 
 def _worst(evidence: Evidence, case: Case) -> tuple[float, str]:

@@ -7,6 +7,7 @@ import difflib
 import inspect
 import re
 import textwrap
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 from sampler_harness.adapters.names import ELSEWHERE
@@ -118,13 +119,13 @@ def list_references(stream: TextIO) -> None:
 
 
 def _references() -> list[tuple[str, list[Any]]]:
-    import reference_samplers
+    from reference_samplers import ALL_REFERENCES, ALL_TRAINING_REFERENCES
 
-    found: list[Any] = [getattr(reference_samplers, name) for name in reference_samplers.__all__]
-    return [
-        ("For samplers", [one for one in found if dataclasses.is_dataclass(one) and hasattr(one, "sample")]),
-        ("For training steps", [one for one in found if dataclasses.is_dataclass(one) and hasattr(one, "step")]),
-    ]
+    return [("For samplers", _by_name(ALL_REFERENCES)), ("For training steps", _by_name(ALL_TRAINING_REFERENCES))]
+
+
+def _by_name(references: Iterable[Any]) -> list[Any]:
+    return sorted(references, key=lambda one: (not one.__name__.isupper(), one.__name__))
 
 
 def _explain_reference(reference: Any, stream: TextIO) -> None:
@@ -143,7 +144,9 @@ def _explain_reference(reference: Any, stream: TextIO) -> None:
         for text in (meanings.get(field.name, ""), *(f"({name})" for name in ELSEWHERE.get(field.name, ()))):
             if text:
                 stream.write(f"{textwrap.indent(_wrapped(text, 0, WIDTH - 6), '      ')}\n")
-    under_test = "sampler_under_test" if hasattr(reference, "sample") else "training_under_test"
+    under_test = (
+        "training_under_test" if reference in dict(_references())["For training steps"] else "sampler_under_test"
+    )
     stream.write(
         f"\n@{under_test}({reference.__name__}, field=value, other=strategy): a value is fixed, a strategy is tried\n"
         "out, and what is not named keeps its default.\n"

@@ -160,14 +160,14 @@ def _check_closed_form(config: Any) -> None:
     Raises:
         RetentionUnavailable: says why not, and what to look at instead.
     """
-    if getattr(config, "is_clipped", False):
+    if config.is_clipped:
         raise RetentionUnavailable(
             f"{type(config).__name__} clamps x0 here, which mixes frequencies: there is no closed form; look at the "
             "configuration without clip_denoised and threshold"
         )
-    if not hasattr(config, "network"):
+    if not config.has_network:
         raise RetentionUnavailable(f"{type(config).__name__} has no perfect network: its model's outputs are unknown")
-    if getattr(config, "variance", None) == "learned":
+    if config.learns_variance_freely:
         raise RetentionUnavailable(
             "the model decides the variance freely: what it would say is not known in closed form; look at the "
             "configuration with variance='fixed_small'"
@@ -190,8 +190,7 @@ def _network_gains(law: Law, power: Array, config: Any) -> Array:
     for call, time in enumerate(law.times.tolist()):
         if time in known:
             continue
-        table = getattr(config, "alpha_bar", None)
-        if not np.isfinite(time) or (table is not None and not 0 <= time < len(table) - 1):
+        if not np.isfinite(time) or not config.is_trained_at(time):
             raise RetentionUnavailable(f"model call {call} is told time {time:g}, at which no model was trained")
         with np.errstate(all="ignore"):
             try:
@@ -271,7 +270,7 @@ def usual_configuration(subject: Subject) -> Any:
         config = dataclasses.replace(covering.base, **wanted)
     except ValueError:
         config = covering.base
-    if getattr(config, "is_clipped", False):
+    if config.is_clipped:
         raise RetentionUnavailable(
             f"{subject.name} is declared with a clamp alone, which mixes frequencies: there is no closed form"
         )

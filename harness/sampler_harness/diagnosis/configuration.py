@@ -65,12 +65,12 @@ def other_values(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]
         kind: the reference's class.
         targets: the sampler's cases, the one that is explained first.
     """
-    declared = targets[0].config
+    values = targets[0].config.values()
     singles: list[tuple[str, Any]] = []
     for f in dataclasses.fields(kind):
         if not f.init:
             continue
-        for value in _discrete(f.name, _field_types(kind)[f.name], getattr(declared, f.name), f.default):
+        for value in _discrete(f.name, _field_types(kind)[f.name], values[f.name], f.default):
             singles.append((f.name, value))
             yield Explanation("configuration", kind, {f.name: value})
     few = [(n, v) for n, v in singles if isinstance(v, (str, bool)) or v is None]
@@ -121,7 +121,7 @@ def solved_values(base: Explanation, targets: Sequence[Target], count: Callable[
     if config is None:
         return
     for name, hint in _field_types(base.reference).items():
-        declared = getattr(config, name)
+        declared = config.values()[name]
         if hint is not float and float not in typing.get_args(hint):
             continue
         if isinstance(declared, tuple):
@@ -142,7 +142,7 @@ def solved_values(base: Explanation, targets: Sequence[Target], count: Callable[
 
 def _thresholds(base: Explanation, targets: Sequence[Target], name: str) -> Iterator[Explanation]:
     """Values between the levels that occur: one for each way to hold some of them and not others."""
-    levels = sorted({float(s) for t in targets for s in getattr(t.config, "sigma_grid", ()) if s > 0})
+    levels = sorted({float(s) for t in targets for s in t.config.window_levels if s > 0})
     if not levels:
         return
     between = [math.sqrt(a * b) for a, b in itertools.pairwise(levels)]

@@ -11,12 +11,10 @@ import numpy as np
 
 from sampler_harness.budgets import BUDGETS
 from sampler_harness.cases import covering_set
-from sampler_harness.checks.edges import either_side
 from sampler_harness.checks.evidence import Evidence, expected_calls
 from sampler_harness.law.bundle import DenseRun
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.replay import innovations
-from sampler_harness.law.response import Array
 from sampler_harness.law.same import is_same
 from sampler_harness.law.tolerance import PRECISIONS, reference_law, tolerance_between, tolerance_of
 from sampler_harness.observe.learned_variance import learned_variance
@@ -153,11 +151,11 @@ def _target(evidence: Evidence, case: Case) -> Target | None:
         return None  # another law at another place or sign: no reference has two
     if not (np.isfinite(law.outputs).all() and np.isfinite(law.factor).all() and np.isfinite(law.times).all()):
         return None
-    if config is case.config and any(True for _ in either_side(config, law.times.tolist())):
+    if config is case.config and any(True for _ in config.either_side(law.times.tolist())):
         return None  # rounding may decide otherwise in the program that is looked for
     dtype = case.dtype if case.dtype == "float64" else "float32"
     dense, fresh = None, None
-    if bool(getattr(config, "is_clipped", False)) and isinstance(bundle.dense, DenseRun):
+    if config.is_clipped and isinstance(bundle.dense, DenseRun):
         dense = bundle.dense
         fresh = innovations(bundle.first.response, dense.fields, PRECISIONS[case.dtype].unit)
     return Target(
@@ -340,18 +338,6 @@ def _not_finite(evidence: Evidence) -> Iterator[str]:
         return
 
 
-def _reference_clamp(config: Any, x0: Array) -> Array:
-    """What the reference makes of predicted data."""
-    values = x0.reshape(1, -1)
-    if getattr(config, "threshold", None) is not None:
-        from reference_samplers.processes.table_chain import threshold_x0
-
-        return threshold_x0(values, config.threshold, config.threshold_max).reshape(-1)
-    if getattr(config, "clip_denoised", False):
-        return np.clip(x0, -config.clip_range, config.clip_range)
-    return x0
-
-
 def _clamped(evidence: Evidence) -> Iterator[str]:
     for case in evidence.cases:
         bundle = evidence.bundle(case)
@@ -361,15 +347,8 @@ def _clamped(evidence: Evidence) -> Iterator[str]:
         if found is None:
             continue
         does = clamp.named(*found)
-        config = case.config
-        right = clamp.named(found[0], _reference_clamp(config, found[0]))
+        right = clamp.named(found[0], case.config.clipped(found[0].reshape(1, -1)).reshape(-1))
         if does == right:
             continue
-        if getattr(config, "threshold", None) is not None:
-            should = f"should threshold at the quantile {config.threshold:g}"
-        elif getattr(config, "clip_denoised", False):
-            should = f"should clamp at ±{config.clip_range:g}"
-        else:
-            should = "should clamp nothing, as declared"
-        yield f"what the sampler does to the predicted data {does}; it {should}"
+        yield f"what the sampler does to the predicted data {does}; it should {case.config.clip_told}"
         return

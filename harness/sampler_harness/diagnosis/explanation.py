@@ -80,13 +80,14 @@ class Explanation:
         Args:
             declared: of the sampler's own reference.
         """
-        values = {k: (getattr(declared, k) or 0) + v.by if isinstance(v, Shift) else v for k, v in self.fields.items()}
+        given = declared.values()
+        values = {k: (given[k] or 0) + v.by if isinstance(v, Shift) else v for k, v in self.fields.items()}
         try:
             if self.reference is type(declared):
                 own: Any = declared
                 return dataclasses.replace(own, **values)
             names = {f.name for f in dataclasses.fields(self.reference) if f.init}
-            shared = {f.name: getattr(declared, f.name) for f in dataclasses.fields(declared) if f.name in names}
+            shared = {name: value for name, value in given.items() if name in names}
             return self.reference(**{**shared, **values})
         except (ValueError, TypeError, OverflowError):
             return None

@@ -34,7 +34,7 @@ def told(explanation: Explanation, declared: Sequence[Any], variants: Sequence[E
         declared: the declared configurations that it was held against.
         variants: explanations with the same law: the edge of a window may lie anywhere between two levels.
     """
-    levels = sorted({float(s) for config in declared for s in getattr(config, "sigma_grid", ())})
+    levels = sorted({float(s) for config in declared for s in config.window_levels})
     fields = {name: _range(name, value, variants, levels) for name, value in explanation.fields.items()}
     explanation = dataclasses.replace(explanation, fields=fields)
     edits = tuple(edit for file, text in explanation.texts.items() for edit in _edits(file, text, explanation.faults))
@@ -76,7 +76,7 @@ def _field_text(name: str, value: Any, declared: Sequence[Any]) -> str:
     shown = f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value!r}"
     if isinstance(value, str) and " to " in value:
         shown = f"{name} from {value}, which do the same"
-    values = list(dict.fromkeys(getattr(config, name) for config in declared if hasattr(config, name)))
+    values = list(dict.fromkeys(config.values()[name] for config in declared if name in config.values()))
     if not values:
         return shown
     if len(values) == 1:

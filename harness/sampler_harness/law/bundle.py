@@ -7,7 +7,6 @@ scattering*, and on demand *dense* (given values everywhere), which alone sees c
 from __future__ import annotations
 
 import functools
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -37,22 +36,6 @@ SEARCHED = 4_000
 
 #: Amplitudes that are tried where a constant swallows small impulses, the largest first.
 LARGE_AMPLITUDES = (1.0, 2.0**-6, 2.0**-12)
-
-
-def _asleep(config: Any) -> float:
-    """Largest power of two at which an impulse stays well inside a reference's clamp of x0.
-
-    From epsilon, x0 is formed with 1 / sqrt(alpha_bar): 20,000 where a cosine schedule ends.
-
-    Args:
-        config: a reference that clamps.
-    """
-    if not (hasattr(config, "alpha_bar") and hasattr(config, "grid") and hasattr(config, "prediction")):
-        return 2.0**-12
-    gain = 1.0
-    if config.prediction == "epsilon":
-        gain = 1.0 / math.sqrt(max(min(float(config.alpha_bar[t + 1]) for t in config.grid), 2.0**-40))
-    return 2.0 ** math.floor(math.log2(min(config.clip_range, 1.0) / (4.0 * gain)))
 
 
 class Bundle:
@@ -138,7 +121,7 @@ class Bundle:
         shifted = self.subject.output_shift != 0
         if not shifted and float(np.abs(self.zero.rows()).max(initial=0.0)) == 0:
             return AMPLITUDE
-        return _asleep(self.case.config) if getattr(self.case.config, "is_clipped", False) else 1.0
+        return float(self.case.config.sleeping_amplitude) if self.case.config.is_clipped else 1.0
 
     @property
     def shift(self) -> float:

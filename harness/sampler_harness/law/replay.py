@@ -45,7 +45,7 @@ __all__ = [
 
 def is_affine(config: Any) -> bool:
     """Whether a reference's configuration has a law: all do that do not say otherwise."""
-    return bool(getattr(config, "is_affine", True))
+    return bool(config.is_affine)
 
 
 @dataclass(frozen=True)

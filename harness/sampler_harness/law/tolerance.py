@@ -162,28 +162,6 @@ def _rounding_deviation(
     return times, outputs, np.fmax(factor, _among_neighbors(factor, law))
 
 
-def _beta_of_its_own(reference: Any, law: Law, unit: float) -> Array:
-    """Relative spread of each row in the form that reads beta from a table of its own.
-
-    Our DDPM has beta = 1 - alpha_bar / alpha_bar_next, which cancels against 1 - alpha_bar to the digit at the last
-    step. Published programs also divide a beta that was rounded by itself by a 1 - alpha_bar that was: the whole
-    update is then off by the rounding of 1 - alpha_bar, which is largest as t -> 0.
-
-    Args:
-        reference: a configuration; forms other than ancestral sampling have no such quotient.
-        law: of it.
-        unit: unit roundoff.
-    """
-    spread = np.zeros(law.num_calls + 1)
-    if not (hasattr(reference, "transitions") and hasattr(reference, "variance") and hasattr(reference, "alpha_bar")):
-        return spread
-    if len(reference.transitions) != law.num_calls:
-        return spread
-    off = [0.5 * unit / max(1.0 - float(reference.alpha_bar[t]), unit) for t, _ in reference.transitions]
-    spread[1:] = np.sqrt(np.cumsum(np.square(off)))
-    return spread
-
-
 def _among_neighbors(factor: Array, law: Law) -> Array:
     """Spread of a column as its neighbors in time have it: a few roundings may all have been lucky at one step.
 
@@ -243,9 +221,10 @@ def derived_tolerance(
             spread_times, spread_outputs, spread_factor = _rounding_deviation(
                 copied, counts, law, precision.bits, learned_variance
             )
-        form = _beta_of_its_own(reference, law, precision.unit)[:, None]
-        spread_outputs = np.maximum(spread_outputs, form * np.abs(law.outputs))
-        spread_factor = np.maximum(spread_factor, form * np.abs(law.factor))
+        form = None if reference is None else reference.spread_of_forms(precision.unit)
+        if form is not None and form.size == law.num_calls + 1:
+            spread_outputs = np.maximum(spread_outputs, form[:, None] * np.abs(law.outputs))
+            spread_factor = np.maximum(spread_factor, form[:, None] * np.abs(law.factor))
     tolerance = _assemble(law, precision, spread_outputs, spread_factor)
     return replace(tolerance, times=np.maximum(tolerance.times, SAFETY * spread_times))
 

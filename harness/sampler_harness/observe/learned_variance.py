@@ -13,7 +13,7 @@ def learned_variance(config: Any) -> bool:
     Args:
         config: an instance of a reference's dataclass.
     """
-    return int(getattr(config, "model_channels", 1)) == 2
+    return bool(config.model_channels == 2)
 
 
 def variance_value(call: int) -> float:

@@ -73,7 +73,7 @@ def filmstrip_of(evidence: Evidence, case: Case) -> tuple[Filmstrip, tuple[Troub
         NotDrawnError: where not even one of the two could be run.
     """
     config = evidence.side_of(case).config
-    if not hasattr(config, "network"):
+    if not config.has_network:
         raise NotDrawnError(
             f"{type(config).__name__} does not say what its network predicts (it has no method network), so that no "
             "exact network could be put in"
@@ -216,7 +216,7 @@ def _reference_rows(
         rows.append(np.array(x, dtype=np.float64))
         return network(x, time)
 
-    learned = int(getattr(config, "model_channels", 1)) == 2
+    learned = config.model_channels == 2
     program = reference_response(config, learned)
     noise = matched_noise(program, shape, given, otherwise=lambda index: _spare(index, shape))
     with np.errstate(all="ignore"):

@@ -89,6 +89,15 @@ class ModelSubject(AnySubject):
     model_attributes: Mapping[str, Any] = field(default_factory=dict)
     model_returns: str = "tensor"
 
+    def __post_init__(self) -> None:
+        # Loaded here: what is declared costs no numpy until something is.
+        from reference_samplers.contract import Reference, adopted
+        from reference_samplers.training_contract import TrainingReference
+
+        contract: Any = TrainingReference if self.kind == "training" else Reference
+        own: Any = self.reference
+        object.__setattr__(self, "reference", adopted(own, contract))
+
     @property
     def reference_name(self) -> str:
         """What it is held against, for a person."""

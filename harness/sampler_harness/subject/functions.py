@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HARNESS_KEYWORDS", "DeclarationError", "Wanted", "checked_function", "closest", "fixtures_of"]
+__all__ = ["HARNESS_KEYWORDS", "DeclarationError", "Wanted", "checked_function", "closest", "defines", "fixtures_of"]
 
 #: Keyword-only parameters that the harness itself fills; any other is a pytest fixture of the host.
 HARNESS_KEYWORDS = ("device", "dtype", "generator")
@@ -138,3 +138,8 @@ def _check_keywords(where: str, call: str, parameters: list[inspect.Parameter], 
         raise DeclarationError(
             f"{where} needs a generator: add takes_generator=True to the declaration, or give generator a default"
         )
+
+
+def defines(kind: type[Any], name: str) -> bool:
+    """Whether a class, or one that it is made of, says what ``name`` is."""
+    return any(name in vars(base) for base in kind.__mro__)

@@ -203,12 +203,12 @@ def _checked_clip(value: Any) -> Ends | None:
     __tracebackhide__ = True
     if value is None:
         return None
-    clipped = getattr(value, "is_clipped", None)
-    if clipped is not None:
-        if not clipped:
+    from reference_samplers.contract import Reference  # a declaration without it costs no numpy
+
+    if isinstance(value, Reference):
+        if not value.is_clipped:
             raise DeclarationError(f"clip was given {type(value).__name__}(…) that does not clip: leave clip out")
-        reach = float(getattr(value, "clip_range", 1.0))
-        return -reach, reach
+        return -value.clip_reach, value.clip_reach
     return pair("clip", value)
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from .base import ModelSubject, decorator
 from .fields import check_fields
-from .functions import HARNESS_KEYWORDS, DeclarationError, Wanted
+from .functions import HARNESS_KEYWORDS, DeclarationError, Wanted, defines
 from .options import DTYPES, dtype_name, expectations, function, model_options, real, reasons
 
 __all__ = ["Subject", "sampler_under_test"]
@@ -144,7 +144,7 @@ def _check_reference(reference: Any) -> None:
             f"sampler_under_test({kind}(…)) was given an instance: give the class and its fields by name, "
             f"@sampler_under_test({kind}, num_steps=…)"
         )
-    if isinstance(reference, type) and dataclasses.is_dataclass(reference) and hasattr(reference, "sample"):
+    if isinstance(reference, type) and dataclasses.is_dataclass(reference) and defines(reference, "sample"):
         return
     if inspect.isfunction(reference):
         raise DeclarationError(

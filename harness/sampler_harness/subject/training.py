@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
-from .base import ModelSubject, decorator
+from .base import AnySubject, ModelSubject, decorator
 from .fields import check_fields
-from .functions import HARNESS_KEYWORDS, DeclarationError, Wanted
+from .functions import HARNESS_KEYWORDS, DeclarationError, Wanted, defines
 from .options import expectations, flag, function, model_options
 
 __all__ = ["TrainingSubject", "training_under_test"]
@@ -117,9 +117,9 @@ def _check_reference(reference: Any) -> None:
             f"training_under_test({kind}(…)) was given an instance: give the class and its fields by name, "
             f"@training_under_test({kind}, …)"
         )
-    if isinstance(reference, type) and dataclasses.is_dataclass(reference) and hasattr(reference, "target_scales"):
+    if isinstance(reference, type) and dataclasses.is_dataclass(reference) and defines(reference, "target_scales"):
         return
-    if isinstance(reference, type) and hasattr(reference, "sample"):
+    if isinstance(reference, type) and defines(reference, "sample"):
         raise DeclarationError(
             f"{reference.__name__} defines a sampler: a training step needs EDMTraining, DDPMTraining or FlowTraining"
         )
@@ -131,10 +131,10 @@ def _check_reference(reference: Any) -> None:
 
 def _check_sampler(sampler: Any) -> None:
     __tracebackhide__ = True
-    if sampler is None or getattr(type(sampler), "kind", None) == "sampler":
+    if sampler is None or (isinstance(sampler, AnySubject) and sampler.kind == "sampler"):
         return
     is_configuration = dataclasses.is_dataclass(sampler) and not isinstance(sampler, type)
-    if is_configuration and hasattr(sampler, "network") and hasattr(sampler, "sample"):
+    if is_configuration and defines(type(sampler), "network") and defines(type(sampler), "sample"):
         return
     raise DeclarationError(
         f"sampler must be a configuration such as EDM(num_steps=18), or a function under @sampler_under_test, "

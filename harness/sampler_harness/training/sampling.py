@@ -13,6 +13,7 @@ from reference_samplers import prediction
 from sampler_harness.budgets import BUDGETS
 from sampler_harness.cases import covering_set
 from sampler_harness.observe.trace import Case
+from sampler_harness.subject import Subject
 
 from .judging import Judged
 
@@ -126,7 +127,7 @@ def trained(config: Any, time: float, sampler: Any) -> Meaning:
 
 
 def _is_wrapped(config: Any, sampler: Any) -> bool:
-    return getattr(config, "model_kind", "") == "network" and getattr(sampler, "model_kind", "") == "denoiser"
+    return bool(config.is_preconditioned and sampler.wants_denoiser)
 
 
 def _level(config: Any, time: float, sampler: Any) -> float:
@@ -138,7 +139,7 @@ def _level(config: Any, time: float, sampler: Any) -> float:
 
 def _with_shared(config: Any, level: float, s: float) -> float:
     """Noise of a level with what a channel shares, where the model is told of both together."""
-    if not getattr(config, "sigma_offset_noise", 0.0):
+    if not config.tells_offset:
         return s
     return s * math.sqrt(1 + float(config.offset_scale(level)) ** 2)
 
@@ -150,7 +151,7 @@ def judged_beside_sampler(sampler: Any, case: Case) -> Iterator[Judged]:
         sampler: a configuration of a reference sampler, or a declared sampler.
         case: whose configuration is the training's.
     """
-    declared = getattr(type(sampler), "kind", "") == "sampler"
+    declared = isinstance(sampler, Subject)
     other = covering_set(sampler, BUDGETS["quick"]).base if declared else sampler
     try:
         times = told_times(other)

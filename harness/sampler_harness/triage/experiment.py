@@ -12,6 +12,9 @@ from torch import Tensor
 
 from sampler_harness.detail.networks import evaluating, networks_of
 from sampler_harness.detail.spectrum import Array, as_frames, radial_spectrum, retained, retained_error
+from sampler_harness.law.replay import rows_of_draws
+from sampler_harness.law.tolerance import reference_response
+from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.problems import RunStopped, own_line
 from sampler_harness.observe.stand_in import Playing
 from sampler_harness.observe.tape import NoiseTap
@@ -145,7 +148,7 @@ def compare_samplers(
     """
     frames = as_frames(data, "data")
     shape = frames.shape
-    limit = CALLS * max(1, int(getattr(config, "num_calls", 0) or getattr(config, "num_steps", 250) or 250)) + 16
+    limit = CALLS * max(1, config.num_calls) + 16
     with evaluating(networks_of(model)):
         own, drawn = _own_side(subject, model, shape, config, device, limit)
         reference, asked = _reference_side(model, shape, config, device, limit)
@@ -201,17 +204,21 @@ def _reference_side(
 ) -> tuple[Side, int]:
     device = torch.device(name)
     recorder = _Recorder(model, limit)
-    count = 0
+    dead = _dead_draws(config)
+    drawn = count = 0
 
     def noise() -> Array:
-        nonlocal count
+        nonlocal drawn, count
+        drawn += 1
+        if drawn - 1 in dead:
+            return np.zeros(shape)
         count += 1
         return _draw(count - 1, shape)
 
     def ask(x: Array, time: float) -> Array:
         given = torch.from_numpy(np.ascontiguousarray(x)).to(device=device, dtype=torch.float32)
         told = torch.full((shape[0],), float(time), device=device)
-        if hasattr(config, "transitions"):
+        if config.told_as_indices:
             told = told.round().long()  # a chain's network looks its timestep up in a table
         return _array(recorder.ask(given, told))
 
@@ -222,6 +229,14 @@ def _reference_side(
     elif not np.isfinite(found.result).all():
         sample, problem = None, "the model answers NaN or infinity under the reference sampler"
     return recorder.side("reference", sample, problem), count
+
+
+def _dead_draws(config: Any) -> frozenset[int]:
+    """Draws of the reference that it multiplies by 0: a program may leave them out, and its draws are paired by order."""
+    if not config.is_affine:
+        return frozenset()
+    rows, _ = rows_of_draws(reference_response(config, learned_variance(config)))
+    return frozenset(index for index, row in enumerate(rows) if row is None)
 
 
 def _raised(error: BaseException) -> str:
