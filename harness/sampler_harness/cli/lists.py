@@ -144,9 +144,8 @@ def _explain_reference(reference: Any, stream: TextIO) -> None:
         for text in (meanings.get(field.name, ""), *(f"({name})" for name in ELSEWHERE.get(field.name, ()))):
             if text:
                 stream.write(f"{textwrap.indent(_wrapped(text, 0, WIDTH - 6), '      ')}\n")
-    under_test = (
-        "training_under_test" if reference in dict(_references())["For training steps"] else "sampler_under_test"
-    )
+    of_training = dict(_references())["For training steps"]
+    under_test = "training_under_test" if reference in of_training else "sampler_under_test"
     stream.write(
         f"\n@{under_test}({reference.__name__}, field=value, other=strategy): a value is fixed, a strategy is tried\n"
         "out, and what is not named keeps its default.\n"

@@ -232,7 +232,7 @@ def _reference_side(
 
 
 def _dead_draws(config: Any) -> frozenset[int]:
-    """Draws of the reference that it multiplies by 0: a program may leave them out, and its draws are paired by order."""
+    """Draws that the reference multiplies by 0: a program may leave them out, and draws are paired by order."""
     if not config.is_affine:
         return frozenset()
     rows, _ = rows_of_draws(reference_response(config, learned_variance(config)))
