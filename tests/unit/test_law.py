@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from reference_samplers import DDIM, DDPM, EDM
+from reference_samplers import DDIM, DDPM, EDM, DDPMTraining, EDMTraining
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.law import Law, row_echelon
 from sampler_harness.law.response import Response, respond_reference
+from sampler_harness.law.rounding import ROUNDING_NUMPY, rounded_like, rounding
 from sampler_harness.law.tolerance import reference_law, tolerance_between, tolerance_of
 
 matrices = st.tuples(st.integers(2, 7), st.integers(1, 6)).flatmap(
@@ -145,3 +148,33 @@ def test_amplitude_cancels(scale: float) -> None:
     reference = EDM(num_steps=3, s_noise=scale)
     law = reference_law(reference)
     assert law.column(0)[0] == pytest.approx(reference.sigma_max)
+
+
+@pytest.mark.parametrize(
+    ("config", "asked"),
+    [
+        (DDPM(num_steps=10), lambda one: one.forward_scales(9)),
+        (DDPMTraining(beta_schedule="cosine", weighting="min_snr"), lambda one: one.weight(0.0)),
+        (EDMTraining(model_kind="network"), lambda one: one.input_scales(0.3)),
+    ],
+    ids=["forward", "chain", "preconditioned"],
+)
+def test_rounding_reaches_all_that_a_tolerance_is_asked_for(config: Any, asked: Callable[[Any], Any]) -> None:
+    with rounding(24, 3):
+        rounded = np.asarray(asked(rounded_like(config)), dtype=np.float64)
+    exact = np.asarray(asked(config), dtype=np.float64)
+    assert 0 < np.abs(rounded / exact - 1).max() < 1e-2
+
+
+def test_rounding_is_a_function_of_the_value() -> None:
+    values = ROUNDING_NUMPY.sqrt(np.array([2.0, 3.0, 2.0]))
+    with rounding(24, 1):
+        once, again = (np.asarray(ROUNDING_NUMPY.sqrt(np.array([2.0, 3.0, 2.0]))) for _ in range(2))
+    with rounding(24, 2):
+        others = [np.asarray(ROUNDING_NUMPY.sqrt(np.arange(2.0, 40.0)))]
+    with rounding(24, 1):
+        others.append(np.asarray(ROUNDING_NUMPY.sqrt(np.arange(2.0, 40.0))))
+    np.testing.assert_array_equal(once, again)
+    assert once[0] == once[2]
+    assert (others[0] != others[1]).any()
+    assert np.abs(once / np.asarray(values) - 1).max() <= 2.0**-23

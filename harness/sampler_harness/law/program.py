@@ -194,6 +194,7 @@ class Program:
         replacements: edits of its text, each of which must match exactly once.
         texts: files that are not as they stand in the package.
         numpy: what plays ``np``; the rounding one for tolerances.
+        whole: every method of the class is compiled, not only what ``sample`` depends on.
 
     Raises:
         ValueError: where ``kind`` has no algorithm in a file, or a replacement does not match exactly once.
@@ -207,6 +208,7 @@ class Program:
         *,
         texts: Mapping[str, str] | None = None,
         numpy: Any = None,
+        whole: bool = False,
     ) -> None:
         self._parts = [base for base in kind.__mro__ if base.__module__ not in ("builtins", "typing")]
         if not dataclasses.is_dataclass(kind) or any("." in base.__qualname__ for base in self._parts):
@@ -225,7 +227,7 @@ class Program:
             self.texts[one.file] = text.replace(one.before, one.after)
         self._trees: dict[str, ast.Module] = {}
         self._class = self._build_class()
-        self._reach()
+        self._reach(whole)
         for function in self.functions.values():
             self._put_compiled(function, _code_of(function.node, function.place.file))
 
@@ -253,20 +255,21 @@ class Program:
             members.update({k: v for k, v in vars(base).items() if not k.startswith("__")})
         return type(self.kind.__name__, (), members)
 
-    def _reach(self) -> None:
-        """Find all functions that ``sample`` depends on, the class's own and the modules'."""
+    def _reach(self, whole: bool) -> None:
+        """Find all functions that ``sample`` depends on, or any method, the class's own and the modules'."""
         methods: dict[str, tuple[str, ast.FunctionDef]] = {}
         for base in reversed(self._parts):
             file = base.__module__.replace(".", "/") + ".py"
             for node in self._tree_of(file).body:
                 if isinstance(node, ast.ClassDef) and node.name == base.__name__:
                     methods.update({n.name: (file, n) for n in node.body if isinstance(n, ast.FunctionDef)})
-        waiting: list[tuple[str, str]] = [("", "sample")]
+        waiting = [("", name) for name in (methods if whole else ("sample",))]
+        told = frozenset({"check"}) if whole else _TOLD
         while waiting:
             file, name = waiting.pop(0)
             is_method = file == ""
             if is_method:
-                if name not in methods or name in _TOLD or name in self._field_names or name.startswith("__"):
+                if name not in methods or name in told or name in self._field_names or name.startswith("__"):
                     continue
                 file, node = methods[name]
             else:

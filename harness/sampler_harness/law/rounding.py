@@ -131,14 +131,14 @@ ROUNDING_NUMPY: Any = _RoundingNumpy()
 
 @functools.lru_cache(maxsize=256)
 def _rounding_program(kind: Any) -> Program:
-    return Program(kind, numpy=ROUNDING_NUMPY)
+    return Program(kind, numpy=ROUNDING_NUMPY, whole=True)
 
 
 def rounded_like(reference: Any) -> Any:
     """The same configuration of the same reference, in source that rounds.
 
     Args:
-        reference: an instance of a frozen dataclass with ``sample``.
+        reference: a configuration, of a sampler or of a training step.
 
     Raises:
         ValueError: where its source cannot be run a second time.
