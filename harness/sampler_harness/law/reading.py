@@ -166,18 +166,19 @@ class Reader:
             if problem is not None:
                 response = Response(times, np.zeros(calls + 1), noise, outputs, self.amplitude)
                 return Reading(response, tuple(elements), (), tuple(arrived), problem)
-            rows = (run.rows() - self.zero.rows()) / amplitude
-            rest = rows.copy()
-            for number, ((kind, index), element) in enumerate(zip(group, places, strict=True)):
-                elements[start + number] = element
-                column = rows[:, element]
+            rest = run.rows() - self.zero.rows()
+            rest /= amplitude
+            reached: list[int] = []
+            for number, ((kind, index), column) in enumerate(zip(group, rest[:, places].T, strict=True)):
+                element = elements[start + number] = places[number]
                 if kind == "output":
                     outputs[:, index] = column
-                    rest[:, element] = 0
+                    reached.append(element)
                 else:
                     noise[:, index] = column
                     arrived[index] = bool(np.any(column != 0))
-                    rest[:, layout.arrivals(index, element)] = 0
+                    reached += layout.arrivals(index, element).tolist()
+            rest[:, reached] = 0
             leaks += self._leaks(rest, group, places)
         offset = self._offset()
         response = Response(times, offset, noise, outputs, self.amplitude)
@@ -227,6 +228,8 @@ class Reader:
 
     def _leaks(self, rest: Array, group: Sequence[Primitive], places: Sequence[int]) -> list[Leak]:
         """What is not zero where it should be: each row's first, traced to the primitive that fits best."""
+        if not rest.any():
+            return []
         constant = np.abs(self.zero.rows())
         allowed = 8 * self.precision * constant / self.amplitude
         seen = np.abs(rest) > allowed
