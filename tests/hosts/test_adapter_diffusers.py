@@ -7,6 +7,7 @@ that the adapter and the taps cannot be wrong together.
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import re
 import sys
@@ -14,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from sampler_harness.adapters import diffusers_deviations as deviations
 from sampler_harness.catalogue import check_ids
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Response, respond_reference
+from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError, Subject
 from sampler_harness.targets import TargetError, load_subject
 
@@ -485,3 +488,67 @@ def test_each_known_deviation_is_real(deviation: adapter.KnownDeviation) -> None
         return
     assert "too-many" not in deviation.name
     assert not apart(law, should_be) < 5e-3  # NaN is apart from everything
+
+
+@contextmanager
+def rewritten(name: str, before: str, after: str) -> Iterator[None]:
+    """A scheduler whose own source has another text in one place."""
+    library = importlib.import_module("diffusers.schedulers")
+    original = getattr(library, name)
+    module = importlib.import_module(original.__module__)
+    source = inspect.getsource(module)
+    assert source.count(before) == 1
+    copy = ModuleType(module.__name__)
+    copy.__dict__.update(__file__=module.__file__, __package__=module.__package__, __spec__=module.__spec__)
+    caches = (adapter._scheduler_class, adapter._constructor_options, adapter._accepts)
+    try:
+        sys.modules[module.__name__] = copy
+        exec(compile(source.replace(before, after), str(module.__file__), "exec"), copy.__dict__)
+        setattr(library, name, vars(copy)[name])
+        for cache in caches:
+            cache.cache_clear()
+        yield
+    finally:
+        sys.modules[module.__name__] = module
+        setattr(library, name, original)
+        for cache in caches:
+            cache.cache_clear()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "before", "after", "fault"),
+    [
+        (
+            "DDIMScheduler",
+            "(1 - alpha_prod_t_prev - std_dev_t**2) ** (0.5) * pred_epsilon",
+            "(1 - alpha_prod_t_prev) ** (0.5) * pred_epsilon",
+            "direction-keeps-all-noise",
+        ),
+        (
+            "DDPMScheduler",
+            "current_sample_coeff = current_alpha_t ** (0.5)",
+            "current_sample_coeff = alpha_prod_t ** (0.5)",
+            "alpha-bar-for-alpha-in-mean",
+        ),
+        (
+            "HeunDiscreteScheduler",
+            "derivative = (self.prev_derivative + derivative) / 2",
+            "derivative = self.prev_derivative + derivative",
+            "slopes-added",
+        ),
+        (
+            "HeunDiscreteScheduler",
+            "derivative = (sample - pred_original_sample) / sigma_next",
+            "derivative = (sample - pred_original_sample) / sigma_hat",
+            "second-slope-over-first-level",
+        ),
+    ],
+    ids=lambda value: value if "-" in str(value)[1:] and " " not in str(value) else "",
+)
+def test_a_fault_in_a_scheduler_is_named(name: str, before: str, after: str, fault: str) -> None:
+    with rewritten(name, before, after):
+        diagnosis = check_sampler(adapter.subject(name), budget="quick").diagnosis
+    assert diagnosis is not None
+    assert diagnosis.exact
+    assert diagnosis.summary.endswith(fault)

@@ -117,9 +117,10 @@ class Explanation:
 
         Args:
             target: the sampler's case.
-            exactly: within the tolerance that is derived from this program, not the widened one.
+            exactly: within the tolerance that is derived from this program, not the one that is used while searching,
+                which is narrower where small differences of large numbers are taken.
         """
-        response = self.response(target)
+        response = self.response(target, stop=not exactly)
         config = self.config(target.config)
         if response is None or config is None:
             return False

@@ -275,7 +275,7 @@ class Search:
 
     def _fits_all(self, explanation: Explanation) -> bool:
         try:
-            return all(explanation.fits(target) for target in self.targets)
+            return all(explanation.fits(target) or explanation.fits(target, exactly=True) for target in self.targets)
         except SyntaxError:
             return False
 
