@@ -19,6 +19,7 @@ PAGES = [
     FOLDER / "README.md",
     FOLDER / "README.zh-CN.md",
     FOLDER / "CONTRIBUTING.md",
+    FOLDER / "ARCHITECTURE.md",
     *(page for folder in ("fixtures", "scripts", "tests") for page in sorted((FOLDER / folder).rglob("README.md"))),
 ]
 
