@@ -63,6 +63,18 @@ def test_every_reference_is_named(text: str) -> None:
     assert [one.__name__ for one in ALL_REFERENCES if f"`{one.__name__}`" not in text] == []
 
 
+@BOTH
+def test_the_diff_that_is_shown_is_of_the_reference_as_it_is(text: str) -> None:
+    [shown] = [block for block in _blocks(text) if "--- reference_samplers/edm.py" in block]
+    source = (FOLDER / "reference_samplers" / "edm.py").read_text(encoding="utf-8").splitlines()
+    hunks = re.findall(r"^ {6}@@ -(\d+),(\d+) \+\d+,\d+ @@\n((?: {6}[ +-].*\n)+)", shown, re.MULTILINE)
+    assert hunks
+    for start, count, body in hunks:
+        before = [line[7:] for line in body.splitlines() if line[6] != "+"]
+        at = int(start) - 1
+        assert before[: int(count)] == source[at : at + int(count)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(FOLDER)))
 def test_what_a_page_links_to_is_there(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
