@@ -19,6 +19,7 @@ PAGES = [
     FOLDER / "README.md",
     FOLDER / "README.zh-CN.md",
     FOLDER / "CONTRIBUTING.md",
+    FOLDER / "ARCHITECTURE.md",
     *(page for folder in ("fixtures", "scripts", "tests") for page in sorted((FOLDER / folder).rglob("README.md"))),
 ]
 
@@ -40,10 +41,15 @@ def test_both_have_the_same_code_and_the_same_rows() -> None:
 
 @BOTH
 @pytest.mark.parametrize("kind", ["sampler", "training"])
-def test_all_checks_stand_in_the_tables(text: str, kind: str) -> None:
+def test_the_tables_tell_of_checks_that_are_there_in_their_order(text: str, kind: str) -> None:
+    """Which of them is the page's choice; all of them are told by ``--list-checks``, which the page points to."""
     rows = [cell.strip("`") for cell in _first_cells(text)]
-    missing = [id for id in check_ids(kind) if id not in rows]
-    assert missing == []
+    ids = check_ids(kind)
+    families = {id.partition("/")[0] for id in ids}
+    told = [row for row in rows if row.partition("/")[0] in families]
+    assert told
+    assert told == [id for id in ids if id in told]
+    assert "`check-sampler --list-checks`" in text
 
 
 @BOTH
@@ -55,6 +61,18 @@ def test_every_option_is_told_of(text: str) -> None:
 @BOTH
 def test_every_reference_is_named(text: str) -> None:
     assert [one.__name__ for one in ALL_REFERENCES if f"`{one.__name__}`" not in text] == []
+
+
+@BOTH
+def test_the_diff_that_is_shown_is_of_the_reference_as_it_is(text: str) -> None:
+    [shown] = [block for block in _blocks(text) if "--- reference_samplers/edm.py" in block]
+    source = (FOLDER / "reference_samplers" / "edm.py").read_text(encoding="utf-8").splitlines()
+    hunks = re.findall(r"^ {6}@@ -(\d+),(\d+) \+\d+,\d+ @@\n((?: {6}[ +-].*\n)+)", shown, re.MULTILINE)
+    assert hunks
+    for start, count, body in hunks:
+        before = [line[7:] for line in body.splitlines() if line[6] != "+"]
+        at = int(start) - 1
+        assert before[: int(count)] == source[at : at + int(count)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(FOLDER)))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import sys
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from reference_samplers import ALL_REFERENCES, DDIM, EDM, FlowEuler, Reference
-from reference_samplers.contract import adopted
+from reference_samplers.contract import adopted, as_reference
 from reference_samplers.processes.process import Process
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.law import Law
@@ -109,3 +111,29 @@ def test_an_adopted_dataclass_keeps_its_own_answers() -> None:
     assert kind(2).has_network
     with pytest.raises(ValueError, match="1 or more"):
         kind(0)
+
+
+@pytest.mark.parametrize("file", [None, "<stdin>"])
+def test_a_dataclass_without_a_file_keeps_the_floor_of_its_tolerance(
+    file: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = ModuleType("typed_at_a_prompt")
+    if file is not None:
+        typed.__file__ = file
+    monkeypatch.setitem(sys.modules, typed.__name__, typed)
+    text = """
+import dataclasses
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+    num_steps: int = 4
+
+    def sample(self, model, noise):
+        x = noise()
+        for step in range(self.num_steps):
+            x = 0.5 * x + model(x, step)
+        return x
+"""
+    exec(text, vars(typed))
+    config = as_reference(vars(typed)["Own"](3))
+    assert tolerance_of(config, "float32").wide == 0

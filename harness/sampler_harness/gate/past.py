@@ -60,7 +60,7 @@ def law_at(
         device: any torch device.
 
     Returns:
-        What :func:`~sampler_harness.runner.load_law` returns.
+        What :func:`~sampler_harness.saved_laws.load_law` returns.
 
     Raises:
         PastError: when there is no such revision, or no such sampler in it.

@@ -80,10 +80,11 @@ def source_text(file: str) -> str:
     Raises:
         ValueError: where there is none.
     """
-    found = _imported(file).__file__
-    if found is None:
-        raise ValueError(f"{file} has no source")
-    return Path(found).read_text(encoding="utf-8")
+    found = vars(_imported(file)).get("__file__")  # what is typed at a prompt stands in no file
+    try:
+        return Path(found or "").read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{file} has no source") from error
 
 
 def _imported(file: str) -> ModuleType:
