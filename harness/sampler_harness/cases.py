@@ -89,7 +89,6 @@ class CoveringSet:
         values: per varied field the values that must be seen.
         pairs: all legal pairs of such values.
         not_varied: fields of the reference that the declaration leaves at their default.
-        illegal: pairs that the reference itself refuses.
     """
 
     configurations: list[Any] = field(default_factory=list)
@@ -97,7 +96,6 @@ class CoveringSet:
     values: dict[str, list[Any]] = field(default_factory=dict)
     pairs: set[frozenset[tuple[str, int]]] = field(default_factory=set)
     not_varied: tuple[str, ...] = ()
-    illegal: int = 0
     index: dict[Any, dict[str, int]] = field(default_factory=dict)
 
     def seen(self, measured: Sequence[Any]) -> tuple[dict[str, str], str]:
@@ -261,7 +259,6 @@ def _pairwise(
             legal = _repaired(full, pair, domain, build)
             if legal is None:
                 del waiting[pair]
-                result.illegal += 1
                 continue
             full = legal
         for met in itertools.combinations(sorted(n for n in full if n in varied), 2):
