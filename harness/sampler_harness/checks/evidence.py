@@ -15,7 +15,6 @@ from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
-from sampler_harness.law.replay import is_affine
 from sampler_harness.law.same import is_same
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
@@ -267,7 +266,7 @@ class Evidence(AnyEvidence[Subject]):
     @property
     def affine_cases(self) -> tuple[Case, ...]:
         """The cases whose reference has a law."""
-        return tuple(case for case in self.cases if is_affine(case.config))
+        return tuple(case for case in self.cases if case.config.is_affine)
 
     def _compare(self, case: Case) -> tuple[Deviation, ...]:
         bundle = self.bundle(case)

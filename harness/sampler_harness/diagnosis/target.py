@@ -105,12 +105,11 @@ class Target:
         assert self.dense is not None
         try:
             rows = replay(
-                self.config,
+                instance,
                 self.case.shape,
                 self.dense.outputs,
                 self.fresh,
                 learned_variance=self.learned_variance,
-                run=instance,
                 response=response,
             )
         except Exception:  # an edit may raise anything

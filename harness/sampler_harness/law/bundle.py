@@ -21,7 +21,7 @@ from sampler_harness.subject import Subject
 from .dense import DenseRun, as_dtype, dense_values
 from .law import Law
 from .reading import Leak, Reader, Reading, times_of
-from .replay import drawn_and_called, is_affine
+from .replay import drawn_and_called
 from .response import AMPLITUDE, Array, Response
 from .tolerance import PRECISIONS
 
@@ -80,7 +80,7 @@ class Bundle:
     @property
     def is_affine(self) -> bool:
         """Whether the reference has a law in this configuration; else there are dense runs only."""
-        return is_affine(self.case.config)
+        return bool(self.case.config.is_affine)
 
     @functools.cached_property
     def zero(self) -> Run:
