@@ -69,22 +69,14 @@ class Mutation:
     old: Any
     new: Any
 
-    def apply(self) -> None:
-        """Put the new node in its place."""
-        _put(self.slot, self.new)
-
-    def undo(self) -> None:
-        """Put the old one back."""
-        _put(self.slot, self.old)
-
     @contextmanager
     def applied(self) -> Iterator[None]:
         """The tree edited, for a while."""
-        self.apply()
+        _put(self.slot, self.new)
         try:
             yield
         finally:
-            self.undo()
+            _put(self.slot, self.old)
 
 
 def _put(slot: _Slot, node: Any) -> None:

@@ -150,11 +150,6 @@ class Target:
         response = reference_response(self.config, self.learned_variance)
         return max(self.ratio(self.reference_law, tolerance), self.replayed(self.config, response))
 
-    @property
-    def precision(self) -> float:
-        """Unit roundoff of what the sampler was measured in."""
-        return PRECISIONS[self.case.dtype].unit
-
 
 @functools.cache
 def _impulses(size: int) -> Array:
