@@ -17,7 +17,7 @@ from typing import Any
 from .budgets import Budget
 from .strategies import drawn_values
 from .subject import DeclarationError, ModelSubject
-from .subject.allowed import bounds_of, combinations, is_strategy, unwrapped
+from .subject.allowed import alternatives, bounds_of, combinations, is_strategy, named_values
 from .subject.fields import check_drawn
 
 __all__ = ["CoveringSet", "covering_set", "must_see"]
@@ -43,27 +43,18 @@ def must_see(name: str, value: Any, *, longest: int, turning: float | None = Non
     Returns:
         At least one value; the first is the simplest.
     """
-    if not is_strategy(value):
-        return [value]
-    inner = unwrapped(value)
-    elements = getattr(inner, "elements", None)
-    if elements is not None:
-        return list(elements)
-    options = getattr(inner, "original_strategies", None)
-    if options is not None:
+    options = alternatives(value)
+    if options:
         merged: list[Any] = []
         for option in options:
             for one in must_see(name, option, longest=longest, turning=turning):
                 if not any(one is m or (type(one) is type(m) and one == m) for m in merged):
                     merged.append(one)
         return merged
-    if type(inner).__name__ == "JustStrategy":
-        return [inner.value]
-    if type(inner).__name__ == "BooleansStrategy":
-        return [False, True]
-    bounds = bounds_of(value)
+    bounds = bounds_of(value) if is_strategy(value) else None
     if bounds is None:
-        return drawn_values(value)[:8]
+        named = named_values(value)
+        return drawn_values(value)[:8] if named is None else named
     low, high = bounds
     if name == "num_steps":
         top = max(min(int(high), longest), int(low))
@@ -89,7 +80,6 @@ class CoveringSet:
         values: per varied field the values that must be seen.
         pairs: all legal pairs of such values.
         not_varied: fields of the reference that the declaration leaves at their default.
-        illegal: pairs that the reference itself refuses.
     """
 
     configurations: list[Any] = field(default_factory=list)
@@ -97,7 +87,6 @@ class CoveringSet:
     values: dict[str, list[Any]] = field(default_factory=dict)
     pairs: set[frozenset[tuple[str, int]]] = field(default_factory=set)
     not_varied: tuple[str, ...] = ()
-    illegal: int = 0
     index: dict[Any, dict[str, int]] = field(default_factory=dict)
 
     def seen(self, measured: Sequence[Any]) -> tuple[dict[str, str], str]:
@@ -261,7 +250,6 @@ def _pairwise(
             legal = _repaired(full, pair, domain, build)
             if legal is None:
                 del waiting[pair]
-                result.illegal += 1
                 continue
             full = legal
         for met in itertools.combinations(sorted(n for n in full if n in varied), 2):

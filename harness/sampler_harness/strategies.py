@@ -53,12 +53,11 @@ def _own_constants_only() -> Iterator[None]:
         providers._get_local_constants = original
 
 
-def drawn_values(strategy: Any, count: int = 24) -> list[Any]:
-    """Values of a strategy that cannot be looked into, drawn the same way every time.
+def drawn_values(strategy: Any) -> list[Any]:
+    """Values of a strategy that cannot be looked into, drawn the same way every time; equal ones are told once.
 
     Args:
         strategy: of one field.
-        count: how many are drawn; equal ones are told once.
     """
     from hypothesis import HealthCheck, Phase, given, seed, settings
 
@@ -66,7 +65,7 @@ def drawn_values(strategy: Any, count: int = 24) -> list[Any]:
 
     @seed(0)
     @settings(
-        max_examples=count,
+        max_examples=24,
         database=None,
         derandomize=False,
         deadline=None,

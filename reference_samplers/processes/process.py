@@ -7,6 +7,7 @@ from typing import Any
 
 from reference_samplers.contract import Reference
 from reference_samplers.openings import Array, Model
+from reference_samplers.validation import checked_whole
 
 __all__ = ["Process"]
 
@@ -25,6 +26,16 @@ class Process(Reference):
     def scales(self, level: Any) -> tuple[Any, Any]:
         """``(alpha, sigma)``: signal and noise in x at a level."""
         raise NotImplementedError
+
+    def forward_scales(self, index: int) -> tuple[float, float]:
+        """Scales of data and noise in ``x`` at an entry of the grid.
+
+        Args:
+            index: in [0, N]; N is the returned sample.
+        """
+        index = checked_whole("index", index, 0, len(self.levels) - 1)
+        signal_scale, noise_scale = self.scales(self.levels[index])
+        return float(signal_scale), float(noise_scale)
 
     def time(self, level: Any) -> float:
         """What the model is told at a level, in its own convention."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from reference_samplers import prediction
 from reference_samplers.openings import Array, Denoise, Model
-from reference_samplers.validation import checked_whole
 
 from .process import Process
 
@@ -48,16 +47,6 @@ class RectifiedFlow(Process):
             return prediction.x0_from_flow(x, model(x, self.time(t)), 1 - t, t)
 
         return denoised
-
-    def forward_scales(self, index: int) -> tuple[float, float]:
-        """Scales of data and noise in ``x`` at an entry of the grid: ``(1 - t, t)``.
-
-        Args:
-            index: in [0, N]; N is the returned sample.
-        """
-        index = checked_whole("index", index, 0, len(self.levels) - 1)
-        signal_scale, noise_scale = self.scales(self.levels[index])
-        return float(signal_scale), float(noise_scale)
 
     def network(self, denoise: Denoise) -> Model:
         """The perfect network, from the posterior mean.

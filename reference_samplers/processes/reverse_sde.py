@@ -10,7 +10,6 @@ import numpy as np
 
 from reference_samplers import prediction
 from reference_samplers.openings import Array, Denoise, Model
-from reference_samplers.validation import checked_whole
 
 from .process import Process
 
@@ -127,16 +126,6 @@ class ReverseSDE(Process):
             return prediction.x0_from_score(x, score(x, i), *self.scales(i))
 
         return denoised
-
-    def forward_scales(self, index: int) -> tuple[float, float]:
-        """Scales of data and noise in ``x`` at an entry of the grid.
-
-        Args:
-            index: in [0, N]; 0 is level N, N is the returned sample.
-        """
-        index = checked_whole("index", index, 0, self.num_steps)
-        signal_scale, noise_scale = self.scales(self.num_steps - index)
-        return float(signal_scale), float(noise_scale)
 
     def network(self, denoise: Denoise) -> Model:
         """The perfect model of this configuration, from the posterior mean.

@@ -12,7 +12,7 @@ import numpy as np
 
 from reference_samplers import prediction
 from reference_samplers.openings import Array, Denoise, Model
-from reference_samplers.validation import checked_whole, choice, flag, real, refuse
+from reference_samplers.validation import choice, flag, real, refuse
 
 from . import betas
 from .beta_table import BetaTable
@@ -167,16 +167,6 @@ class TableChain(BetaTable, Process):
     def is_trained_at(self, time: float) -> bool:
         """Whether it is a timestep of the chain."""
         return 0 <= time < self.num_train_timesteps
-
-    def forward_scales(self, index: int) -> tuple[float, float]:
-        """Scales of data and noise in ``x`` at an entry of the grid (DDPM, equation 4).
-
-        Args:
-            index: in [0, n]; n is the returned sample.
-        """
-        index = checked_whole("index", index, 0, len(self.levels) - 1)
-        signal_scale, noise_scale = self.scales(self.levels[index])
-        return float(signal_scale), float(noise_scale)
 
     def network(self, denoise: Denoise) -> Model:
         """The perfect network of this configuration, from the posterior mean.

@@ -13,7 +13,7 @@ import numpy as np
 from reference_samplers import prediction
 from reference_samplers.grids import sigmas
 from reference_samplers.openings import Array, Denoise, Model
-from reference_samplers.validation import checked_whole, choice, real, reals, refuse
+from reference_samplers.validation import choice, real, reals, refuse
 
 from .process import Process
 
@@ -123,15 +123,6 @@ class NoiseLevels(Process):
     def wants_denoiser(self) -> bool:
         """Whether the model is D itself."""
         return self.model_kind == "denoiser"
-
-    def forward_scales(self, index: int) -> tuple[float, float]:
-        """Scales of data and noise in ``x`` at an entry of the grid: ``(1, sigma)``, as Algorithm 2 keeps it.
-
-        Args:
-            index: in [0, N]; N is the returned sample.
-        """
-        index = checked_whole("index", index, 0, len(self.sigma_grid) - 1)
-        return 1.0, float(self.sigma_grid[index])
 
     def network(self, denoise: Denoise) -> Model:
         """The perfect model of this configuration's kind, from the posterior mean.

@@ -27,7 +27,7 @@ EDGES: dict[str, set[str]] = {
     "catalogue": set(),
     "budgets": set(),
     # What is declared, and what is tried of it.
-    "subject": {"catalogue"},
+    "subject": {"catalogue", "wording"},
     "strategies": {"budgets", "subject"},
     "cases": {"budgets", "strategies", "subject"},
     "adapters": {"subject"},

@@ -28,18 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KNOWN_DEVIATIONS", "KnownDeviation", "SchedulerLoop", "names", "subject", "subjects"]
 
-#: Constructor options that are a field of the reference as they stand.
-_SAME = (
-    "num_train_timesteps",
-    "beta_start",
-    "beta_end",
-    "timestep_spacing",
-    "steps_offset",
-    "sigma_data",
-    "rho",
-    "sigma_min",
-    "sigma_max",
-)
 #: What ``step`` takes besides the sample, as a field of the same name.
 _STEP_FIELDS = ("eta", "s_churn", "s_tmin", "s_tmax", "s_noise")
 #: Options that are no constructor's: they go to ``set_timesteps`` or ``step``.
@@ -55,6 +43,29 @@ _RUN_OPTIONS: dict[str, Any] = {
     "s_noise": 1.0,
 }
 
+
+#: Options that are one field of the reference: which, and what its values are called in diffusers where not the same.
+_MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
+    "num_train_timesteps": ("num_train_timesteps", {}),
+    "beta_schedule": ("beta_schedule", DIFFUSERS_SCHEDULES),
+    "beta_start": ("beta_start", {}),
+    "beta_end": ("beta_end", {}),
+    "timestep_spacing": ("timestep_spacing", {}),
+    "steps_offset": ("steps_offset", {}),
+    "sigma_data": ("sigma_data", {}),
+    "rho": ("rho", {}),
+    "sigma_min": ("sigma_min", {}),
+    "sigma_max": ("sigma_max", {}),
+    "sigma_schedule": ("sigma_spacing", {}),
+    "prediction_type": ("prediction", DIFFUSERS_PREDICTIONS),
+    "rescale_betas_zero_snr": ("rescale_zero_terminal_snr", {}),
+    "clip_sample": ("clip_denoised", {}),
+    "clip_sample_range": ("clip_range", {}),
+    "set_alpha_to_one": ("final_alpha_bar", {"one": True, "first": False}),
+    "timestep_type": ("continuous_time", {True: "continuous", False: "discrete"}),
+    "use_clipped_model_output": ("rederive_epsilon", {}),
+    **{name: (name, {}) for name in _STEP_FIELDS},
+}
 _IMAGES = ((2, 3, 16, 16), (1, 1, 1, 1), (2, 1, 7, 5), (3, 4, 8, 2), (2, 3, 11), (2, 2, 3, 4, 5), (2, 17, 3, 3))
 
 
@@ -186,31 +197,20 @@ def _parsed_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def _options_from(config: Any) -> dict[str, Any]:
     """The reference's fields in diffusers' words; what a scheduler has no option for is dropped by the caller."""
     fields = config.values()
-    options = {name: fields[name] for name in _SAME if name in fields}
-
-    def put(option: str, source: str, spell: Callable[[Any], Any]) -> None:
-        if source in fields:
-            options[option] = spell(fields[source])
-
-    put("beta_schedule", "beta_schedule", DIFFUSERS_SCHEDULES.__getitem__)
-    put("trained_betas", "betas", lambda betas: None if betas is None else list(betas))
-    put("prediction_type", "prediction", DIFFUSERS_PREDICTIONS.__getitem__)
-    put("rescale_betas_zero_snr", "rescale_zero_terminal_snr", bool)
-    put("clip_sample", "clip_denoised", bool)
-    put("clip_sample_range", "clip_range", float)
-    put("thresholding", "threshold", lambda threshold: threshold is not None)
-    if fields.get("threshold") is not None:
-        options["dynamic_thresholding_ratio"] = config.threshold
-        options["sample_max_value"] = config.threshold_max
-    put("set_alpha_to_one", "final_alpha_bar", lambda final: final == "one")
+    options = {
+        option: theirs.get(fields[name], fields[name]) for option, (name, theirs) in _MAPPED.items() if name in fields
+    }
+    if "betas" in fields:
+        options["trained_betas"] = None if config.betas is None else list(config.betas)
+    if "threshold" in fields:
+        options["thresholding"] = config.threshold is not None
+        if config.threshold is not None:
+            options |= {"dynamic_thresholding_ratio": config.threshold, "sample_max_value": config.threshold_max}
     if "variance" in fields:
         logarithm = "_log" if fields.get("variance_as_logarithm") else ""
         options["variance_type"] = config.variance + logarithm
     if "sigma_spacing" in fields:
-        options["sigma_schedule"] = config.sigma_spacing
-        for spacing in ("karras", "exponential", "beta"):
-            options[f"use_{spacing}_sigmas"] = config.sigma_spacing == spacing
-    put("timestep_type", "continuous_time", lambda continuous: "continuous" if continuous else "discrete")
+        options |= {f"use_{name}_sigmas": config.sigma_spacing == name for name in ("karras", "exponential", "beta")}
     return options
 
 
@@ -348,10 +348,6 @@ class SchedulerLoop:
 # From options that a user gave to fields of the reference.
 
 
-def _reversed_name(table: Mapping[str, str], value: str) -> str:
-    return next((ours for ours, theirs in table.items() if theirs == value), value)
-
-
 def _refused(name: str, option: str, value: Any, reason: str) -> DeclarationError:
     return DeclarationError(f"{name}: {option}={value} has no reference here: {reason}")
 
@@ -380,11 +376,13 @@ def _fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         reason = _REFUSED.get((option, value if not isinstance(value, (list, tuple)) else None))
         if reason is not None and not (option == "beta_schedule" and name == "HeunDiscreteScheduler"):
             raise _refused(name, option, value, reason)
+        is_v = options.get("prediction_type", "v_prediction") == "v_prediction"
+        if option == "timestep_type" and value == "continuous" and not is_v:
+            reason = "diffusers has no effect of it unless prediction_type=v_prediction, and says nothing"
+            raise _refused(name, option, value, reason)
         if option == "num_train_timesteps" and name == "EDMEulerScheduler":
             continue  # it lays out the levels before set_timesteps, which no run uses
-        if option in _SAME or option in _STEP_FIELDS:
-            fields[option] = value
-        elif option == "num_inference_steps":
+        if option == "num_inference_steps":
             fields["num_steps"] = value
         elif option == "sigmas" and name == "EDMEulerScheduler":
             fields |= {"sigmas": (*value, 0.0), "num_steps": len(value)}  # the scheduler adds the final 0
@@ -395,21 +393,11 @@ def _fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             from reference_samplers.processes.betas import laplace_betas
 
             fields["betas"] = tuple(laplace_betas(options.get("num_train_timesteps", 1000)).tolist())
-        elif option == "beta_schedule":
-            fields[option] = _reversed_name(DIFFUSERS_SCHEDULES, value)
         elif option == "trained_betas":
             fields["betas"] = value
             if value is not None:
                 fields |= {"num_train_timesteps": len(value), "beta_schedule": "linear"}
                 fields |= {"beta_start": 1e-4, "beta_end": 0.02}
-        elif option == "prediction_type":
-            fields["prediction"] = _reversed_name(DIFFUSERS_PREDICTIONS, value)
-        elif option == "rescale_betas_zero_snr":
-            fields["rescale_zero_terminal_snr"] = value
-        elif option == "clip_sample":
-            fields["clip_denoised"] = value
-        elif option == "clip_sample_range":
-            fields["clip_range"] = value
         elif option == "thresholding":
             ratio = options.get("dynamic_thresholding_ratio", 0.995)
             fields["threshold"] = ratio if value else None
@@ -418,26 +406,18 @@ def _fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
                 fields["threshold"] = value
         elif option == "sample_max_value":
             fields["threshold_max"] = value
-        elif option == "set_alpha_to_one":
-            fields["final_alpha_bar"] = "one" if value else "first"
-        elif option == "use_clipped_model_output":
-            fields["rederive_epsilon"] = value
         elif option == "variance_type":
             fields["variance"] = value.removesuffix("_log")
             fields["variance_as_logarithm"] = value.endswith("_log")
-        elif option == "sigma_schedule":
-            fields["sigma_spacing"] = value
         elif option in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"):
             spacing = option.split("_")[1]
             if value:
                 fields["sigma_spacing"] = spacing
             else:
                 fields.setdefault("sigma_spacing", "timesteps")
-        elif option == "timestep_type":
-            if value == "continuous" and options.get("prediction_type", "v_prediction") != "v_prediction":
-                reason = "diffusers has no effect of it unless prediction_type=v_prediction, and says nothing"
-                raise _refused(name, option, value, reason)
-            fields["continuous_time"] = value == "continuous"
+        elif option in _MAPPED:
+            field_name, theirs = _MAPPED[option]
+            fields[field_name] = next((ours for ours, called in theirs.items() if called == value), value)
         elif option not in ("interpolation_type", "final_sigmas_type"):
             raise DeclarationError(f"{name}: {option} has no counterpart in the reference; leave it at its default")
     return fields

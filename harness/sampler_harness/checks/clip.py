@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from sampler_harness.law.bundle import Bundle, DenseRun
-from sampler_harness.law.replay import innovations, replay, replay_spread
+from sampler_harness.law.replay import innovations, with_fresh_noise
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case, Problem
@@ -47,19 +47,12 @@ def replayed_ratio(
     """
     learned = learned_variance(case.config)
     fresh = innovations(bundle.first.response, dense.fields, PRECISIONS[bundle.case.dtype].unit)
-    exact = replay(case.config, case.shape, dense.outputs, fresh, learned_variance=learned)
-    if exact is None or exact.shape != dense.rows.shape:
-        return None
-    spread = replay_spread(
-        case.config,
-        case.shape,
-        dense.outputs,
-        fresh,
-        exact,
-        bits=bits,
-        tables=tables,
-        learned_variance=learned,
+    replayed = with_fresh_noise(
+        case.config, case.shape, dense.outputs, fresh, bits=bits, tables=tables, learned_variance=learned
     )
+    if replayed is None or replayed[0].shape != dense.rows.shape:
+        return None
+    exact, spread = replayed
     safety = SAFETY if tables else 2 * SAFETY  # in half precision the order of operations is most of the rounding
     rows = dense.rows
     ratio = row_ratios(bundle, rows, exact, spread, floor=floor, safety=safety)

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from reference_samplers.contract import as_reference
@@ -15,7 +15,6 @@ from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
-from sampler_harness.law.replay import is_affine
 from sampler_harness.law.same import is_same
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
@@ -71,14 +70,13 @@ class Evidence(AnyEvidence[Subject]):
     ) -> None:
         super().__init__(subject, budget=budget, device=device, fixtures=fixtures)
         self.standard = standard or Standard.of_reference(subject)
-        self._bundles: dict[tuple[Case, Any], Bundle] = {}
+        self._bundles: dict[Case, Bundle] = {}
         self._compared: dict[Case, tuple[Deviation, ...]] = {}
         self._held: dict[Case, Held] = {}
         self._sides: dict[Case, Case] = {}
         self._own_grid: dict[Case, bool] = {}
         self._references_law: dict[Case, bool] = {}
         self._walks: dict[Case, Walk] = {}
-        self.skipped_cases = 0
 
     # What is run
 
@@ -138,8 +136,6 @@ class Evidence(AnyEvidence[Subject]):
         for config in self.covering.configurations:
             if self._affords(config, COVERING_SHARE) or not found:
                 found.append(self._measured(self.case(config)))
-            else:
-                self.skipped_cases += 1
         shapes = [s for s in self.shapes if _numel(s) >= ROOM_TO_DRAW] or [self.shape_for(self.covering.base)]
         dtypes = [d for d in self.subject.dtypes if d in ("float32", "float64")]
         for config, number in drawn_configurations(self.subject, self.budget):
@@ -217,29 +213,26 @@ class Evidence(AnyEvidence[Subject]):
             shape: of the sample.
             dtype: name of it.
         """
-        measured = (case for case, entry in self._bundles if entry is None)
         wanted = (configuration, shape, dtype)
-        return next((case for case in measured if (short(case.config), case.shape, case.dtype) == wanted), None)
+        return next((case for case in self._bundles if (short(case.config), case.shape, case.dtype) == wanted), None)
 
     # What is measured
 
     def _spend(self, calls: int) -> None:
         self.model_calls += calls
 
-    def bundle(self, case: Case, entry: Callable[..., Any] | None = None) -> Bundle:
+    def bundle(self, case: Case) -> Bundle:
         """The runs of a case, measured once."""
-        key = (case, entry)
-        if key not in self._bundles:
-            self._bundles[key] = Bundle(
+        if case not in self._bundles:
+            self._bundles[case] = Bundle(
                 self.subject,
                 case,
                 call_limit=4 * expected_calls(case.config) + 64,
                 spend=self._spend,
                 fixtures=self.fixtures,
-                entry=entry,
                 unread=self.reading_calls(case) > self.budget.model_calls and case.shape != self.shape_for(case.config),
             )
-        return self._bundles[key]
+        return self._bundles[case]
 
     def reading_calls(self, case: Case) -> int:
         """About how many model calls it takes to read a case's coefficients, each of them twice.
@@ -273,7 +266,7 @@ class Evidence(AnyEvidence[Subject]):
     @property
     def affine_cases(self) -> tuple[Case, ...]:
         """The cases whose reference has a law."""
-        return tuple(case for case in self.cases if is_affine(case.config))
+        return tuple(case for case in self.cases if case.config.is_affine)
 
     def _compare(self, case: Case) -> tuple[Deviation, ...]:
         bundle = self.bundle(case)

@@ -33,7 +33,7 @@ def _impulse(case: Case, element: int) -> torch.Tensor:
     return values
 
 
-def _scales(evidence: Evidence, case: Case, index: int, function: Callable[..., Any]) -> tuple[float, float] | str:
+def _scales(case: Case, index: int, function: Callable[..., Any]) -> tuple[float, float] | str:
     """Weights that a forward function gives to data and draw, read from two impulses; a text where it fails."""
     device, dtype = torch.device(case.device), getattr(torch, case.dtype)
     data_at, draw_at = scattered(2, case.numel, 0)
@@ -74,7 +74,7 @@ def _judge_scales(
     should_be: tuple[float, float],
     name: str,
 ) -> Judged:
-    found = _scales(evidence, case, index, function)
+    found = _scales(case, index, function)
     if isinstance(found, str):
         return Judged(math.inf, f"{name} at entry {index} of the grid {found}", case, {"step": index})
     precision = PRECISIONS[case.dtype]

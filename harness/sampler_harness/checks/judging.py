@@ -9,7 +9,6 @@ from typing import Any
 
 from sampler_harness import judging
 from sampler_harness.judging import Failure, Judged, described, import_line, nothing_seen, short, skipped, told
-from sampler_harness.law.replay import is_affine
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import shown
 from sampler_harness.strategies import smallest_failing
@@ -143,7 +142,7 @@ def _reproduction(evidence: Evidence, chosen: Judged) -> str:
     if chosen.case is None or ":" not in target or target.startswith("diffusers:"):
         return ""
     case = chosen.case
-    if not is_affine(case.config):
+    if not case.config.is_affine:
         return "\n".join(
             [
                 "from sampler_harness import check_sampler",

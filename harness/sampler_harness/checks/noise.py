@@ -144,7 +144,7 @@ def check_shape(evidence: Evidence) -> Finding:
                 f"{_place(case.shape, leak.seen_at)} in the input of model call {leak.row}"
             )
             return [Judged(math.inf, text, case, {"step": leak.row})]
-        return _every_element(evidence, bundle, case)
+        return _every_element(bundle, case)
 
     judged = [j for case in _few(evidence) for j in judge(case)]
     if not judged and not evidence.affine_cases and evidence.bundle(evidence.base).problem is None:
@@ -164,7 +164,7 @@ def _no_draw(bundle: Bundle, case: Case) -> Judged:
     return Judged(math.inf, f"the sampler drew no noise that torch knows of{hint}", case)
 
 
-def _every_element(evidence: Evidence, bundle: Bundle, case: Case) -> list[Judged]:
+def _every_element(bundle: Bundle, case: Case) -> list[Judged]:
     """With noise alone, each element must hold what the coefficients make of its own normals."""
     # x0 = x / sqrt(alpha_bar) brings even small noise to a clamp, which must sleep as for impulses; values reach 5.
     clipped = case.config.is_clipped

@@ -8,7 +8,7 @@ import numpy as np
 
 from sampler_harness.law.bundle import DenseRun
 from sampler_harness.law.reading import times_of
-from sampler_harness.law.replay import innovations, replay, replay_spread
+from sampler_harness.law.replay import innovations, with_fresh_noise
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS, time_tolerance
 from sampler_harness.observe.learned_variance import learned_variance
@@ -133,19 +133,13 @@ def _digits(evidence: Evidence, case: Case) -> list[Judged]:
     config = evidence.side_of(case).config
     learned = learned_variance(config)
     fresh = innovations(response, dense.fields, unit)
-    exact = replay(config, case.shape, dense.outputs, fresh, learned_variance=learned)
-    if exact is None or exact.shape != dense.rows.shape:
-        return []
-    spread = replay_spread(
-        config,
-        case.shape,
-        dense.outputs,
-        fresh,
-        exact,
-        bits=PRECISIONS[case.dtype].bits,
-        tables=False,
-        learned_variance=learned,
+    bits = PRECISIONS[case.dtype].bits
+    replayed = with_fresh_noise(
+        config, case.shape, dense.outputs, fresh, bits=bits, tables=False, learned_variance=learned
     )
+    if replayed is None or replayed[0].shape != dense.rows.shape:
+        return []
+    spread = replayed[1]
     should_be = bundle.zero.rows() + response.noise @ dense.fields + response.outputs @ dense.outputs
     allowed = _size(spread) + unit * _size(should_be)
     allowed[-1] += 2 * unit * abs(bundle.shift)

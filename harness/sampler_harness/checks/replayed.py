@@ -14,7 +14,7 @@ import numpy as np
 
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.reading import times_of
-from sampler_harness.law.replay import drawn_and_called, replay_in_order, spread_in_order
+from sampler_harness.law.replay import drawn_and_called, in_order
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY, time_tolerance
 from sampler_harness.observe.trace import Problem
@@ -122,13 +122,11 @@ def hold(bundle: Bundle, dense: DenseRun | Problem, *, half: bool = False) -> He
     unpaired = _numbers_of_draws(bundle, wanted)
     fields = np.zeros((len(wanted), case.numel)) if unpaired else dense.fields[list(bundle.counted_fields)]
     precision = PRECISIONS[case.dtype]
-    exact = replay_in_order(case.config, case.shape, dense.outputs, fields)
-    spread = spread_in_order(
+    exact, spread = in_order(
         case.config,
         case.shape,
         dense.outputs,
         fields,
-        exact,
         bits=precision.bits,
         tables=not half and case.dtype != "float64",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sampler_harness.law.law import Law
-from sampler_harness.law.replay import is_affine
 from sampler_harness.law.tolerance import Tolerance, reference_law, tolerance_between, tolerance_of
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
@@ -42,7 +41,7 @@ class Standard:
         """The subject's own reference, measured in float64."""
 
         def law(case: Case) -> Law | None:
-            if not is_affine(case.config):
+            if not case.config.is_affine:
                 return None
             return reference_law(case.config, learned_variance(case.config))
 

@@ -59,7 +59,7 @@ def check_frames(evidence: DataEvidence) -> Finding:
     id, subject = "data/frames", evidence.subject
     seen = [Judged(math.inf, evidence.problem)] if evidence.problem is not None else []
     batches = evidence.batches
-    sizes = sorted({_size(batch.shape, subject.channels, evidence.channels_last) for batch in batches})
+    sizes = sorted({_size(batch.shape, evidence.channels_last) for batch in batches})
     frames = [frame for batch in batches for frame in batch.frames]
     different, flat = len(set(frames)), sum(batch.flat for batch in batches)
     told: dict[str, Any] = {
@@ -87,7 +87,7 @@ def check_frames(evidence: DataEvidence) -> Finding:
     return conclude(id, seen, passed=passed, evidence=told, reproduction=reproduction(subject))
 
 
-def _size(shape: tuple[int, ...], channels: int, last: bool) -> tuple[int, int]:
+def _size(shape: tuple[int, ...], last: bool) -> tuple[int, int]:
     height, width = shape[-3:-1] if last and len(shape) > 3 else shape[-2:]
     return int(height), int(width)
 

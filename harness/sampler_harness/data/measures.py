@@ -42,7 +42,6 @@ class Tone:
         curve: ``(256,)`` the model's input for each, data units.
         slope: data units per gray level, by least squares over the inner levels.
         bend: largest distance, in gray levels, from the straight line between black and white.
-        bend_at: gray level where that is.
         gamma: exponent that fits the curve best; None where it does not rise.
         rising: from each gray to the next the curve never turns back.
         turn: the gray after which it turns back most; -1 where it never does.
@@ -52,7 +51,6 @@ class Tone:
     curve: Array
     slope: float
     bend: float
-    bend_at: int
     gamma: float | None
     rising: bool
     turn: int
@@ -111,9 +109,8 @@ def tone_of(curve: Array) -> Tone:
     kept = np.sort(curve)
     count = 1 + int((np.diff(kept) > apart).sum()) if np.ptp(curve) > 0 else 1
     bends = 255 * (curve - curve[0]) / span - levels if span else np.full(256, 255.0)
-    at = int(np.abs(bends).argmax())
     turn = int(steps.argmin()) if float(steps.min()) < -apart else -1
-    return Tone(curve, slope or size / 255, float(abs(bends[at])), at, gamma_of(curve), turn < 0, turn, count)
+    return Tone(curve, slope or size / 255, float(np.abs(bends).max()), gamma_of(curve), turn < 0, turn, count)
 
 
 def gamma_of(curve: Array) -> float | None:
@@ -221,8 +218,9 @@ def colors_of(colors: Array, levels: Array) -> Colors:
     return Colors(weights, misfit, rounded)
 
 
-def name_of_weights(weights: Array, tolerance: float = 0.012) -> str:
+def name_of_weights(weights: Array) -> str:
     """A luma's name, or the three weights."""
+    tolerance = 0.012
     for name, known in LUMA.items():
         if np.abs(weights - known).max() <= tolerance:
             return name

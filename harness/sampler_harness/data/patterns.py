@@ -94,10 +94,10 @@ def part(size: Size, axis: int, start: float, stop: float, *, inside: float = 25
     return frame
 
 
-def sprite(size: Size, *, level: float = 255.0) -> Array:
+def sprite(size: Size) -> Array:
     """A few bright blocks on black, as a game's sprites, far from one another."""
     frame = flat(size, 0.0)
     height, width = max(size[0] // 8, 1), max(size[1] // 8, 1)
     for row, column in itertools.product((1, 4, 6), (2, 5)):
-        frame[row * height : (row + 1) * height, column * width : (column + 1) * width] = level
+        frame[row * height : (row + 1) * height, column * width : (column + 1) * width] = 255.0
     return frame

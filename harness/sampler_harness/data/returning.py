@@ -34,7 +34,6 @@ class Return:
         beyond: name of a place outside of the range to the level that comes back for it and the one that should.
         orientation: how the picture stands that comes back; None where it cannot be told.
         colors: largest error of a pure color, gray levels; None where the model's input has no colors.
-        scale: what its values were multiplied by to be gray levels.
         size: height and width that come back.
         from_declared: largest error for outputs made from the declared range, gray levels; None where none is declared.
     """
@@ -46,7 +45,6 @@ class Return:
     beyond: tuple[tuple[str, float, float], ...] = ()
     orientation: str | None = None
     colors: float | None = None
-    scale: float = 1.0
     size: tuple[int, int] = (0, 0)
     from_declared: float | None = None
 
@@ -114,7 +112,6 @@ def _measured(probe: Probe, tones: tuple[Tone, ...]) -> Return:
         beyond=tuple(beyond),
         orientation=_standing(probe, scale),
         colors=_colors(probe, scale) if probe.subject.frame_channels >= 3 and len(tones) >= 3 else None,
-        scale=scale,
         size=(int(frame.shape[0]), int(frame.shape[1])),
         from_declared=_from_declared(probe, black, white, tones, level),
     )

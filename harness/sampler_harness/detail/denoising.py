@@ -235,7 +235,8 @@ class ReferenceDenoiser:
         else:
             x_seen = broadcast(signal) * x_wide
             output = self._output(x_seen.to(x.dtype), told).to(wide)
-            estimate = _to_x0(kind, x_seen, output, broadcast(signal), broadcast(noise))
+            to_x0: Any = kinds.to_x0  # its formulas hold for tensors as for arrays
+            estimate = to_x0(kind, x_seen, output, broadcast(signal), broadcast(noise))
         return estimate.to(x.dtype)
 
     def _output(self, x: Tensor, time: Tensor) -> Tensor:
@@ -294,10 +295,10 @@ def told_levels(reference: Any, levels: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(level) for level in (wanted if table is None else table[_nearest(table, wanted)]))
 
 
-def _kind(reference: Any) -> str:
-    """What the network's output stands for."""
+def _kind(reference: Any) -> Any:
+    """What the network's output stands for: a denoiser's is x0."""
     if isinstance(reference, EDM):
-        return reference.model_kind
+        return "x0" if reference.model_kind == "denoiser" else reference.model_kind
     if isinstance(reference, (DDPM, DDIM)):
         return reference.prediction
     if isinstance(reference, FlowEuler):
@@ -342,16 +343,3 @@ def _nearest(table: Array, levels: Array) -> Any:
     """Index of the nearest entry, by ratio."""
     with np.errstate(divide="ignore"):
         return np.abs(np.log(table)[None, :] - np.log(levels)[:, None]).argmin(axis=1)
-
-
-def _to_x0(kind: str, x: Tensor, output: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
-    """The clean frame that an output stands for; the formulas are the references' own, on tensors."""
-    if kind in ("denoiser", "x0"):
-        return output
-    formulas: dict[str, Any] = {
-        "epsilon": kinds.x0_from_epsilon,
-        "v": kinds.x0_from_v,
-        "flow": kinds.x0_from_flow,
-    }
-    x0: Tensor = formulas[kind](x, output, signal, noise)
-    return x0

@@ -60,11 +60,6 @@ class Retention:
     names: tuple[str, ...]
     weights: Array
 
-    @property
-    def lost_db(self) -> tuple[float, ...]:
-        """What is lost of each octave's power in decibels; negative where there is too much."""
-        return tuple(-decibels(share) for share in self.octaves)
-
 
 @dataclass(frozen=True, eq=False)
 class DetailRetention:

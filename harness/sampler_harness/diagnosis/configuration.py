@@ -39,7 +39,7 @@ def _field_types(kind: type) -> dict[str, Any]:
     return {f.name: typing.get_type_hints(kind)[f.name] for f in dataclasses.fields(kind) if f.init}
 
 
-def _discrete(name: str, hint: Any, declared: Any, default: Any) -> list[Any]:
+def _discrete(hint: Any, declared: Any, default: Any) -> list[Any]:
     """Other values of a field that has few."""
     options = typing.get_args(hint)
     if typing.get_origin(hint) is Literal:
@@ -70,7 +70,7 @@ def other_values(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]
     for f in dataclasses.fields(kind):
         if not f.init:
             continue
-        for value in _discrete(f.name, _field_types(kind)[f.name], values[f.name], f.default):
+        for value in _discrete(_field_types(kind)[f.name], values[f.name], f.default):
             singles.append((f.name, value))
             yield Explanation("configuration", kind, {f.name: value})
     few = [(n, v) for n, v in singles if isinstance(v, (str, bool)) or v is None]
@@ -99,7 +99,7 @@ def other_references(kind: type, targets: Sequence[Target]) -> Iterator[Explanat
         new = [f for f in dataclasses.fields(other) if f.init and f.name not in own]
         options = []
         for f in new:
-            few = _discrete(f.name, _field_types(other)[f.name], None, f.default)
+            few = _discrete(_field_types(other)[f.name], None, f.default)
             values = [v for v in few if not isinstance(v, Shift)]
             shares = [0.0, 1.0] if f.name == "eta" else []
             options.append([(f.name, v) for v in dict.fromkeys([f.default, *shares, *values])])

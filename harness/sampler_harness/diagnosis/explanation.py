@@ -18,7 +18,7 @@ from sampler_harness.law.rounding import ROUNDING_NUMPY
 from sampler_harness.law.tolerance import derived_tolerance
 from sampler_harness.observe.learned_variance import learned_variance
 
-from .target import Target, run_program
+from .target import Outcome, Target, run_program
 
 __all__ = ["Explanation", "Kind", "Shift", "searched_as"]
 
@@ -92,6 +92,28 @@ class Explanation:
         except (ValueError, TypeError, OverflowError):
             return None
 
+    def outcome(self, target: Target, *, stop: bool = True) -> Outcome:
+        """How far it goes along with the sampler in a case.
+
+        Args:
+            target: the sampler's case.
+            stop: whether to give up at the first difference.
+
+        Raises:
+            SyntaxError: when its texts are no program.
+        """
+        config = self.config(target.config)
+        if config is None:
+            return Outcome(0)
+        with np.errstate(all="ignore"):
+            return run_program(
+                self.program.configured(config),
+                max_calls=target.max_calls,
+                max_draws=target.max_draws,
+                learned_variance=learned_variance(config),
+                target=target if stop else None,
+            )
+
     def response(self, target: Target, *, stop: bool = True) -> Response | None:
         """What it does in a case; None where it has no law there, or (with ``stop``) another one than the sampler.
 
@@ -99,18 +121,7 @@ class Explanation:
             target: the sampler's case.
             stop: whether to give up at the first difference.
         """
-        config = self.config(target.config)
-        if config is None:
-            return None
-        with np.errstate(all="ignore"):
-            outcome = run_program(
-                self.program.configured(config),
-                max_calls=target.max_calls,
-                max_draws=target.max_draws,
-                learned_variance=learned_variance(config),
-                target=target if stop else None,
-            )
-        return outcome.response
+        return self.outcome(target, stop=stop).response
 
     def fits(self, target: Target, *, exactly: bool = False) -> bool:
         """Whether the sampler does in a case what this does.

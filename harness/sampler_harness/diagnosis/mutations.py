@@ -69,22 +69,14 @@ class Mutation:
     old: Any
     new: Any
 
-    def apply(self) -> None:
-        """Put the new node in its place."""
-        _put(self.slot, self.new)
-
-    def undo(self) -> None:
-        """Put the old one back."""
-        _put(self.slot, self.old)
-
     @contextmanager
     def applied(self) -> Iterator[None]:
         """The tree edited, for a while."""
-        self.apply()
+        _put(self.slot, self.new)
         try:
             yield
         finally:
-            self.undo()
+            _put(self.slot, self.old)
 
 
 def _put(slot: _Slot, node: Any) -> None:
@@ -144,7 +136,7 @@ class _Editor:
                 continue
             if statement.lineno not in self._lines and (statement.end_lineno or 0) not in self._lines:
                 continue
-            yield from self._statement((parent, field, index), statement)
+            yield from self._statement(statement)
             after = block[index + 1] if index + 1 < len(block) else None
             if isinstance(statement, (ast.Assign, ast.AugAssign)) and len(block) > 1:
                 without = block[:index] + block[index + 1 :]
@@ -153,7 +145,7 @@ class _Editor:
                     swapped = [*block[:index], after, statement, *block[index + 2 :]]
                     yield self._of((parent, field, None), block, swapped)
 
-    def _statement(self, slot: _Slot, statement: ast.stmt) -> Iterator[Mutation]:
+    def _statement(self, statement: ast.stmt) -> Iterator[Mutation]:
         if isinstance(statement, ast.If):
             yield from self._condition((statement, "test", None), statement.test)
             yield from self._block(statement, "body")
@@ -219,7 +211,7 @@ class _Editor:
             case ast.Subscript():
                 yield from self._subscript(slot, node)
             case ast.Tuple() | ast.List():
-                yield from self._entries(slot, node)
+                yield from self._entries(node)
             case ast.GeneratorExp() | ast.ListComp():
                 yield from self._expression((node, "elt", None), node.elt)
                 source = node.generators[0]
@@ -391,7 +383,7 @@ class _Editor:
             yield from self._expression((node, "slice", None), index)
         yield from self._expression((node, "value", None), node.value)
 
-    def _entries(self, slot: _Slot, node: ast.Tuple | ast.List) -> Iterator[Mutation]:
+    def _entries(self, node: ast.Tuple | ast.List) -> Iterator[Mutation]:
         entries = node.elts
         for index, entry in enumerate(entries):
             if len(entries) > 1 and any(isinstance(one, ast.Starred) for one in entries):

@@ -249,21 +249,10 @@ class Search:
         """Terms of a case that an explanation shares with the sampler, and whether these are all."""
         target = target or self.targets[0]
         self.programs += 1
-        config = explanation.config(target.config)
-        if config is None:
-            return 0, False
         try:
-            program = explanation.program
+            outcome = explanation.outcome(target)
         except (SyntaxError, ValueError):
             return 0, False
-        with np.errstate(all="ignore"):
-            outcome = run_program(
-                program.configured(config),
-                max_calls=target.max_calls,
-                max_draws=target.max_draws,
-                learned_variance=learned_variance(config),
-                target=target,
-            )
         return outcome.terms, outcome.response is not None
 
     def _room(self) -> bool:
@@ -279,9 +268,6 @@ class Search:
         except SyntaxError:
             return False
 
-    def _first_misfit(self, explanation: Explanation) -> Target | None:
-        return next((target for target in self.targets if not explanation.fits(target)), None)
-
     def _pairs(self, promising: Sequence[_Lead]) -> list[Explanation]:
         """Two changes, the first of which explains something by itself."""
         ranked = sorted(promising, key=lambda lead: (-lead.terms, _BUILT_UPON.index(lead.kind)))
@@ -296,7 +282,7 @@ class Search:
             if any(same_laws(laws, others) for others in tried):
                 continue  # another way to write what was built upon already
             tried.append(laws)
-            target = self._first_misfit(base)
+            target = next((target for target in self.targets if not base.fits(target)), None)
             if target is None:
                 continue
             for candidate in self._from(base, target):

@@ -105,12 +105,11 @@ class Target:
         assert self.dense is not None
         try:
             rows = replay(
-                self.config,
+                instance,
                 self.case.shape,
                 self.dense.outputs,
                 self.fresh,
                 learned_variance=self.learned_variance,
-                run=instance,
                 response=response,
             )
         except Exception:  # an edit may raise anything
@@ -150,11 +149,6 @@ class Target:
         tolerance = tolerance_of(self.config, self.dtype, self.learned_variance)
         response = reference_response(self.config, self.learned_variance)
         return max(self.ratio(self.reference_law, tolerance), self.replayed(self.config, response))
-
-    @property
-    def precision(self) -> float:
-        """Unit roundoff of what the sampler was measured in."""
-        return PRECISIONS[self.case.dtype].unit
 
 
 @functools.cache

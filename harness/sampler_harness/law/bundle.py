@@ -21,7 +21,7 @@ from sampler_harness.subject import Subject
 from .dense import DenseRun, as_dtype, dense_values
 from .law import Law
 from .reading import Leak, Reader, Reading, times_of
-from .replay import drawn_and_called, is_affine
+from .replay import drawn_and_called
 from .response import AMPLITUDE, Array, Response
 from .tolerance import PRECISIONS
 
@@ -34,9 +34,6 @@ UNEVEN = (1.0, 0.25, 4.0)
 #: Runs of this many calls times draws are searched for draws that reach nothing.
 SEARCHED = 4_000
 
-#: Amplitudes that are tried where a constant swallows small impulses, the largest first.
-LARGE_AMPLITUDES = (1.0, 2.0**-6, 2.0**-12)
-
 
 class Bundle:
     """The runs of one case, measured when first asked for.
@@ -47,7 +44,6 @@ class Bundle:
         call_limit: model calls after which one run is stopped.
         spend: told how many model calls each run made.
         fixtures: the host's fixture values.
-        entry: what to call instead of the sampler's function.
         unread: impulses would take too many runs: dense runs only, as where there is no law.
     """
 
@@ -59,7 +55,6 @@ class Bundle:
         call_limit: int = 20_000,
         spend: Callable[[int], None] = lambda calls: None,
         fixtures: Mapping[str, Any] | None = None,
-        entry: Callable[..., Any] | None = None,
         unread: bool = False,
     ) -> None:
         self.subject = subject
@@ -68,11 +63,9 @@ class Bundle:
         self._call_limit = call_limit
         self._spend = spend
         self._fixtures = fixtures
-        self._entry = entry
 
     def execute(self, stimulus: Any, **options: Any) -> Run:
         """Run once more under another stimulus, counted in the budget."""
-        options.setdefault("entry", self._entry)
         run = execute(
             self.subject,
             self.case,
@@ -87,7 +80,7 @@ class Bundle:
     @property
     def is_affine(self) -> bool:
         """Whether the reference has a law in this configuration; else there are dense runs only."""
-        return is_affine(self.case.config)
+        return bool(self.case.config.is_affine)
 
     @functools.cached_property
     def zero(self) -> Run:

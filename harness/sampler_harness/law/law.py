@@ -9,7 +9,6 @@ Never compare ``A @ A.T``: in float32 the amplified first noise hides the late o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -194,7 +193,3 @@ class Law:
         if law.offset.shape != (rows,) or law.factor.shape[1] != len(law.opened):
             raise ValueError("not a saved law: the sizes of its parts do not fit together")
         return law
-
-    def dumps(self) -> str:
-        """One line of JSON."""
-        return json.dumps(self.to_json())

@@ -32,20 +32,13 @@ from .tolerance import reference_response
 __all__ = [
     "Replayed",
     "drawn_and_called",
+    "in_order",
     "innovations",
-    "is_affine",
     "matched_noise",
     "replay",
-    "replay_in_order",
-    "replay_spread",
     "rows_of_draws",
-    "spread_in_order",
+    "with_fresh_noise",
 ]
-
-
-def is_affine(config: Any) -> bool:
-    """Whether a reference's configuration has a law: all do that do not say otherwise."""
-    return bool(config.is_affine)
 
 
 @dataclass(frozen=True)
@@ -84,60 +77,82 @@ def drawn_and_called(reference: Any) -> tuple[tuple[int, ...], int]:
     return tuple(places), calls[0]
 
 
-def replay_in_order(
-    reference: Any,
-    shape: tuple[int, ...],
-    outputs: Array,
-    fields: Array,
-    *,
-    wrap: Callable[[Array], Array] = lambda values: values,
-    run: Any = None,
-) -> Replayed:
-    """What the reference does with the same outputs and the same draws, each in its order.
+def in_order(
+    reference: Any, shape: tuple[int, ...], outputs: Array, fields: Array, *, bits: int, tables: bool
+) -> tuple[Replayed, Replayed]:
+    """What the reference does with the same outputs and draws, each in its order, and what rounding does to it.
 
     Args:
         reference: the configuration.
         shape: of the sample.
         outputs: ``(K, numel)`` what the model answers, as many as the reference asks for.
         fields: ``(P, numel)`` the unit normals, as many as the reference draws.
-        wrap: applied to every array handed in.
-        run: what to run instead of ``reference``, its rounding copy.
+        bits: of mantissa of the rounding.
+        tables: round the schedule too (True), or only the sample's arithmetic (half precision: programs keep their
+            tables in float32).
+
+    Returns:
+        Rows and times in float64, and the largest deviations from them under rounding, to nearest and at random.
     """
-    drawn = iter(fields)
+
+    def played(run: Any, wrap: Callable[[Array], Array]) -> Replayed | None:
+        drawn = iter(fields)
+        return _played(run, shape, outputs, lambda: wrap(next(drawn).reshape(shape)), wrap)
+
+    exact = played(reference, lambda values: values)
+    assert exact is not None  # it asks for as many as there are
+    return exact, _spread(reference, exact, played, bits=bits, tables=tables)
+
+
+def _played(
+    program: Any,
+    shape: tuple[int, ...],
+    outputs: Array,
+    noise: Callable[[], Array],
+    wrap: Callable[[Array], Array],
+    *,
+    learned_variance: bool = False,
+) -> Replayed | None:
+    """What a program does with given outputs and draws; None where it calls its model more often than there are."""
     seen: list[Array] = []
     times: list[float] = []
 
-    def model(x: Array, time: Any) -> Array:
+    class TooManyCalls(Exception):
+        pass
+
+    def model(x: Array, time: Any) -> Any:
+        call = len(seen)
+        if call >= outputs.shape[0]:
+            raise TooManyCalls
         seen.append(np.array(x, dtype=np.float64).reshape(-1))
         times.append(float(time))
-        return wrap(outputs[len(seen) - 1].reshape(shape))
+        answer = wrap(outputs[call].reshape(shape))
+        return (answer, wrap(np.full(shape, variance_value(call)))) if learned_variance else answer
 
-    sample = (run or reference).sample(model, lambda: wrap(next(drawn).reshape(shape)))
+    try:
+        sample = program.sample(model, noise)
+    except TooManyCalls:
+        return None
     return Replayed(np.stack([*seen, np.array(sample, dtype=np.float64).reshape(-1)]), np.array(times))
 
 
-def spread_in_order(
-    reference: Any, shape: tuple[int, ...], outputs: Array, fields: Array, exact: Replayed, *, bits: int, tables: bool
+def _spread(
+    reference: Any,
+    exact: Replayed,
+    played: Callable[[Any, Callable[[Array], Array]], Replayed | None],
+    *,
+    bits: int,
+    tables: bool,
 ) -> Replayed:
-    """Largest deviations of rows and times under rounding, to nearest and at random.
-
-    Args:
-        reference: the configuration.
-        shape: of the sample.
-        outputs: what the model answers.
-        fields: the unit normals.
-        exact: what the reference does in float64.
-        bits: of mantissa of the rounding.
-        tables: round the schedule too, or only the sample's arithmetic (half precision).
-    """
+    """Largest deviations of rows and times when it is played under rounding."""
     rows, times = np.zeros_like(exact.rows), np.zeros_like(exact.times)
     for seed in (None, 0, 1):
         with rounding(bits, seed), np.errstate(all="ignore"):
-            run = rounded_like(reference) if tables else None
-            again = replay_in_order(reference, shape, outputs, fields, wrap=rounded, run=run)
-        off = np.abs(again.rows - exact.rows)
-        rows = np.fmax(rows, np.where(np.isfinite(off), off, 0.0))
-        times = np.fmax(times, np.abs(again.times - exact.times))
+            found = played(rounded_like(reference) if tables else reference, rounded)
+        if found is not None and found.rows.shape == exact.rows.shape:
+            off = np.abs(found.rows - exact.rows)
+            rows = np.fmax(rows, np.where(np.isfinite(off), off, 0.0))
+            times = np.fmax(times, np.abs(found.times - exact.times))
     return Replayed(rows, times)
 
 
@@ -204,83 +219,62 @@ def matched_noise(
 
 
 def replay(
-    reference: Any,
+    program: Any,
     shape: tuple[int, ...],
     outputs: Array,
     fresh: dict[int, Array],
     *,
     learned_variance: bool = False,
-    wrap: Callable[[Array], Array] = lambda values: values,
-    run: Any = None,
     response: Response | None = None,
 ) -> Array | None:
-    """What the reference does with the same outputs and the same fresh noise.
+    """What a program does with the same outputs and the same fresh noise.
 
     Args:
-        reference: the configuration, for knowing where it draws.
+        program: a configuration of a reference, or an edited one.
         shape: of the sample.
         outputs: ``(K, numel)`` what the model answers.
         fresh: row to unit normal, from :func:`innovations`.
         learned_variance: the model returns a pair.
-        wrap: applied to every array handed in.
-        run: what to run instead of ``reference`` (its rounding copy, or an edited program).
-        response: of what is run, where that does not draw as ``reference`` does.
+        response: of the program, which says where it draws; None for the reference's own.
 
     Returns:
-        ``(K + 1, numel)`` rows, or None where the reference calls its model more often than there are outputs.
+        ``(K + 1, numel)`` rows, or None where the program calls its model more often than there are outputs.
     """
-    program = reference_response(reference, learned_variance) if response is None else response
-    noise = matched_noise(program, shape, fresh, wrap=wrap)
-    seen: list[Array] = []
-
-    class TooManyCalls(Exception):
-        pass
-
-    def model(x: Array, time: Any) -> Any:
-        call = len(seen)
-        if call >= outputs.shape[0]:
-            raise TooManyCalls
-        seen.append(np.array(x, dtype=np.float64).reshape(-1))
-        answer = wrap(outputs[call].reshape(shape))
-        return (answer, wrap(np.full(shape, variance_value(call)))) if learned_variance else answer
-
-    try:
-        sample = (run or reference).sample(model, noise)
-    except TooManyCalls:
-        return None
-    return np.stack([*seen, np.array(sample, dtype=np.float64).reshape(-1)])
+    known = reference_response(program, learned_variance) if response is None else response
+    noise = matched_noise(known, shape, fresh)
+    found = _played(program, shape, outputs, noise, lambda values: values, learned_variance=learned_variance)
+    return None if found is None else found.rows
 
 
-def replay_spread(
+def with_fresh_noise(
     reference: Any,
     shape: tuple[int, ...],
     outputs: Array,
     fresh: dict[int, Array],
-    exact: Array,
     *,
     bits: int,
     tables: bool,
     learned_variance: bool = False,
-) -> Array:
-    """Largest deviation of the replayed rows under rounding, to nearest and at random.
+) -> tuple[Array, Array] | None:
+    """What the reference does with the same outputs and the same fresh noise, and what rounding does to it.
 
     Args:
         reference: the configuration.
         shape: of the sample.
-        outputs: what the model answers.
-        fresh: row to unit normal.
-        exact: the rows in float64.
-        bits: of mantissa of the rounding.
-        tables: round the schedule too (True), or only the sample's arithmetic (half precision: programs keep
-            their tables in float32).
+        outputs: as for :func:`replay`.
+        fresh: the same.
+        bits: as for :func:`in_order`.
+        tables: the same.
         learned_variance: the model returns a pair.
+
+    Returns:
+        Rows in float64 and their largest deviations under rounding; None where :func:`replay` gives none.
     """
-    spread = np.zeros_like(exact)
-    for seed in (None, 0, 1):
-        with rounding(bits, seed), np.errstate(all="ignore"):
-            run = rounded_like(reference) if tables else None
-            rows = replay(reference, shape, outputs, fresh, learned_variance=learned_variance, wrap=rounded, run=run)
-        if rows is not None and rows.shape == exact.shape:
-            difference = np.abs(rows - exact)
-            spread = np.fmax(spread, np.where(np.isfinite(difference), difference, 0.0))
-    return spread
+    response = reference_response(reference, learned_variance)
+
+    def played(run: Any, wrap: Callable[[Array], Array]) -> Replayed | None:
+        noise = matched_noise(response, shape, fresh, wrap=wrap)
+        return _played(run, shape, outputs, noise, wrap, learned_variance=learned_variance)
+
+    exact = played(reference, lambda values: values)
+    return None if exact is None else (exact.rows, _spread(reference, exact, played, bits=bits, tables=tables).rows)

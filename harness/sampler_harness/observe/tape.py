@@ -8,6 +8,7 @@ torch's tag ``nondeterministic_seeded``, not by a list of names; an unknown one 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,10 +64,7 @@ class Draw:
     @property
     def numel(self) -> int:
         """Number of elements drawn."""
-        product = 1
-        for size in self.shape:
-            product *= size
-        return product
+        return math.prod(self.shape)
 
 
 def _mean_and_std(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -179,7 +177,7 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         elif name not in _DROPOUT:
             values = None if self._other is None else self._other(index, draw)
             if values is None:
-                _fill_legal(name, result, args, kwargs)
+                _fill_legal(name, result, low, high)
             else:
                 result.copy_(values.to(device=result.device, dtype=result.dtype))
         return result
@@ -217,21 +215,13 @@ def _cumulative(weights: torch.Tensor) -> tuple[float, ...]:
     return tuple((sums / sums[-1]).tolist())
 
 
-def _fill_legal(name: str, result: torch.Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+def _fill_legal(name: str, result: torch.Tensor, low: float | None, high: float | None) -> None:
     """Overwrite a draw that is not Gaussian with a fixed legal value, the same on every machine."""
     if name == "randperm":
         result.copy_(torch.arange(result.numel(), device=result.device).to(result.dtype))
-    elif name in ("uniform_", "uniform"):
-        bounds = list(args[1:]) if len(args) > 1 else []
-        low = bounds[0] if bounds else kwargs.get("from", 0.0)
-        high = bounds[1] if len(bounds) > 1 else kwargs.get("to", 1.0)
+    elif name in ("rand", "rand_like", "uniform_", "uniform") and low is not None and high is not None:
         result.fill_((low + high) / 2)
-    elif name in ("rand", "rand_like"):
-        result.fill_(0.5)
     elif name in ("exponential_", "exponential", "bernoulli", "bernoulli_", "poisson"):
         result.fill_(1)
-    elif name in ("randint", "randint_like"):
-        numbers = [a for a in args if isinstance(a, int) and not isinstance(a, bool)]
-        result.fill_(numbers[0] if len(numbers) > 1 else 0)
     else:
-        result.fill_(0)
+        result.fill_(low if name in ("randint", "randint_like") and low is not None else 0)

@@ -63,7 +63,6 @@ class Run:
         side_effects: global state that the run changed, in words.
         generators_moved: names of global generators whose state moved.
         mutated_outputs: calls whose output tensor the sampler wrote over.
-        generator_used: whether the given generator advanced.
     """
 
     case: Case
@@ -75,7 +74,6 @@ class Run:
     side_effects: list[str] = field(default_factory=list)
     generators_moved: list[str] = field(default_factory=list)
     mutated_outputs: list[int] = field(default_factory=list)
-    generator_used: bool = False
     _rows: np.ndarray[Any, np.dtype[np.float64]] | None = field(default=None, init=False, repr=False, compare=False)
 
     def rows(self) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -166,12 +164,10 @@ def execute(
     stand_in.eval()
     tap = NoiseTap(stimulus.draw, lambda: len(stand_in.calls), 20 * call_limit + 64, RunStopped)
     keywords: dict[str, Any] = {"device": device, "dtype": dtype, **(fixtures or {})}
-    generator = None
     if subject.takes_generator:
         generator = torch.Generator(device=device)
         generator.manual_seed(GENERATOR_SEED)
         keywords["generator"] = generator
-    given = None if generator is None else generator.get_state()
     found = watched(
         lambda: (entry or subject.function)(stand_in, case.shape, case.config, **keywords),
         tap,
@@ -181,8 +177,6 @@ def execute(
     )
     run = Run(case, tap.draws, stand_in.calls, problem=found.problem, generators_moved=found.generators_moved)
     run.side_effects = found.side_effects
-    if generator is not None and given is not None:
-        run.generator_used = not torch.equal(generator.get_state(), given)
     if stand_in.training:
         run.side_effects.append("model.training was False, is True afterwards")
     if run.problem is not None:

@@ -94,7 +94,7 @@ def filmstrip_of(evidence: Evidence, case: Case) -> tuple[Filmstrip, tuple[Troub
         problems.append(Trouble(problem))
     if not own_rows and not reference_rows:
         raise NotDrawnError("; ".join(problem.told for problem in problems) or "nothing was run")
-    return _strip(data, own_rows, own.sample is not None, reference_rows, shape, noise), tuple(problems)
+    return _strip(data, own_rows, own.sample is not None, reference_rows, noise), tuple(problems)
 
 
 def _picture_shape(evidence: Evidence) -> tuple[int, ...]:
@@ -246,9 +246,7 @@ def _law_rows(
 # From rows to frames
 
 
-def _strip(
-    data: TiledPictures, own: list[Array], ended: bool, reference: list[Array], shape: tuple[int, ...], noise: str
-) -> Filmstrip:
+def _strip(data: TiledPictures, own: list[Array], ended: bool, reference: list[Array], noise: str) -> Filmstrip:
     planned = len(reference) or len(own)
     same_calls = not reference or len(own) == len(reference) or (not ended and len(own) < len(reference))
     places = _telling_places(reference or own)

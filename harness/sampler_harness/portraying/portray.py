@@ -74,7 +74,7 @@ def _chosen(evidence: Evidence, named_by: Evidence, reasons: Sequence[Finding]) 
         found = _case_of(named_by, finding)
         if found is None:
             continue
-        larger = _larger(evidence, found, finding)
+        larger = _larger(evidence, found)
         name = f"smallest one in which {finding.id} fails"
         if larger is None:
             return found, f"This is the {name}."
@@ -125,7 +125,7 @@ def _is_range(evidence: Evidence) -> bool:
     return bounds_of(evidence.subject.fields.get("num_steps")) is not None
 
 
-def _larger(evidence: Evidence, case: Case, finding: Finding) -> Case | None:
+def _larger(evidence: Evidence, case: Case) -> Case | None:
     """A case with more steps that differs in the same part of the law; None where none does or none is wanted."""
     if expected_calls(case.config) >= FEWEST_CALLS:
         return None

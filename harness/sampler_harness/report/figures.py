@@ -91,15 +91,14 @@ def svg_of(figure: Any, label: str) -> str:
     return _for_a_page(written.getvalue(), label)
 
 
-def png_of(figure: Any, *, dpi: float = 110.0) -> bytes:
+def png_of(figure: Any) -> bytes:
     """A figure as a PNG file on white, without a date; to be called while drawing.
 
     Args:
         figure: of matplotlib; what is drawn in ``TEXT`` is nearly black.
-        dpi: pixels per inch.
     """
     written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=dpi, facecolor="#ffffff", metadata={"Software": None})
+    figure.savefig(written, format="png", dpi=110.0, facecolor="#ffffff", metadata={"Software": None})
     return written.getvalue()
 
 
@@ -155,7 +154,6 @@ def curves(
     marks: Mapping[str, float] | None = None,
     levels: Mapping[str, float] | None = None,
     lowest: float | None = None,
-    size: tuple[float, float] = (8.0, 3.4),
 ) -> str:
     """Lines over one pair of axes, as the text of an SVG element to stand in an HTML page.
 
@@ -169,7 +167,6 @@ def curves(
         marks: from a name to the x of a vertical line.
         levels: from a name to the y of a horizontal line.
         lowest: where y starts; None for wherever the values do. Ignored where y is logarithmic.
-        size: width and height, inches.
 
     Raises:
         ValueError: when there is no line, or x and y differ in length.
@@ -179,7 +176,7 @@ def curves(
         raise ValueError("there is no line to draw")
     points = {name: _points(name, xy, logx=logx, logy=logy) for name, xy in lines.items()}
     with drawing() as make:
-        figure = make(*size)
+        figure = make(8.0, 3.4)
         axes = figure.add_subplot(facecolor="none")
         for index, (name, (x, y)) in enumerate(points.items()):
             color = SERIES[index % len(SERIES)]

@@ -36,7 +36,6 @@ def verdict_page(verdicts: Sequence[Verdict]) -> str:
         title=headline(verdicts[0]) if len(verdicts) == 1 else _of_many(verdicts),
         panels=[_panel(verdict, f"sampler-{number}") for number, verdict in enumerate(verdicts)],
         signs=_SIGNS,
-        cited=_cited,
         claim=claim,
         headline=headline,
         in_tolerances=_in_tolerances,
@@ -243,9 +242,3 @@ def _line_kind(line: str) -> Literal["file", "place", "gone", "come", "same"]:
     if line.startswith("@@"):
         return "place"
     return "gone" if line.startswith("-") else "come" if line.startswith("+") else "same"
-
-
-def _cited(text: str) -> dict[str, str]:
-    """A citation and where it leads."""
-    told, _, url = text.rpartition(", ")
-    return {"told": told, "url": url} if url.startswith("https://") else {"told": text, "url": ""}

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-__all__ = ["bounds_of", "combinations", "is_strategy", "named_values", "refused_value", "unwrapped"]
+__all__ = ["alternatives", "bounds_of", "combinations", "is_strategy", "named_values", "refused_value", "unwrapped"]
 
 _T = TypeVar("_T")
 
@@ -42,6 +42,11 @@ def bounds_of(strategy: Any) -> tuple[Any, Any] | None:
     return None
 
 
+def alternatives(value: Any) -> Sequence[Any]:
+    """The strategies of which a value is drawn from one; empty where there is one alone."""
+    return getattr(unwrapped(value), "original_strategies", ()) if is_strategy(value) else ()
+
+
 def named_values(value: Any) -> list[Any] | None:
     """The values that a declaration names one by one, and both ends of a range; None where none can be read.
 
@@ -53,7 +58,7 @@ def named_values(value: Any) -> list[Any] | None:
     inner = unwrapped(value)
     if (elements := getattr(inner, "elements", None)) is not None:
         return list(elements)
-    if (options := getattr(inner, "original_strategies", None)) is not None:
+    if options := alternatives(value):
         return [one for option in options for one in named_values(option) or ()] or None
     if type(inner).__name__ == "JustStrategy":
         return [inner.value]

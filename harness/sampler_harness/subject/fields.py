@@ -7,8 +7,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from sampler_harness.wording import did_you_mean
+
 from .allowed import is_strategy, refused_value
-from .functions import DeclarationError, closest
+from .functions import DeclarationError
 
 __all__ = ["check_drawn", "check_fields"]
 
@@ -29,7 +31,7 @@ def check_fields(reference: type[Any], fields: Mapping[str, Any], options: Colle
     known = {f.name: f for f in dataclasses.fields(reference) if f.init}
     for name in fields:
         if name not in known:
-            near = closest(name, [*known, *options])
+            near = did_you_mean(name, [*known, *options])
             raise DeclarationError(f"{kind} has no field {name!r}{near} (fields: {', '.join(known)})")
     empty = dataclasses.MISSING
     required = {n for n, f in known.items() if f.default is empty and f.default_factory is empty}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HARNESS_KEYWORDS", "DeclarationError", "Wanted", "checked_function", "closest", "defines", "fixtures_of"]
+__all__ = ["HARNESS_KEYWORDS", "DeclarationError", "Wanted", "checked_function", "defines", "fixtures_of"]
 
 #: Keyword-only parameters that the harness itself fills; any other is a pytest fixture of the host.
 HARNESS_KEYWORDS = ("device", "dtype", "generator")
@@ -40,12 +39,6 @@ class Wanted:
     keywords: tuple[str, ...] = ()
     by_name: tuple[str, ...] = ()
     takes_generator: bool | None = None
-
-
-def closest(name: str, known: Collection[str]) -> str:
-    """``"; did you mean …?"``, or nothing where no name is close."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def fixtures_of(function: Callable[..., Any]) -> tuple[str, ...]:

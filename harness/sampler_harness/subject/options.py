@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sampler_harness.catalogue import check_ids
+from sampler_harness.wording import did_you_mean
 
-from .functions import DeclarationError, closest
+from .functions import DeclarationError
 
 __all__ = [
     "DTYPES",
@@ -35,7 +36,7 @@ def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     __tracebackhide__ = True
     if not isinstance(value, str) or value not in choices:
         legal = ", ".join(repr(choice) for choice in choices)
-        raise DeclarationError(f"{name} must be one of {legal}, got {value!r}{closest(str(value), choices)}")
+        raise DeclarationError(f"{name} must be one of {legal}, got {value!r}{did_you_mean(str(value), choices)}")
     return value
 
 
@@ -122,7 +123,7 @@ def dtype_name(option: str, dtype: Any, names: tuple[str, ...]) -> str:
     if name not in names:
         raise DeclarationError(
             f"{option} {dtype!r} is not a dtype that a sampler runs in: use one of {', '.join(names)}"
-            f"{closest(name, names)}"
+            f"{did_you_mean(name, names)}"
         )
     return name
 
@@ -209,7 +210,7 @@ def expectations(expected: Any, kind: str, example: str) -> dict[str, str]:
         if id not in known:
             of = "" if kind == "sampler" else f" of {kind}"
             raise DeclarationError(
-                f"expected_failures names {id!r}, which is no check{of}{closest(str(id), known)} "
+                f"expected_failures names {id!r}, which is no check{of}{did_you_mean(str(id), known)} "
                 "(check-sampler --list-checks prints all)"
             )
     return reasons("expected_failures", expected, "known to fail")

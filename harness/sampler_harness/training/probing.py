@@ -209,7 +209,14 @@ def run_step(
     if network is not None:
         network.zero_grad(set_to_none=True)
     calls = (lambda: 0) if network is not None else (lambda: len(answers.seen))
-    tap = NoiseTap(_normals(chosen), calls, 40 * CALL_LIMIT, RunStopped, other=_others(chosen), whose="step")
+    tap = NoiseTap(
+        lambda index, drawn: _given(chosen.normals, index, drawn),
+        calls,
+        40 * CALL_LIMIT,
+        RunStopped,
+        other=lambda index, draw: _given(chosen.others, index, draw.shape),
+        whose="step",
+    )
     x0 = torch.from_numpy(np.ascontiguousarray(chosen.x0)).to(device=device, dtype=dtype)
     untouched = x0.clone()
     keywords = _keywords(subject, device, dtype, fixtures)
@@ -293,24 +300,12 @@ def _keywords(
     return keywords
 
 
-def _normals(chosen: Chosen) -> Callable[[int, tuple[int, ...]], torch.Tensor | None]:
-    def unit_normal(index: int, shape: tuple[int, ...]) -> torch.Tensor | None:
-        values = chosen.normals.get(index)
-        if values is None:
-            return None
-        return torch.from_numpy(np.broadcast_to(np.asarray(values, dtype=np.float64), shape).copy())
-
-    return unit_normal
-
-
-def _others(chosen: Chosen) -> Callable[[int, Draw], torch.Tensor | None]:
-    def other(index: int, draw: Draw) -> torch.Tensor | None:
-        values = chosen.others.get(index)
-        if values is None:
-            return None
-        return torch.from_numpy(np.broadcast_to(np.asarray(values, dtype=np.float64), draw.shape).copy())
-
-    return other
+def _given(chosen: Mapping[int, Any], index: int, shape: tuple[int, ...]) -> torch.Tensor | None:
+    """The values of a draw, where they were chosen."""
+    values = chosen.get(index)
+    if values is None:
+        return None
+    return torch.from_numpy(np.broadcast_to(np.asarray(values, dtype=np.float64), shape).copy())
 
 
 def _judge_loss(loss: Any) -> Problem | None:
