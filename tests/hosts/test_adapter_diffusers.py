@@ -26,6 +26,7 @@ import reference_samplers
 from sampler_harness.adapters import diffusers as adapter
 from sampler_harness.adapters import diffusers_corners as references
 from sampler_harness.adapters import diffusers_deviations as deviations
+from sampler_harness.adapters import diffusers_options as options
 from sampler_harness.catalogue import check_ids
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Response, respond_reference
@@ -177,7 +178,7 @@ def test_options_become_fields(name: str, settings: dict[str, str], fields: dict
 
 @pytest.mark.parametrize("name", REFERENCED)
 def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
-    for option, default in adapter._known_options(name).items():
+    for option, default in options._known_options(name).items():
         if option in ("timesteps", "sigmas"):
             continue
         value = {"trained_betas": (0.1, 0.2), "sigma_min": 0.1, "sigma_max": 2.0}.get(option, default)
@@ -220,7 +221,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     def missing(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}", name="diffusers")
 
-    for cached in (adapter.names, adapter._scheduler_class):
+    for cached in (options.names, options.scheduler_class):
         cached.cache_clear()
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(ModuleNotFoundError, match=re.escape('pip install "sampler-harness[diffusers]"')):
@@ -466,7 +467,7 @@ def test_a_corner_can_be_asked_for_by_name_and_is_left_alone_otherwise() -> None
 
 
 @pytest.mark.parametrize("deviation", deviations.KNOWN_DEVIATIONS, ids=IDS)
-def test_each_known_deviation_is_real(deviation: adapter.KnownDeviation) -> None:
+def test_each_known_deviation_is_real(deviation: deviations.KnownDeviation) -> None:
     subject = adapter.subject(deviation.scheduler, {"known": deviation.name})
     config = chosen(subject, **({"num_steps": deviation.steps[-1]} if deviation.steps else {}))
     if deviation.has_velocity:
@@ -500,7 +501,7 @@ def rewritten(name: str, before: str, after: str) -> Iterator[None]:
     assert source.count(before) == 1
     copy = ModuleType(module.__name__)
     copy.__dict__.update(__file__=module.__file__, __package__=module.__package__, __spec__=module.__spec__)
-    caches = (adapter._scheduler_class, adapter._constructor_options, adapter._accepts)
+    caches = (options.scheduler_class, options.constructor_options, options.accepts)
     try:
         sys.modules[module.__name__] = copy
         exec(compile(source.replace(before, after), str(module.__file__), "exec"), copy.__dict__)

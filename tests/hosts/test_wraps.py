@@ -16,7 +16,7 @@ import pytest
 
 from reference_samplers import DDIM, DDPM
 from sampler_harness import sampler_under_test
-from sampler_harness.adapters.diffusers import KNOWN_DEVIATIONS
+from sampler_harness.adapters.diffusers_deviations import KNOWN_DEVIATIONS
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject
 from sampler_harness.targets import load_subject

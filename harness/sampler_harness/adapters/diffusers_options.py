@@ -1,0 +1,300 @@
+"""The options of diffusers' schedulers: their values as text, and the fields of references that they are."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import importlib
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from sampler_harness.subject import DeclarationError
+
+from .names import DIFFUSERS_PREDICTIONS, DIFFUSERS_SCHEDULES
+
+__all__ = [
+    "STEP_FIELDS",
+    "accepts",
+    "constructor_options",
+    "fields_from",
+    "names",
+    "options_from",
+    "parsed_settings",
+    "scheduler_class",
+]
+
+#: What ``step`` takes besides the sample, as a field of the same name.
+STEP_FIELDS = ("eta", "s_churn", "s_tmin", "s_tmax", "s_noise")
+#: Options that are no constructor's: they go to ``set_timesteps`` or ``step``.
+_RUN_OPTIONS: dict[str, Any] = {
+    "num_inference_steps": 10,
+    "timesteps": (),
+    "sigmas": (),
+    "eta": 0.0,
+    "use_clipped_model_output": False,
+    "s_churn": 0.0,
+    "s_tmin": 0.0,
+    "s_tmax": float("inf"),
+    "s_noise": 1.0,
+}
+
+
+#: Options that are one field of the reference: which, and what its values are called in diffusers where not the same.
+_MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
+    "num_train_timesteps": ("num_train_timesteps", {}),
+    "beta_schedule": ("beta_schedule", DIFFUSERS_SCHEDULES),
+    "beta_start": ("beta_start", {}),
+    "beta_end": ("beta_end", {}),
+    "timestep_spacing": ("timestep_spacing", {}),
+    "steps_offset": ("steps_offset", {}),
+    "sigma_data": ("sigma_data", {}),
+    "rho": ("rho", {}),
+    "sigma_min": ("sigma_min", {}),
+    "sigma_max": ("sigma_max", {}),
+    "sigma_schedule": ("sigma_spacing", {}),
+    "prediction_type": ("prediction", DIFFUSERS_PREDICTIONS),
+    "rescale_betas_zero_snr": ("rescale_zero_terminal_snr", {}),
+    "clip_sample": ("clip_denoised", {}),
+    "clip_sample_range": ("clip_range", {}),
+    "set_alpha_to_one": ("final_alpha_bar", {"one": True, "first": False}),
+    "timestep_type": ("continuous_time", {True: "continuous", False: "discrete"}),
+    "use_clipped_model_output": ("rederive_epsilon", {}),
+    **{name: (name, {}) for name in STEP_FIELDS},
+}
+
+
+def _library() -> Any:
+    """Import diffusers, whose own imports may warn.
+
+    Raises:
+        ModuleNotFoundError: where the extra is not installed; one sentence that says how to install it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module("diffusers.schedulers")
+        except ModuleNotFoundError as error:
+            if error.name is None or not error.name.startswith("diffusers"):
+                raise
+            raise ModuleNotFoundError(
+                'the schedulers of diffusers need its package: pip install "sampler-harness[diffusers]"',
+                name="diffusers",
+            ) from error
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """Every scheduler class that the installed diffusers exports."""
+    library = _library()
+    return tuple(
+        sorted(n for n in dir(library) if n.endswith("Scheduler") and not n.startswith(("Flax", "Karras", "AyS")))
+    )
+
+
+@functools.cache
+def scheduler_class(name: str) -> type[Any]:
+    """The class of a scheduler.
+
+    Raises:
+        DeclarationError: where diffusers has none of that name, or cannot give it.
+    """
+    library = _library()
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
+        hint = f"; close: {', '.join(close)}" if close else f"; it has {', '.join(names())}"
+        raise DeclarationError(f"diffusers has no scheduler {name!r}{hint}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found: type[Any] = getattr(library, name)
+            inspect.signature(found.__init__)
+        except (AttributeError, ImportError) as error:
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise DeclarationError(f"diffusers lists {name} and cannot give it: {reason.strip()}") from error
+    return found
+
+
+@functools.cache
+def constructor_options(name: str) -> dict[str, Any]:
+    """Option to default, of the scheduler's constructor."""
+    parameters = inspect.signature(scheduler_class(name).__init__).parameters.values()
+    return {p.name: p.default for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD}
+
+
+@functools.cache
+def accepts(name: str, method: str) -> frozenset[str]:
+    """Arguments of one of the scheduler's methods; none where it has no such method."""
+    function = getattr(scheduler_class(name), method, None)
+    return frozenset(inspect.signature(function).parameters) if function is not None else frozenset()
+
+
+@functools.cache
+def _known_options(name: str) -> dict[str, Any]:
+    """Everything that ``--set`` may name for a scheduler, with its default."""
+    run = accepts(name, "step") | accepts(name, "set_timesteps")
+    run_options = {option: default for option, default in _RUN_OPTIONS.items() if option in run}
+    return {**constructor_options(name), **run_options}
+
+
+def _parsed(name: str, option: str, text: Any, default: Any) -> Any:
+    """The value of an option that was typed as text, held to the kind of its default.
+
+    Raises:
+        DeclarationError: where the text is of another kind.
+    """
+    value = text
+    if isinstance(text, str):
+        lowered = text.strip().lower()
+        if lowered in ("true", "false"):
+            value = lowered == "true"
+        elif lowered in ("none", "null"):
+            value = None
+        elif lowered in ("inf", "infinity"):
+            value = float("inf")
+        else:
+            try:
+                value = ast.literal_eval(text.strip())
+            except (ValueError, SyntaxError):
+                value = text.strip()
+    wanted: str | None = None
+    if isinstance(default, bool) and not isinstance(value, bool):
+        wanted = "true or false"
+    elif isinstance(default, int) and not isinstance(default, bool):
+        wanted = None if isinstance(value, int) and not isinstance(value, bool) else "a whole number"
+    elif isinstance(default, float):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        wanted, value = (None, float(value)) if is_number else ("a number", value)
+    elif isinstance(default, str) and not isinstance(value, str):
+        wanted = "a name"
+    elif isinstance(default, tuple) or option == "trained_betas":
+        value = (value,) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+        if not isinstance(value, (tuple, list)) or not all(
+            isinstance(v, (int, float)) and not isinstance(v, bool) for v in value
+        ):
+            wanted = "numbers with commas between them"
+        else:
+            value = tuple(value)
+    if wanted is not None:
+        raise DeclarationError(f"{name}: {option}={text} should be {wanted}")
+    return value
+
+
+def parsed_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that were typed as text, each held to the kind of its default.
+
+    Raises:
+        DeclarationError: for an unknown option, or a value of another kind.
+    """
+    known = _known_options(name)
+    parsed = {}
+    for option, text in settings.items():
+        if option not in known:
+            close = difflib.get_close_matches(option, known, n=3, cutoff=0.5)
+            hint = f"; close: {', '.join(close)}" if close else f"; it has {', '.join(known)}"
+            raise DeclarationError(f"{name} has no option {option!r}{hint}")
+        parsed[option] = _parsed(name, option, text, known[option])
+    return parsed
+
+
+# From a configuration of the reference to what the scheduler is given.
+
+
+def options_from(config: Any) -> dict[str, Any]:
+    """The reference's fields in diffusers' words; what a scheduler has no option for is dropped by the caller."""
+    fields = config.values()
+    options = {
+        option: theirs.get(fields[name], fields[name]) for option, (name, theirs) in _MAPPED.items() if name in fields
+    }
+    if "betas" in fields:
+        options["trained_betas"] = None if config.betas is None else list(config.betas)
+    if "threshold" in fields:
+        options["thresholding"] = config.threshold is not None
+        if config.threshold is not None:
+            options |= {"dynamic_thresholding_ratio": config.threshold, "sample_max_value": config.threshold_max}
+    if "variance" in fields:
+        logarithm = "_log" if fields.get("variance_as_logarithm") else ""
+        options["variance_type"] = config.variance + logarithm
+    if "sigma_spacing" in fields:
+        options |= {f"use_{name}_sigmas": config.sigma_spacing == name for name in ("karras", "exponential", "beta")}
+    return options
+
+
+# From options that a user gave to fields of the reference.
+
+
+def _refused(name: str, option: str, value: Any, reason: str) -> DeclarationError:
+    return DeclarationError(f"{name}: {option}={value} has no reference here: {reason}")
+
+
+_ENDS_AT_ZERO = "the references end at noise level 0, and with sigma_min the run ends above it"
+_NO_PAPER = "no paper says what it should do"
+#: Options by value that cannot be mapped, with the reason.
+_REFUSED: dict[tuple[str, Any], str] = {
+    ("variance_type", "learned"): (
+        "diffusers takes the model's second output for the variance itself and NaN follows where it is negative; the "
+        "reference takes it for the logarithm, as the paper's released code does"
+    ),
+    ("final_sigmas_type", "sigma_min"): _ENDS_AT_ZERO,
+    ("beta_schedule", "exp"): f"{_NO_PAPER}, and only Heun documents it",
+}
+
+
+def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The reference's fields that options fix.
+
+    Raises:
+        DeclarationError: names an option that has no counterpart, and why.
+    """
+    fields: dict[str, Any] = {}
+    for option, value in options.items():
+        reason = _REFUSED.get((option, value if not isinstance(value, (list, tuple)) else None))
+        if reason is not None and not (option == "beta_schedule" and name == "HeunDiscreteScheduler"):
+            raise _refused(name, option, value, reason)
+        is_v = options.get("prediction_type", "v_prediction") == "v_prediction"
+        if option == "timestep_type" and value == "continuous" and not is_v:
+            reason = "diffusers has no effect of it unless prediction_type=v_prediction, and says nothing"
+            raise _refused(name, option, value, reason)
+        if option == "num_train_timesteps" and name == "EDMEulerScheduler":
+            continue  # it lays out the levels before set_timesteps, which no run uses
+        if option == "num_inference_steps":
+            fields["num_steps"] = value
+        elif option == "sigmas" and name == "EDMEulerScheduler":
+            fields |= {"sigmas": (*value, 0.0), "num_steps": len(value)}  # the scheduler adds the final 0
+        elif option in ("timesteps", "sigmas"):
+            fields[option] = value
+            fields["num_steps"] = None
+        elif option == "beta_schedule" and value == "laplace" and name == "DDPMScheduler":
+            from reference_samplers.processes.betas import laplace_betas
+
+            fields["betas"] = tuple(laplace_betas(options.get("num_train_timesteps", 1000)).tolist())
+        elif option == "trained_betas":
+            fields["betas"] = value
+            if value is not None:
+                fields |= {"num_train_timesteps": len(value), "beta_schedule": "linear"}
+                fields |= {"beta_start": 1e-4, "beta_end": 0.02}
+        elif option == "thresholding":
+            ratio = options.get("dynamic_thresholding_ratio", 0.995)
+            fields["threshold"] = ratio if value else None
+        elif option == "dynamic_thresholding_ratio":
+            if options.get("thresholding") is not False:
+                fields["threshold"] = value
+        elif option == "sample_max_value":
+            fields["threshold_max"] = value
+        elif option == "variance_type":
+            fields["variance"] = value.removesuffix("_log")
+            fields["variance_as_logarithm"] = value.endswith("_log")
+        elif option in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"):
+            spacing = option.split("_")[1]
+            if value:
+                fields["sigma_spacing"] = spacing
+            else:
+                fields.setdefault("sigma_spacing", "timesteps")
+        elif option in _MAPPED:
+            field_name, theirs = _MAPPED[option]
+            fields[field_name] = next((ours for ours, called in theirs.items() if called == value), value)
+        elif option not in ("interpolation_type", "final_sigmas_type"):
+            raise DeclarationError(f"{name}: {option} has no counterpart in the reference; leave it at its default")
+    return fields
