@@ -13,11 +13,14 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .budgets import Budget
 from .subject import ModelSubject
 from .subject.allowed import bounds_of, is_strategy
+
+if TYPE_CHECKING:
+    from hypothesis import settings
 
 __all__ = ["configurations", "drawn_configurations", "drawn_values", "smallest_failing"]
 
@@ -53,32 +56,47 @@ def _own_constants_only() -> Iterator[None]:
         providers._get_local_constants = original
 
 
+def _settings(most: int, *phases: Any) -> settings:
+    """What Hypothesis is run with, whatever the host's own profile says."""
+    from hypothesis import HealthCheck, settings
+
+    return settings(
+        max_examples=most,
+        database=None,
+        derandomize=False,
+        deadline=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def _drawn(strategy: Any, most: int, start: int) -> list[Any]:
+    """At most so many values of a strategy, in the order in which they are drawn, the same way every time."""
+    from hypothesis import Phase, given, seed
+
+    values: list[Any] = []
+
+    @seed(start)
+    @_settings(most, Phase.generate)
+    @given(strategy)
+    def collect(value: Any) -> None:
+        values.append(value)
+
+    with _own_constants_only():
+        collect()
+    return values
+
+
 def drawn_values(strategy: Any) -> list[Any]:
     """Values of a strategy that cannot be looked into, drawn the same way every time; equal ones are told once.
 
     Args:
         strategy: of one field.
     """
-    from hypothesis import HealthCheck, Phase, given, seed, settings
-
     values: list[Any] = []
-
-    @seed(0)
-    @settings(
-        max_examples=24,
-        database=None,
-        derandomize=False,
-        deadline=None,
-        phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(strategy)
-    def collect(value: Any) -> None:
+    for value in _drawn(strategy, 24, 0):
         if value not in values:
             values.append(value)
-
-    with _own_constants_only():
-        collect()
     return values
 
 
@@ -90,29 +108,14 @@ def drawn_configurations(subject: ModelSubject, budget: Budget) -> list[tuple[An
     Returns:
         Configurations, each with a number that chooses its shape and dtype.
     """
-    from hypothesis import HealthCheck, Phase, given, seed, settings
     from hypothesis import strategies as st
 
     strategy = configurations(subject, longest=min(budget.longest_chain, 50))
     if strategy is None:
         return []
     found: dict[Any, int] = {}
-
-    @seed(20_260_101)
-    @settings(
-        max_examples=budget.drawn,
-        database=None,
-        derandomize=False,
-        deadline=None,
-        phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(strategy, st.integers(0, 999))
-    def collect(configuration: Any, number: int) -> None:
+    for configuration, number in _drawn(st.tuples(strategy, st.integers(0, 999)), budget.drawn, 20_260_101):
         found.setdefault(configuration, number)
-
-    with _own_constants_only():
-        collect()
     return list(found.items())
 
 
@@ -162,7 +165,7 @@ def smallest_failing(subject: ModelSubject, fails: Callable[[Any], bool], budget
     """
     import random
 
-    from hypothesis import HealthCheck, Phase, find, settings
+    from hypothesis import Phase, find
     from hypothesis.errors import NoSuchExample, Unsatisfiable
 
     steps = start.values().get("num_steps")
@@ -182,13 +185,7 @@ def smallest_failing(subject: ModelSubject, fails: Callable[[Any], bool], budget
             return find(
                 strategy,
                 condition,
-                settings=settings(
-                    max_examples=budget.shrinking,
-                    database=None,
-                    deadline=None,
-                    phases=(Phase.generate, Phase.shrink),
-                    suppress_health_check=list(HealthCheck),
-                ),
+                settings=_settings(budget.shrinking, Phase.generate, Phase.shrink),
                 random=random.Random(0),
             )
     except (NoSuchExample, Unsatisfiable):

@@ -31,31 +31,24 @@ STAGES = 6
 __all__ = ["check_replay", "replayed_ratio"]
 
 
-def replayed_ratio(
-    case: Case,
-    dense: DenseRun,
-    bundle: Bundle,
-    *,
-    bits: int,
-    floor: float,
-    tables: bool,
-) -> tuple[float, int, float, float] | None:
+def replayed_ratio(case: Case, dense: DenseRun, bundle: Bundle) -> tuple[float, int, float, float] | None:
     """A dense run against the reference's replay of it.
 
     Returns:
         Worst ratio of deviation to tolerance, its row, got and should-be; None where it cannot be replayed.
     """
-    learned = learned_variance(case.config)
+    dtype, learned = dense.run.case.dtype, learned_variance(case.config)
+    precision, tables = PRECISIONS[dtype], dtype == "float32"
     fresh = innovations(bundle.first.response, dense.fields, PRECISIONS[bundle.case.dtype].unit)
     replayed = with_fresh_noise(
-        case.config, case.shape, dense.outputs, fresh, bits=bits, tables=tables, learned_variance=learned
+        case.config, case.shape, dense.outputs, fresh, bits=precision.bits, tables=tables, learned_variance=learned
     )
     if replayed is None or replayed[0].shape != dense.rows.shape:
         return None
     exact, spread = replayed
     safety = SAFETY if tables else 2 * SAFETY  # in half precision the order of operations is most of the rounding
     rows = dense.rows
-    ratio = row_ratios(bundle, rows, exact, spread, floor=floor, safety=safety)
+    ratio = row_ratios(bundle, rows, exact, spread, floor=precision.floor, safety=safety)
     worst_rows = ratio.max(axis=1)
     beyond = np.flatnonzero(worst_rows > 1.0)
     row = int(beyond[0]) if beyond.size else int(worst_rows.argmax())
@@ -109,7 +102,7 @@ def _not_affine(evidence: Evidence, case: Case, spent: list[int]) -> list[Judged
     bundle = evidence.bundle(case)
     held = evidence.held(case)
     if held.cause not in (None, "clip/replay"):
-        return [Judged(held.ratio, held.message, case, dict(held.evidence or {}), held.cause)]
+        return [held.judged(case, blame=held.cause)]
     found = [held]
     runs = [(scale, 0) for scale in OUTPUT_SCALES]
     runs += [(scale, stage) for stage in _stages(bundle.num_calls) for scale in OUTPUT_SCALES]
@@ -118,7 +111,7 @@ def _not_affine(evidence: Evidence, case: Case, spent: list[int]) -> list[Judged
             break
         spent[0] += bundle.num_calls
         found.append(hold(bundle, bundle.run_dense(output_scale=scale, quiet_before=stage, uneven=True)))
-    return [Judged(one.ratio, one.message, case, dict(one.evidence or {})) for one in found]
+    return [one.judged(case) for one in found]
 
 
 def check_replay(evidence: Evidence) -> Finding:
@@ -156,16 +149,7 @@ def check_replay(evidence: Evidence) -> Finding:
                 "declare it (clip_denoised=True)"
             )
             return [Judged(ratio, text, case, {"step": row})]
-        precision = PRECISIONS[case.dtype]
-        side = evidence.side_of(case)
-        found = replayed_ratio(
-            side,
-            dense,
-            bundle,
-            bits=precision.bits,
-            floor=precision.floor,
-            tables=case.dtype != "float64",
-        )
+        found = replayed_ratio(evidence.side_of(case), dense, bundle)
         if found is None:
             return []
         ratio, row, got, should_be = found

@@ -112,9 +112,9 @@ class Evidence(AnyEvidence[Subject]):
         if self.subject.shapes is None:
             return ROOMY_SHAPE if long else IMAGE_SHAPES[0]
         if long:
-            return max(self.subject.shapes, key=_numel)
-        several = [s for s in self.subject.shapes if s[0] > 1 and _numel(s) >= 64]
-        return several[0] if several else max(self.subject.shapes, key=_numel)
+            return max(self.subject.shapes, key=math.prod)
+        several = [s for s in self.subject.shapes if s[0] > 1 and math.prod(s) >= 64]
+        return several[0] if several else max(self.subject.shapes, key=math.prod)
 
     def case(self, config: Any, *, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> Case:
         """A case of this subject."""
@@ -136,7 +136,7 @@ class Evidence(AnyEvidence[Subject]):
         for config in self.covering.configurations:
             if self._affords(config, COVERING_SHARE) or not found:
                 found.append(self._measured(self.case(config)))
-        shapes = [s for s in self.shapes if _numel(s) >= ROOM_TO_DRAW] or [self.shape_for(self.covering.base)]
+        shapes = [s for s in self.shapes if math.prod(s) >= ROOM_TO_DRAW] or [self.shape_for(self.covering.base)]
         dtypes = [d for d in self.subject.dtypes if d in ("float32", "float64")]
         for config, number in drawn_configurations(self.subject, self.budget):
             if self._affords(config, DRAWN_SHARE):
@@ -335,10 +335,3 @@ def expected_calls(config: Any) -> int:
     """Model calls that one run of a configuration should take."""
     calls: int = config.num_calls
     return calls
-
-
-def _numel(shape: tuple[int, ...]) -> int:
-    product = 1
-    for size in shape:
-        product *= size
-    return product

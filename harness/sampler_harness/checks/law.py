@@ -13,7 +13,7 @@ from sampler_harness.verdict import Finding, Moved
 
 from .evidence import Evidence, expected_calls
 from .judging import Judged, conclude, nothing_seen, skipped
-from .replayed import NOT_AFFINE
+from .replayed import NOT_AFFINE, where
 
 __all__ = [
     "cause_of",
@@ -54,11 +54,6 @@ def cause_of(evidence: Evidence, case: Case) -> str | None:
         return evidence.held(case).cause if evidence.standard.reference else None
     cause = first_difference(evidence.compared(case))
     return None if cause is None else CHECK_OF[cause.term]
-
-
-def where(row: int, calls: int) -> str:
-    """A row in words."""
-    return "the returned sample" if row == calls else f"the input of model call {row}"
 
 
 def _number(value: float) -> str:
@@ -153,7 +148,7 @@ def _by_replay(evidence: Evidence, case: Case, id: str, ratio: str) -> list[Judg
         return []
     held = evidence.held(case)
     if held.cause == id:
-        return [Judged(held.ratio, held.message, case, dict(held.evidence or {}))]
+        return [held.judged(case)]
     return [Judged(getattr(held, ratio), case=case)] if held.cause in (None, "clip/replay") else []
 
 

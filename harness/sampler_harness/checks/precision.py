@@ -177,9 +177,8 @@ def _cast(row: Array, dtype: str) -> str:
 def _by_replay(evidence: Evidence, case: Case) -> list[Judged]:
     if not evidence.standard.reference:
         return []
-    held = evidence.held(case)
     blame = cause_of(evidence, evidence.case(case.config, shape=case.shape))
-    return [Judged(held.ratio, f"in {case.dtype} {held.message}", case, dict(held.evidence or {}), blame)]
+    return [evidence.held(case).judged(case, f"in {case.dtype} ", blame)]
 
 
 def _half(evidence: Evidence, case: Case) -> list[Judged]:
@@ -192,9 +191,8 @@ def _half(evidence: Evidence, case: Case) -> list[Judged]:
         return []
     bundle = evidence.bundle(case)
     if not bundle.is_affine:
-        held = hold(bundle, bundle.run_dense(output_scale=2.0**-5, draw_scale=2.0**-5), half=True)
-        blame = cause_of(evidence, evidence.base)
-        return [Judged(held.ratio, f"in {case.dtype} {held.message}", case, dict(held.evidence or {}), blame)]
+        held = hold(bundle, bundle.run_dense(output_scale=2.0**-5, draw_scale=2.0**-5))
+        return [held.judged(case, f"in {case.dtype} ", cause_of(evidence, evidence.base))]
     # (x - D) / sigma leaves float16 where a model answers what no model would: gentle values, then gentler ones.
     dense: DenseRun | Problem = Problem("outside", "not run")
     for scale in (0.5, 2.0**-5, 2.0**-9):
@@ -203,9 +201,7 @@ def _half(evidence: Evidence, case: Case) -> list[Judged]:
             break
     if isinstance(dense, Problem):
         return [Judged(math.inf, f"in {case.dtype}: {dense.message}", case)]
-    precision = PRECISIONS[case.dtype]
-    side = evidence.side_of(wide_case)
-    found = replayed_ratio(side, dense, wide, bits=precision.bits, floor=precision.floor, tables=False)
+    found = replayed_ratio(evidence.side_of(wide_case), dense, wide)
     if found is None:
         return []
     ratio, row, got, should_be = found

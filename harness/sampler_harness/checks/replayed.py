@@ -7,19 +7,21 @@ alone does: the same draws in the same order, the same outputs, the same rows wi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from sampler_harness.judging import Judged
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.reading import times_of
 from sampler_harness.law.replay import drawn_and_called, in_order
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY, time_tolerance
-from sampler_harness.observe.trace import Problem
+from sampler_harness.observe.trace import Case, Problem
 
-__all__ = ["NOT_AFFINE", "Held", "hold", "row_ratios"]
+__all__ = ["NOT_AFFINE", "Held", "hold", "row_ratios", "where"]
 
 #: Why a check of the law does not apply.
 NOT_AFFINE = (
@@ -44,9 +46,19 @@ class Held:
     cause: str | None
     ratio: float
     message: str = ""
-    evidence: dict[str, Any] | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
     times_ratio: float = 0.0
     first_ratio: float = 0.0
+
+    def judged(self, case: Case, where: str = "", blame: str | None = None) -> Judged:
+        """As a judgement, for checks that have no law to go by.
+
+        Args:
+            case: that was run.
+            where: put before what is off.
+            blame: the check whose failure explains it.
+        """
+        return Judged(self.ratio, f"{where}{self.message}", case, self.evidence, blame)
 
 
 def row_ratios(bundle: Bundle, rows: Array, exact: Array, spread: Array, *, floor: float, safety: float) -> Array:
@@ -72,7 +84,8 @@ def row_ratios(bundle: Bundle, rows: Array, exact: Array, spread: Array, *, floo
     return ratio
 
 
-def _place(row: int, calls: int) -> str:
+def where(row: int, calls: int) -> str:
+    """A row in words."""
     return "the returned sample" if row == calls else f"the input of model call {row}"
 
 
@@ -103,13 +116,12 @@ def _numbers_of_draws(bundle: Bundle, wanted: tuple[int, ...]) -> Held | None:
     return Held("law/noise", math.inf, text, details)
 
 
-def hold(bundle: Bundle, dense: DenseRun | Problem, *, half: bool = False) -> Held:
+def hold(bundle: Bundle, dense: DenseRun | Problem) -> Held:
     """Replay a dense run with the reference and compare times and rows.
 
     Args:
         bundle: of a case whose reference is not affine.
         dense: the run.
-        half: in half precision, where programs keep their tables in float32.
     """
     case = bundle.case
     if isinstance(dense, Problem):
@@ -128,7 +140,7 @@ def hold(bundle: Bundle, dense: DenseRun | Problem, *, half: bool = False) -> He
         dense.outputs,
         fields,
         bits=precision.bits,
-        tables=not half and case.dtype != "float64",
+        tables=case.dtype == "float32",  # in half precision programs keep their tables in float32
     )
     times = times_of(dense.run)
     allowed = np.maximum(time_tolerance(exact.times), SAFETY * spread.times)
@@ -142,7 +154,12 @@ def hold(bundle: Bundle, dense: DenseRun | Problem, *, half: bool = False) -> He
     if unpaired is not None:
         return unpaired
     ratios = row_ratios(
-        bundle, dense.rows, exact.rows, spread.rows, floor=precision.floor, safety=2 * SAFETY if half else SAFETY
+        bundle,
+        dense.rows,
+        exact.rows,
+        spread.rows,
+        floor=precision.floor,
+        safety=2 * SAFETY if precision.bits < 24 else SAFETY,
     )
     if not bundle.last_row and bundle.subject.quantised is None:
         ratios = ratios[:-1]
@@ -158,7 +175,7 @@ def hold(bundle: Bundle, dense: DenseRun | Problem, *, half: bool = False) -> He
         return Held("law/initial-noise", worst, text, details, worst_time, first)
     if worst > 1.0:
         text = (
-            f"{_place(row, calls)} holds {got:.6g} where the reference has {should_be:.6g}, on the same draws and "
+            f"{where(row, calls)} holds {got:.6g} where the reference has {should_be:.6g}, on the same draws and "
             f"model outputs; up to model call {row - 1} they agree: the step behind it differs"
         )
         return Held("clip/replay", worst, text, details, worst_time, first)

@@ -251,9 +251,7 @@ def _one_run(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:
     if isinstance(dense, Problem):
         return [Judged(math.inf, f"with shape {case.shape}: {dense.message}", case, {}, blame)]
     side = dataclasses.replace(evidence.side_of(evidence.base), shape=case.shape)
-    precision = PRECISIONS[case.dtype]
-    tables = case.dtype != "float64"
-    found = replayed_ratio(side, dense, base, bits=precision.bits, floor=precision.floor, tables=tables)
+    found = replayed_ratio(side, dense, base)
     if found is None:
         return []
     ratio, row, got, should_be = found
@@ -268,8 +266,7 @@ def _by_replay(evidence: Evidence, case: Case, blame: str | None) -> list[Judged
     """Where there is no law: the reference's rows at this shape, on the same draws and outputs."""
     if not evidence.standard.reference:
         return []
-    held = evidence.held(case)
-    return [Judged(held.ratio, f"with shape {case.shape} {held.message}", case, dict(held.evidence or {}), blame)]
+    return [evidence.held(case).judged(case, f"with shape {case.shape} ", blame)]
 
 
 def _against_standard(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:

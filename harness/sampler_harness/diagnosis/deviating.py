@@ -24,7 +24,7 @@ from sampler_harness.law.law import Law
 from sampler_harness.law.program import source_text
 from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.law.same import is_same, is_same_program
-from sampler_harness.law.tolerance import Tolerance, derived_tolerance
+from sampler_harness.law.tolerance import Tolerance
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
 from sampler_harness.subject import DeclarationError, Subject
@@ -56,10 +56,10 @@ def deviating_standard(subject: Subject) -> Standard:
             )
 
     def law(case: Case) -> Law | None:
-        return changed.law(case.config)
+        return _law(changed, case.config)[0]
 
     def tolerance(case: Case) -> Tolerance:
-        return changed.tolerance(case.config, case.dtype if case.dtype == "float64" else "float32")
+        return _tolerance(changed, case.config, case.dtype)
 
     return Standard(law, tolerance, f"{subject.reference_name} as declared", reference=False)
 
@@ -77,50 +77,22 @@ def no_longer_there(evidence: Evidence) -> tuple[str, ...]:
     )
 
 
-class _Changed:
-    """A reference's source with known faults in it.
+@functools.lru_cache(maxsize=4096)
+def _law(changed: Explanation, config: Any) -> tuple[Law, Response]:
+    """The law of a reference with known faults in it, in float64, and the response that it is of."""
+    with np.errstate(all="ignore"):
+        response = respond_reference(changed.program.configured(config), learned_variance=learned_variance(config))
+    return Law.of(response), response
 
-    Args:
-        explanation: the source.
-    """
 
-    def __init__(self, explanation: Explanation) -> None:
-        self._explanation = explanation
-        self._responses: dict[Any, Response] = {}
-        self._laws: dict[Any, Law] = {}
-        self._tolerances: dict[tuple[Any, str], Tolerance] = {}
-
-    def _response(self, config: Any) -> Response:
-        if config not in self._responses:
-            with np.errstate(all="ignore"):
-                self._responses[config] = respond_reference(
-                    self._explanation.program.configured(config), learned_variance=learned_variance(config)
-                )
-        return self._responses[config]
-
-    def law(self, config: Any) -> Law:
-        """In float64."""
-        if config not in self._laws:
-            self._laws[config] = Law.of(self._response(config))
-        return self._laws[config]
-
-    def tolerance(self, config: Any, dtype: str) -> Tolerance:
-        """Derived from its own source in arithmetic that rounds."""
-        if (config, dtype) not in self._tolerances:
-            response = self._response(config)
-            self._tolerances[config, dtype] = derived_tolerance(
-                self.law(config),
-                dtype,
-                lambda: self._explanation.rounding(config),
-                (response.noise.shape[1], response.num_calls),
-                learned_variance=learned_variance(config),
-                reference=config,
-            )
-        return self._tolerances[config, dtype]
+@functools.lru_cache(maxsize=4096)
+def _tolerance(changed: Explanation, config: Any, dtype: str) -> Tolerance:
+    """Derived from its own source in arithmetic that rounds: what is not float64 is held to float32."""
+    return changed.tolerance(*_law(changed, config), config, dtype if dtype == "float64" else "float32")
 
 
 @functools.lru_cache(maxsize=64)
-def _with(reference: type, names: tuple[str, ...]) -> _Changed:
+def _with(reference: type, names: tuple[str, ...]) -> Explanation:
     texts: Mapping[str, str] = {}
     for name in names:
         fault = _fault(reference, name)
@@ -128,7 +100,7 @@ def _with(reference: type, names: tuple[str, ...]) -> _Changed:
         if found is None:
             raise DeclarationError(f"deviations names {name!r}, which changes a line that another of them changes")
         texts = found
-    return _Changed(Explanation("known", reference, texts=texts, faults=names))
+    return Explanation("known", reference, texts=texts, faults=names)
 
 
 def _fault(reference: type, name: str) -> KnownFault:
@@ -150,20 +122,19 @@ def _is_of(reference: type, fault: KnownFault) -> bool:
     return all(one.file in files and source_text(one.file).count(one.before) == 1 for one in fault.replacements)
 
 
-def _differ_somewhere(subject: Subject, one: _Changed, other: _Changed) -> bool:
+def _differ_somewhere(subject: Subject, one: Explanation, other: Explanation) -> bool:
     return any(
-        not is_same_program(one.law(config), other.law(config))
+        not is_same_program(_law(one, config)[0], _law(other, config)[0])
         for config in covering_set(subject, BUDGETS["quick"]).configurations
     )
 
 
-def _fits(evidence: Evidence, changed: _Changed) -> bool:
+def _fits(evidence: Evidence, changed: Explanation) -> bool:
     for case in evidence.cases:
         bundle = evidence.bundle(case)
         if bundle.problem is not None or not bundle.is_affine:
             return False
-        dtype = case.dtype if case.dtype == "float64" else "float32"
-        tolerance = changed.tolerance(case.config, dtype)
-        if not is_same(bundle.law, changed.law(case.config), tolerance, last_row=bundle.last_row):
+        tolerance = _tolerance(changed, case.config, case.dtype)
+        if not is_same(bundle.law, _law(changed, case.config)[0], tolerance, last_row=bundle.last_row):
             return False
     return True

@@ -15,7 +15,7 @@ from sampler_harness.law.law import Law
 from sampler_harness.law.program import Program, source_text
 from sampler_harness.law.response import Array, Response
 from sampler_harness.law.rounding import ROUNDING_NUMPY
-from sampler_harness.law.tolerance import derived_tolerance
+from sampler_harness.law.tolerance import Tolerance, derived_tolerance
 from sampler_harness.observe.learned_variance import learned_variance
 
 from .target import Outcome, Target, run_program
@@ -61,13 +61,23 @@ class Explanation:
     def _rounding_program(self) -> Program:
         return Program(self.reference, texts=self.texts, numpy=ROUNDING_NUMPY)
 
-    def rounding(self, config: Any) -> Any:
-        """The program in a configuration, in source that rounds.
+    def tolerance(self, law: Law, response: Response, config: Any, dtype: str) -> Tolerance:
+        """Tolerances of its law, derived from its own source in arithmetic that rounds.
 
         Args:
+            law: of this in a configuration.
+            response: that the law is of.
             config: of this reference.
+            dtype: ``"float32"`` or ``"float64"``.
         """
-        return self._rounding_program.configured(config)
+        return derived_tolerance(
+            law,
+            dtype,
+            lambda: self._rounding_program.configured(config),
+            (response.noise.shape[1], response.num_calls),
+            learned_variance=learned_variance(config),
+            reference=config,
+        )
 
     @property
     def size(self) -> int:
@@ -137,16 +147,7 @@ class Explanation:
             return False
         with np.errstate(all="ignore"):
             law = Law.of(response)
-            tolerance = None
-            if exactly:
-                tolerance = derived_tolerance(
-                    law,
-                    target.dtype,
-                    lambda: self.rounding(config),
-                    (response.noise.shape[1], response.num_calls),
-                    learned_variance=learned_variance(config),
-                    reference=config,
-                )
+            tolerance = self.tolerance(law, response, config, target.dtype) if exactly else None
             if target.ratio(law, tolerance) > 1.0:
                 return False
             return target.dense is None or target.replayed(self.program.configured(config), response) <= 1.0
