@@ -3,7 +3,7 @@
 A reference is **process × grid × method**, joined into one flat frozen dataclass::
 
     @dataclass(frozen=True)
-    class FlowEuler(Euler, RectifiedFlow, EvenTimes):
+    class FlowEuler(RectifiedFlow, EvenTimes):
         \"\"\"Euler's method along the straight path from noise to data.\"\"\"
 
 A *process* (``processes/``) says how much signal and noise x holds at a level, what the model is told there, and what

@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reference_samplers import ALL_REFERENCES, DDIM, EDM, FlowEuler, Reference
+import reference_samplers
+from reference_samplers import (
+    ALL_REFERENCES,
+    ALL_TRAINING_REFERENCES,
+    DDIM,
+    EDM,
+    FlowEuler,
+    Reference,
+    TrainingReference,
+)
 from reference_samplers.contract import adopted, as_reference
 from reference_samplers.processes.process import Process
 from sampler_harness.law.comparison import compare
@@ -58,6 +67,13 @@ def test_every_reference_keeps_the_contract() -> None:
         text = inspect.getdoc(reference) or ""
         order = [text.index(f"\n    {f.name}: ") for f in dataclasses.fields(reference)]
         assert order == sorted(order), "arguments are told of in the order of the fields"
+
+
+def test_every_reference_that_is_exported_is_listed() -> None:
+    exported = [vars(reference_samplers)[name] for name in reference_samplers.__all__]
+    kinds = [one for one in exported if isinstance(one, type) and dataclasses.is_dataclass(one)]
+    assert {one for one in kinds if issubclass(one, Reference)} == set(ALL_REFERENCES)
+    assert {one for one in kinds if issubclass(one, TrainingReference)} == set(ALL_TRAINING_REFERENCES)
 
 
 def test_a_dataclass_with_sample_is_adopted() -> None:
