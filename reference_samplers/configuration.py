@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import operator
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +35,7 @@ class Configuration:
     def values(self) -> Mapping[str, Any]:
         """Every field by name, in the order in which they are declared."""
         kind: Any = type(self)
-        return {name: self.__dict__[name] for name in _field_names(kind)}
+        return {name: operator.attrgetter(name)(self) for name in _field_names(kind)}
 
     @property
     def turning_points(self) -> Mapping[str, float]:

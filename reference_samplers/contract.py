@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .configuration import Configuration
@@ -53,8 +54,8 @@ class Reference(Configuration):
 
     @property
     def num_levels(self) -> int:
-        """N: the levels at which a step begins."""
-        return len(self.levels) - 1 if len(self.levels) else int(self.values().get("num_steps") or self.num_calls)
+        """N: the levels at which a step begins; 0 where nothing says so."""
+        return len(self.levels) - 1 if len(self.levels) else int(self.values().get("num_steps") or 0)
 
     @property
     def num_calls(self) -> int:
@@ -207,24 +208,79 @@ class Reference(Configuration):
         return type(self).network is not Reference.network
 
 
+class _Quiet:
+    """Keeps a class that joins others from being told to them: it is no subclass that their author wrote."""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        pass
+
+
 @functools.cache
 def adopted(kind: Any, contract: Any = Reference) -> Any:
     """A frozen dataclass with an algorithm as a reference: what it does not say is answered as most answer it.
 
+    Context: harness and diagnosis ask a reference by its contract, and a user's own class knows nothing of it.
+    Choice: a subclass of both, in which the user's class comes first; configurations are equal, print and pickle as its
+    own. Reversed by: users whose samplers ask for the type of their configuration itself.
+
     Args:
         kind: any such class; one that keeps the contract already is returned as it is.
         contract: :class:`Reference`, or that of training steps.
+
+    Raises:
+        ValueError: where a field of it has a name that the contract needs.
     """
     if issubclass(kind, contract):
         return kind
+    names = [field.name for field in dataclasses.fields(kind)]
+    shared = [name for name in names if name in dir(contract)]
+    taken = [name for name in shared if name == "levels" or not isinstance(getattr(contract, name), property)]
+    if taken:
+        raise ValueError(
+            f"{kind.__name__} has a field {taken[0]!r}, by which a reference is asked for something else: give it "
+            "another name"
+        )
+    members: dict[str, Any] = {name: getattr(kind, name, None) for name in shared}  # else the contract's property wins
+    members |= {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+    if not _says(kind, "__post_init__"):
+        members["__post_init__"] = lambda self: None
+    if kind.__eq__.__code__.co_filename == "<string>":  # made by the decorator, which wants one class on both sides
+        compared = operator.attrgetter("__class__", *(f.name for f in dataclasses.fields(kind) if f.compare))
+        members["__eq__"] = lambda self, other: (
+            isinstance(other, kind) and bool(compared(self)[1:] == compared(other)[1:])
+        )
+        members["__hash__"] = kind.__hash__
+    members["__reduce__"] = lambda self: (_rebuilt, (kind, contract, dict(self.values())))
+    if contract is Reference and not _says(kind, "levels"):
+        members["levels"] = property(_levels_of(kind, names))
+    return type(kind.__name__, (_Quiet, kind, contract), members)
 
-    def equal(self: Any, other: Any) -> bool:
-        return isinstance(other, kind) and all(other.__dict__[name] == value for name, value in self.values().items())
 
-    members: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    members |= {"__doc__": kind.__doc__, "__eq__": equal, "__hash__": kind.__hash__}
-    members["__post_init__"] = vars(kind).get("__post_init__", lambda self: None)
-    return type(kind.__name__, (kind, contract), members)
+def _says(kind: type[Any], name: str) -> bool:
+    """Whether a class, or one that it is made of, says what ``name`` is."""
+    return any(name in vars(base) for base in kind.__mro__[:-1])
+
+
+def _levels_of(kind: type[Any], names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
+    """How a class of somebody's own says which levels it visits, under one of the usual names."""
+    if _says(kind, "sigma_grid"):
+        return lambda self: self.sigma_grid
+    if _says(kind, "grid"):
+        return lambda self: (*self.grid, 0)
+    if "sigmas" in names:
+        return lambda self: self.sigmas or ()
+    if "timesteps" in names:
+        return lambda self: () if self.timesteps is None else (*self.timesteps, 0)
+    return lambda self: ()
+
+
+def _rebuilt(kind: Any, contract: Any, values: Mapping[str, Any]) -> Any:
+    """A configuration from its pickle."""
+    return _made(adopted(kind, contract), values)
+
+
+def _made(kind: Any, values: Mapping[str, Any]) -> Any:
+    return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind) if field.init})
 
 
 def as_reference(config: Any) -> Any:
@@ -237,4 +293,4 @@ def as_reference(config: Any) -> Any:
     kind = adopted(given)
     if isinstance(config, kind):
         return config
-    return kind(**{field.name: config.__dict__[field.name] for field in dataclasses.fields(kind) if field.init})
+    return _made(kind, Reference.values(config))

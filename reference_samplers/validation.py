@@ -27,6 +27,7 @@ __all__ = [
     "checked_real",
     "checked_reals",
     "checked_whole",
+    "checked_wholes",
     "choice",
     "flag",
     "real",
@@ -34,7 +35,6 @@ __all__ = [
     "refuse",
     "store",
     "whole",
-    "wholes",
 ]
 
 _INFINITY = float("inf")
@@ -115,16 +115,6 @@ def reals(*, low: float = -_INFINITY, high: float = _INFINITY, above: float | No
     return _field(None, lambda name, value: checked_reals(name, value, low, high, above=above is not None))
 
 
-def wholes(*, low: int) -> Any:
-    """A field for a sequence of whole numbers, stored as a tuple of ints; None where it is left out."""
-
-    def rule(name: str, value: Any) -> tuple[int, ...]:
-        items = _items(name, value, "a sequence of whole numbers")
-        return tuple(checked_whole(f"{name}[{i}]", item, low) for i, item in enumerate(items))
-
-    return _field(None, rule)
-
-
 def _field(default: Any, rule: _Rule | None) -> Any:
     return dataclasses.field(default=default, metadata={_RULE: rule})
 
@@ -189,6 +179,16 @@ def checked_whole(name: str, value: object, low: int, high: int | None = None) -
     if number < low or (high is not None and number > high):
         raise refuse(name, value, legal)
     return number
+
+
+def checked_wholes(name: str, value: object, low: int, high: int) -> tuple[int, ...]:
+    """A sequence of whole numbers in ``[low, high]``, as a tuple of ints.
+
+    Raises:
+        ValueError: names field, entry, value and range.
+    """
+    items = _items(name, value, "a sequence of whole numbers")
+    return tuple(checked_whole(f"{name}[{i}]", item, low, high) for i, item in enumerate(items))
 
 
 def checked_real(

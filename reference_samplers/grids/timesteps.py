@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from reference_samplers.contract import Reference
 from reference_samplers.processes.beta_table import BetaTable
-from reference_samplers.validation import checked_whole, choice, refuse, whole, wholes
+from reference_samplers.validation import checked_whole, checked_wholes, choice, refuse, store, whole
 
 from . import spacings
 
@@ -38,19 +38,18 @@ class Timesteps(BetaTable):
         steps_offset: >= 0, added to each timestep of ``"leading"``; the others do not use it.
     """
 
-    num_steps: int | None = whole(None, low=1)
+    num_steps: int | None = None
     timestep_spacing: spacings.TimestepSpacing = choice("leading")
-    timesteps: tuple[int, ...] | None = wholes(low=0)
+    timesteps: tuple[int, ...] | None = None
     steps_offset: int = whole(0, low=0)
 
     def check(self) -> None:
         """The grid descends within the table."""
         last = self.num_train_timesteps - 1
         if self.num_steps is not None:
-            checked_whole("num_steps", self.num_steps, 1, self.num_train_timesteps)
+            store(self, "num_steps", checked_whole("num_steps", self.num_steps, 1, self.num_train_timesteps))
         if self.timesteps is not None:
-            for i, timestep in enumerate(self.timesteps):
-                checked_whole(f"timesteps[{i}]", timestep, 0, last)
+            store(self, "timesteps", checked_wholes("timesteps", self.timesteps, 0, last))
             if any(low >= high for high, low in pairwise(self.timesteps)):
                 raise refuse("timesteps", self.timesteps, "strictly descending, without repetition")
             self.refuse_beside("timesteps", "num_steps", "timestep_spacing", "steps_offset")

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from reference_samplers.contract import as_reference
+from reference_samplers.contract import Reference, as_reference
 from sampler_harness.cases import CoveringSet, covering_set
 from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
@@ -333,5 +333,5 @@ def _fits(deviations: tuple[Deviation, ...]) -> bool:
 
 def expected_calls(config: Any) -> int:
     """Model calls that one run of a configuration should take."""
-    calls: int = config.num_calls
-    return calls
+    calls: Any = config.num_calls  # a class of somebody's own may mean something else by it
+    return calls if isinstance(calls, int) else Reference.num_calls.__get__(config)

@@ -103,7 +103,7 @@ def check_forward(evidence: Evidence) -> Finding:
         return skipped("law/forward", f"{type(evidence.base.config).__name__} states no forward process")
     judged: list[Judged] = []
     for case in evidence.cases[:12]:
-        for index in range(min(case.config.num_levels, 50)):
+        for index in range(min(case.config.num_levels or evidence.bundle(case).num_calls, 50)):
             signal, noise = case.config.forward_scales(index)
             if subject.forward is not None:
                 judged.append(_judge_scales(evidence, case, index, subject.forward, (signal, noise), "add_noise"))
@@ -215,7 +215,7 @@ def check_partial(evidence: Evidence) -> Finding:
     judged: list[Judged] = []
     for case in evidence.affine_cases[:8]:
         bundle = evidence.bundle(case)
-        grid = case.config.num_levels
+        grid = case.config.num_levels or bundle.num_calls
         if bundle.problem is not None or grid > 50:
             continue
         per_step = bundle.num_calls / grid

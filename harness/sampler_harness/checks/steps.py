@@ -8,7 +8,7 @@ from typing import Any
 from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
 
-from .evidence import Evidence
+from .evidence import Evidence, expected_calls
 from .judging import Judged, conclude, skipped
 from .law import cause_of, in_words
 
@@ -21,22 +21,26 @@ GRID_FIELDS = ("num_steps", "timesteps", "sigmas", "times")
 def check_any(evidence: Evidence) -> Finding:
     """The law holds for one (where declared), two, few, many and indivisible numbers of steps."""
     cases = [c for c in evidence.cases if _same_but_steps(c.config, evidence.covering.base)]
-    if len({config.num_levels for config in evidence.covering.configurations}) < 2:
+    if len({_steps_of(config) for config in evidence.covering.configurations}) < 2:
         return skipped("steps/any", "the number of steps is not varied: declare num_steps=st.integers(…)")
     failing = {case: _worst(evidence, case) for case in cases}
     everywhere = all(not ratio <= 1.0 for ratio, _ in failing.values())
     judged = [
         Judged(
             ratio,
-            f"with {case.config.num_levels} steps: {text}",
+            f"with {_steps_of(case.config)} steps: {text}",
             case,
             {},
             (cause_of(evidence, case) or "law/times") if everywhere else None,
         )
         for case, (ratio, text) in failing.items()
     ]
-    counts = sorted({case.config.num_levels for case in cases})
+    counts = sorted({_steps_of(case.config) for case in cases})
     return conclude("steps/any", evidence, judged, passed=f"holds for {', '.join(map(str, counts))} steps")
+
+
+def _steps_of(config: Any) -> int:
+    return config.num_levels or expected_calls(config)
 
 
 def _same_but_steps(config: Any, base: Any) -> bool:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, FrameType, MemberDescriptorType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -220,7 +220,7 @@ class Program:
         self.texts: dict[str, str] = dict(texts or {})
         self.functions: dict[Place, Function] = {}
         self._modules: dict[str, ModuleType] = {}
-        self._field_names = tuple(f.name for f in dataclasses.fields(kind) if f.init)
+        self._field_names = tuple(field.name for field in dataclasses.fields(kind))
         for one in replacements:
             text = self.text(one.file)
             if text.count(one.before) != 1:
@@ -253,7 +253,8 @@ class Program:
         """The reference's class without its dataclass: nothing is validated, so that any edit can run."""
         members: dict[str, Any] = {}
         for base in reversed(self._parts):
-            members.update({k: v for k, v in vars(base).items() if not k.startswith("__")})
+            own = vars(base).items()
+            members |= {k: v for k, v in own if k[:2] != "__" and not isinstance(v, MemberDescriptorType)}
         return type(self.kind.__name__, (), members)
 
     def _reach(self, whole: bool) -> None:
@@ -357,8 +358,9 @@ class Program:
             config: an instance of the reference's class.
         """
         instance: Any = object.__new__(self._class)
-        fields = config.__dict__
-        instance.__dict__.update({name: fields[name] for name in self._field_names})
+        kind, computed = type(config), functools.cached_property  # what was computed is computed again
+        kept = {k: v for k, v in vars(config).items() if not isinstance(getattr(kind, k, None), computed)}
+        instance.__dict__.update(kept, **config.values())
         return instance
 
     def traced(self, run: Callable[[], Any], into: Trace) -> None:

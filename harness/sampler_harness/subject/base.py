@@ -96,7 +96,10 @@ class ModelSubject(AnySubject):
 
         contract: Any = TrainingReference if self.kind == "training" else Reference
         own: Any = self.reference
-        object.__setattr__(self, "reference", adopted(own, contract))
+        try:
+            object.__setattr__(self, "reference", adopted(own, contract))
+        except ValueError as refused:
+            raise DeclarationError(str(refused)) from None
 
     @property
     def reference_name(self) -> str:
