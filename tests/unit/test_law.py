@@ -178,3 +178,9 @@ def test_rounding_is_a_function_of_the_value() -> None:
     assert once[0] == once[2]
     assert (others[0] != others[1]).any()
     assert np.abs(once / np.asarray(values) - 1).max() <= 2.0**-23
+
+
+def test_a_field_stands_in_the_place_of_a_method_by_its_name_where_source_rounds() -> None:
+    # A field hides what its parts say by that name; compiled as well, that would round another sampler.
+    config = EDM(num_steps=3, sigma_max=5.0, s_churn=0.42, model_kind="network", sigma_data=0.5)
+    assert tolerance_of(config, "float32").wide == 0
