@@ -845,3 +845,26 @@ def test_schedules_of_the_chain_are_the_named_ones() -> None:
         chain = DDPM(beta_schedule=name, num_train_timesteps=50)
         expected = tables.alpha_bar(tables.betas(name, 50, 1e-4, 0.02))
         np.testing.assert_array_equal(chain.alpha_bar, [1.0, *expected])
+
+
+@pytest.mark.parametrize("kind", [DDPM, DDIM])
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"num_steps": 1_001}, "num_steps must be a whole number from 1 to 1000, got 1001"),
+        ({"num_steps": True}, "num_steps must be a whole number from 1 to 1000, got True"),
+        ({"timesteps": [1_000, 3]}, r"timesteps\[0\] must be a whole number from 0 to 999, got 1000"),
+        ({"timesteps": []}, "timesteps must be a sequence of whole numbers, not empty"),
+        ({"timesteps": [5], "num_steps": 1}, "num_steps must be left out where timesteps is given"),
+    ],
+)
+def test_a_grid_beyond_the_table_is_refused_with_both_ends(kind: Any, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        kind(**given)
+
+
+def test_numbers_of_numpy_in_a_grid_are_stored_as_plain_ones() -> None:
+    config = DDPM(timesteps=np.array([5, 3]))  # type: ignore[arg-type]
+    assert config == DDPM(timesteps=(5, 3))
+    assert all(type(timestep) is int for timestep in config.timesteps or ())
+    assert type(DDPM(num_steps=np.int64(5)).num_steps) is int  # type: ignore[arg-type]
