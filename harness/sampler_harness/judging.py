@@ -106,6 +106,7 @@ def conclude(
     tell: Callable[[list[Judged]], Failure],
     why_nothing: str,
     figures: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> Finding:
     """One finding from all judgements.
 
@@ -116,6 +117,7 @@ def conclude(
         tell: says those that fail; called where there are any.
         why_nothing: why there may be no judgement.
         figures: what was measured, told with a pass; None for how many were judged.
+        notes: what a reader should know, whether or not the check fails.
     """
     if not judged:
         return nothing_seen(id, why_nothing)
@@ -123,7 +125,7 @@ def conclude(
     failing = [j for j in judged if j.fails]
     if not failing:
         evidence = {"judged": len(judged)} if figures is None else dict(figures)
-        return Finding(id, "passed", passed, evidence, margin=margin)
+        return Finding(id, "passed", passed, evidence, margin=margin, notes=tuple(notes))
     failure = tell(failing)
     is_cause = any(j.consequence_of is None for j in failing)
     return Finding(
@@ -136,6 +138,7 @@ def conclude(
         reproduction=failure.reproduction,
         problem=failure.problem,
         place=failure.place,
+        notes=tuple(notes),
     )
 
 

@@ -54,6 +54,7 @@ class Finding:
         seconds: what the check took, measurements that it was the first to need included.
         problem: the kind of problem because of which nothing could be measured; empty where something was.
         place: where to look first; JSON has it among the evidence.
+        notes: what a reader should know and no check fails for, a sentence each.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Finding:
     seconds: float = 0.0
     problem: str = ""
     place: Place | None = None
+    notes: tuple[str, ...] = ()
 
 
 def causes(bad: Sequence[Finding]) -> list[Finding]:
@@ -253,6 +255,7 @@ class Verdict:
         checks_as_of: version whose set of checks was run; empty for the present one.
         portrait: what a page draws of it; None where nobody asked for one.
         deviations: known faults that the reference was given because they are declared, to reason.
+        beside: notes that no single check makes, as what does not fit another declaration of the run.
     """
 
     sampler: str
@@ -272,6 +275,7 @@ class Verdict:
     checks_as_of: str = ""
     portrait: Portrait | None = None
     deviations: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
     @property
     def conforms(self) -> bool:
@@ -293,6 +297,12 @@ class Verdict:
     def expected(self) -> tuple[Finding, ...]:
         """What fails as declared, in the declaration or in a baseline."""
         return tuple(finding for finding in self.findings if finding.outcome == "expected")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know though nothing fails for it: each once, in the order of the checks."""
+        told = [note for finding in self.findings for note in finding.notes]
+        return tuple(dict.fromkeys([*told, *self.beside]))
 
     @property
     def is_faulty(self) -> bool:

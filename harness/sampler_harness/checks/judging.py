@@ -38,6 +38,7 @@ def conclude(
     passed: str,
     shrink: Callable[[Case], Sequence[Judged]] | None = None,
     why_nothing: str = "no case could be measured",
+    notes: Sequence[str] = (),
 ) -> Finding:
     """One finding from all judgements.
 
@@ -48,6 +49,7 @@ def conclude(
         passed: what to say when all is well.
         shrink: judges one more case, for making a failure smaller; None where that has no meaning.
         why_nothing: why there may be no judgement.
+        notes: what a reader should know, whether or not the check fails.
     """
     if not judged and any(evidence.bundle(case).problem is not None for case in evidence.cases):
         cause = None if id == "law/times" else "law/times"
@@ -69,7 +71,7 @@ def conclude(
         script = _reproduction(evidence, chosen)
         return Failure("\n".join(lines), details, script, chosen.consequence_of, chosen.problem, place)
 
-    return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing)
+    return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing, notes=notes)
 
 
 def _place(evidence: Evidence, chosen: Judged, case: Case) -> Place | None:

@@ -57,6 +57,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "coverage": coverage,
         "diagnosis": None if verdict.diagnosis is None else _diagnosis(verdict.diagnosis),
         "deviations": verdict.deviations,
+        "notes": verdict.notes,
         "moved": None if verdict.moved is None else dataclasses.asdict(verdict.moved),
         "versions": verdict.versions,
     }
