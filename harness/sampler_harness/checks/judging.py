@@ -79,7 +79,7 @@ def _place(evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
     step, term = chosen.evidence.get("step"), str(chosen.evidence.get("term", ""))
     walked = evidence.walked(case)
     row = step if isinstance(step, int) and not isinstance(step, bool) else None
-    line = walked.place(row, term)
+    line = walked.clamping() if "clamped_to" in chosen.evidence else walked.place(row, term)
     if line is None:
         return None
     return Place(

@@ -254,12 +254,12 @@ def _one_run(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:
     found = replayed_ratio(side, dense, base)
     if found is None:
         return []
-    ratio, row, got, should_be = found
     text = (
-        f"with shape {case.shape} {where(row, base.num_calls)} holds {got:.6g} where the reference has {should_be:.6g} "
-        "(same draws, same model outputs)"
+        f"with shape {case.shape} {where(found.row, base.num_calls)} holds {found.got:.6g} where the reference has "
+        f"{found.should_be:.6g} (same draws, same model outputs)"
     )
-    return [Judged(ratio, text, case, {"step": row, "got": got, "should_be": should_be}, blame)]
+    details = {"step": found.row, "got": found.got, "should_be": found.should_be}
+    return [Judged(0.0 if found.ends else found.ratio, text, case, details, blame)]  # clip/replay tells the end
 
 
 def _by_replay(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:

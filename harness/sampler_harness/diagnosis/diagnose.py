@@ -165,6 +165,7 @@ def _target(evidence: Evidence, case: Case) -> Target | None:
         tolerance_of(config, dtype, learned_variance(config)),
         last_row=bundle.last_row,
         learned_variance=learned_variance(config),
+        end=evidence.subject.output_clip,
         dense=dense,
         fresh=fresh,
     )
@@ -309,7 +310,7 @@ def _observed(evidence: Evidence, bad: Sequence[Finding]) -> Iterator[str]:
         told: list[str] = []
         if finding.problem == "not-finite":
             told += _not_finite(evidence)
-        if finding.id == "clip/replay":
+        if finding.id == "clip/replay" and "clamped_to" not in finding.evidence:
             told += _clamped(evidence)
         if finding.id not in _OF_ITS_LAW or finding.problem or not evidence.affine_cases:
             told.append(finding.message.splitlines()[0])

@@ -6,7 +6,9 @@ scattering*, and on demand *dense* (given values everywhere), which alone sees c
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,6 +20,7 @@ from sampler_harness.observe.probes import Dense, Impulses
 from sampler_harness.observe.trace import Case, Problem, Run, execute
 from sampler_harness.subject import Subject
 
+from .clamped import Bounds
 from .dense import DenseRun, as_dtype, dense_values
 from .law import Law
 from .reading import Leak, Reader, Reading, times_of
@@ -31,6 +34,11 @@ __all__ = ["Bundle", "DenseRun", "Leak", "Reading", "dense_values"]
 QUIET = 2.0**-30
 #: Sizes of the outputs of an item and its neighbours, where they are to differ.
 UNEVEN = (1.0, 0.25, 4.0)
+#: Where something constant is added impulses are large, and made this much smaller until no clamp bites, down to here.
+SMALLER = 2.0**-4
+SMALLEST = AMPLITUDE
+#: Elements up to which all of them get values of one sign.
+FEW = 8
 #: Runs of this many calls times draws are searched for draws that reach nothing.
 SEARCHED = 4_000
 
@@ -114,7 +122,42 @@ class Bundle:
         shifted = self.subject.output_shift != 0
         if not shifted and float(np.abs(self.zero.rows()).max(initial=0.0)) == 0:
             return AMPLITUDE
-        return float(self.case.config.sleeping_amplitude) if self.case.config.is_clipped else 1.0
+        largest = float(self.case.config.sleeping_amplitude) if self.case.config.is_clipped else 1.0
+        # A clamp that nobody declared, or one on another grid than declared, may bite there.
+        found = largest
+        while found >= SMALLEST and self._bites(found):
+            found *= SMALLER
+        return found if found >= SMALLEST else largest
+
+    def _bites(self, size: float) -> bool:
+        """Whether values of this size are more than those of a smaller one made larger: a clamp bites."""
+
+        def signs(index: int, shape: tuple[int, ...]) -> Array:
+            # Of one element draws and outputs pull apart, as epsilon does in x0 = x - epsilon; of many, at random.
+            count = int(np.prod(shape))
+            values = dense_values(0, index, count) if count > FEW else np.ones(count)
+            return np.copysign(1.0, values).reshape(shape)
+
+        def run_at(scale: float) -> Run:
+            return self.execute(
+                Dense(
+                    draws=lambda index, shape: scale * signs(index, shape),
+                    outputs=lambda call, shape: -scale * signs(997 + call, shape),
+                )
+            )
+
+        rows = []
+        for scale in (size, size * SMALLER):
+            run = run_at(scale)
+            if run.problem is not None or len(run.calls) != self.num_calls:
+                return False
+            rows.append((run.rows() - self.zero.rows()) / scale)
+        large, small = rows
+        allowed = 0.25 * (np.abs(small) + np.sqrt(np.mean(small**2, axis=1, keepdims=True)))
+        allowed += 8 * self._precision * (np.abs(self.zero.rows()) + 1e-30) / (size * SMALLER)
+        allowed[-1] += 8 * self._precision * abs(self.shift) / (size * SMALLER)
+        rest = slice(None) if self.subject.quantised is None else slice(-1)
+        return bool((np.abs(large - small) > allowed)[rest].any())
 
     @property
     def shift(self) -> float:
@@ -129,18 +172,79 @@ class Bundle:
         return self.subject.quantised is None and not half
 
     @functools.cached_property
+    def end(self) -> Bounds | None:
+        """What the finished sample is clamped to: the side of 0 that small values do not leave, else as declared.
+
+        Impulses of the other sign are lost there: the last row is then read from both signs together.
+        """
+        declared = self.subject.output_clip
+        return declared if declared is not None and 0.0 in declared else self._side_of_zero() or declared
+
+    def _side_of_zero(self) -> Bounds | None:
+        if self.unread or not self.is_affine or self._found[0].problem is not None or self._again.problem is not None:
+            return None
+        one, other = (
+            np.concatenate([r.response.noise[-1], r.response.outputs[-1]]) for r in (self._found[0], self._again)
+        )
+        if one.shape != other.shape or not bool(((one == 0) != (other == 0)).any()):
+            return None
+        ends = self.of_both_signs(self.amplitude)
+        # A place that is never written to loses both signs: only what loses one is a clamp.
+        if ends is None or not bool(((ends[0] == 0) & (ends[1] != 0)).any()):
+            return None
+        if all((values >= 0).all() for values in ends):
+            return 0.0, math.inf
+        return (-math.inf, 0.0) if all((values <= 0).all() for values in ends) else None
+
+    @property
+    def ends_at_zero(self) -> bool:
+        """Whether a clamp at the end of the run leaves values of one sign alone."""
+        return self.end is not None and 0.0 in self.end
+
+    def of_both_signs(self, size: float) -> tuple[Array, Array] | None:
+        """The returned samples of two runs with the same values of opposite signs, the constant taken off.
+
+        None where they cannot be made.
+
+        Args:
+            size: of the values.
+        """
+        ends = []
+        for sign in (1.0, -1.0):
+            run = self.run_dense(draw_scale=sign * size, output_scale=sign * size)
+            if isinstance(run, Problem) or run.rows.shape != self.zero.rows().shape:
+                return None
+            ends.append(run.rows[-1] - self.zero.rows()[-1])
+        return ends[0], ends[1]
+
+    @functools.cached_property
     def layout(self) -> Layout | None:
         """How draws make fields; None where the harness cannot tell."""
         return self._found[1]
 
-    @property
+    @functools.cached_property
     def first(self) -> Reading:
         """Impulses of positive sign."""
-        return self._found[0]
+        return self._with_both_signs(self._found[0], lambda: self._again)
 
     @functools.cached_property
     def second(self) -> Reading:
         """Impulses of negative sign at another scattering."""
+        return self._with_both_signs(self._again, lambda: self._found[0])
+
+    def _with_both_signs(self, reading: Reading, other: Callable[[], Reading]) -> Reading:
+        """A reading whose last row is that of both signs together, where a clamp takes one of them."""
+        if not self.ends_at_zero or reading.problem is not None or other().problem is not None:
+            return reading
+        noise, outputs = reading.response.noise.copy(), reading.response.outputs.copy()
+        noise[-1] += other().response.noise[-1]
+        outputs[-1] += other().response.outputs[-1]
+        return dataclasses.replace(
+            reading, response=dataclasses.replace(reading.response, noise=noise, outputs=outputs)
+        )
+
+    @functools.cached_property
+    def _again(self) -> Reading:
         if self.unread or not self.is_affine:
             return self._unmeasured()
         layout = self.layout or Layout((), self.case.numel, "none")
