@@ -226,6 +226,8 @@ def check_replay(evidence: Evidence) -> Finding:
         if clipped and not (evidence.standard.reference or evidence.has_the_references_law(case)):
             untold.append(case)
             return []
+        if evidence.is_mapped(case):
+            return [Judged(0.0, case=case)]  # affine, with weights that law/outputs tells of
         if not clipped:
             return [_linear(bundle, dense, scale, only_the_end=not any(earlier))]
         found = replayed_ratio(evidence.side_of(case), dense, bundle)

@@ -15,6 +15,7 @@ from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
+from sampler_harness.law.places import PlaceMap, is_uneven, place_map
 from sampler_harness.law.same import is_same
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
@@ -315,6 +316,17 @@ class Evidence(AnyEvidence[Subject]):
                 self._deviations(case, dataclasses.replace(case, config=config))
             )
         return self._own_grid[case]
+
+    @functools.cached_property
+    def place_map(self) -> PlaceMap | None:
+        """Weights that differ from place to place, seen in the shortest case that shows any; None where none do."""
+        by_calls = sorted(self.affine_cases, key=lambda case: expected_calls(case.config))
+        uneven = next((case for case in by_calls if is_uneven(self.bundle(case))), None)
+        return None if uneven is None else place_map(self.bundle(uneven))
+
+    def is_mapped(self, case: Case) -> bool:
+        """Whether a case has other weights at other places: its law is then that of one place alone."""
+        return self.place_map is not None and is_uneven(self.bundle(case))
 
     def side_of(self, case: Case) -> Case:
         """The case that a case is held against: itself, or the other side of a rounding that it took."""

@@ -145,7 +145,8 @@ def check_shape(evidence: Evidence) -> Finding:
                 f"{_place(case.shape, leak.seen_at)} in the input of model call {leak.row}"
             )
             return [Judged(math.inf, text, case, {"step": leak.row})]
-        return _every_element(bundle, case)
+        # Weights that differ from place to place are no shared noise: law/outputs tells of them.
+        return [Judged(0.0, case=case)] if evidence.is_mapped(case) else _every_element(bundle, case)
 
     judged = [j for case in _few(evidence) for j in judge(case)]
     if not judged and not evidence.affine_cases and evidence.bundle(evidence.base).problem is None:
