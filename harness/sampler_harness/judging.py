@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .pinned import Shown
 from .verdict import Finding, Place
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Failure:
         consequence_of: the check that explains what is told.
         problem: kind of the problem for which nothing could be measured.
         place: where to look first.
+        shown: the figures that a known failure is pinned by.
     """
 
     message: str
@@ -81,6 +83,7 @@ class Failure:
     consequence_of: str | None = None
     problem: str = ""
     place: Place | None = None
+    shown: Shown | None = None
 
 
 def bounded(ratio: float) -> float:
@@ -139,6 +142,7 @@ def conclude(
         problem=failure.problem,
         place=failure.place,
         notes=tuple(notes),
+        shown=failure.shown,
     )
 
 
