@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .pinned import Shown
 from .verdict import Finding, Place
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Failure:
         consequence_of: the check that explains what is told.
         problem: kind of the problem for which nothing could be measured.
         place: where to look first.
+        shown: the figures that a known failure is pinned by.
     """
 
     message: str
@@ -81,6 +83,7 @@ class Failure:
     consequence_of: str | None = None
     problem: str = ""
     place: Place | None = None
+    shown: Shown | None = None
 
 
 def bounded(ratio: float) -> float:
@@ -139,6 +142,7 @@ def conclude(
         problem=failure.problem,
         place=failure.place,
         notes=tuple(notes),
+        shown=failure.shown,
     )
 
 
@@ -147,7 +151,9 @@ def short(config: Any) -> str:
     if config is None:
         return ""
     values = config.values()
-    parts = [f"{f.name}={values[f.name]!r}" for f in dataclasses.fields(config) if values[f.name] != f.default]
+    given = [f for f in dataclasses.fields(config) if f.init and f.compare]
+    usual = {f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory() for f in given}
+    parts = [f"{name}={values[name]!r}" for name, value in usual.items() if values[name] != value]
     return f"{type(config).__name__}({', '.join(parts)})"
 
 

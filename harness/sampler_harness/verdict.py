@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .pinned import Shown
 from .portrait import Portrait
 
 SCHEMA_VERSION = 1
@@ -55,6 +56,7 @@ class Finding:
         problem: the kind of problem because of which nothing could be measured; empty where something was.
         place: where to look first; JSON has it among the evidence.
         notes: what a reader should know and no check fails for, a sentence each.
+        shown: what a failure shows, in the figures that it can be pinned by; None where it has none.
     """
 
     id: str
@@ -68,6 +70,7 @@ class Finding:
     problem: str = ""
     place: Place | None = None
     notes: tuple[str, ...] = ()
+    shown: Shown | None = None
 
 
 def causes(bad: Sequence[Finding]) -> list[Finding]:
@@ -78,19 +81,6 @@ def causes(bad: Sequence[Finding]) -> list[Finding]:
     """
     ids = {finding.id for finding in bad}
     return [f for f in bad if f.consequence_of is None or f.consequence_of not in ids or f.consequence_of == f.id]
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A check that is known to fail, in a declaration or in a baseline.
-
-    Attributes:
-        reason: why it is lived with.
-        place: where that is said, and where it must be taken out once the check passes.
-    """
-
-    reason: str
-    place: str = "expected_failures"
 
 
 @dataclass(frozen=True)

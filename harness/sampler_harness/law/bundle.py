@@ -120,7 +120,7 @@ class Bundle:
     def amplitude(self) -> float:
         """2^-24 where nothing constant is added; else as large as the reference's clamps allow."""
         shifted = self.subject.output_shift != 0
-        if not shifted and float(np.abs(self.zero.rows()).max(initial=0.0)) == 0:
+        if not shifted and self.zero.is_zero:
             return AMPLITUDE
         largest = float(self.case.config.sleeping_amplitude) if self.case.config.is_clipped else 1.0
         # A clamp that nobody declared, or one on another grid than declared, may bite there.

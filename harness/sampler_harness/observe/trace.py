@@ -6,6 +6,7 @@ becomes part of the :class:`Run`, and everything global is put back.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,6 +86,11 @@ class Run:
             self._rows = torch.stack(rows).to(torch.float64).numpy()
             self._rows.setflags(write=False)
         return self._rows
+
+    @functools.cached_property
+    def is_zero(self) -> bool:
+        """Whether all of :meth:`rows` is 0, as where nothing is drawn, returned or added; long chains ask often."""
+        return not self.rows().any()
 
 
 def _judge_return(case: Case, result: Any) -> tuple[torch.Tensor | None, Problem | None]:
@@ -199,7 +205,7 @@ def execute(
 
 def _not_finite(run: Run) -> Problem | None:
     """The first place where NaN or infinity stands, if any."""
-    if np.isfinite(run.rows()).all():
+    if run.is_zero or np.isfinite(run.rows()).all():
         return None
     for index, call in enumerate(run.calls):
         if not bool(torch.isfinite(call.x).all()):
