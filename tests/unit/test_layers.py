@@ -73,8 +73,6 @@ EDGES: dict[str, set[str]] = {
     "report": {"catalogue", "detail", "plain", "portrait", "verdict", "wording"},
     "gate": {"catalogue", "runner", "saved_laws", "targets", "verdict", "wording"},
     "triage": {
-        "budgets",
-        "cases",
         "detail",
         "law",
         "observe",
@@ -83,6 +81,7 @@ EDGES: dict[str, set[str]] = {
         "subject",
         "targets",
         "verdict",
+        "wording",
     },
     "plugin": {
         "catalogue",
