@@ -185,7 +185,8 @@ def _answer(cause: str, told: str, parts: dict[str, Step], advice: Sequence[str]
     capacity = parts["capacity"]
     if cause != "capacity" and capacity.state == "suspect":
         state = "remark" if cause == "none" else "cannot tell"
-        parts["capacity"] = dataclasses.replace(capacity, state=state)  # type: ignore[arg-type]
+        headline = f"{capacity.headline}, which costs no detail here" if cause == "none" else capacity.headline
+        parts["capacity"] = dataclasses.replace(capacity, state=state, headline=headline)  # type: ignore[arg-type]
     found: Cause = cause  # type: ignore[assignment]
     return Answer(found, told, tuple(parts.values()), tuple(one for one in advice if one))
 
@@ -206,17 +207,16 @@ def _no_answers(problem: str, parts: dict[str, Step], experiment: Experiment) ->
 
 def _kept(seen: _Seen, names: Sequence[str], parts: dict[str, Step], both: str, configuration: str) -> Answer:
     """No octave is off for certain."""
-    if any(share < FADED for share in seen.possible[:DETAIL]):
+    limits = seen.possible[:DETAIL]
+    if any(not FADED <= share <= DIFFERS for share in limits) and any(
+        any(dataclasses.replace(seen, possible=()).spoiled(kept)) for kept in (seen.own, seen.reference)
+    ):
         told = (
-            f"It is the configuration: with {configuration} even a perfect model would keep "
-            f"{kept_text(seen.possible, names)}. {both}"
+            f"It is the configuration: with {configuration} even a perfect model would keep {kept_text(limits, names)}. "
+            f"{both}"
         )
-        return _answer(
-            "configuration",
-            told,
-            parts,
-            ["Take more steps, or a grid that spends more of them at low noise, and ask again."],
-        )
+        advice = ["Take more steps, or a grid that spends more of them at low noise, and ask again."]
+        return _answer("configuration", told, parts, advice)
     failed = [step for step in parts.values() if step.state == "cannot tell" and step.name != "capacity"]
     if failed:
         which = "; ".join(f"{step.name}: {step.headline}" for step in failed)
@@ -255,7 +255,7 @@ def _model_or_before(seen: _Seen, parts: dict[str, Step], both: str) -> Answer:
             told += f"The model alone: {capacity.headline}. "
         return _answer("unknown", told + both, parts, _declare(unseen))
     if capacity.state == "suspect":
-        told = f"{first}, and the model is to blame: {capacity.headline}. {both}"
+        told = f"{first}, and the model is to blame: {capacity.headline}: {capacity.details}. {both}"
     else:
         parts["capacity"] = dataclasses.replace(
             capacity, state="suspect", headline=f"{first.lower()} with it, while {capacity.headline}"

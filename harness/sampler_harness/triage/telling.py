@@ -37,7 +37,8 @@ def render(verdict: TriageVerdict) -> list[str]:
     lines = [*_wrapped(verdict.summary, 0), ""]
     width = max(len(step.state) for step in verdict.steps)
     for step in verdict.steps:
-        lines += _wrapped(f"{step.name:9} {step.state:{width}}  {step.headline}", 2, 14 + width)
+        name = "model" if step.name == "capacity" else step.name
+        lines += _wrapped(f"{name:9} {step.state:{width}}  {step.headline}", 2, 14 + width)
         if step.clue and step.state in ("at fault", "remark"):
             lines += _wrapped(step.clue, 14 + width)
     lines += ["", *_wrapped(f"ran: {verdict.configuration}", 2), *_wrapped(f"frames: {verdict.units}", 2)]

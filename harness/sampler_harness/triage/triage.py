@@ -8,7 +8,8 @@ Reversed by: a case in which an exact deviation is named although another cause 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from .checkpoints import equal_checkpoints, fingerprint
 from .clue import step_at_fault
 from .configuration import Chosen, chosen_configuration, told_values
 from .experiment import Experiment, compare_samplers
-from .raised import Unusable, raised
+from .raised import Unusable, called, raised
 from .units import Units, change_of_units, declared_units
 from .verdict import Stage, Step, TriageVerdict, last_run
 
@@ -79,6 +80,8 @@ def triage(
     values, dtype = _frames(data, frames)
     declared = [one for one in (preprocess, data_stream) if one is not None]
     images = [one for one in declared if isinstance(one, ImageSubject)]
+    if data_stream is not None:
+        _refuse_batches_that_raise(data_stream, device)
     units = declared_units(values, dtype, chosen.subject, chosen.config, images, training)
     if units.problem:
         _refuse_unless_declared_data_is_at_fault(units, declared, budget, device)
@@ -87,7 +90,7 @@ def triage(
     last = last_run(stages)
     assert last.experiment is not None
     steps = [_step("data", declared, budget, device)]
-    if steps[0].state != "at fault" and (change := change_of_units(values, last.experiment.reference)):
+    if steps[0].state != "at fault" and (change := change_of_units(values, last.experiment)):
         raise Unusable(f"the frames are in other units than the model: {change}")
     steps += [
         _step("training", [] if training is None else [training], budget, device),
@@ -139,6 +142,23 @@ def _ends(values: Array) -> tuple[float, float]:
         return 0.0, max(high, 1e-6)
     reach = max(-low, high)
     return -reach, reach
+
+
+def _refuse_batches_that_raise(subject: AnySubject, device: str) -> None:
+    """Ask for the first batch: a loader that stops says nothing of the data.
+
+    Raises:
+        Unusable: when it raises.
+    """
+    asked = inspect.signature(subject.function).parameters
+    keywords = {"device": device} if "device" in asked else {}
+
+    def first() -> None:
+        given = subject.function(**keywords)
+        if isinstance(given, Iterable):
+            next(iter(given), None)
+
+    called(first, whose=subject.name)
 
 
 def _refuse_unless_declared_data_is_at_fault(
@@ -254,8 +274,8 @@ def _capacity(stage: Stage, linear: Sequence[float]) -> Step:
             "capacity",
             "suspect",
             f"at {len(worse)} of {len(linear)} noise levels the model denoises worse than a linear filter (sigma "
-            f"{first.sigma:.3g}: {first.relative:.3g} of the data's variance is left): too small, trained too little, "
-            "or told another noise level than in training",
+            f"{first.sigma:.3g}: {first.relative:.3g} of the data's variance is left)",
+            "too small, trained too little, or told another noise level than in training",
         )
     share = float(gmean(np.divide(own, linear)))
     return Step("capacity", "sound", f"the model leaves {share:.2g} of the error of the best linear filter")

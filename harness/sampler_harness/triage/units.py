@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.detail.spectrum import Array, retained
+from sampler_harness.detail.spectrum import Array
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import AnySubject, Subject
 from sampler_harness.subject.base import ModelSubject
 from sampler_harness.subject.data import DataSubject, data_under_test
 from sampler_harness.subject.images import ImageSubject
 
-from .experiment import Side
+from .experiment import Experiment
 
 __all__ = ["Units", "change_of_units", "declared_units"]
 
@@ -36,8 +36,9 @@ WIDE, FAINT = 10.0, 0.01
 DROWNED = 2.0
 #: Signal in x where a run begins, below which a process scales the data down: it is made for data of about unit scale.
 UNSCALED = 0.99
-#: Octaves and means of samples and frames that differ by less than this are the same to a person (1 dB).
-SAME = 10 ** (1 / 10)
+#: Octaves of samples and frames that differ by less than this are the same to a person (1 dB), and so are those that
+#: differ by less than so many standard errors of what is measured on as many frames.
+SAME, ERRORS = 10 ** (1 / 10), 4.0
 #: What frames are read as, how that is written, and in which range they then are.
 CHANGES = (
     (2.0, -1.0, "2 * x - 1", "[0, 1]", "[-1, 1]"),
@@ -46,8 +47,6 @@ CHANGES = (
     (0.5, 0.5, "(x + 1) / 2", "[-1, 1]", "[0, 1]"),
     (127.5, 127.5, "(x + 1) * 127.5", "[-1, 1]", "[0, 255]"),
     (255.0, 0.0, "255 * x", "[0, 1]", "[0, 255]"),
-    (2.0, 0.0, "2 * x", "[-0.5, 0.5]", "[-1, 1]"),
-    (0.5, 0.0, "x / 2", "[-1, 1]", "[-0.5, 0.5]"),
 )
 
 
@@ -186,7 +185,7 @@ def _way_back(frames: Array, ends: tuple[float, float] | None) -> str:
     return f": {formula} would bring them to [{wanted[0]:g}, {wanted[1]:g}]"
 
 
-def change_of_units(frames: Array, side: Side) -> str:
+def change_of_units(frames: Array, experiment: Experiment) -> str:
     """How samples differ from the frames, where a forgotten change of units is all of it; empty where it is not.
 
     All octaves must be off alike, by the factor of the change, and so must the mean: nothing else that fades detail or
@@ -194,26 +193,27 @@ def change_of_units(frames: Array, side: Side) -> str:
 
     Args:
         frames: ``(N, C, H, W)``.
-        side: of the experiment whose samples are compared.
+        experiment: of whose reference the samples are compared.
     """
-    if side.sample is None:
-        return ""
-    kept = retained(side.sample, frames)
-    if _alike(kept, 1.0) and _near(side.sample, frames):
+    sample, kept = experiment.reference.sample, experiment.kept_reference
+    if sample is None or kept is None or (_alike(kept, experiment.error, 1.0) and _near(sample, frames)):
         return ""
     for factor, shift, formula, of, to in CHANGES:
         low, high = (float(end) for end in of.strip("[]").split(","))
         slack = 0.02 * (high - low)
         fits = low - slack <= frames.min() and frames.max() <= high + slack
-        if fits and _alike(kept, factor**2) and _near(side.sample, factor * frames + shift):
-            return (
-                f"the samples are what {formula} would make of your frames: the frames are in {of}, the model in {to}"
-            )
+        if fits and _alike(kept, experiment.error, factor**2) and _near(sample, factor * frames + shift):
+            same = f"the samples are what {formula} would make of your frames"
+            return f"{same}: the frames are in {of}, the model in {to}"
     return ""
 
 
-def _alike(kept: Sequence[float], ratio: float) -> bool:
-    return all(1 / SAME <= share / ratio <= SAME for share in kept)
+def _alike(kept: Sequence[float], errors: Sequence[float], ratio: float) -> bool:
+    """Whether every octave has the frames' power times a ratio, as far as so many frames tell."""
+    rows = list(zip(kept, errors, strict=True))
+    if not all(share > 0 and error < share / 2 for share, error in rows):
+        return False  # what hardly is measured is like anything
+    return all(abs(math.log(share / ratio)) <= max(math.log(SAME), ERRORS * error / share) for share, error in rows)
 
 
 def _near(samples: Array, frames: Array) -> bool:
