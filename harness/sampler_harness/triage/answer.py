@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from scipy.stats import t as student
 
+from .clue import clamped
 from .experiment import Experiment
 from .telling import kept_text
 from .verdict import DETAIL, Cause, Stage, Step
@@ -127,7 +128,9 @@ def answer(
             return _answer(step.name, told, parts, [_mend(step), f"Mend it, {after}"])
     costs = seen.differ() or (experiment.apart or 0.0) > ALIKE
     if sampler.state == "at fault" and (costs or not any(seen.spoiled(seen.reference))):
-        told = f"The sampler is at fault: {_sentence(sampler.headline)} {_clue(sampler)}{both}"
+        piled = clamped(experiment)
+        piled = f"{piled} " if piled else ""
+        told = f"The sampler is at fault: {_sentence(sampler.headline)} {piled}{_clue(sampler)}{both}"
         if not costs:
             told += " In this configuration it costs no detail."
         check = f"check-sampler {target}" if target else "check-sampler"
@@ -149,8 +152,9 @@ def answer(
     if not deviates and seen.differ() and (experiment.same_draws or sure[0] != sure[1]):
         told = (
             "Cannot tell yet: the sampler conforms as declared, but with your model it keeps other detail than the "
-            f"reference. {both} Does the run that fades use the declared configuration, dtype and model?"
+            f"reference. {clamped(experiment)} {both} Does the run that fades use the declared configuration, dtype and model?"
         )
+        told = " ".join(told.split())
         parts["sampler"] = dataclasses.replace(
             sampler, state="cannot tell", headline=f"{sampler.headline}; with your model it does something else"
         )
@@ -212,8 +216,8 @@ def _kept(seen: _Seen, names: Sequence[str], parts: dict[str, Step], both: str, 
         any(dataclasses.replace(seen, possible=()).spoiled(kept)) for kept in (seen.own, seen.reference)
     ):
         told = (
-            f"It is the configuration: with {configuration} even a perfect model would keep {kept_text(limits, names)}. "
-            f"{both}"
+            f"It is the configuration: with {configuration} even a perfect model would keep "
+            f"{kept_text(limits, names)}. {both}"
         )
         advice = ["Take more steps, or a grid that spends more of them at low noise, and ask again."]
         return _answer("configuration", told, parts, advice)

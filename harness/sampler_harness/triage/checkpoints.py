@@ -68,9 +68,9 @@ def _sentence(stages: Sequence[Stage], paths: Sequence[Path], first: int) -> str
         return f"{told}, and the files are the same byte for byte: what is saved does not change"
     moved, still = _groups(paths[alike[0]], paths[alike[-1]])
     if moved and still:
-        average = any("ema" in name.lower() or "avg" in name.lower() or "shadow" in name.lower() for name in still)
-        what = "the average never moved" if average else "what is loaded was never trained"
-        return f"{told}: in the files {', '.join(moved)} differ, {', '.join(still)} do not, so that {what}"
+        average = any(word in name.lower() for name in still for word in ("ema", "avg", "average", "shadow"))
+        what = "the average that is loaded never moved" if average else "what is loaded was never trained"
+        return f"{told}: in the files {' and '.join(moved)} changed, {' and '.join(still)} did not: {what}"
     if moved:
         return f"{told}, though those in the files differ: the loader does not load them"
     return f"{told}, though the files differ: the loader does not read them, or loads what never moved (an EMA?)"

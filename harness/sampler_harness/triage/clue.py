@@ -5,9 +5,13 @@ from __future__ import annotations
 from sampler_harness.report.words import remedy
 from sampler_harness.verdict import Diagnosis, Explanation, Finding, Verdict
 
+from .experiment import Experiment
 from .verdict import Step
 
-__all__ = ["step_at_fault"]
+__all__ = ["clamped", "step_at_fault"]
+
+#: Share of a side's values that are one of its two ends before they are said to be clamped there.
+PILED_UP = 0.002
 
 
 def step_at_fault(name: str, verdict: Verdict, finding: Finding, verdicts: tuple[Verdict, ...]) -> Step:
@@ -21,6 +25,7 @@ def step_at_fault(name: str, verdict: Verdict, finding: Finding, verdicts: tuple
     """
     told, _, rest = finding.message.partition("\n")
     edit = _edit(verdict.diagnosis)
+    edit = "" if edit.rstrip(".") in told else edit
     where = ""
     if finding.place is not None:
         place = finding.place
@@ -32,6 +37,22 @@ def step_at_fault(name: str, verdict: Verdict, finding: Finding, verdicts: tuple
     return Step(
         name, "at fault", f"{finding.id}: {told}", rest, verdicts, clue, diff, remedy(finding).removeprefix("try: ")
     )
+
+
+def clamped(experiment: Experiment) -> str:
+    """That the user's samples pile up at their ends, where the reference's do not, in a sentence; empty otherwise."""
+    own, reference = experiment.own.sample, experiment.reference.sample
+    if own is None or reference is None:
+        return ""
+    shares = []
+    for sample in (own, reference):
+        shares.append(float(((sample == sample.min()) | (sample == sample.max())).mean()))
+    if shares[0] < PILED_UP or shares[1] >= PILED_UP:
+        return ""
+    return (
+        f"{shares[0]:.1%} of your samples' values are exactly {own.min():.4g} or {own.max():.4g}, which the reference's "
+        "are not: they are clamped there."
+    ).replace("%", " %", 1)
 
 
 def _edit(diagnosis: Diagnosis | None) -> str:
