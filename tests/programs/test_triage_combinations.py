@@ -119,7 +119,7 @@ TABLE = (
     _refused("a loader that raises", "Missing key(s)", "in load_absent: raise RuntimeError", model="load_absent"),
     Row(
         "an average that never moved", "training", 1,
-        ("early.pt and late.pt give the model the same weights", "model changed, ema did not", "the average that is loaded"),
+        ("early.pt and late.pt give the model the same weights", "model changed, ema did not", "the average that is"),
         model="load_average", checkpoints=True, keeps=(("training", "at fault"),),
     ),
     # Training.
@@ -135,7 +135,8 @@ TABLE = (
         sampler="tells_twice_the_level",
     ),
     Row(
-        "a sampler clamps", "sampler", 1, ("The sampler is at fault", "are exactly -0.2 or 0.2", "they are clamped there", "small_pipeline.py, line"),
+        "a sampler clamps", "sampler", 1,
+        ("The sampler is at fault", "are exactly -0.2 or 0.2", "they are clamped there", "small_pipeline.py, line"),
         sampler="clamps_the_sample",
     ),
     Row("a sampler crashes", "sampler", 1, ("OSError", "the disk is gone"), sampler="crashes"),

@@ -198,9 +198,8 @@ def curves(
         _mark(axes, marks or {})
         if ticks:
             long = sum(len(name) for name in ticks.values()) > ROOM
-            axes.set_xticks(
-                list(ticks), list(ticks.values()), rotation=30 if long else 0, ha="right" if long else "center"
-            )
+            turned = {"rotation": 30, "ha": "right"} if long else {}
+            axes.set_xticks(list(ticks), list(ticks.values()), **turned)
         if lowest is not None and not logy:
             axes.set_ylim(bottom=lowest)
         if not any(np.isfinite(x * y).any() for x, y in points.values()):

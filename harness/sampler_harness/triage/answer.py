@@ -128,8 +128,7 @@ def answer(
             return _answer(step.name, told, parts, [_mend(step), f"Mend it, {after}"])
     costs = seen.differ() or (experiment.apart or 0.0) > ALIKE
     if sampler.state == "at fault" and (costs or not any(seen.spoiled(seen.reference))):
-        piled = clamped(experiment)
-        piled = f"{piled} " if piled else ""
+        piled = _spaced(clamped(experiment))
         told = f"The sampler is at fault: {_sentence(sampler.headline)} {piled}{_clue(sampler)}{both}"
         if not costs:
             told += " In this configuration it costs no detail."
@@ -152,9 +151,9 @@ def answer(
     if not deviates and seen.differ() and (experiment.same_draws or sure[0] != sure[1]):
         told = (
             "Cannot tell yet: the sampler conforms as declared, but with your model it keeps other detail than the "
-            f"reference. {clamped(experiment)} {both} Does the run that fades use the declared configuration, dtype and model?"
+            f"reference. {_spaced(clamped(experiment))}{both} Does the run that fades use the declared configuration, "
+            "dtype and model?"
         )
-        told = " ".join(told.split())
         parts["sampler"] = dataclasses.replace(
             sampler, state="cannot tell", headline=f"{sampler.headline}; with your model it does something else"
         )
@@ -301,7 +300,11 @@ def _mend(step: Step) -> str:
 
 
 def _clue(step: Step) -> str:
-    return f"{_sentence(step.clue)} " if step.clue else ""
+    return _spaced(_sentence(step.clue)) if step.clue else ""
+
+
+def _spaced(text: str) -> str:
+    return f"{text} " if text else ""
 
 
 def _sentence(text: str) -> str:

@@ -44,15 +44,11 @@ def clamped(experiment: Experiment) -> str:
     own, reference = experiment.own.sample, experiment.reference.sample
     if own is None or reference is None:
         return ""
-    shares = []
-    for sample in (own, reference):
-        shares.append(float(((sample == sample.min()) | (sample == sample.max())).mean()))
-    if shares[0] < PILED_UP or shares[1] >= PILED_UP:
+    piled, usual = (float(((one == one.min()) | (one == one.max())).mean()) for one in (own, reference))
+    if piled < PILED_UP or usual >= PILED_UP:
         return ""
-    return (
-        f"{shares[0]:.1%} of your samples' values are exactly {own.min():.4g} or {own.max():.4g}, which the reference's "
-        "are not: they are clamped there."
-    ).replace("%", " %", 1)
+    share = f"{100 * piled:.1f} % of your samples' values"
+    return f"{share} are exactly {own.min():.4g} or {own.max():.4g}, the reference's are not: they are clamped there."
 
 
 def _edit(diagnosis: Diagnosis | None) -> str:

@@ -156,14 +156,9 @@ def _detail_curves(stages: list[Stage], names: tuple[str, ...]) -> str:
                 lines[f"{label}, {name}"] = (x, [float("nan") if k is None else k[n] for k in kept])
         ticks = dict(zip(map(float, x), (_short(stage.name) for stage in stages), strict=True))
         return curves(
-            lines,
-            xlabel="checkpoint",
-            ylabel=power,
-            levels={"all": 1.0},
-            lowest=0.0,
-            logy=flattened(lines),
+            lines, xlabel="checkpoint", ylabel=power, levels={"all": 1.0}, lowest=0.0, logy=flattened(lines),
             ticks=ticks,
-        )
+        )  # fmt: skip
     for label, kept in sides.items():
         if kept[0] is not None:
             lines[label] = ([2.0**-n / 2 for n in range(len(kept[0]))], list(kept[0]))
