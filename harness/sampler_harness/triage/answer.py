@@ -215,8 +215,8 @@ def _kept(seen: _Seen, names: Sequence[str], parts: dict[str, Step], both: str, 
         any(dataclasses.replace(seen, possible=()).spoiled(kept)) for kept in (seen.own, seen.reference)
     ):
         told = (
-            f"It is the configuration: with {configuration} even a perfect model would keep "
-            f"{kept_text(limits, names)}. {both}"
+            f"It is the configuration: with {configuration} even a perfect model, of Gaussian frames with "
+            f"your frames' spectrum, would keep {kept_text(limits, names)}. {both}"
         )
         advice = ["Take more steps, or a grid that spends more of them at low noise, and ask again."]
         return _answer("configuration", told, parts, advice)

@@ -64,9 +64,9 @@ def _sentence(stages: Sequence[Stage], paths: Sequence[Path], first: int) -> str
     files = [_bytes_of(paths[place]) for place in alike]
     if None in files:
         return f"{told}: does the loader read the file that it is given?"
-    if len(set(files)) == 1:
-        return f"{told}, and the files are the same byte for byte: what is saved does not change"
     moved, still = _groups(paths[alike[0]], paths[alike[-1]])
+    if len(set(files)) == 1 or (still and not moved):
+        return f"{told}, and so do the files hold the same: what is saved does not change"
     if moved and still:
         average = any(word in name.lower() for name in still for word in ("ema", "avg", "average", "shadow"))
         what = "the average that is loaded never moved" if average else "what is loaded was never trained"

@@ -21,6 +21,8 @@ __all__ = ["Chosen", "chosen_configuration", "told_values"]
 
 #: The field that ``--steps`` sets, whatever a program calls it.
 STEPS = "num_steps"
+#: Fields that vary and were not named, of which so many are told.
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,12 @@ class Chosen:
         """What was run, and what to name where another was meant."""
         if not self.unsaid:
             return self.told
-        names = ", ".join(f"{name}={getattr(self.config, name)!r}" for name in self.unsaid)
-        how = [f"--set {name}=VALUE" for name in self.unsaid if name != STEPS]
-        how = ["--steps N", *how] if STEPS in self.unsaid else how
-        return f"{self.told}; {names} by default: if you sample otherwise, say so ({', '.join(how)})"
+        values = self.config.values()
+        names = sorted(self.unsaid, key=lambda name: name != STEPS)
+        shown = ", ".join(f"{name}={values[name]!r}" for name in names[:SHOWN])
+        more = f" and {len(names) - SHOWN} further fields" if len(names) > SHOWN else ""
+        how = [*(["--steps N"] if STEPS in names else []), *(["--set FIELD=VALUE"] if names != [STEPS] else [])]
+        return f"{self.told}; {shown}{more} by default: if you sample otherwise, say so ({', '.join(how)})"
 
 
 def chosen_configuration(subject: Subject, settings: Mapping[str, Any] | None = None) -> Chosen:

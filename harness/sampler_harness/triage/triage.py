@@ -19,6 +19,7 @@ from scipy.stats import gmean
 from sampler_harness.detail.baselines import linear_error
 from sampler_harness.detail.capacity import worse_levels
 from sampler_harness.detail.denoising import as_denoiser, default_levels, denoising_errors
+from sampler_harness.detail.given import check_pictures
 from sampler_harness.detail.retention import retention
 from sampler_harness.detail.spectrum import Array, Spectrum, as_frames, octaves, radial_spectrum
 from sampler_harness.law.tolerance import reference_law
@@ -130,6 +131,7 @@ def _frames(data: Any, count: int) -> tuple[Array, str]:
         getattr(data, "dtype", getattr(data[0], "dtype", "")) if hasattr(data, "__getitem__") and len(data) else ""
     )
     try:
+        check_pictures(data, "frames")
         return as_frames(data, "data")[:count], dtype.removeprefix("torch.")
     except ValueError as error:
         raise Unusable(str(error)) from None
