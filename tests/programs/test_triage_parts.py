@@ -17,7 +17,7 @@ from sampler_harness import data_under_test, preprocess_under_test, sampler_unde
 from sampler_harness.detail.spectrum import Array, retained, retained_error
 from sampler_harness.subject import Subject
 from sampler_harness.triage.answer import answer
-from sampler_harness.triage.checkpoints import equal_checkpoints
+from sampler_harness.triage.checkpoints import equal_checkpoints, still_averages
 from sampler_harness.triage.clue import step_at_fault
 from sampler_harness.triage.configuration import chosen_configuration
 from sampler_harness.triage.experiment import Experiment, Side, compare_samplers
@@ -207,6 +207,7 @@ def test_samples_tell_a_change_of_units_and_nothing_else_does() -> None:
     assert "x / 127.5 - 1" in change_of_units(pipeline.frames_255(), _experiment(other, pipeline.frames_255()))
     assert change_of_units(pipeline.frames(), _experiment(other, pipeline.frames())) == ""
     noise = np.random.Generator(np.random.PCG64(2)).standard_normal(frames.shape)
+    wrong: Array
     for wrong in (frames + 0.3 * noise, 0.5 * frames + 0.25, 2 * frames - 0.5, noise, np.full_like(frames, 0.5)):
         assert change_of_units(frames, _experiment(wrong, frames)) == ""
 
@@ -243,6 +244,8 @@ def test_equal_checkpoints_are_told_with_what_moved_in_their_files(tmp_path: Pat
     assert "though the files differ" in equal_checkpoints(alike, [tmp_path / "raw0", tmp_path / "raw1"])
     assert "does the loader read the file" in equal_checkpoints(alike, [tmp_path / "no", tmp_path / "nor"])
     assert equal_checkpoints(apart, average) == ""
+    assert "from 0.pt to 1.pt ema never moves in the files, while model does" in still_averages(average)
+    assert still_averages(frozen) == still_averages(average[:1]) == still_averages(flat) == ""
     assert equal_checkpoints([_stage("a.pt", "1"), Stage("b.pt", None, problem="gone")], average) == ""
 
 
@@ -325,7 +328,7 @@ def test_shares_are_told_as_a_person_reads_them(share: float, told: str) -> None
 
 
 def _steps() -> list[Step]:
-    return [Step(name, "sound", f"{name} is sound") for name in ("data", "training", "sampler", "capacity")]  # type: ignore[arg-type]
+    return [Step(name, "sound", f"{name} is sound") for name in ("data", "training", "sampler", "capacity")]
 
 
 def _kept(share: float, error: float, count: int) -> Stage:

@@ -16,7 +16,7 @@ from sampler_harness.detail.networks import networks_of
 from .experiment import Experiment
 from .verdict import Stage
 
-__all__ = ["equal_checkpoints", "fingerprint"]
+__all__ = ["equal_checkpoints", "fingerprint", "still_averages"]
 
 #: Files above this are not read a second time for what in them moved, bytes.
 LARGEST = 2**32
@@ -68,12 +68,32 @@ def _sentence(stages: Sequence[Stage], paths: Sequence[Path], first: int) -> str
     if len(set(files)) == 1 or (still and not moved):
         return f"{told}, and so do the files hold the same: what is saved does not change"
     if moved and still:
-        average = any(word in name.lower() for name in still for word in ("ema", "avg", "average", "shadow"))
-        what = "the average that is loaded never moved" if average else "what is loaded was never trained"
+        what = "the average that is loaded never moved" if _averages(still) else "what is loaded was never trained"
         return f"{told}: in the files {' and '.join(moved)} changed, {' and '.join(still)} did not: {what}"
     if moved:
         return f"{told}, though those in the files differ: the loader does not load them"
     return f"{told}, though the files differ: the loader does not read them, or loads what never moved (an EMA?)"
+
+
+def still_averages(paths: Sequence[str | Path]) -> str:
+    """That an average in the files never moves while other weights do, in a sentence; empty where there is none.
+
+    Args:
+        paths: of checkpoints, the earliest first.
+    """
+    if len(paths) < 2:
+        return ""
+    moved, still = _groups(Path(paths[0]), Path(paths[-1]))
+    averages = _averages(still)
+    if not moved or not averages:
+        return ""
+    names = f"{Path(paths[0]).name} to {Path(paths[-1]).name}"
+    return f"from {names} {' and '.join(averages)} never moves in the files, while {' and '.join(moved)} does"
+
+
+def _averages(names: Sequence[str]) -> list[str]:
+    """Those that are called like an average of weights."""
+    return [name for name in names if any(word in name.lower() for word in ("ema", "avg", "average", "shadow"))]
 
 
 def _bytes_of(path: Path) -> str | None:

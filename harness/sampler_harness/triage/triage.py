@@ -29,7 +29,7 @@ from sampler_harness.subject import AnySubject, Subject
 from sampler_harness.subject.images import ImageSubject
 
 from .answer import answer
-from .checkpoints import equal_checkpoints, fingerprint
+from .checkpoints import equal_checkpoints, fingerprint, still_averages
 from .clue import step_at_fault
 from .configuration import Chosen, chosen_configuration, told_values
 from .experiment import Experiment, compare_samplers
@@ -104,14 +104,16 @@ def triage(
     possible = _possible(spectrum, chosen.config)
     equal = equal_checkpoints(stages, checkpoints)
     found = answer(steps, last, names, possible, equal=equal, configuration=chosen.told, target=chosen.subject.target)
-    named = equal and equal not in found.summary
+    # What is loaded may be sound, and the average beside it be what goes into the release.
+    equal = equal if equal not in found.summary else ""
+    still = "" if equal or found.cause == "training" else still_averages(checkpoints)
     return TriageVerdict(
         found.cause, found.summary, found.steps, tuple(stages), linear, possible, names, values[:4],
         configuration=chosen.sentence,
         units=units.told,
         ends=units.ends or _ends(values),
         advice=found.advice,
-        notes=(*units.remarks, *([equal] if named else [])),
+        notes=(*units.remarks, *(note for note in (equal, still) if note)),
         diff=next((step.diff for step in found.steps if step.diff and step.state in ("at fault", "remark")), ""),
     )  # fmt: skip
 
