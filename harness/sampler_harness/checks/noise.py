@@ -15,13 +15,16 @@ from sampler_harness.observe.global_state import OF_TORCH
 from sampler_harness.observe.layout import Field, Layout
 from sampler_harness.observe.probes import scattered
 from sampler_harness.observe.tape import Draw
-from sampler_harness.observe.trace import GENERATOR_SEED, Case, Problem
+from sampler_harness.observe.trace import Case, Problem
+from sampler_harness.observe.walk import shown
 from sampler_harness.verdict import Finding
 
 from .evidence import LONG_CHAIN, Evidence
 from .judging import Judged, conclude, skipped
 from .law import where
+from .repeats import judge_repeats, numbers, when
 from .replayed import NOT_AFFINE
+from .sources import always_alike, are_seeds, not_fed
 
 #: ulp of the scale by which a dense run may miss what the coefficients predict: 2 % in float32.
 AFFINE_ULP = 2.0**18.4
@@ -108,7 +111,7 @@ def check_shape(evidence: Evidence) -> Finding:
             return []
         should_be = evidence.standard.law(case)
         other = [d for d in bundle.zero.draws if not d.gaussian]
-        if other and evidence.subject.noise == "gaussian":
+        if other and evidence.subject.noise == "gaussian" and not are_seeds(bundle):
             text = (
                 f"the sampler draws {len(other)} times with {other[0].operator!r} (shape {other[0].shape}): the noise "
                 'is not Gaussian, which is outside what the law covers; if it is meant, declare noise="other"'
@@ -127,6 +130,9 @@ def check_shape(evidence: Evidence) -> Finding:
                 f"{case.shape}: outside what the law covers"
             )
             return [Judged(math.inf, text, case, {"draws": [list(d.shape) for d in drawn[:8]]})]
+        repeated = judge_repeats(bundle)
+        if repeated:
+            return repeated
         if not bundle.is_affine:
             return []
         if layout.shared or layout.missing:
@@ -209,8 +215,27 @@ def check_generator(evidence: Evidence) -> Finding:
         evidence,
         judged,
         passed="no hidden randomness"
-        + (", every draw uses the given generator" if evidence.subject.takes_generator else ""),
+        + (", the given generator feeds every draw" if evidence.subject.takes_generator else ""),
+        notes=[] if evidence.subject.takes_generator else _seeded_inside(evidence, cases),
     )
+
+
+def _seeded_inside(evidence: Evidence, cases: Sequence[Case]) -> list[str]:
+    """Noise that is the same in every run, where no generator is given that should change it."""
+    for case in cases:
+        drawn = [i for i, d in enumerate(evidence.bundle(case).followed.draws) if d.gaussian and d.numel]
+        alike = [i for i in always_alike(evidence.bundle(case)) if i in drawn]
+        if not alike:
+            continue
+        which = (
+            "every run returns the same noise"
+            if alike == drawn
+            else f"draws {numbers(alike)} are the same in every run"
+        )
+        line = evidence.walked(case).line_of_draw(alike[0], seeded=True)
+        at = "" if line is None else f", at {shown(line.file)}, line {line.line}: {line.text}"
+        return [f"{which}: the seed is set inside of the run{at}"]
+    return []
 
 
 def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
@@ -222,13 +247,18 @@ def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
         text = f"the sampler draws from {' and '.join(foreign)}: that noise follows no torch seed or generator"
         judged.append(Judged(math.inf, text, case))
     if evidence.subject.takes_generator:
-        without = [i for i, d in enumerate(zero.draws) if d.generator_seed != GENERATOR_SEED]
+        without = not_fed(bundle)
         if without:
-            text = (
-                f"draw {without[0]} of {len(zero.draws)} ({zero.draws[without[0]].operator}, after model call "
-                f"{zero.draws[without[0]].calls_before - 1}) does not use the given generator"
+            draw = zero.draws[without[0]]
+            text = f"draw {without[0]} of {len(zero.draws)} ({draw.operator}, {when(draw)}) "
+            text += (
+                "does not use the given generator"
+                if draw.generator_seed is None
+                else "comes from a generator that stands in the same state whatever the given one's seed is: it is the "
+                "same noise in every run"
             )
-            judged.append(Judged(math.inf, text, case, {"draws": without[:8]}))
+            details = {"draws": without[:8], "draw": without[0], "step": draw.calls_before}
+            judged.append(Judged(math.inf, text, case, details))
         elif zero.draws and zero.generators_moved:
             text = f"a generator was given, yet {' and '.join(zero.generators_moved)} moved"
             judged.append(Judged(math.inf, text, case))
