@@ -49,6 +49,7 @@ EDGES: dict[str, set[str]] = {
         "cases",
         "checks",
         "detail",
+        "judging",
         "law",
         "observe",
         "strategies",
