@@ -16,10 +16,10 @@ from sampler_harness.report.github import Stale, in_workflow, tell_workflow
 from sampler_harness.report.json import dumps
 from sampler_harness.report.page import MissingExtraError
 from sampler_harness.report.terminal import Line, closing_line, render, write
-from sampler_harness.targets import TargetError
+from sampler_harness.targets import ADAPTERS, TargetError
 from sampler_harness.verdict import Finding, Verdict
 
-from .options import UsageError
+from .options import UsageError, settings
 from .output import progress, write_text
 from .plan import Job, Plan, planned
 from .status import CONFORMS, DEVIATES, NOT_RUN
@@ -191,11 +191,15 @@ def _why(plan: Plan, stream: TextIO) -> int:
     from sampler_harness.triage.command import answer
 
     try:
+        # An adapter's settings are in its declaration already.
+        adapted = any(job.subject.kind == "sampler" and job.subject.target.startswith(ADAPTERS) for job in plan.jobs)
+        given = {} if adapted else settings(options.set)
         return answer(
             [job.subject for job in plan.jobs],
             model=options.model,
             data=options.data,
             checkpoints=options.checkpoint,
+            settings=given | ({} if options.steps is None else {"num_steps": options.steps}),
             device=options.device,
             budget=options.budget,
             json_file=options.json,

@@ -165,6 +165,7 @@ def _target(evidence: Evidence, case: Case) -> Target | None:
         tolerance_of(config, dtype, learned_variance(config)),
         last_row=bundle.last_row,
         learned_variance=learned_variance(config),
+        end=evidence.subject.output_clip,
         dense=dense,
         fresh=fresh,
     )
@@ -309,9 +310,10 @@ def _observed(evidence: Evidence, bad: Sequence[Finding]) -> Iterator[str]:
         told: list[str] = []
         if finding.problem == "not-finite":
             told += _not_finite(evidence)
-        if finding.id == "clip/replay":
+        if finding.id == "clip/replay" and "clamped_to" not in finding.evidence:
             told += _clamped(evidence)
-        if finding.id not in _OF_ITS_LAW or finding.problem or not evidence.affine_cases:
+        by_place = finding.id == "law/outputs" and evidence.place_map is not None
+        if finding.id not in _OF_ITS_LAW or finding.problem or not evidence.affine_cases or by_place:
             told.append(finding.message.splitlines()[0])
         yield from (one for one in told if one not in said)
         said.update(told)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sampler_harness.law.bundle import DenseRun
+from sampler_harness.law.clamped import Bounds, clamped_end
 from sampler_harness.law.law import Law
 from sampler_harness.law.replay import replay
 from sampler_harness.law.response import AMPLITUDE, Array, Response
@@ -58,6 +59,7 @@ class Target:
         tolerance: of the reference's entries.
         last_row: False where the returned sample could not be read.
         learned_variance: the model returns a pair.
+        end: what the finished sample is clamped to, as declared.
         dense: a run at large values, where the reference clamps.
         fresh: row to the unit normal that it brings in, of that run.
     """
@@ -71,10 +73,12 @@ class Target:
         *,
         last_row: bool = True,
         learned_variance: bool = False,
+        end: Bounds | None = None,
         dense: DenseRun | None = None,
         fresh: dict[int, Array] | None = None,
     ) -> None:
         self.dense = dense
+        self.end = end
         self.fresh = fresh or {}
         self.case = case
         self.config = case.config
@@ -114,7 +118,7 @@ class Target:
             )
         except Exception:  # an edit may raise anything
             return None
-        return rows if rows is not None and rows.shape == self.dense.rows.shape else None
+        return clamped_end(rows, self.end) if rows is not None and rows.shape == self.dense.rows.shape else None
 
     def replayed(self, instance: Any, response: Response) -> float:
         """How far a program is from the sampler at large values, over the tolerance; 0 where nothing is clamped.
