@@ -268,6 +268,13 @@ class Evidence(AnyEvidence[Subject]):
             self._held[case] = hold(bundle, bundle.dense)
         return self._held[case]
 
+    def not_normal(self, case: Case) -> str:
+        """What a sampler draws that is not normal noise, which no law holds; empty where it is none, or meant."""
+        bundle = self.bundle(case)
+        if bundle.problem is not None or self.subject.noise != "gaussian":
+            return ""
+        return next((draw.operator for draw in bundle.zero.draws if not draw.gaussian), "")
+
     @property
     def affine_cases(self) -> tuple[Case, ...]:
         """The cases whose reference has a law."""

@@ -38,6 +38,8 @@ CHECK_OF: dict[Term, str] = {
     "noise": "law/noise",
     "offset": "law/offset",
 }
+#: Terms that a draw takes part in, or its mean.
+_OF_DRAWS: tuple[Term, ...] = ("initial-noise", "noise", "offset")
 _ORDER: tuple[Term, ...] = ("count", "time", "initial-noise", "outputs", "noise", "offset")
 
 
