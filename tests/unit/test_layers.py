@@ -51,6 +51,7 @@ EDGES: dict[str, set[str]] = {
         "cases",
         "checks",
         "detail",
+        "judging",
         "law",
         "observe",
         "strategies",

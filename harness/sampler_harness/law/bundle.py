@@ -147,19 +147,19 @@ class Bundle:
         return overlaps(run.draws, among)
 
     @functools.cached_property
-    def _again(self) -> Mapping[int, int]:
+    def _redrawn(self) -> Mapping[int, int]:
         """Draws that are an earlier one again, number for number, to that one; none where all are taken for new."""
         return {} if self.is_apart else {one.draw: one.earlier for one in self.overlaps() if one.whole}
 
     @property
     def repeats(self) -> bool:
         """Whether draws are earlier ones again."""
-        return self.is_apart or bool(self._again)
+        return self.is_apart or bool(self._redrawn)
 
     @property
     def _repeated(self) -> Mapping[int, int]:
         """Draws that make no field of their own."""
-        return self.layout.repeated if self._again and self.layout is not None else {}
+        return self.layout.repeated if self._redrawn and self.layout is not None else {}
 
     @property
     def problem(self) -> Problem | None:
@@ -325,7 +325,7 @@ class Bundle:
 
     @functools.cached_property
     def _reader(self) -> Reader:
-        return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute, self._again)
+        return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute, self._redrawn)
 
     @functools.cached_property
     def _found(self) -> tuple[Reading, Layout | None]:
