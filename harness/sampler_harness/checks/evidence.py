@@ -25,6 +25,7 @@ from sampler_harness.verdict import Coverage
 
 from .repeats import as_drawn
 from .replayed import Held, hold
+from .sources import are_seeds
 from .standard import Standard
 
 __all__ = ["Evidence", "expected_calls"]
@@ -77,6 +78,7 @@ class Evidence(AnyEvidence[Subject]):
         self._held: dict[Case, Held] = {}
         self._sides: dict[Case, Case] = {}
         self._own_grid: dict[Case, bool] = {}
+        self._not_normal: dict[Case, str] = {}
         self._references_law: dict[Case, bool] = {}
         self._walks: dict[Case, Walk] = {}
 
@@ -270,10 +272,12 @@ class Evidence(AnyEvidence[Subject]):
 
     def not_normal(self, case: Case) -> str:
         """What a sampler draws that is not normal noise, which no law holds; empty where it is none, or meant."""
-        bundle = self.bundle(case)
-        if bundle.problem is not None or self.subject.noise != "gaussian":
-            return ""
-        return next((draw.operator for draw in bundle.zero.draws if not draw.gaussian), "")
+        if case not in self._not_normal:
+            bundle = self.bundle(case)
+            meant = bundle.problem is not None or self.subject.noise != "gaussian"
+            other = [] if meant else [draw.operator for draw in bundle.zero.draws if not draw.gaussian]
+            self._not_normal[case] = other[0] if other and not are_seeds(bundle) else ""
+        return self._not_normal[case]
 
     @property
     def affine_cases(self) -> tuple[Case, ...]:
