@@ -25,6 +25,7 @@ from sampler_harness.verdict import Coverage
 
 from .repeats import as_drawn
 from .replayed import Held, hold
+from .sources import are_seeds
 from .standard import Standard
 
 __all__ = ["Evidence", "expected_calls"]
@@ -77,6 +78,7 @@ class Evidence(AnyEvidence[Subject]):
         self._held: dict[Case, Held] = {}
         self._sides: dict[Case, Case] = {}
         self._own_grid: dict[Case, bool] = {}
+        self._not_normal: dict[Case, str] = {}
         self._references_law: dict[Case, bool] = {}
         self._walks: dict[Case, Walk] = {}
 
@@ -267,6 +269,15 @@ class Evidence(AnyEvidence[Subject]):
             bundle = self.bundle(case)
             self._held[case] = hold(bundle, bundle.dense)
         return self._held[case]
+
+    def not_normal(self, case: Case) -> str:
+        """What a sampler draws that is not normal noise, which no law holds; empty where it is none, or meant."""
+        if case not in self._not_normal:
+            bundle = self.bundle(case)
+            meant = bundle.problem is not None or self.subject.noise != "gaussian"
+            other = [] if meant else [draw.operator for draw in bundle.zero.draws if not draw.gaussian]
+            self._not_normal[case] = other[0] if other and not are_seeds(bundle) else ""
+        return self._not_normal[case]
 
     @property
     def affine_cases(self) -> tuple[Case, ...]:

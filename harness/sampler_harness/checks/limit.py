@@ -257,6 +257,8 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
     base = evidence.covering.base
     if not base.has_network:
         return skipped(id, f"{type(base).__name__} gives no exact network")
+    if drawn := evidence.not_normal(evidence.base):
+        return skipped(id, f"what is drawn with {drawn!r} is not normal noise, of which alone the law tells")
     config = _plain(evidence, deterministic=deterministic)
     if config is None:
         kind = "deterministic configuration" if deterministic else "configuration with a closed form"

@@ -24,7 +24,7 @@ from .judging import Judged, conclude, skipped
 from .law import where
 from .repeats import judge_repeats, numbers, when
 from .replayed import NOT_AFFINE
-from .sources import always_alike, are_seeds, not_fed
+from .sources import always_alike, not_fed
 
 #: ulp of the scale by which a dense run may miss what the coefficients predict: 2 % in float32.
 AFFINE_ULP = 2.0**18.4
@@ -110,8 +110,8 @@ def check_shape(evidence: Evidence) -> Finding:
         if bundle.problem is not None:
             return []
         should_be = evidence.standard.law(case)
-        other = [d for d in bundle.zero.draws if not d.gaussian]
-        if other and evidence.subject.noise == "gaussian" and not are_seeds(bundle):
+        if evidence.not_normal(case):
+            other = [d for d in bundle.zero.draws if not d.gaussian]
             text = (
                 f"the sampler draws {len(other)} times with {other[0].operator!r} (shape {other[0].shape}): the noise "
                 'is not Gaussian, which is outside what the law covers; if it is meant, declare noise="other"'
