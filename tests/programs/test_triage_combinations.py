@@ -150,6 +150,17 @@ TABLE = (
         ("the sampler conforms as declared, but with your model",), sampler="other_for_large_batches",
         keeps=(("sampler", "cannot tell"),),
     ),
+    # Sequences.
+    Row(
+        "sequences", "none", 0, ("Nothing found", "of 2 to 4 steps"), frames="motions", model="load_motions",
+        sampler="motion_sampler", others=(),
+    ),
+    Row(
+        "sequences, a model of slow ones", "unknown", 3, ("Both samplers lose detail", "of 2 to 4 steps"),
+        frames="motions", model="load_slow_motions", sampler="motion_sampler", others=(),
+    ),
+    _refused("sequences for a sampler of pictures", "are no pictures", "shapes=[(2, time", frames="motions"),
+    _refused("pictures for a sampler of sequences", "is declared for sequences", sampler="motion_sampler"),
     # Configuration.
     Row(
         "few steps", "configuration", 1, ("It is the configuration", "EDM(num_steps=3", "Take more steps"),
