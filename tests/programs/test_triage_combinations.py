@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
 from dataclasses import dataclass
@@ -183,7 +184,8 @@ def test_each_combination_has_its_answer(row: Row, tmp_path: Path, capsys: pytes
     told = tmp_path / "told.json"
     words = [f"{HERE}:{row.sampler}", *(f"{HERE}:{name}" for name in row.others)]
     words += ["--model", f"{HERE}:{row.model}", "--data", f"{HERE}:{row.frames}", "--budget", "quick"]
-    words += [*row.options, "--json", str(told)]
+    page = tmp_path / "why.html"
+    words += [*row.options, "--json", str(told), "--html", str(page)]
     if row.checkpoints:
         words += [word for place in pipeline.write_checkpoints(tmp_path) for word in ("--checkpoint", str(place))]
     status = main(words)
@@ -203,6 +205,11 @@ def test_each_combination_has_its_answer(row: Row, tmp_path: Path, capsys: pytes
     for part, state in row.keeps:
         assert states[part] == state
     _check_no_contradiction(verdict, states)
+    shown_page = html.unescape(page.read_text(encoding="utf-8"))
+    told_once = [verdict["summary"], verdict["configuration"], verdict["frames"]]
+    for text in (*told_once, *verdict["advice"], *verdict["notes"]):
+        assert text in shown_page
+    assert all(stage["checkpoint"] in shown_page for stage in verdict["stages"] if stage["checkpoint"])
 
 
 def _percents(text: str) -> list[str]:

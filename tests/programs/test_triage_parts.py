@@ -207,8 +207,14 @@ def test_samples_tell_a_change_of_units_and_nothing_else_does() -> None:
     assert "x / 127.5 - 1" in change_of_units(pipeline.frames_255(), _experiment(other, pipeline.frames_255()))
     assert change_of_units(pipeline.frames(), _experiment(other, pipeline.frames())) == ""
     noise = np.random.Generator(np.random.PCG64(2)).standard_normal(frames.shape)
-    wrong: Array
-    for wrong in (frames + 0.3 * noise, 0.5 * frames + 0.25, 2 * frames - 0.5, noise, np.full_like(frames, 0.5)):
+    others: list[Any] = [
+        frames + 0.3 * noise,
+        0.5 * frames + 0.25,
+        2 * frames - 0.5,
+        noise,
+        np.full_like(frames, 0.5),
+    ]
+    for wrong in others:
         assert change_of_units(frames, _experiment(wrong, frames)) == ""
 
 
