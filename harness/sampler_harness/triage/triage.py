@@ -21,7 +21,7 @@ from sampler_harness.detail.baselines import linear_error
 from sampler_harness.detail.capacity import worse_levels
 from sampler_harness.detail.denoising import as_denoiser, default_levels, denoising_errors
 from sampler_harness.detail.retention import retention
-from sampler_harness.detail.spectrum import Array, Spectrum, octaves, radial_spectrum
+from sampler_harness.detail.spectrum import Array, Spectrum, octaves, radial_spectrum, retained
 from sampler_harness.law.tolerance import reference_law
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.runner import check_sampler
@@ -88,6 +88,8 @@ def triage(
     units = declared_units(values, dtype, chosen.subject, chosen.config, images, training)
     if units.problem:
         _refuse_unless_declared_data_is_at_fault(units, declared, budget, device)
+    spectrum = radial_spectrum(values)
+    _refuse_frames_without_detail(spectrum)
     # Before the checks: what a sampler keeps between runs is then as its own program left it, not as hundreds do.
     stages = _stages(model, checkpoints, values, layout, chosen, device)
     last = last_run(stages)
@@ -99,7 +101,6 @@ def triage(
         _step("training", [] if training is None else [training], budget, device),
         _step("sampler", [chosen.subject], budget, device),
     ]
-    spectrum = radial_spectrum(values)
     linear = tuple(linear_error(spectrum, one.sigma) for one in last.errors)
     steps.append(_capacity(last, linear))
     names = tuple(layout.named(octave.name) for octave in octaves(spectrum))
@@ -133,6 +134,18 @@ def _chosen(sampler: Subject, config: Any, settings: Mapping[str, Any] | None) -
 def _laid_out(data: Any, sampler: Subject, count: int) -> tuple[Layout, Array, str]:
     try:
         return laid_out(data, sampler, count)
+    except ValueError as error:
+        raise Unusable(str(error)) from None
+
+
+def _refuse_frames_without_detail(spectrum: Spectrum) -> None:
+    """Refuse frames of which no share can be kept, before anything runs.
+
+    Raises:
+        Unusable: names the octave that they have nothing of.
+    """
+    try:
+        retained(spectrum, spectrum)
     except ValueError as error:
         raise Unusable(str(error)) from None
 
