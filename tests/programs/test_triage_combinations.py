@@ -64,7 +64,7 @@ TABLE = (
     # Frames.
     _refused("frames uint8", "0 to 255", "[-1, 1], declared by batches", "x / 127.5 - 1", frames="frames_uint8"),
     _refused("frames in [0, 255]", "0 to 255", "x / 127.5 - 1", frames="frames_255"),
-    _refused("frames in [0, 255], nothing declared", "noise of std 5,", "x / 127.5 - 1", frames="frames_255", others=()),
+    _refused("frames in [0, 255], nothing declared", "std 5,", "x / 127.5 - 1", frames="frames_255", others=()),
     _refused("frames in [0, 1]", "50.0% of the range [-1, 1]", "2 * x - 1", frames="frames_unit"),
     _refused(
         "frames in [0, 1], nothing declared", "the samples are what 2 * x - 1 would make of your frames",
