@@ -252,7 +252,7 @@ def _model_or_before(seen: _Seen, parts: dict[str, Step], both: str) -> Answer:
         which = " and ".join(f"the {_title(name)}" for name in unseen)
         told = (
             f"Cannot tell yet: look at {which}. {first}, so it is not the sampler but the model, its training or the "
-            f"data, and {'neither of the two' if len(unseen) > 1 else 'that'} was looked at: declare it. "
+            f"data, of which {'neither was' if len(unseen) > 1 else f'{which} was not'} looked at: declare it. "
         )
         if capacity.state == "suspect":
             told += f"The model alone: {capacity.headline}. "
