@@ -107,7 +107,8 @@ TABLE = (
         model="load_blurred", others=(), keeps=(("capacity", "cannot tell"),),
     ),
     Row(
-        "a blurred model, no training declared", "unknown", 3, ("Cannot tell yet: look at the training path", "the training path was not looked at"),
+        "a blurred model, no training declared", "unknown", 3,
+        ("Cannot tell yet: look at the training path", "the training path was not looked at"),
         model="load_blurred", others=("batches",),
     ),
     Row("a model that leaves noise", "capacity", 1, ("leave noise in place of detail", "times"), model="load_noisy"),

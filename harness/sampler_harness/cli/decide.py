@@ -86,6 +86,8 @@ def _verdict(plan: Plan, job: Job) -> Verdict:
     try:
         with progress(job.subject.target):
             verdict = assessment.verdict(plan.checks)
+            if options.write_baseline:
+                verdict = assessment.pinned(verdict)
         if options.save_law is not None:
             save_law(assessment, options.save_law)
     except (ValueError, OSError) as error:
@@ -108,6 +110,9 @@ def _told(plan: Plan, verdicts: list[Verdict], stream: TextIO) -> int:
     quiet = options.json == "-"
     stale = [] if options.write_baseline else _stale(plan)
     lines = [Line(one.text, "bad") for one in stale] + [Line(text) for text in plan.remarks]
+    if plan.baseline.without_reason and not options.write_baseline:
+        where = ", ".join(str(line) for line in plan.baseline.without_reason)
+        lines.append(Line(f"{plan.baseline.path}: still without a reason: line {where}", "warn"))
     if options.write_baseline:
         lines.append(Line(_write_baseline(plan, verdicts)))
     if plan.jobs and plan.problem is None:
@@ -147,8 +152,8 @@ def _write_baseline(plan: Plan, verdicts: Sequence[Verdict]) -> str:
         path.write_text(written(old, entries, path.name), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    many = "1 deviation is" if len(entries) == 1 else f"{len(entries)} deviations are"
-    return f"{many} added to {path}: say why in place of each TODO"
+    many = "1 deviation stands" if len(entries) == 1 else f"{len(entries)} deviations stand"
+    return f"{many} in {path} as seen today: say why in place of each TODO"
 
 
 def _files(plan: Plan, verdicts: Sequence[Verdict], stream: TextIO) -> None:

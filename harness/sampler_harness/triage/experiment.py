@@ -182,7 +182,7 @@ def compare_samplers(
     limit = CALLS * max(1, config.num_calls) + 16
     with evaluating(networks_of(model)):
         own, drawn = _own_side(subject, model, shape, config, device, limit, layout)
-        reference, asked = _reference_side(model, shape, config, device, limit, layout)
+        reference, asked = _reference_side(subject, model, shape, config, device, limit, layout)
     spectrum = radial_spectrum(frames)
     kept = [None if s.sample is None else retained(s.sample, spectrum) for s in (own, reference)]
     shown = reference.sample if reference.sample is not None else own.sample
@@ -238,7 +238,13 @@ def _sample_of(subject: Subject, result: Any, shape: tuple[int, ...]) -> tuple[A
 
 
 def _reference_side(
-    model: Callable[..., Any], shape: tuple[int, ...], config: Any, name: str, limit: int, layout: Layout
+    subject: Subject,
+    model: Callable[..., Any],
+    shape: tuple[int, ...],
+    config: Any,
+    name: str,
+    limit: int,
+    layout: Layout,
 ) -> tuple[Side, int]:
     device = torch.device(name)
     recorder = _Recorder(model, limit, config.model_channels, layout)
@@ -262,6 +268,8 @@ def _reference_side(
 
     found = watched(lambda: np.asarray(config.sample(ask, noise), dtype=np.float64), None, device, "reference")
     sample, problem = found.result, None
+    if sample is not None and subject.output_clip is not None:
+        sample = np.clip(sample, *subject.output_clip)
     if found.error is not None:
         problem = f"the model stopped under the reference sampler with {raised(found.error)}"
     elif not np.isfinite(found.result).all():
