@@ -211,6 +211,10 @@ def _why(plan: Plan, stream: TextIO) -> int:
         )
     except (ValueError, ImportError) as error:
         raise UsageError(str(error)) from error
+    except Exception as error:
+        # A person at a terminal gets a sentence, never the harness's own traceback.
+        sys.stderr.write(f"check-sampler: the harness itself failed with {type(error).__name__}: {error}\n")
+        return NOT_RUN
 
 
 def _status(plan: Plan, verdicts: Sequence[Verdict]) -> int:
