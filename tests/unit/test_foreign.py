@@ -24,14 +24,14 @@ from sampler_harness.verdict import Diagnosis, Verdict
 FEW: dict[str, Any] = {"num_steps": st.integers(1, 4), "shapes": [(2, 3, 6, 6)]}
 
 
-def flowing(scale: float = 1.0, share: float = 1.0) -> Any:
-    """Euler's steps along the straight path; ``scale`` and ``share`` plant what no reference has."""
+def flowing(scale: float = 1.0, *, shared: bool = False) -> Any:
+    """Euler's steps along the straight path; ``scale`` and ``shared`` plant what no reference has."""
 
     def sampler(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> Any:
-        x = torch.randn((share == 1 and shape) or (1, *shape[1:]), device=device, dtype=dtype).expand(shape)
+        x = torch.randn((1, *shape[1:]) if shared else shape, device=device, dtype=dtype).expand(shape)
         for step in range(config.num_steps):
             output = model(x, torch.full((shape[0],), 1 - step / config.num_steps))
-            x = scale * x - output / config.num_steps
+            x = scale * (x - scale * output / config.num_steps)
         return x
 
     return sampler
@@ -63,7 +63,7 @@ def test_the_verdict_says_that_the_reference_is_not_its_own() -> None:
 
 
 def test_what_is_wrong_with_any_reference_still_speaks_as_a_failure() -> None:
-    verdict = check_sampler(sampler_under_test(EDM, **FEW)(flowing(share=0.5)), budget="quick", diagnose=False)
+    verdict = check_sampler(sampler_under_test(EDM, **FEW)(flowing(shared=True)), budget="quick", diagnose=False)
     told = Diagnosis(False, foreign=foreign_of_flow())
     text = printed(dataclasses.replace(verdict, diagnosis=told))
     assert "FAILED  noise/shape" in text

@@ -118,9 +118,8 @@ class Bundle:
             return AMPLITUDE
         largest = float(self.case.config.sleeping_amplitude) if self.case.config.is_clipped else 1.0
         # A clamp that nobody declared, or one on another grid than declared, may bite there.
-        last = self.subject.quantised is None
-        found = sleeping_amplitude(largest, self.zero, self.execute, self._precision, self.shift, last_row=last)
-        return found or largest
+        given = (largest, self.zero, self.execute, self._precision, self.shift)
+        return sleeping_amplitude(*given, last_row=self.subject.quantised is None) or largest
 
     @property
     def shift(self) -> float:
@@ -141,7 +140,7 @@ class Bundle:
         Impulses of the other sign are lost there: the last row is then read from both signs together.
         """
         declared = self.subject.output_clip
-        return declared if declared is not None and 0.0 in declared else self._side_of_zero() or declared
+        return declared if declared and 0.0 in declared else self._side_of_zero() or declared
 
     def _side_of_zero(self) -> Bounds | None:
         if self.unread or not self.is_affine or self._found[0].problem is not None or self._again.problem is not None:
