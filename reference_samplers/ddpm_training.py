@@ -30,9 +30,11 @@ class DDPMTraining(TrainingReference):
 
     Args:
         num_train_timesteps: T, >= 1.
-        beta_schedule: ``"linear"``, ``"scaled_linear"``, ``"cosine"`` or ``"sigmoid"``; not scaled with T.
-        beta_start: in (0, 1); the cosine schedule does not use it.
-        beta_end: in (0, 1), >= ``beta_start``; the cosine schedule does not use it.
+        beta_schedule: ``"linear"`` (Ho et al. 2020), ``"scaled_linear"`` (Rombach et al. 2022), ``"cosine"`` (Nichol &
+            Dhariwal 2021), ``"sigmoid"`` (Xu et al. 2022, as diffusers has it) or ``"sigmoid_jabri"`` (Jabri et al.
+            2022, as denoising-diffusion-pytorch has it); not scaled with T.
+        beta_start: in (0, 1); ``"cosine"`` and ``"sigmoid_jabri"`` do not use it.
+        beta_end: in (0, 1), >= ``beta_start``; ``"cosine"`` and ``"sigmoid_jabri"`` do not use it.
         prediction: what the network predicts: ``"epsilon"``, ``"x0"`` or ``"v"``.
         weighting: ``"uniform"`` weighs every squared error by 1; ``"snr"`` is the weight that makes it the squared
             error of x0 times the SNR: 1, SNR, SNR/(SNR + 1) for epsilon, x0, v; ``"objective"`` is

@@ -154,7 +154,7 @@ def short(config: Any) -> str:
     values = config.values()
     given = [f for f in dataclasses.fields(config) if f.init and f.compare]
     usual = {f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory() for f in given}
-    parts = [f"{name}={values[name]!r}" for name, value in usual.items() if values[name] != value]
+    parts = [f"{name}={_written(values[name])}" for name, value in usual.items() if values[name] != value]
     return f"{type(config).__name__}({', '.join(parts)})"
 
 
