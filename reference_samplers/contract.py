@@ -128,12 +128,12 @@ class Reference(Configuration):
         return ()
 
     @property
-    def exact_edges(self) -> Mapping[str, Sequence[float]]:
+    def exact_window_ends(self) -> Mapping[str, Sequence[float]]:
         """Field that is an end of a window to the values that put it on a level, in numbers that every dtype holds."""
         return {}
 
     @property
-    def edges(self) -> Mapping[str, bool]:
+    def window_ends(self) -> Mapping[str, bool]:
         """Field that is an end of a window in effect here, to whether a level lies on it in exact numbers."""
         return {}
 

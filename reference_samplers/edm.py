@@ -62,18 +62,18 @@ class Churn(Reference):
         return {"s_churn": (np.sqrt(2.0) - 1) * (len(self.levels) - 1)}
 
     @property
-    def edges(self) -> Mapping[str, bool]:
+    def window_ends(self) -> Mapping[str, bool]:
         """The ends of the window that there are."""
         ends = {"s_tmin": self.s_tmin, "s_tmax": self.s_tmax}
         in_effect = {name: edge for name, edge in ends.items() if self.s_churn and 0 < edge < float("inf")}
-        return {name: edge in self.exact_edges.get(name, ()) for name, edge in in_effect.items()}
+        return {name: edge in self.exact_window_ends.get(name, ()) for name, edge in in_effect.items()}
 
     def either_side(self, times: Sequence[float]) -> Iterator[Reference]:
         """With an edge of the window just beside the level that it lies on."""
         if not self.s_churn:
             return
         for name, edge in (("s_tmin", self.s_tmin), ("s_tmax", self.s_tmax)):
-            if edge in self.exact_edges.get(name, ()):
+            if edge in self.exact_window_ends.get(name, ()):
                 continue  # nothing is rounded: the edge belongs to the window
             if any(abs(sigma - edge) <= EDGE * sigma for sigma in self.levels[:-1]):
                 for factor in (1 - 2 * EDGE, 1 + 2 * EDGE):
@@ -151,7 +151,7 @@ class EDM(VarianceExploding, LevelsByHand, StochasticSampler, Churn, _Solver, Ka
             raise refuse("train_sigmas", None, legal)
 
     @property
-    def exact_edges(self) -> Mapping[str, Sequence[float]]:
+    def exact_window_ends(self) -> Mapping[str, Sequence[float]]:
         """Levels that are given by hand, of at most eight binary digits."""
         levels = [sigma for sigma in self.sigmas or () if sigma > 0 and float(256 * np.frexp(sigma)[0]).is_integer()]
         return {"s_tmin": levels, "s_tmax": levels} if levels else {}

@@ -178,7 +178,7 @@ def _add_edges(
     by_hand = [(name, i) for name, values in domain.items() for i, value in enumerate(values) if type(value) is tuple]
     for name, i in by_hand:
         with contextlib.suppress(ValueError):
-            edges = _first_legal(domain, build, {name: i})[1].exact_edges
+            edges = _first_legal(domain, build, {name: i})[1].exact_window_ends
             for edge, levels in edges.items():
                 value = subject.fields.get(edge)
                 bounds = bounds_of(value) if is_strategy(value) else None
