@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from sampler_harness.observe.trace import GENERATOR_SEED
+from sampler_harness.subject import Subject
 from sampler_harness.verdict import Finding
 
+from .beside import base_of, beside
 from .evidence import TrainingEvidence
 from .expected import Expected, expected, is_half
 from .gradient import judged_gradients
@@ -204,6 +206,11 @@ def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
         judged.append(Judged(item.offset / tolerance, message, law.case))
     if evidence.subject.sampler is not None:
         judged += judged_beside_sampler(evidence.subject.sampler, evidence.base)
+    notes: list[str] = []
+    if evidence.subject.sampler is not None:
+        sampler = evidence.subject.sampler
+        declared = base_of(sampler) if isinstance(sampler, Subject) else sampler
+        notes += beside(evidence.base.config, declared, f"the declared {type(declared).__name__}")
     after = [check_noise_matches_target(evidence)]
     with_sampler = " and as the declared sampler" if evidence.subject.sampler is not None else ""
     return conclude(
@@ -212,6 +219,7 @@ def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
         judged,
         passed=f"the input is as the reference's{with_sampler} at each time",
         after=after,
+        notes=notes,
     )
 
 
