@@ -1,4 +1,4 @@
-"""Which draws of a step weigh its loss: neither time nor noise, they make an item count more in one step than in another."""
+"""Which draws of a step weigh its loss: neither time nor noise, by them an item counts more in one step than another."""
 
 from __future__ import annotations
 
@@ -41,13 +41,12 @@ def weighing_draws(run: Runner, first: StepRun, sources: Mapping[int, Mapping[in
         plain = plain or _at_two_answers(run, with_draws(every, STILL, zero))
         values = drawn_at(draw, ELSEWHERE)
         chosen = with_draws(every, STILL, zero)
-        kept = (
-            {"normals": {**chosen.normals, index: values}}
-            if draw.gaussian
-            else {"others": {**chosen.others, index: values}}
-        )
+        if draw.gaussian:
+            chosen = dataclasses.replace(chosen, normals={**chosen.normals, index: values})
+        else:
+            chosen = dataclasses.replace(chosen, others={**chosen.others, index: values})
         try:
-            moved = _at_two_answers(run, dataclasses.replace(chosen, **kept))
+            moved = _at_two_answers(run, chosen)
         except Stop:
             continue  # it decides how often the model is called: no weight
         if any(_weighs(plain, moved, k) for k in sources):
