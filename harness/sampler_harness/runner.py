@@ -279,18 +279,20 @@ class Assessment:
     def _diagnosed(self, findings: tuple[Finding, ...]) -> Diagnosis | None:
         from .checks.standard import Standard
         from .diagnosis.diagnose import diagnose
+        from .diagnosis.foreign import with_foreign
 
         started = time.perf_counter()
         try:
             evidence = self.sampler_evidence
             if self._deviations:
                 evidence = evidence.held_against(Standard.of_reference(evidence.subject))
-            found = diagnose(evidence, findings, budget=self.budget, declared=self._expected)
+            told = diagnose(evidence, findings, budget=self.budget, declared=self._expected)
+            found = told if self._deviations else with_foreign(evidence, told)
         except Exception as error:
             # A diagnosis is a help; without it the findings stand as they are.
             place = traceback.extract_tb(error.__traceback__)[-1]
-            told = f"the diagnosis itself failed with {type(error).__name__}: {error}"
-            found = Diagnosis(False, unsearched=f"{told} ({place.name}, line {place.lineno}); please report this")
+            failed = f"the diagnosis itself failed with {type(error).__name__}: {error}"
+            found = Diagnosis(False, unsearched=f"{failed} ({place.name}, line {place.lineno}); please report this")
         self._spent += time.perf_counter() - started
         return found
 

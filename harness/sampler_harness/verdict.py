@@ -144,6 +144,19 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class Foreign:
+    """That next to nothing of a reference is met, though no change of it explains the sampler.
+
+    Attributes:
+        told: what is known of it, for a person.
+        nearer: other references that it is, or of which it shares more weights; empty where there are none.
+    """
+
+    told: str
+    nearer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """What a sampler that does not conform does instead.
 
@@ -157,6 +170,7 @@ class Diagnosis:
         searched: how far the search went; empty where there was none.
         unsearched: why there was none.
         seconds: what it took.
+        foreign: that the reference may not be the sampler's own; None where much of it is met.
     """
 
     exact: bool
@@ -168,6 +182,7 @@ class Diagnosis:
     searched: str = ""
     unsearched: str = ""
     seconds: float = 0.0
+    foreign: Foreign | None = None
 
     @property
     def summary(self) -> str:
@@ -286,6 +301,11 @@ class Verdict:
     def causes(self) -> list[Finding]:
         """What of it no other failure explains."""
         return causes(self.bad)
+
+    @property
+    def foreign(self) -> Foreign | None:
+        """That the reference may not be the sampler's own."""
+        return None if self.diagnosis is None else self.diagnosis.foreign
 
     @property
     def expected(self) -> tuple[Finding, ...]:

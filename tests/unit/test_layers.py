@@ -74,6 +74,7 @@ EDGES: dict[str, set[str]] = {
         "subject",
         "verdict",
     },
+    "across": {"subject", "training"},
     # Who asks, and who tells.
     "report": {"catalogue", "detail", "plain", "portrait", "verdict", "wording"},
     "gate": {"catalogue", "pinned", "runner", "saved_laws", "targets", "verdict", "wording"},
@@ -89,6 +90,7 @@ EDGES: dict[str, set[str]] = {
         "wording",
     },
     "plugin": {
+        "across",
         "catalogue",
         "gate",
         "plain",
@@ -101,6 +103,7 @@ EDGES: dict[str, set[str]] = {
         "verdict",
     },
     "cli": {
+        "across",
         "adapters",
         "catalogue",
         "diagnosis",

@@ -279,6 +279,20 @@ def check_outputs(evidence: Evidence) -> Finding:
     )
 
 
+def _undecided_edges(evidence: Evidence) -> list[str]:
+    """Ends of windows of which no case tells whether they belong to it."""
+    named = evidence.subject.fields
+    seen = [one for case in evidence.cases for one in case.config.window_ends.items() if one[0] in named]
+    decided = {name for name, is_exact in seen if is_exact}
+    return [
+        f"whether a level on {name} is in the window ({name} {sign} sigma, or {sign.strip('=')}) is not decided: "
+        "rounding moves levels to either side. Give sigmas with a level of few binary digits (0.5, 2.0), and a "
+        f"{name} that equals it"
+        for name, sign in (("s_tmin", "<="), ("s_tmax", ">="))
+        if name in {one for one, _ in seen} - decided
+    ]
+
+
 def check_noise(evidence: Evidence) -> Finding:
     """Fresh noise enters with the right strength at each step, and where the paper has none, none."""
     if len(evidence.affine_cases) < len(evidence.cases):
@@ -294,6 +308,7 @@ def check_noise(evidence: Evidence) -> Finding:
         judged,
         passed="fresh noise enters with the reference's strength at every step",
         shrink=lambda case: _judge(evidence, case, ("noise",)),
+        notes=_undecided_edges(evidence),
     )
 
 

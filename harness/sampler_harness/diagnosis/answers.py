@@ -17,7 +17,7 @@ from .target import Target
 __all__ = ["Answer", "grouped", "laws_of", "same_laws"]
 
 #: Fields that stand for a line of the algorithm rather than for what a user chooses.
-_LEFT_OUT = frozenset({"initial_scale", "sigmas", "times", "betas", "timesteps"})
+_LEFT_OUT = frozenset({"initial_scale", "sigmas", "times", "betas", "timesteps", "time_scale"})
 #: Variants of one answer that are kept.
 VARIANTS = 40
 
