@@ -196,9 +196,7 @@ def _rows_in_draws(program: Response) -> list[dict[int, float]]:
     if len(set(alone)) == len(alone):
         return [{} if row is None else {row: sign} for row, sign in zip(rows, signs, strict=True)]
     _, opened, rotation = row_echelon(program.noise)
-    return [
-        {row: float(weight) for row, weight in zip(opened, column, strict=True) if weight} for column in rotation.T
-    ]
+    return [{row: float(weight) for row, weight in zip(opened, column, strict=True) if weight} for column in rotation.T]
 
 
 def matched_noise(
