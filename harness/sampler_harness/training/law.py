@@ -22,6 +22,7 @@ from sampler_harness.subject.training import TrainingSubject
 from .arrivals import coefficient, is_own, left_over, parts_of_one, placed
 from .expected import is_half
 from .probing import Array, Chosen, ModelCall, StepRun, answer_pattern
+from .sources import NOTHING_ASKED, Sources, sources_of
 from .times import Runner, Stop, Told, read_times, time_draws, tracked, with_draws
 
 __all__ = ["ItemLaw", "StepLaw", "Told", "fixed_data", "measure"]
@@ -90,6 +91,7 @@ class StepLaw:
         lost: indices of tracked calls whose answer received no gradient.
         repeated: indices of draws that are the same in every step, since the step seeds their generator.
         foreign: global generators of others than torch that are drawn from, without any effect on the law.
+        drawn_from: what draws come from.
     """
 
     case: Case
@@ -102,6 +104,7 @@ class StepLaw:
     lost: tuple[int, ...] = ()
     repeated: tuple[int, ...] = ()
     foreign: tuple[str, ...] = ()
+    drawn_from: Sources = NOTHING_ASKED
 
 
 def fixed_data(shape: tuple[int, ...], stream: int) -> Array:
@@ -132,6 +135,7 @@ def measure(
     try:
         first = run(Chosen(np.zeros(case.shape)))
         foreign, repeated = _hidden_draws(run, first) if times else ((), ())
+        drawn_from = sources_of(run, first) if times else NOTHING_ASKED
         sources = time_draws(run, first)
         told = tuple(read_times(run, first, sources)) if times else ()
         items: list[ItemLaw] = []
@@ -142,7 +146,8 @@ def measure(
     except Stop as stop:
         return StepLaw(case, stop.problem, remarks=tuple(run.remarks), runs=run.runs)
     remarks = tuple(run.remarks)
-    return StepLaw(case, None, told, tuple(items), tuple(first.draws), remarks, run.runs, lost, repeated, foreign)
+    draws = tuple(first.draws)
+    return StepLaw(case, None, told, tuple(items), draws, remarks, run.runs, lost, repeated, foreign, drawn_from)
 
 
 def _hidden_draws(run: Runner, first: StepRun) -> tuple[tuple[str, ...], tuple[int, ...]]:
