@@ -236,7 +236,7 @@ class Evidence(AnyEvidence[Subject]):
                 call_limit=4 * expected_calls(case.config) + 64,
                 spend=self._spend,
                 fixtures=self.fixtures,
-                unread=self.reading_calls(case) > self.budget.model_calls and case.shape != self.shape_for(case.config),
+                unread=case.shape != self.shape_for(case.config) and self.reading_calls(case) > self.budget.model_calls,
             )
             self._bundles[case] = as_drawn(self, case, bundle)
         return self._bundles[case]
@@ -248,7 +248,13 @@ class Evidence(AnyEvidence[Subject]):
             case: whose sample has room for one impulse in two elements; calls and draws need one each.
         """
         calls = expected_calls(case.config)
-        return 2 * calls * math.ceil(2 * calls / max(1, case.numel // 2))
+        return 2 * calls * math.ceil((calls + self._draws_of(case)) / max(1, case.numel // 2))
+
+    def _draws_of(self, case: Case) -> int:
+        """How many unit normals a case draws, if it draws as many for a call as the base: a tree makes dozens."""
+        calls, zero = expected_calls(case.config), self.bundle(self.base).zero
+        drawn = sum(d.numel for d in zero.draws if d.gaussian) // self.base.numel
+        return max(calls, calls * drawn // max(1, len(zero.calls)))
 
     def walked(self, case: Case) -> Walk:
         """Which of the sampler's own lines run in a case."""

@@ -150,6 +150,8 @@ def _reproduction(evidence: Evidence, chosen: Judged) -> str:
     if chosen.case is None or ":" not in target or target.startswith("diffusers:"):
         return ""
     case = chosen.case
+    if "draw" in chosen.evidence:
+        return _script_of_draws(evidence, chosen, case, target)
     if not case.config.is_affine:
         return "\n".join(
             [
@@ -173,6 +175,26 @@ def _reproduction(evidence: Evidence, chosen: Judged) -> str:
         'print("times  ", response.times)',
         'print("noise  ", response.noise, sep="\\n")',
         'print("outputs", response.outputs, sep="\\n")',
+        f"# {chosen.message.splitlines()[0]}",
+    ]
+    return "\n".join(lines)
+
+
+def _script_of_draws(evidence: Evidence, chosen: Judged, case: Case, target: str) -> str:
+    """A script that shows from which states of their generators draws are made."""
+    fed = "earlier" not in chosen.evidence
+    lines = [
+        "from sampler_harness.law.bundle import Bundle",
+        "from sampler_harness.observe.trace import Case",
+        "from sampler_harness.targets import load_subject",
+        *(["from sampler_harness.checks.sources import not_fed"] if fed else []),
+        import_line(case.config),
+        f"subject = load_subject({target!r})",
+        f"config = {_pasted(evidence, case.config)}",
+        f"bundle = Bundle(subject, Case(config, {case.shape}, {case.dtype!r}))",
+        "for index, draw in enumerate(bundle.followed.draws):",
+        '    print(index, draw.operator, draw.shape, "generator state", draw.stretch.before)',
+        'print("not fed by the given generator", not_fed(bundle))' if fed else "print(*bundle.overlaps())",
         f"# {chosen.message.splitlines()[0]}",
     ]
     return "\n".join(lines)

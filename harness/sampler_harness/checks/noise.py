@@ -154,7 +154,13 @@ def check_shape(evidence: Evidence) -> Finding:
         # Weights that differ from place to place are no shared noise: law/outputs tells of them.
         return [Judged(0.0, case=case)] if evidence.is_mapped(case) else _every_element(bundle, case)
 
-    judged = [j for case in _few(evidence) for j in judge(case)]
+    few = _few(evidence)
+    judged = [j for case in few for j in judge(case)]
+    # Seeds may run out after so many steps or items: every case is asked which draws are new.
+    shaped = [evidence.case(evidence.covering.base, shape=shape) for shape in evidence.shapes]
+    for case in dict.fromkeys((*evidence.cases, *shaped)):
+        if case not in few and evidence.bundle(case).zero.problem is None:
+            judged += judge_repeats(evidence.bundle(case))
     if not judged and not evidence.affine_cases and evidence.bundle(evidence.base).problem is None:
         return skipped("noise/shape", NOT_AFFINE)
     return conclude(
