@@ -155,6 +155,24 @@ def test_of_nan_alone_no_line_is_named() -> None:
     assert "makes NaN out of numbers" in text_of(diagnosis)
 
 
+def test_of_draws_that_are_not_normal_no_line_is_named() -> None:
+    """They stand in no column of the law, so that an edit that draws nothing would have it."""
+
+    @sampler_under_test(EDM, num_steps=st.integers(2, 12), s_churn=st.floats(2, 20), solver="euler")
+    def uniform(model: Any, shape: Any, config: EDM, *, device: torch.device, dtype: torch.dtype) -> Tensor:
+        x: Tensor = torch.randn(shape, device=device, dtype=dtype) * config.sigma_grid[0]
+        for sigma, after in pairwise(config.sigma_grid.tolist()):
+            raised = sigma * (1 + float(config.gamma(sigma)))
+            x = x + (torch.rand_like(x) - 0.5) * max(raised**2 - sigma**2, 0.0) ** 0.5
+            x = x + (after - raised) * (x - model(x, told(shape, raised, dtype))) / raised
+        return x
+
+    diagnosis = diagnosed(uniform)
+    assert not diagnosis.answers
+    assert not diagnosis.near
+    assert "the noise is not Gaussian" in text_of(diagnosis)
+
+
 # How it is told
 
 

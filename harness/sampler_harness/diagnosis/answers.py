@@ -84,7 +84,7 @@ def _rank(one: Explanation) -> tuple[Any, ...]:
     # An option that people leave out says less than the line that is wrong.
     left_out = one.kind == "configuration" and set(one.fields) <= _LEFT_OUT
     order = KINDS.index("edit") + 0.5 if left_out else float(KINDS.index(one.kind))
-    return changes, order, -len(one.faults), one.size
+    return changes, bool(one.form), order, -len(one.faults), one.size
 
 
 def _vector(explanation: Explanation, target: Target) -> Array:

@@ -15,7 +15,7 @@ from reference_samplers import ALL_REFERENCES, ScoreSDE
 from reference_samplers.processes.table_chain import TableChain
 from sampler_harness.law.response import Array
 
-from .explanation import Explanation, Shift
+from .explanation import Explanation, SameAs, Shift
 from .solving import FAR, as_written
 from .target import Target
 
@@ -73,6 +73,10 @@ def other_values(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]
         for value in _discrete(_field_types(kind)[f.name], values[f.name], f.default):
             singles.append((f.name, value))
             yield Explanation("configuration", kind, {f.name: value})
+    if {"num_train_timesteps", "num_steps"} <= values.keys():
+        # The chain is made as long as the run, and visited whole.
+        whole_chain = {"num_train_timesteps": SameAs("num_steps"), "num_steps": None}
+        yield Explanation("configuration", kind, whole_chain)
     few = [(n, v) for n, v in singles if isinstance(v, (str, bool)) or v is None]
     for (one, a), (other, b) in itertools.combinations(few, 2):
         if one != other:

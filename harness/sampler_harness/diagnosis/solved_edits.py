@@ -17,7 +17,8 @@ from sampler_harness.law.program import Function, Program, Trace
 from sampler_harness.law.response import Array
 from sampler_harness.observe.learned_variance import learned_variance
 
-from .mutations import Mutation, edited_text
+from .edited_text import edited_text
+from .mutations import Mutation
 from .solving import FAR, as_written
 from .target import Target, run_program
 
