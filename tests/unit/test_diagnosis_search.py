@@ -17,6 +17,7 @@ from sampler_harness import sampler_under_test
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis.diagnose import search_for
 from sampler_harness.diagnosis.forms import FORMS, Form
+from sampler_harness.diagnosis.solving import as_written, digits_of
 from sampler_harness.diagnosis.words import told
 from sampler_harness.law.law import Law
 from sampler_harness.law.program import Program
@@ -221,3 +222,66 @@ def test_a_chain_as_long_as_the_run_is_named() -> None:
     answer = found_for(short_chain)
     assert answer.config == {"num_train_timesteps": "num_steps", "num_steps": None}
     assert "num_train_timesteps=num_steps" in answer.summary
+
+
+# Numbers: the smallest description
+
+
+def _ddpm(factor: float, alpha_bar: Any) -> Any:
+    """DDPM with a model of v, its draws times a factor, on a table of its own."""
+
+    def run(model: Any, shape: Any, config: DDPM, *, device: torch.device, dtype: torch.dtype) -> Tensor:
+        table = [1.0, *alpha_bar(config).tolist()]
+        x = torch.randn(shape, device=device, dtype=dtype)
+        for t, after in config.transitions:
+            level, level_next = table[t], table[after]
+            beta = 1 - level / level_next
+            data = math.sqrt(level) * x - math.sqrt(1 - level) * model(x, at(shape, t - 1, torch.int64))
+            x = (
+                math.sqrt(level_next) * beta / (1 - level) * data
+                + math.sqrt(1 - beta) * (1 - level_next) / (1 - level) * x
+            )
+            x = x + factor * math.sqrt(beta * (1 - level_next) / (1 - level)) * torch.randn_like(x)
+        return x
+
+    return run
+
+
+def _cosine(s: float, slower: float = 1.0) -> Any:
+    def alpha_bar(config: DDPM) -> Tensor:
+        time = torch.linspace(0, 1, config.num_train_timesteps + 1, dtype=torch.float64)
+        level = torch.cos((time + s) / (1 + s) * math.pi / 2 / slower) ** 2
+        return torch.cumprod(1 - torch.clip(1 - level[1:] / level[:-1], max=0.999), 0)
+
+    return alpha_bar
+
+
+@pytest.mark.parametrize(
+    ("run", "line"),
+    [
+        (_ddpm(1.0, _cosine(0.01)), "level = np.cos((time + 0.01) / (1 + 0.01) * (np.pi / 2))**2"),
+        (_ddpm(1.0, _cosine(0.008, 1.05)), "level = np.cos((time + 0.008) / 1.008 * (np.pi / 2.1))**2"),
+        (
+            _ddpm(-math.sqrt(2), _cosine(0.008)),
+            "posterior_variance = 2.0 * ((1 - alpha_bar_next) / (1 - alpha_bar) * beta)",
+        ),
+    ],
+    ids=["s", "end", "noise-without-sign"],
+)
+@pytest.mark.slow
+def test_the_smallest_description_wins(run: Any, line: str) -> None:
+    fields: dict[str, Any] = {"num_train_timesteps": st.sampled_from([50, 100]), "num_steps": st.integers(1, 12)}
+    answer = found_for(sampler_under_test(DDPM, beta_schedule="cosine", prediction="v", **fields)(run))
+    [edit] = answer.edits
+    assert edit.sampler.partition("  #")[0] == line
+
+
+def test_a_solved_number_is_written_as_short_as_the_verdict_can_tell() -> None:
+    """0.00999 is 0.01 to the tolerance, and noise has no sign."""
+
+    def distances(values: Any) -> Any:
+        off = np.array([abs(values[0]) - 0.009991, values[1] - 1.01])
+        return off / np.array([4e-3 * 0.01, 4e-3])
+
+    assert as_written([-0.009991, 1.0100003], distances, 0.0) == [0.01, 1.01]
+    assert digits_of([0.01, 1.01]) == 4

@@ -16,7 +16,7 @@ from reference_samplers.processes.table_chain import TableChain
 from sampler_harness.law.response import Array
 
 from .explanation import Explanation, SameAs, Shift
-from .solving import FAR, as_written
+from .solving import FAR, as_written, digits_of
 from .target import Target
 
 __all__ = ["other_references", "other_values", "solved_values"]
@@ -135,13 +135,18 @@ def solved_values(base: Explanation, targets: Sequence[Target], count: Callable[
             continue
         start = declared if isinstance(declared, float) and math.isfinite(declared) else 1.0
         for value in _solve(base, targets[:1], name, start, count):
-            found = dataclasses.replace(base, fields={**base.fields, name: value})
+            found = _with(base, name, value)
             yield found
             several = targets[:SEVERAL]
             if not all(found.fits(target) for target in several):
                 # One case may leave the value open (a limit that is reached): several together need not.
                 for other in _solve(base, several, name, start, count):
-                    yield dataclasses.replace(base, fields={**base.fields, name: other})
+                    yield _with(base, name, other)
+
+
+def _with(base: Explanation, name: str, value: float) -> Explanation:
+    digits = base.digits + digits_of([value])
+    return dataclasses.replace(base, fields={**base.fields, name: value}, digits=digits)
 
 
 def _thresholds(base: Explanation, targets: Sequence[Target], name: str) -> Iterator[Explanation]:

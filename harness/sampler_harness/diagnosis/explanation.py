@@ -53,6 +53,7 @@ class Explanation:
             one, :class:`SameAs` is that of another.
         texts: files with edits in them, by name.
         faults: names of the known faults among the edits.
+        digits: of numbers in it that were solved for; 0 where there are none.
         form: in which form of the reference the texts are edited; empty for its own.
     """
 
@@ -61,6 +62,7 @@ class Explanation:
     fields: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    digits: int = 0
     form: str = ""
 
     @functools.cached_property

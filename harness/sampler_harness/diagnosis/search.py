@@ -241,8 +241,9 @@ class Search:
         program, trace = base.program, Trace()
         with np.errstate(all="ignore"):
             program.traced(lambda: base.response(target, stop=False), trace)
-            for texts in solved_edits(program, config, target, trace, self._count):
-                explanation = dataclasses.replace(base, kind=_kind(base, "edit"), texts={**base.texts, **texts})
+            for one in solved_edits(program, config, target, trace, self._count):
+                texts = {**base.texts, **one.texts}
+                explanation = dataclasses.replace(base, kind=_kind(base, "edit"), texts=texts, digits=one.digits)
                 yield self._lead(explanation, target)
                 if not self._room():
                     return
