@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -32,6 +32,7 @@ from sampler_harness.adapters import diffusers_options
 from sampler_harness.runner import Assessment
 
 from .mutations import lines_of_methods, mutants
+from .scheduler_diagnoses import Answered, answered
 from .scheduler_sweep import KINDS, Use, does_the_same, seen, uses
 
 __all__ = ["Judged", "Mutant", "candidates", "judge", "judged_all", "of_target", "put_in_place", "released"]
@@ -39,6 +40,13 @@ __all__ = ["Judged", "Mutant", "candidates", "judge", "judged_all", "of_target",
 #: Seconds of the processor's time after which a changed scheduler counts as noticed: it no longer ends.
 PATIENCE = 120
 NOTHING = "changes nothing"
+#: What the harness is asked of a mutant.
+Asked = Literal["verdict", "diagnosis", "nothing"]
+#: Functions of schedulers that no reference has a line of, or that no run goes through.
+_NO_FORMULAS = (
+    "add_noise", "get_velocity", "index_for_timestep", "_init_step_index", "set_begin_index", "step_index",
+    "begin_index", "previous_timestep", "__len__",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,7 @@ class Judged:
         check: that fails first.
         message: what it says.
         seconds: of the verdict, up to the first failure.
+        answered: what the diagnosis says, where it was asked and some law is another.
     """
 
     line: int
@@ -79,6 +88,7 @@ class Judged:
     check: str = ""
     message: str = ""
     seconds: float = 0.0
+    answered: Answered | None = None
 
     @property
     def is_caught(self) -> bool:
@@ -95,6 +105,22 @@ def released(name: str) -> tuple[ModuleType, str]:
 def candidates(source: str) -> list[Mutant]:
     """All changes of a scheduler's source."""
     return [Mutant(*one) for one in mutants(source, lines_of_methods(source))]
+
+
+def of_formulas(source: str, chosen: list[Mutant]) -> list[Mutant]:
+    """Changes of an operator, a sign or a number in a formula, of which a reference may have the line.
+
+    Args:
+        source: of the module.
+        chosen: changes of it.
+    """
+    lines: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and node.name not in _NO_FORMULAS:
+            plain = [one for one in ast.walk(node) if isinstance(one, (ast.Assign, ast.AugAssign, ast.Return))]
+            lines.update(line for one in plain for line in range(one.lineno, (one.end_lineno or one.lineno) + 1))
+    words = ("Add", "Sub", "Mult", "Div", "Pow", "FloorDiv", "without its minus")
+    return [one for one in chosen if one.line in lines and (one.told.startswith(words) or one.told[0].isdigit())]
 
 
 def put_in_place(name: str, program: ast.Module) -> type[Any]:
@@ -141,14 +167,16 @@ class _Trial:
         self.in_use: Use | None = None
         self.started = time.process_time()
 
-    def run(self, should_be: list[tuple[Use, Any]], known: frozenset[tuple[str, str]], *, judged: bool) -> None:
+    def run(self, should_be: list[tuple[Use, Any]], known: frozenset[tuple[str, str]], asked: Asked) -> None:
         signal.signal(signal.SIGPROF, self._no_end)
         signal.setitimer(signal.ITIMER_PROF, PATIENCE)
         try:
             scheduler = put_in_place(self.name, self.mutant.program)
             self._sweep(scheduler, should_be)
             self.in_use, self.started = None, time.process_time()
-            if judged:
+            if asked == "diagnosis":
+                self._is(answered=answered(adapter.subject(self.name)))
+            if asked == "verdict":
                 first = next(judge(self.name, known), ("", "", ""))
                 self._is(subject=first[0], check=first[1], message=first[2])
         except Exception as error:  # a program that cannot even be loaded, or asked for its options, is noticed too
@@ -179,7 +207,7 @@ class _Trial:
 
 
 def judged_all(
-    name: str, chosen: list[Mutant], known: frozenset[tuple[str, str]], jobs: int, *, verdicts: bool = True
+    name: str, chosen: list[Mutant], known: frozenset[tuple[str, str]], jobs: int, asked: Asked = "verdict"
 ) -> Iterator[Judged]:
     """Judge mutants, several at a time; in the order in which they end.
 
@@ -188,10 +216,12 @@ def judged_all(
         chosen: the mutants.
         known: what fails without any change.
         jobs: processes at a time.
-        verdicts: whether the harness is asked, or only what each changes.
+        asked: what the harness is asked of each: its verdict, its diagnosis of the scheduler itself, or nothing.
     """
     scheduler = diffusers_options.scheduler_class(name)
-    legal = [(use, found) for use in uses(name) if (found := seen(use, scheduler)) is not None]
+    legal: list[tuple[Use, Any]] = []
+    if asked != "diagnosis":
+        legal = [(use, found) for use in uses(name) if (found := seen(use, scheduler)) is not None]
     fork = multiprocessing.get_context("fork")
     waiting, running = list(chosen), dict[Connection, tuple[Any, Mutant]]()
     while waiting or running:
@@ -199,7 +229,7 @@ def judged_all(
             mutant = waiting.pop(0)
             here, there = fork.Pipe(duplex=False)
             trial = _Trial(name, mutant, there)
-            process = fork.Process(target=trial.run, args=(legal, known), kwargs={"judged": verdicts})
+            process = fork.Process(target=trial.run, args=(legal, known, asked))
             process.start()
             there.close()
             running[here] = process, mutant
@@ -239,6 +269,29 @@ def _told(one: Judged, source: list[str]) -> str:
     return f"  survives [{one.kind}: {one.use}] line {one.line}, {one.told} | {text}\n"
 
 
+def _answer(one: Judged, source: list[str]) -> str:
+    if one.answered is None:
+        return ""
+    said = one.answered
+    how = (
+        "WRONG but exact" if said.is_wrong_but_exact else "right" if said.right else "wrong" if said.summary else "none"
+    )
+    exact = ", exact" if said.exact else ""
+    text = f"  {how}{exact}, {said.seconds:.1f} s: line {one.line}, {one.told} | {source[one.line - 1].strip()[:80]}\n"
+    return text + (f"    {said.summary} [{', '.join(said.lines)}]\n" if said.summary else "")
+
+
+def _answers(name: str, found: list[Judged]) -> str:
+    said = [one.answered for one in found if one.answered is not None]
+    right, wrong = sum(one.right for one in said), sum(one.is_wrong_but_exact for one in said)
+    exact = sum(one.exact for one in said)
+    seconds = sum(one.seconds for one in said) / max(len(said), 1)
+    return (
+        f"{name}: {len(found)} changes of formulas, {len(said)} with another law: first answer right {right} "
+        f"({right / max(len(said), 1):.0%}), exact {exact}, wrong but exact {wrong}; {seconds:.1f} s of a search\n"
+    )
+
+
 def of_target(target: str, arguments: list[str]) -> int:
     """Print what survives of a scheduler, and how many were caught, kind by kind; 1 where a sound one is flagged."""
     options = argparse.ArgumentParser(prog="make mutants")
@@ -247,27 +300,40 @@ def of_target(target: str, arguments: list[str]) -> int:
     options.add_argument("--jobs", type=int, default=1, help="processes at a time")
     options.add_argument("--lines", type=int, nargs="*", help="only changes in these lines")
     options.add_argument("--no-verdicts", action="store_true", help="only what each changes")
+    options.add_argument(
+        "--diagnose", action="store_true", help="changes of formulas, and whether the diagnosis is right"
+    )
     options.add_argument("--json", type=Path, help="file for everything that was found")
     given = options.parse_args(arguments)
     name = target.removeprefix("diffusers:")
+    asked: Asked = "diagnosis" if given.diagnose else "nothing" if given.no_verdicts else "verdict"
     torch.set_num_threads(1)
     _, source = released(name)
     chosen = candidates(source)
     if given.lines:
         chosen = [one for one in chosen if one.line in given.lines]
+    if asked == "diagnosis":
+        chosen = of_formulas(source, chosen)
     if given.sample is not None and given.sample < len(chosen):
         chosen = random.Random(given.seed).sample(chosen, given.sample)
     # First without a change: what fails there is no mutant's, and what is measured of references is kept for all.
-    known = frozenset() if given.no_verdicts else frozenset((subject, check) for subject, check, _ in judge(name))
+    known = (
+        frozenset[tuple[str, str]]()
+        if asked != "verdict"
+        else frozenset((subject, check) for subject, check, _ in judge(name))
+    )
     for subject, check in sorted(known):
         sys.stdout.write(f"  fails without any change: {subject} {check}\n")
     found = []
-    for one in judged_all(name, chosen, known, given.jobs, verdicts=not given.no_verdicts):
+    for one in judged_all(name, chosen, known, given.jobs, asked):
         found.append(one)
-        if one.is_caught == (one.kind == NOTHING):
+        if asked == "diagnosis":
+            sys.stdout.write(_answer(one, source.splitlines()))
+        elif one.is_caught == (one.kind == NOTHING):
             sys.stdout.write(_told(one, source.splitlines()))
-            sys.stdout.flush()
-    sys.stdout.write(_table(name, found))
+        sys.stdout.flush()
+    sys.stdout.write(_answers(name, found) if asked == "diagnosis" else _table(name, found))
     if given.json is not None:
         given.json.write_text(json.dumps([asdict(one) for one in found], indent=1), encoding="utf-8")
-    return int(any(one.is_caught and one.kind == NOTHING for one in found))
+    wrong = [one for one in found if one.answered is not None and one.answered.is_wrong_but_exact]
+    return int(bool(wrong) or (asked == "verdict" and any(one.is_caught and one.kind == NOTHING for one in found)))
