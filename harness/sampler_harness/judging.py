@@ -151,7 +151,9 @@ def short(config: Any) -> str:
     if config is None:
         return ""
     values = config.values()
-    parts = [f"{f.name}={values[f.name]!r}" for f in dataclasses.fields(config) if values[f.name] != f.default]
+    given = [f for f in dataclasses.fields(config) if f.init and f.compare]
+    usual = {f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory() for f in given}
+    parts = [f"{name}={values[name]!r}" for name, value in usual.items() if values[name] != value]
     return f"{type(config).__name__}({', '.join(parts)})"
 
 

@@ -295,7 +295,7 @@ class Assessment:
             # A diagnosis is a help; without it the findings stand as they are.
             place = traceback.extract_tb(error.__traceback__)[-1]
             told = f"the diagnosis itself failed with {type(error).__name__}: {error}"
-            found = Diagnosis(False, searched=f"{told} ({place.name}, line {place.lineno}); please report this")
+            found = Diagnosis(False, unsearched=f"{told} ({place.name}, line {place.lineno}); please report this")
         self._spent += time.perf_counter() - started
         return found
 

@@ -154,7 +154,8 @@ class Diagnosis:
         declared: deviations that the declaration names, taken off before.
         observed: what the runs themselves show, where no line of the reference explains it.
         consequences: what it does to samples: initial scale, variance, detail.
-        searched: how far the search went.
+        searched: how far the search went; empty where there was none.
+        unsearched: why there was none.
         seconds: what it took.
     """
 
@@ -165,6 +166,7 @@ class Diagnosis:
     observed: tuple[str, ...] = ()
     consequences: tuple[str, ...] = ()
     searched: str = ""
+    unsearched: str = ""
     seconds: float = 0.0
 
     @property
@@ -182,6 +184,8 @@ class Diagnosis:
             return self.observed[0]
         if self.near:
             return f"no change of the reference explains it; nearest: {self.near[0].summary}"
+        if self.unsearched:
+            return f"cannot tell: {self.unsearched}"
         return "no change of the reference that was tried explains it"
 
 

@@ -51,6 +51,7 @@ EDGES: dict[str, set[str]] = {
         "cases",
         "checks",
         "detail",
+        "judging",
         "law",
         "observe",
         "strategies",
@@ -77,8 +78,6 @@ EDGES: dict[str, set[str]] = {
     "report": {"catalogue", "detail", "plain", "portrait", "verdict", "wording"},
     "gate": {"catalogue", "pinned", "runner", "saved_laws", "targets", "verdict", "wording"},
     "triage": {
-        "budgets",
-        "cases",
         "detail",
         "law",
         "observe",
@@ -87,6 +86,7 @@ EDGES: dict[str, set[str]] = {
         "subject",
         "targets",
         "verdict",
+        "wording",
     },
     "plugin": {
         "catalogue",

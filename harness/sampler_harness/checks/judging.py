@@ -80,7 +80,12 @@ def _place(evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
     step, term = chosen.evidence.get("step"), str(chosen.evidence.get("term", ""))
     walked = evidence.walked(case)
     row = step if isinstance(step, int) and not isinstance(step, bool) else None
-    line = walked.place(row, term)
+    draw = chosen.evidence.get("draw")
+    line = walked.clamping() if "clamped_to" in chosen.evidence else None
+    if isinstance(draw, int):
+        line = walked.line_of_draw(draw, seeded="seeded" in chosen.evidence)
+    if line is None and "clamped_to" not in chosen.evidence:
+        line = walked.place(row, term)
     if line is None:
         return None
     return Place(

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+import torch
+
 import reference_samplers
 from sampler_harness.subject import Subject
 
@@ -31,6 +33,10 @@ _PACKAGES = (
     str(Path(__file__).resolve().parent.parent),
     *(str(Path(path).resolve()) for path in reference_samplers.__path__),
 )
+#: What clamps a tensor, by name.
+_CLAMPS = {"clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_max", "hardtanh", "minimum", "maximum", "relu"}
+#: How a generator is seeded or put into a state.
+_SEEDING = frozenset({"manual_seed", "set_state", "graphsafe_set_state", "set_offset", "clone_state"})
 _NOT_OWN = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")})
 
 
@@ -62,11 +68,25 @@ class Walk:
         segments: for each model call the lines since the one before, last the lines after the last call.
         calls: for each model call the stack of own lines that it was made from, innermost first.
         draws: for each draw how many model calls came before it, and the stack of own lines.
+        seeds: for each time that a generator was seeded or put into a state, how many draws came before it, and the
+            stack of own lines.
     """
 
     segments: list[list[Line]] = field(default_factory=lambda: [[]])
     calls: list[tuple[Line, ...]] = field(default_factory=list)
     draws: list[tuple[int, tuple[Line, ...]]] = field(default_factory=list)
+    seeds: list[tuple[int, tuple[Line, ...]]] = field(default_factory=list)
+
+    def line_of_draw(self, draw: int, *, seeded: bool) -> Line | None:
+        """The line that makes a draw; None where no own line does.
+
+        Args:
+            draw: index of it.
+            seeded: the last line before it that seeds a generator or puts it into a state, where there is one.
+        """
+        made = [stack for before, stack in self.seeds if before <= draw and stack] if seeded else []
+        stack = made[-1] if made else self.draws[draw][1] if draw < len(self.draws) else ()
+        return stack[0] if stack else None
 
     def place(self, row: int | None, term: str = "") -> Line | None:
         """The line where to look first for what is wrong in a row; None where no own line ran.
@@ -90,6 +110,17 @@ class Walk:
         if row < len(self.calls) and self.calls[row]:
             return self.calls[row][0]
         return self.segments[row][-1] if self.segments[row] else None
+
+    def clamping(self) -> Line | None:
+        """The line that clamps the finished sample: the outermost, then the last; None where no own line says so."""
+        behind = list(reversed(self.segments[-1]))
+        for at in reversed(self.calls[-1] if self.calls else ()):
+            here = [line for line in behind if _same_function(line, at)]
+            # A statement that calls the sampler and clamps what it returns began before the model was called.
+            found = next((line for line in (at, *here) if _called(line) & _CLAMPS), None)
+            if found is not None:
+                return found
+        return next((line for line in behind if _called(line) & _CLAMPS), None)
 
     def ran(self, row: int | None) -> dict[str, list[int]]:
         """Files and lines that ran towards a row, or in the whole run.
@@ -199,6 +230,17 @@ def _is_part(target: ast.expr) -> bool:
     return isinstance(target, ast.Subscript) and not isinstance(target.slice, whole)
 
 
+def _called(line: Line) -> set[str]:
+    """Names of the functions and methods that a simple statement calls."""
+    node = _statements(line.file).get(line.line)
+    if node is None or (
+        isinstance(node, ast.stmt) and any(isinstance(inner, ast.stmt) for inner in ast.walk(node) if inner is not node)
+    ):
+        return set()
+    calls = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
+    return {f.attr if isinstance(f, ast.Attribute) else f.id for f in calls if isinstance(f, (ast.Attribute, ast.Name))}
+
+
 def _named(target: ast.expr) -> Iterator[str]:
     return (n.id for n in ast.walk(target) if isinstance(n, ast.Name))
 
@@ -245,6 +287,15 @@ class _Tracer:
             self.walk.segments[-1].append(_line_of(frame))
         return self._line
 
+    def profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        """Notices a generator that is seeded or put into a state: methods that are not written in Python."""
+        if (
+            event == "c_call"
+            and getattr(argument, "__name__", "") in _SEEDING
+            and isinstance(getattr(argument, "__self__", None), torch.Generator)
+        ):
+            self.walk.seeds.append((len(self.walk.draws), tuple(_stack(frame))))
+
     def note_draw(self) -> None:
         self.walk.draws.append((len(self.walk.calls), tuple(_stack(sys._getframe()))))
 
@@ -288,10 +339,12 @@ def walk(subject: Subject, case: Case, *, fixtures: Mapping[str, Any] | None = N
         The lines, as far as the run came.
     """
     tracer = _Tracer()
-    before = sys.gettrace()
+    before, profiled = sys.gettrace(), sys.getprofile()
     sys.settrace(tracer)
+    sys.setprofile(tracer.profile)
     try:
         execute(subject, case, _Noticed(tracer), call_limit=call_limit, fixtures=fixtures)
     finally:
         sys.settrace(before)
+        sys.setprofile(profiled)
     return tracer.walk

@@ -83,6 +83,7 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
         "near": [_explanation(one) for one in diagnosis.near],
         "declared": [_explanation(one) for one in diagnosis.declared],
         "searched": diagnosis.searched,
+        "unsearched": diagnosis.unsearched,
         "seconds": round(diagnosis.seconds, 3),
     }
 
