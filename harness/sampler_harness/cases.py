@@ -87,11 +87,11 @@ class CoveringSet:
     values: dict[str, list[Any]] = field(default_factory=dict)
     pairs: set[frozenset[tuple[str, int]]] = field(default_factory=set)
     not_varied: tuple[str, ...] = ()
-    index: dict[Any, dict[str, int]] = field(default_factory=dict)
+    index: dict[Any, list[dict[str, int]]] = field(default_factory=dict)
 
     def seen(self, measured: Sequence[Any]) -> tuple[dict[str, str], str]:
         """How many values and pairs the measured configurations saw, as ``"2/2"`` texts."""
-        rows = [self.index[c] for c in measured if c in self.index]
+        rows = [row for c in measured for row in self.index.get(c, ())]
         fields = {
             name: f"{len({row[name] for row in rows if name in row})}/{len(values)}"
             for name, values in self.values.items()
@@ -154,7 +154,7 @@ def covering_set(subject: ModelSubject, budget: Budget) -> CoveringSet:
     # What is legal only where several other fields differ from the base has met no row so far.
     for name, values in domain.items():
         for i in range(len(values)):
-            if any(result.index[configuration][name] == i for configuration in result.configurations):
+            if any(row[name] == i for c in result.configurations for row in result.index[c]):
                 continue
             with contextlib.suppress(ValueError):
                 add(_first_legal(domain, build, {name: i})[0])
@@ -169,7 +169,9 @@ def _builder(
             configuration = subject.reference(**{name: domain[name][i] for name, i in row.items()})
         except ValueError:
             return None
-        result.index.setdefault(configuration, dict(row))
+        rows = result.index.setdefault(configuration, [])  # one configuration may be told in several ways
+        if row not in rows:
+            rows.append(dict(row))
         return configuration
 
     return build

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .diffusers_defaults import left_out
+from .diffusers_handling import handled
 from .diffusers_options import STEP_FIELDS, accepts, constructor_options, options_from, scheduler_class
 
 if TYPE_CHECKING:
@@ -33,33 +35,48 @@ class SchedulerLoop:
         return (scheduler_class(self.name).__module__,)
 
     def build(self, config: Any) -> Any:
-        """The scheduler with the configuration's options."""
+        """The scheduler with the configuration's options: those that are not its documented defaults."""
         accepted = constructor_options(self.name)
-        options = {**options_from(config), **self.pinned}
+        mapped = options_from(config)
+        if self.name == "EDMEulerScheduler" and config.values().get("handling") == "unset":
+            mapped["num_train_timesteps"] = config.num_steps - 1  # one level more than it is told
+        options = {k: v for k, v in mapped.items() if not left_out(self.name, k, v)} | dict(self.pinned)
         given = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items() if k in accepted}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return scheduler_class(self.name)(**given)
 
     def start(self, config: Any, device: Any) -> Any:
-        """A scheduler with its grid laid out on the device."""
+        """A scheduler with its grid laid out on the device, however it came to be."""
+        fields = config.values()
+        by_hand = any(self._by_hand(config, option) is not None for option in ("timesteps", "sigmas"))
+        return handled(
+            fields.get("handling", "new"),
+            self.build(config),
+            lambda scheduler: self._lay_out(scheduler, config, device),
+            by_hand=by_hand,
+            device=device,
+        )
+
+    def _lay_out(self, scheduler: Any, config: Any, device: Any) -> None:
+        """Its ``set_timesteps``, with no more arguments than are needed."""
         import torch
 
-        scheduler = self.build(config)
-        accepted = accepts(self.name, "set_timesteps")
-        arguments: dict[str, Any] = {"device": device} if "device" in accepted else {}
+        is_elsewhere = torch.device(device).type != "cpu" and "device" in accepts(self.name, "set_timesteps")
+        where: dict[str, Any] = {"device": device} if is_elsewhere else {}
         for option in ("timesteps", "sigmas"):
-            by_hand = self.pinned.get(option, config.values().get(option))
+            by_hand = self._by_hand(config, option)
             if by_hand is not None:
-                arguments[option] = list(by_hand)
+                given: Any = list(by_hand)
                 if option == "sigmas" and self.name == "EDMEulerScheduler":
-                    arguments[option] = torch.tensor(by_hand)  # it says a list will do, and asks it for its dtype
-                break
-        else:
-            steps = self.pinned.get("num_inference_steps", config.values().get("num_steps"))
-            arguments["num_inference_steps"] = config.num_train_timesteps if steps is None else steps
-        scheduler.set_timesteps(**arguments)
-        return scheduler
+                    given = torch.tensor(by_hand)  # it says a list will do, and asks it for its dtype
+                scheduler.set_timesteps(**{option: given}, **where)
+                return
+        steps = self.pinned.get("num_inference_steps", config.values().get("num_steps"))
+        scheduler.set_timesteps(config.num_train_timesteps if steps is None else steps, **where)
+
+    def _by_hand(self, config: Any, option: str) -> Any:
+        return self.pinned.get(option, config.values().get(option))
 
     def __call__(
         self,
@@ -130,17 +147,51 @@ class SchedulerLoop:
         return time.repeat(x0.shape[0])
 
     def _walk(self, scheduler: Any, timesteps: Any, model: Any, x: Any, config: Any, generator: Any) -> Any:
-        accepted = accepts(self.name, "step")
-        arguments: dict[str, Any] = {"generator": generator} if "generator" in accepted else {}
-        for name in STEP_FIELDS:
-            value = self.pinned.get(name, config.values().get(name))
-            if name in accepted and value is not None:
-                arguments[name] = value
-        if "use_clipped_model_output" in accepted and "rederive_epsilon" in config.values():
-            rederive = self.pinned.get("use_clipped_model_output", config.rederive_epsilon)
-            arguments["use_clipped_model_output"] = rederive
+        import torch
+
+        fields = config.values()
+        arguments = self._arguments(config, generator)
+        result = fields.get("result", "object")
         for timestep in timesteps:
             seen = scheduler.scale_model_input(x, timestep) if hasattr(scheduler, "scale_model_input") else x
             output = model(seen, timestep)
-            x = scheduler.step(output, timestep, x, **arguments).prev_sample
-        return x
+            if output.shape[1] != x.shape[1] and config.model_channels == 1:
+                output = output[:, : x.shape[1]]  # a model of another variance_type has no second half
+            given = self._given(scheduler, config, output, x, generator)
+            if "pred_original_sample" in given:
+                output = torch.zeros_like(output)  # it says no more than shape and dtype then
+            if result == "tuple":
+                x = scheduler.step(output, timestep, x, **{**arguments, **given}, return_dict=False)[0]
+                continue
+            stepped = scheduler.step(output, timestep, x, **{**arguments, **given})
+            x = stepped.prev_sample
+        return stepped.pred_original_sample if result == "x0" else x
+
+    def _arguments(self, config: Any, generator: Any) -> dict[str, Any]:
+        """What ``step`` is given at each step: what is not its documented default."""
+        accepted = accepts(self.name, "step")
+        fields = config.values()
+        mapped = {name: fields.get(name) for name in STEP_FIELDS}
+        mapped["use_clipped_model_output"] = fields.get("rederive_epsilon")
+        arguments = {
+            name: value
+            for name, value in mapped.items()
+            if name in accepted and value is not None and not left_out(self.name, name, value)
+        }
+        arguments |= {name: value for name, value in self.pinned.items() if name in mapped and name in accepted}
+        if generator is not None and "generator" in accepted:
+            arguments["generator"] = generator
+        return arguments
+
+    def _given(self, scheduler: Any, config: Any, output: Any, x: Any, generator: Any) -> dict[str, Any]:
+        """What the caller may make by itself and hand to ``step``: the noise, or the denoised sample."""
+        import torch
+
+        fields = config.values()
+        if fields.get("hands_noise") and self.pinned.get("eta", fields["eta"]) > 0:
+            drawn = torch.randn(x.shape, generator=generator, device=output.device, dtype=output.dtype)
+            return {"variance_noise": drawn, "generator": None}
+        if fields.get("hands_x0"):
+            sigma = scheduler.sigmas[scheduler.step_index]
+            return {"pred_original_sample": scheduler.precondition_outputs(x.to(torch.float32), output, sigma)}
+        return {}
