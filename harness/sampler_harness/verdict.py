@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .pinned import Shown
 from .portrait import Portrait
 
 SCHEMA_VERSION = 1
@@ -54,6 +55,8 @@ class Finding:
         seconds: what the check took, measurements that it was the first to need included.
         problem: the kind of problem because of which nothing could be measured; empty where something was.
         place: where to look first; JSON has it among the evidence.
+        notes: what a reader should know and no check fails for, a sentence each.
+        shown: what a failure shows, in the figures that it can be pinned by; None where it has none.
     """
 
     id: str
@@ -66,6 +69,8 @@ class Finding:
     seconds: float = 0.0
     problem: str = ""
     place: Place | None = None
+    notes: tuple[str, ...] = ()
+    shown: Shown | None = None
 
 
 def causes(bad: Sequence[Finding]) -> list[Finding]:
@@ -76,19 +81,6 @@ def causes(bad: Sequence[Finding]) -> list[Finding]:
     """
     ids = {finding.id for finding in bad}
     return [f for f in bad if f.consequence_of is None or f.consequence_of not in ids or f.consequence_of == f.id]
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A check that is known to fail, in a declaration or in a baseline.
-
-    Attributes:
-        reason: why it is lived with.
-        place: where that is said, and where it must be taken out once the check passes.
-    """
-
-    reason: str
-    place: str = "expected_failures"
 
 
 @dataclass(frozen=True)
@@ -253,6 +245,7 @@ class Verdict:
         checks_as_of: version whose set of checks was run; empty for the present one.
         portrait: what a page draws of it; None where nobody asked for one.
         deviations: known faults that the reference was given because they are declared, to reason.
+        beside: notes that no single check makes, as what does not fit another declaration of the run.
     """
 
     sampler: str
@@ -272,6 +265,7 @@ class Verdict:
     checks_as_of: str = ""
     portrait: Portrait | None = None
     deviations: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
     @property
     def conforms(self) -> bool:
@@ -293,6 +287,12 @@ class Verdict:
     def expected(self) -> tuple[Finding, ...]:
         """What fails as declared, in the declaration or in a baseline."""
         return tuple(finding for finding in self.findings if finding.outcome == "expected")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know though nothing fails for it: each once, in the order of the checks."""
+        told = [note for finding in self.findings for note in finding.notes]
+        return tuple(dict.fromkeys([*told, *self.beside]))
 
     @property
     def is_faulty(self) -> bool:

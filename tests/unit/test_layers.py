@@ -20,14 +20,16 @@ REFERENCES = Path(__file__).parents[2] / "reference_samplers"
 EDGES: dict[str, set[str]] = {
     # Plain data, which everyone may read.
     "portrait": set(),
-    "verdict": {"portrait"},
+    "pinned": set(),
+    "known_failures": {"pinned", "verdict"},
+    "verdict": {"pinned", "portrait"},
     "sharing": set(),
     "wording": set(),
     "plain": set(),
     "catalogue": set(),
     "budgets": set(),
     # What is declared, and what is tried of it.
-    "subject": {"catalogue", "wording"},
+    "subject": {"catalogue", "pinned", "wording"},
     "strategies": {"budgets", "subject"},
     "cases": {"budgets", "strategies", "subject"},
     "adapters": {"subject"},
@@ -37,8 +39,8 @@ EDGES: dict[str, set[str]] = {
     "law": {"observe", "subject"},
     # What is measured, and what it is judged by: a room for each kind, which know nothing of each other.
     "evidence": {"budgets", "subject", "verdict"},
-    "judging": {"observe", "verdict"},
-    "checks": {"cases", "evidence", "judging", "law", "observe", "strategies", "subject", "verdict"},
+    "judging": {"observe", "pinned", "verdict"},
+    "checks": {"cases", "evidence", "judging", "law", "observe", "pinned", "strategies", "subject", "verdict"},
     "training": {"budgets", "cases", "evidence", "judging", "law", "observe", "strategies", "subject", "verdict"},
     "data": {"evidence", "judging", "subject", "verdict"},
     "kinds": {"catalogue", "checks", "data", "evidence", "training", "verdict"},
@@ -63,6 +65,8 @@ EDGES: dict[str, set[str]] = {
         "diagnosis",
         "evidence",
         "kinds",
+        "known_failures",
+        "pinned",
         "portrait",
         "portraying",
         "saved_laws",
@@ -71,7 +75,7 @@ EDGES: dict[str, set[str]] = {
     },
     # Who asks, and who tells.
     "report": {"catalogue", "detail", "plain", "portrait", "verdict", "wording"},
-    "gate": {"catalogue", "runner", "saved_laws", "targets", "verdict", "wording"},
+    "gate": {"catalogue", "pinned", "runner", "saved_laws", "targets", "verdict", "wording"},
     "triage": {
         "budgets",
         "cases",

@@ -86,6 +86,8 @@ def _verdict(plan: Plan, job: Job) -> Verdict:
     try:
         with progress(job.subject.target):
             verdict = assessment.verdict(plan.checks)
+            if options.write_baseline:
+                verdict = assessment.pinned(verdict)
         if options.save_law is not None:
             save_law(assessment, options.save_law)
     except (ValueError, OSError) as error:

@@ -68,6 +68,9 @@ def render(verdict: Verdict) -> list[Line]:
         for finding in verdict.expected:
             lines.append(Line(f"  {finding.id}", "warn"))
             lines += _indented(finding.message, 6)
+    if verdict.notes:
+        lines += [Line(""), Line("To know, though nothing fails for it:", "bold")]
+        lines += [Line(line.text, "warn") for note in verdict.notes for line in _wrapped(f"- {note}", 2)]
     lines += [Line(""), Line("What was checked", "bold"), *_scope(verdict)]
     script = next((f.reproduction for f in [*verdict.causes, *verdict.bad] if f.reproduction), "")
     if script:
@@ -256,6 +259,7 @@ def summary_lines(verdict: Verdict) -> list[Line]:
     if verdict.diagnosis is not None:
         lines += diagnosis_lines(verdict.diagnosis)[1:]
     figure = "" if verdict.margin is None else f"; margin {verdict.margin:.3g}"
+    lines += [Line(line.text, "warn") for note in verdict.notes for line in _wrapped(f"note: {note}", 2)]
     lines.append(Line(f"  checks: {counts(verdict)}{figure}"))
     if verdict.coverage.not_varied:
         lines += _wrapped(f"not varied: {', '.join(verdict.coverage.not_varied)}", 2)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sampler_harness.catalogue import check_ids
+from sampler_harness.pinned import Expected
 from sampler_harness.wording import did_you_mean
 
 from .functions import DeclarationError
@@ -189,8 +190,8 @@ def reasons(name: str, value: Mapping[str, Any], what: str) -> dict[str, str]:
     return dict(value)
 
 
-def expectations(expected: Any, kind: str, example: str) -> dict[str, str]:
-    """Ids of checks that are known to fail, each with a reason.
+def expectations(expected: Any, kind: str, example: str) -> dict[str, str | Expected]:
+    """Ids of checks that are known to fail, each with a reason, and perhaps with what it shows.
 
     Args:
         expected: as declared.
@@ -213,4 +214,6 @@ def expectations(expected: Any, kind: str, example: str) -> dict[str, str]:
                 f"expected_failures names {id!r}, which is no check{of}{did_you_mean(str(id), known)} "
                 "(check-sampler --list-checks prints all)"
             )
-    return reasons("expected_failures", expected, "known to fail")
+    pinned = {id: known for id, known in expected.items() if isinstance(known, Expected)}
+    plain = {id: pinned[id].reason if id in pinned else reason for id, reason in expected.items()}
+    return {**reasons("expected_failures", plain, "known to fail"), **pinned}

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
+from sampler_harness.pinned import Expected
+
 from .base import ModelSubject, decorator
 from .fields import check_fields
 from .functions import HARNESS_KEYWORDS, DeclarationError, Wanted, defines
@@ -70,7 +72,7 @@ def sampler_under_test(
     model_attributes: Mapping[str, Any] | None = None,
     model_returns: str = "tensor",
     model_channels: int = 1,
-    expected_failures: Mapping[str, str] | None = None,
+    expected_failures: Mapping[str, str | Expected] | None = None,
     deviations: Mapping[str, str] | None = None,
     forward: Callable[..., Any] | None = None,
     velocity: Callable[..., Any] | None = None,
@@ -98,7 +100,7 @@ def sampler_under_test(
         model_attributes: what the sampler asks its model for besides calling it.
         model_returns: ``"tensor"``, ``"tuple"`` or ``"sample"``.
         model_channels: 2 where the model returns a learned variance beside its prediction.
-        expected_failures: check id to the reason why it is known to fail.
+        expected_failures: check id to the reason why it is known to fail; or an :class:`Expected`, with what it shows.
         deviations: name of a known fault, as a diagnosis tells it, to the reason why it is meant: the sampler is held
             against the reference with these in it, to every digit.
         forward: ``(x0, draw, config, index, *, device, dtype) -> x_t``: the program's own ``add_noise`` at entry

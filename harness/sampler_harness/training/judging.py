@@ -62,6 +62,7 @@ def conclude(
     *,
     passed: str,
     after: Sequence[Finding] = (),
+    notes: Sequence[str] = (),
 ) -> Finding:
     """One finding from all judgements.
 
@@ -71,6 +72,7 @@ def conclude(
         judged: everything that was judged; none is an error.
         passed: what to say when all is well.
         after: findings of checks whose failure explains one of this.
+        notes: what a reader should know, whether or not the check fails.
     """
     cause = next((f.id for f in after if f.outcome == "failed"), None)
     judged = [dataclasses.replace(j, consequence_of=cause) for j in judged]
@@ -83,7 +85,7 @@ def conclude(
         return Failure(f"{chosen.message}\n{place}", details, _reproduction(evidence, chosen, case), cause)
 
     why_nothing = "no item of any case could be judged"
-    return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing)
+    return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing, notes=notes)
 
 
 def _reproduction(evidence: TrainingEvidence, chosen: Judged, case: Case) -> str:
