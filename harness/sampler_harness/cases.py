@@ -20,7 +20,7 @@ from .subject import DeclarationError, ModelSubject
 from .subject.allowed import alternatives, bounds_of, combinations, is_strategy, named_values
 from .subject.fields import check_drawn
 
-__all__ = ["CoveringSet", "covering_set", "must_see"]
+__all__ = ["PAIRED_STEPS", "CoveringSet", "covering_set", "must_see"]
 
 
 #: Values that the number of steps must take, where the declaration allows them.

@@ -6,12 +6,14 @@ Each is shown by a scheduler that is wrong there and nowhere else, and measured 
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sampler_harness.adapters import diffusers as adapter
 from sampler_harness.adapters.diffusers_defaults import DOCUMENTED
@@ -22,7 +24,7 @@ from sampler_harness.law.response import respond_reference
 from sampler_harness.runner import check_sampler
 
 from .rewriting import rewritten
-from .test_adapter_diffusers import apart, law_of
+from .test_adapter_diffusers import CPU, apart, law_of
 
 
 @pytest.fixture(autouse=True)
@@ -149,3 +151,78 @@ def test_the_verdict_says_how_it_was_handled(name: str, before: str, after: str,
         verdict = check_sampler(adapter.subject(name), budget="quick", checks=LAW, diagnose=False)
     failures = [finding.message for finding in verdict.findings if finding.outcome == "failed"]
     assert any(told in message for message in failures), failures
+
+
+#: Scheduler, what its source says, what it says instead, and what is said of its forward process.
+WRONGLY_NOISED: list[tuple[str, str, str, str]] = [
+    (
+        "EulerDiscreteScheduler",
+        "step_indices = [self.step_index] * timesteps.shape[0]",
+        "step_indices = [self.step_index - 1] * timesteps.shape[0]",
+        "in the middle of a run",
+    ),
+    (
+        "EDMEulerScheduler",
+        "for t in timesteps]",
+        "for t in timesteps[:1].repeat(len(timesteps))]",
+        "differs from add_noise of item",
+    ),
+    (
+        "DDPMScheduler",
+        "np.arange(0, num_train_timesteps)[::-1].copy()",
+        "np.arange(0, num_train_timesteps).copy()",
+        "timesteps of a new scheduler, entry 0, is 0, should be 999",
+    ),
+    ("DDIMScheduler", "self.init_noise_sigma = 1.0", "self.init_noise_sigma = 2.0", "init_noise_sigma of a new"),
+    (
+        "HeunDiscreteScheduler",
+        "        return self.config.num_train_timesteps",
+        "        return self.config.num_train_timesteps - 1",
+        "len(scheduler) is 999, should be 1000",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "before", "after", "told"), WRONGLY_NOISED, ids=[one[3] for one in WRONGLY_NOISED])
+def test_a_forward_process_is_looked_at_in_every_way_it_is_called(
+    name: str, before: str, after: str, told: str
+) -> None:
+    subject = adapter.subject(name)
+    config = subject.reference(num_steps=5)
+    x0, draw = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
+
+    def noised() -> list[torch.Tensor]:
+        assert subject.forward is not None
+        return [subject.forward(x0, draw, config, index, **CPU) for index in range(5)]
+
+    assert [one.shape for one in noised()] == [x0.shape] * 5
+    with rewritten(name, before, after), pytest.raises(ValueError, match=re.escape(told)):
+        noised()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "before", "after", "check"),
+    [
+        (
+            "DDIMScheduler",
+            "            sample = sample.float()  # upcast",
+            "            pass  # upcast",
+            "precision/dtype",
+        ),
+        ("DDPMScheduler", "        sample = sample.to(dtype)\n", "", "precision/dtype"),
+        (
+            "EDMEulerScheduler",
+            "sigmas = self.sigmas.to(device=original_samples.device, dtype=original_samples.dtype)",
+            "sigmas = self.sigmas.to(device=original_samples.device)",
+            "law/forward",
+        ),
+    ],
+)
+def test_half_precision_is_looked_at_with_every_option(name: str, before: str, after: str, check: str) -> None:
+    sound = check_sampler(adapter.subject(name), budget="quick", checks=(check,))
+    assert sound.conforms
+    with rewritten(name, before, after):
+        verdict = check_sampler(adapter.subject(name), budget="quick", checks=(check,), diagnose=False)
+    assert [(finding.id, finding.outcome) for finding in verdict.findings] == [(check, "failed")]
+    assert "float16" in verdict.findings[0].message

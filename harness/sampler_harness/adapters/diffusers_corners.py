@@ -116,8 +116,6 @@ class DDIM(reference_samplers.DDIM):
             raise refuse("timesteps", self.timesteps, "None: the scheduler takes none")
         if self.handling == "unset":
             raise refuse("handling", "unset", "another: step asks for set_timesteps")
-        if self.result == "x0" and self.final_alpha_bar == "first":
-            raise refuse("result", "x0", "another where the run ends above the data")
         length, count = self.num_train_timesteps, len(self.grid)
         if self.timestep_spacing == "linspace" and count not in (1, length):
             legal = f"1 or {length} where timesteps are spaced by linspace (FINDINGS: t - T // n)"

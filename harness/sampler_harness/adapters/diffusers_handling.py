@@ -19,8 +19,8 @@ __all__ = ["Handling", "Result", "handled"]
 #: the original goes on; ``"saved"`` it was saved in a folder and loaded; ``"unset"`` nothing at all, not even
 #: ``set_timesteps``.
 Handling = Literal["new", "used", "interrupted", "copied", "saved", "unset"]
-#: What of ``step`` is taken: ``"object"`` its ``prev_sample``, ``"tuple"`` the first of ``return_dict=False``, or
-#: ``"x0"`` the last step's ``pred_original_sample``, where the run ends in it.
+#: What of ``step`` is taken: ``"object"`` its ``prev_sample``; ``"x0"`` the same, and where the run ends in data the
+#: last step's ``pred_original_sample``; ``"tuple"`` both from what ``return_dict=False`` returns.
 Result = Literal["object", "tuple", "x0"]
 
 _SHAPE = (1, 1, 2, 2)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .diffusers_defaults import left_out
+from .diffusers_forward import item_by_item, noised_in_every_way
 from .diffusers_handling import handled
 from .diffusers_options import STEP_FIELDS, accepts, constructor_options, options_from, scheduler_class
+from .diffusers_tables import check_tables
 
 if TYPE_CHECKING:
     import torch
@@ -117,34 +119,24 @@ class SchedulerLoop:
         return self._walk(scheduler, scheduler.timesteps[first:], model, x, config, generator)
 
     def forward(self, x0: Any, draw: Any, config: Any, index: int, *, device: Any, dtype: Any) -> Any:
-        """The scheduler's own noising at entry ``index``: as training calls it and as image-to-image does.
+        """The scheduler's own noising at entry ``index``, in every way in which it is called.
 
         Raises:
-            ValueError: where the two ways differ.
+            ValueError: where the ways differ, or the tables of a new scheduler are not the reference's.
         """
-        import torch
-
-        noised = []
-        for image_to_image in (False, True):
-            scheduler = self.start(config, device)
-            if image_to_image:
-                if not hasattr(scheduler, "set_begin_index"):
-                    break
-                scheduler.set_begin_index(index * scheduler.order)
-            method = scheduler.add_noise if hasattr(scheduler, "add_noise") else scheduler.scale_noise
-            noised.append(method(x0, draw, self._times(scheduler, index, x0)))
-        if len(noised) == 2 and not torch.equal(noised[0], noised[1]):
-            raise ValueError("add_noise differs after set_begin_index, which image-to-image calls first")
-        return noised[0]
+        if not index:
+            check_tables(self.build(config), config)
+        made = lambda: self.start(config, device)  # noqa: E731 - each way has a scheduler of its own
+        return noised_in_every_way(made, lambda: self.build(config), x0, draw, index)
 
     def velocity(self, x0: Any, draw: Any, config: Any, index: int, *, device: Any, dtype: Any) -> Any:
-        """The scheduler's ``get_velocity`` at entry ``index``."""
-        scheduler = self.start(config, device)
-        return scheduler.get_velocity(x0, draw, self._times(scheduler, index, x0))
+        """The scheduler's ``get_velocity`` at entry ``index``, for one timestep and for several at once.
 
-    def _times(self, scheduler: Any, index: int, x0: Any) -> Any:
-        time = scheduler.timesteps[index * scheduler.order]
-        return time.repeat(x0.shape[0])
+        Raises:
+            ValueError: where these differ.
+        """
+        scheduler = self.start(config, device)
+        return item_by_item("get_velocity", scheduler.get_velocity, scheduler, x0, draw, index)
 
     def _walk(self, scheduler: Any, timesteps: Any, model: Any, x: Any, config: Any, generator: Any) -> Any:
         import torch
@@ -161,11 +153,12 @@ class SchedulerLoop:
             if "pred_original_sample" in given:
                 output = torch.zeros_like(output)  # it says no more than shape and dtype then
             if result == "tuple":
-                x = scheduler.step(output, timestep, x, **{**arguments, **given}, return_dict=False)[0]
-                continue
-            stepped = scheduler.step(output, timestep, x, **{**arguments, **given})
-            x = stepped.prev_sample
-        return stepped.pred_original_sample if result == "x0" else x
+                x, x0 = scheduler.step(output, timestep, x, **{**arguments, **given}, return_dict=False)
+            else:
+                stepped = scheduler.step(output, timestep, x, **{**arguments, **given})
+                x, x0 = stepped.prev_sample, stepped.pred_original_sample if result == "x0" else None
+        is_data = result != "object" and fields.get("final_alpha_bar", "one") == "one"
+        return x0.to(x.dtype) if is_data else x  # two of the schedulers leave x0 in float32
 
     def _arguments(self, config: Any, generator: Any) -> dict[str, Any]:
         """What ``step`` is given at each step: what is not its documented default."""

@@ -186,6 +186,15 @@ def rows_of_draws(response: Response) -> tuple[list[int | None], list[float]]:
     return rows, signs
 
 
+def _shares_of_draws(response: Response) -> list[dict[int, float]]:
+    """For each draw of a program, how much of each row's fresh noise it holds: rows get theirs back from all draws."""
+    _, opened, rotation = row_echelon(response.noise, precision=2.0**-53, gain=rounding_gain(response.outputs))
+    return [
+        {row: float(rotation[i, draw]) for i, row in enumerate(opened) if rotation[i, draw]}
+        for draw in range(response.noise.shape[1])
+    ]
+
+
 def matched_noise(
     program: Response,
     shape: tuple[int, ...],
@@ -205,12 +214,18 @@ def matched_noise(
             zeros.
     """
     rows, signs = rows_of_draws(program)
+    arriving = [row for row in rows if row is not None]
+    # Several draws may enter at one row, as where churn raises the first level: together they are its fresh noise.
+    shares = _shares_of_draws(program) if len(set(arriving)) < len(arriving) else [{}] * len(rows)
     drawn = [0]
 
     def noise() -> Array:
         index = drawn[0]
         drawn[0] += 1
         row = rows[index]
+        parts = [share * fresh[one] for one, share in shares[index].items() if one in fresh]
+        if parts:
+            return wrap(np.sum(parts, axis=0).reshape(shape))
         if row is not None and row in fresh:
             return wrap(signs[index] * fresh[row].reshape(shape))
         return wrap(np.zeros(shape) if otherwise is None else otherwise(index).reshape(shape))
