@@ -112,7 +112,9 @@ class Assessment:
         return self.subject.deviations if isinstance(self.subject, Subject) and self.against is None else {}
 
     def _built(self, build: Any) -> Any:
-        standard = {"standard": self._standard()} if self.against is not None or self._deviations else {}
+        own = isinstance(self.subject, Subject) and self.subject.paper is not None  # deviations are in its reference
+        named = self.against is not None or (self._deviations and not own)
+        standard = {"standard": self._standard()} if named else {}
         return build(self.subject, budget=self.budget, device=self.device, fixtures=self.fixtures, **standard)
 
     def _standard(self) -> Any:
@@ -283,6 +285,9 @@ class Assessment:
         started = time.perf_counter()
         try:
             evidence = self.sampler_evidence
+            if evidence.subject.paper is not None:
+                # A search would start from the paper, and find the deviation that is declared.
+                return Diagnosis(False, searched="what differs beside a declared deviation was not searched for")
             if self._deviations:
                 evidence = evidence.held_against(Standard.of_reference(evidence.subject))
             found = diagnose(evidence, findings, budget=self.budget, declared=self._expected)

@@ -32,7 +32,7 @@ EDGES: dict[str, set[str]] = {
     "subject": {"catalogue", "pinned", "wording"},
     "strategies": {"budgets", "subject"},
     "cases": {"budgets", "strategies", "subject"},
-    "adapters": {"subject"},
+    "adapters": {"pinned", "subject"},
     "targets": {"adapters", "subject", "wording"},
     # What is seen of a run, and what follows from it.
     "observe": {"subject"},
