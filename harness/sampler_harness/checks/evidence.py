@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reference_samplers.contract import Reference, as_reference
-from sampler_harness.cases import CoveringSet, covering_set
+from sampler_harness.cases import PAIRED_STEPS, CoveringSet, covering_set
 from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
@@ -284,6 +284,24 @@ class Evidence(AnyEvidence[Subject]):
             other = [] if meant else [draw.operator for draw in bundle.zero.draws if not draw.gaussian]
             self._not_normal[case] = other[0] if other and not are_seeds(bundle) else ""
         return self._not_normal[case]
+
+    @functools.cached_property
+    def telling_cases(self) -> tuple[Case, ...]:
+        """The base, and short cases of the covering set in which each value of each option is seen once."""
+        found, seen = [self.base], set(self._values_of(self.base))
+        short = [case for case in self.cases if case.config.num_calls <= 2 * PAIRED_STEPS]
+        while short:
+            most = max(short, key=lambda case: len(self._values_of(case) - seen))
+            new = self._values_of(most) - seen
+            if not new:
+                break
+            found.append(most)
+            seen |= new
+        return tuple(found)
+
+    def _values_of(self, case: Case) -> frozenset[tuple[str, int]]:
+        rows = self.covering.index.get(case.config, ())
+        return frozenset(item for row in rows for item in row.items() if item[0] != "num_steps")
 
     @property
     def affine_cases(self) -> tuple[Case, ...]:

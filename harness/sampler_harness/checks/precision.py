@@ -65,9 +65,11 @@ def check_dtype(evidence: Evidence) -> Finding:
 
 
 def _cases_for(evidence: Evidence, dtype: str) -> list[Case]:
-    """The base and, for what rounds most, the longest chain of few steps that was measured."""
+    """The base and, for what rounds most, chains of few steps; in half precision each value of each option once."""
     configs = [evidence.covering.base]
-    if dtype not in _HALF:
+    if dtype in _HALF:
+        configs = [case.config for case in evidence.telling_cases]
+    else:
         paired = [c.config for c in evidence.cases if c.config != evidence.covering.base]
         configs += paired[:3]
     return [evidence.case(config, shape=evidence.base.shape, dtype=dtype) for config in configs]
