@@ -17,7 +17,7 @@ from .kinds import KIND_OF
 from .portrait import Portrait
 from .saved_laws import SavedLaws, law_of_case, write_laws
 from .subject import AnySubject, Subject
-from .verdict import Coverage, Diagnosis, Expected, Finding, Moved, Verdict
+from .verdict import Coverage, Diagnosis, Expected, Finding, Moved, Verdict, together
 
 if TYPE_CHECKING:
     from .checks.evidence import Evidence
@@ -229,6 +229,8 @@ class Assessment:
         """
         nothing = self.unjudged(checks)
         findings = tuple(self.run(id) for id in nothing.planned)
+        diagnosis = self.diagnosis() if diagnose else None
+        findings = together(findings, diagnosis)
         return dataclasses.replace(
             nothing,
             reference=self._against_name(),
@@ -236,7 +238,7 @@ class Assessment:
             coverage=self.coverage(),
             seconds=self._spent,
             versions=versions(),
-            diagnosis=self.diagnosis() if diagnose else None,
+            diagnosis=diagnosis,
             moved=self._moved(findings),
             portrait=self.portrait(findings) if self._portray else None,
             deviations=self._deviations,

@@ -6,6 +6,7 @@ pytest plugin only read them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,6 +29,7 @@ class Place:
         text: what stands there, shortened.
         lines: files and their lines that ran towards the row.
         all_lines: files and their lines that ran at all.
+        hands_on: it only calls another function of the same person's, where the value is made.
     """
 
     file: str
@@ -36,6 +38,15 @@ class Place:
     text: str
     lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
     all_lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    hands_on: bool = False
+
+    def makes_the_same(self, other: Place | None) -> bool:
+        """Whether two wrong values are made in one line; one that calls the user's own function may hide two faults.
+
+        Args:
+            other: where the other value is made.
+        """
+        return other is not None and (self.file, self.line) == (other.file, other.line) and not self.hands_on
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,64 @@ def causes(bad: Sequence[Finding]) -> list[Finding]:
     """
     ids = {finding.id for finding in bad}
     return [f for f in bad if f.consequence_of is None or f.consequence_of not in ids or f.consequence_of == f.id]
+
+
+#: What is read off a law; a single change of the reference that has the sampler's law explains all of it.
+_OF_THE_LAW = frozenset(
+    (
+        "law/times",
+        "law/initial-noise",
+        "law/outputs",
+        "law/noise",
+        "law/offset",
+        "clip/replay",
+        "shape/any",
+        "steps/any",
+        "limit/gaussian",
+        "limit/order",
+    )
+)
+#: What is seen of a value that is made wrongly in one line.
+_OF_A_LINE = _OF_THE_LAW | {"noise/shape", "shape/batch", "precision/dtype"}
+#: What compares a run with an earlier one: where that leaves something behind, they differ.
+_OF_TWO_RUNS = frozenset(("noise/shape", "clip/replay"))
+
+
+def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[Finding, ...]:
+    """Findings that are known to have one cause, told as one: the first of them, and what follows from it.
+
+    They have where one line of the sampler's makes the wrong value of each, or stops the run; where a run leaves
+    something behind, by which the next one differs; and where one change of the reference has the sampler's law in
+    every configuration.
+
+    Args:
+        findings: of the checks that ran, in the catalogue's order.
+        diagnosis: of the sampler.
+    """
+    one_change = diagnosis is not None and diagnosis.exact and diagnosis.answers[0].changes == 1
+    left_behind = any(f.id == "state/rerun" and f.outcome == "failed" for f in findings)
+    causes: list[Finding] = []
+    told: list[Finding] = []
+    for finding in findings:
+        if finding.outcome == "failed" and finding.consequence_of is None:
+            cause = next((c.id for c in causes if _is_one(c, finding, one_change)), None)
+            if left_behind and (finding.problem == "outside" or finding.id in _OF_TWO_RUNS):
+                cause = "state/rerun"
+            if cause is None:
+                causes.append(finding)
+            else:
+                finding = dataclasses.replace(finding, consequence_of=cause)
+        told.append(finding)
+    return tuple(told)
+
+
+def _is_one(cause: Finding, other: Finding, one_change: bool) -> bool:
+    if cause.problem:  # the run ended there, in other checks' runs too
+        return bool(cause.place and other.place and cause.place.line == other.place.line)
+    if one_change and {cause.id, other.id} <= _OF_THE_LAW:
+        return True
+    same_line = cause.place is not None and cause.place.makes_the_same(other.place)
+    return same_line and {cause.id, other.id} <= _OF_A_LINE and not other.problem
 
 
 @dataclass(frozen=True)
@@ -149,6 +218,11 @@ class Explanation:
     diff: str = ""
     effects: tuple[str, ...] = ()
     happened: tuple[Happened, ...] = ()
+
+    @property
+    def changes(self) -> int:
+        """How many things are otherwise: lines, fields, or the whole reference."""
+        return len(self.edits) + len(self.config) + bool(self.reference)
 
 
 @dataclass(frozen=True)

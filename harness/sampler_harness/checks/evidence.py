@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reference_samplers.contract import Reference, as_reference
 from sampler_harness.cases import CoveringSet, covering_set
@@ -24,6 +24,9 @@ from sampler_harness.verdict import Coverage
 
 from .replayed import Held, hold
 from .standard import Standard
+
+if TYPE_CHECKING:
+    from .mending import Mending
 
 __all__ = ["Evidence", "expected_calls"]
 
@@ -203,6 +206,7 @@ class Evidence(AnyEvidence[Subject]):
         other = copy.copy(self)
         other.standard = standard
         other._compared, other._held, other._sides, other._own_grid = {}, {}, {}, {}
+        vars(other).pop("mending", None)
         return other
 
     def named(self, configuration: str, shape: tuple[int, ...], dtype: str) -> Case | None:
@@ -315,6 +319,13 @@ class Evidence(AnyEvidence[Subject]):
                 self._deviations(case, dataclasses.replace(case, config=config))
             )
         return self._own_grid[case]
+
+    @functools.cached_property
+    def mending(self) -> Mending | None:
+        """The line of the sampler's own whose value, were it the reference's, would make all cases right."""
+        from .mending import mending_of
+
+        return mending_of(self)
 
     def side_of(self, case: Case) -> Case:
         """The case that a case is held against: itself, or the other side of a rounding that it took."""

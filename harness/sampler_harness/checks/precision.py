@@ -98,7 +98,7 @@ def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
         "the time was rounded by a cast"
     )
     blame = "law/times" if wrong_anyway else None
-    return [Judged(float(ratio[call]), text, case, {"step": call}, blame)]
+    return [Judged(float(ratio[call]), text, case, {"step": call, "term": "time"}, blame)]
 
 
 def _law(evidence: Evidence, case: Case) -> list[Judged]:

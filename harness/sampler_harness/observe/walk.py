@@ -11,7 +11,7 @@ import functools
 import linecache
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
@@ -24,7 +24,17 @@ from .probes import Impulses
 from .stand_in import StandIn
 from .trace import Case, execute
 
-__all__ = ["Line", "Walk", "shown", "walk"]
+__all__ = [
+    "Line",
+    "Walk",
+    "assigned_by",
+    "is_own",
+    "own_stack",
+    "shown",
+    "statement_at",
+    "walk",
+    "writes_outside",
+]
 
 #: The harness, and the references that a sampler reads its options from.
 _PACKAGES = (
@@ -67,6 +77,37 @@ class Walk:
     segments: list[list[Line]] = field(default_factory=lambda: [[]])
     calls: list[tuple[Line, ...]] = field(default_factory=list)
     draws: list[tuple[int, tuple[Line, ...]]] = field(default_factory=list)
+    #: The innermost own line that raised what the run ended in.
+    raised: Line | None = None
+
+    def drawn(self, draw: int) -> Line | None:
+        """The line that makes a draw; behind a helper that only hands on what it is given, the line that calls it.
+
+        Args:
+            draw: its index.
+        """
+        stack = self.draws[draw][1] if draw < len(self.draws) else ()
+        return next((line for line in stack if not _only_hands_on(line)), stack[0] if stack else None)
+
+    def last_return(self) -> Line | None:
+        """The last line that gives a value back."""
+        lines = [line for part in self.segments for line in part]
+        return next((line for line in reversed(lines) if isinstance(_node(line), ast.Return)), None)
+
+    def hands_on(self, line: Line) -> bool:
+        """Whether a line only calls a function of the user's own, which ran."""
+        name = _called(line)
+        return name is not None and any(one.function == name for part in self.segments for one in part)
+
+    def returned(self, line: Line) -> Line:
+        """Behind a line that only calls a function of the user's own, the line there that gives its value back."""
+        name = _called(line)
+        lines = [one for part in self.segments for one in part]
+        if name is None or line not in lines:
+            return line
+        behind = [one for one in lines[lines.index(line) :] if one.function == name]
+        found = next((one for one in behind if isinstance(_node(one), ast.Return)), None)
+        return line if found is None or found == line else self.returned(found)
 
     def place(self, row: int | None, term: str = "") -> Line | None:
         """The line where to look first for what is wrong in a row; None where no own line ran.
@@ -79,7 +120,7 @@ class Walk:
             outermost = self.calls[0][0] if self.calls and self.calls[0] else None
             return outermost or next((line for part in self.segments for line in part), None)
         if term == "time" and row < len(self.calls) and self.calls[row]:
-            return self.calls[row][0]
+            return self._told(row) or self.calls[row][0]
         assigned = self._assigned(row)
         if assigned is not None:
             return assigned
@@ -109,7 +150,9 @@ class Walk:
         stack = self.calls[row] if row < len(self.calls) else tuple(segment[-1:])
         before = self.calls[row - 1] if row else ()
         for at in stack:
-            here = [line for line in reversed(segment) if _same_function(line, at) and line.line != at.line]
+            # The statement that asked the model last is done only now that it has its answer.
+            done = [*before[:1], *segment]
+            here = [line for line in reversed(done) if _same_function(line, at) and line.line != at.line]
             for names in _names_used(at):
                 assigned = _last_assignment(names, here)
                 if assigned is not None:
@@ -117,6 +160,24 @@ class Walk:
                 if at in before and names & _names_assigned(at):
                     return at  # the statement that calls the model updates the sample too
         return None
+
+
+    def _told(self, row: int) -> Line | None:
+        """The line that makes the time of a call, where that has a name of its own."""
+        at = self.calls[row][0]
+        node = _node(at)
+        if node is None:
+            return None
+        first, every = _names_used(at)
+        rest = {
+            name
+            for call in ast.walk(node)
+            if isinstance(call, ast.Call)
+            for argument in (*call.args[1:], *(keyword.value for keyword in call.keywords))
+            for name in _read(argument)
+        }
+        here = [line for line in reversed(self.segments[row]) if _same_function(line, at) and line.line != at.line]
+        return next((line for line in here if _names_assigned(line) & (rest & every - first)), None)
 
 
 def _last_assignment(names: set[str], lines: list[Line]) -> Line | None:
@@ -165,6 +226,48 @@ def _statements(file: str) -> Mapping[int, ast.stmt]:
             for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
                 found[line] = node
     return found
+
+
+def statement_at(file: str, line: int) -> ast.stmt | None:
+    """The innermost statement of a line; None where there is none, or no source.
+
+    Args:
+        file: absolute.
+        line: from 1.
+    """
+    return _statements(file).get(line)
+
+
+def assigned_by(node: ast.stmt) -> Iterator[str]:
+    """What a statement gives a value to, whole or in part: names, and attributes of names as ``"self.table"``.
+
+    Args:
+        node: a statement; of a loop only its targets are meant.
+    """
+    match node:
+        case ast.For(target=target):
+            targets = [target]
+        case ast.With():
+            targets = [item.optional_vars for item in node.items if item.optional_vars is not None]
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            targets = [target]
+        case ast.Assign():
+            targets = node.targets
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=value))):
+            targets = [value]  # x.add_(…) writes into x
+        case _:
+            return
+    waiting = list(targets)
+    for one in waiting:
+        match one:
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                waiting += parts
+            case ast.Starred(value=value) | ast.Subscript(value=value):
+                waiting.append(value)
+            case ast.Name(id=name):
+                yield name
+            case ast.Attribute(value=ast.Name(id=owner), attr=name):
+                yield f"{owner}.{name}"
 
 
 def _same_function(line: Line, other: Line) -> bool:
@@ -216,7 +319,7 @@ def _targets(line: Line) -> list[ast.expr]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_own(file: str) -> bool:
+def is_own(file: str) -> bool:
     """Whether a file is the user's: no library's and not the harness's."""
     if file.startswith("<"):
         return False
@@ -224,39 +327,119 @@ def _is_own(file: str) -> bool:
     return not path.startswith((*_PACKAGES, *_NOT_OWN)) and "site-packages" not in path
 
 
+def _node(line: Line) -> ast.stmt | None:
+    return statement_at(line.file, line.line)
+
+
+def _called(line: Line) -> str | None:
+    """The name of the function whose value a line only hands on: ``y = f(x)``, ``return f(x)``."""
+    match _node(line):
+        case ast.Assign(value=ast.Call(func=func)) | ast.Return(value=ast.Call(func=func)):
+            return func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else None
+        case _:
+            return None
+
+
+@functools.lru_cache(maxsize=256)
+def _functions(file: str) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
+    """All functions of a file, inner ones last."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return ()
+    return tuple(node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+
+
+def _function_of(line: Line) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    found = [f for f in _functions(line.file) if f.lineno <= line.line <= (f.end_lineno or f.lineno)]
+    return found[-1] if found else None
+
+
+def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    arguments = function.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    return {one.arg for one in every if one is not None}
+
+
+def _only_hands_on(line: Line) -> bool:
+    """Whether a line returns a call whose arguments are its function's own: what it makes is decided by its caller."""
+    function, node = _function_of(line), _node(line)
+    if function is None or not isinstance(node, ast.Return) or not isinstance(node.value, ast.Call):
+        return False
+    given = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
+    return all(isinstance(one, ast.Name) and one.id in _parameters(function) for one in given)
+
+
+def writes_outside(walked: Walk) -> Line | None:
+    """The one line of a run that writes into what outlives it; None where there is none, or several.
+
+    Args:
+        walked: a run.
+    """
+    found = {line for part in walked.segments for line in part if _writes_outside(line)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _writes_outside(line: Line) -> bool:
+    function = _function_of(line)
+    if function is None:
+        return False
+    bound = _parameters(function) - {"self"}
+    shared: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, (ast.Global, ast.Nonlocal)):
+            shared |= set(node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+    written = {name for target in _targets(line) for name in _named(target) if _is_within(target) or name in shared}
+    return bool(written - (bound - shared)) and not isinstance(_node(line), ast.Expr)
+
+
+def _is_within(target: ast.expr) -> bool:
+    return isinstance(target, (ast.Subscript, ast.Attribute))
+
+
 class _Tracer:
     """A trace function that follows own code, and notices model calls and draws."""
 
     def __init__(self) -> None:
         self.walk = Walk()
+        self._error: BaseException | None = None
         self._call: CodeType = StandIn.forward.__code__
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
         code = frame.f_code
         if code is self._call:
-            self.walk.calls.append(tuple(_stack(frame)))
+            self.walk.calls.append(tuple(own_stack(frame)))
             self.walk.segments.append([])
-        elif _is_own(code.co_filename):
+        elif is_own(code.co_filename):
             return self._line
         return None
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "line":
             self.walk.segments[-1].append(_line_of(frame))
+        elif event == "exception" and argument[1] is not self._error:
+            # Told from the innermost frame outwards; what came last is what ended the run.
+            self._error, self.walk.raised = argument[1], _line_of(frame)
         return self._line
 
     def note_draw(self) -> None:
-        self.walk.draws.append((len(self.walk.calls), tuple(_stack(sys._getframe()))))
+        self.walk.draws.append((len(self.walk.calls), tuple(own_stack(sys._getframe()))))
 
 
 def _line_of(frame: FrameType) -> Line:
     return Line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
 
 
-def _stack(frame: FrameType | None) -> Iterator[Line]:
-    """Own lines above a frame, innermost first."""
+def own_stack(frame: FrameType | None) -> Iterator[Line]:
+    """Own lines of a frame and of those above it, innermost first.
+
+    Args:
+        frame: of any code.
+    """
     while frame is not None:
-        if _is_own(frame.f_code.co_filename):
+        if is_own(frame.f_code.co_filename):
             yield _line_of(frame)
         if frame.f_code is execute.__code__:
             return
@@ -275,7 +458,14 @@ class _Noticed(Impulses):
         return super().draw(index, shape)
 
 
-def walk(subject: Subject, case: Case, *, fixtures: Mapping[str, Any] | None = None, call_limit: int = 20_000) -> Walk:
+def walk(
+    subject: Subject,
+    case: Case,
+    *,
+    fixtures: Mapping[str, Any] | None = None,
+    call_limit: int = 20_000,
+    entry: Callable[..., Any] | None = None,
+) -> Walk:
     """Run a sampler once more and note its lines.
 
     Args:
@@ -283,6 +473,7 @@ def walk(subject: Subject, case: Case, *, fixtures: Mapping[str, Any] | None = N
         case: what to run.
         fixtures: values for the sampler's further keyword-only arguments.
         call_limit: model calls after which the run is stopped.
+        entry: what to call instead of the subject's function, with the same arguments.
 
     Returns:
         The lines, as far as the run came.
@@ -291,7 +482,9 @@ def walk(subject: Subject, case: Case, *, fixtures: Mapping[str, Any] | None = N
     before = sys.gettrace()
     sys.settrace(tracer)
     try:
-        execute(subject, case, _Noticed(tracer), call_limit=call_limit, fixtures=fixtures)
+        run = execute(subject, case, _Noticed(tracer), call_limit=call_limit, fixtures=fixtures, entry=entry)
     finally:
         sys.settrace(before)
+    if run.problem is None or run.problem.kind not in ("raised", "exit"):
+        tracer.walk.raised = None
     return tracer.walk
