@@ -113,21 +113,24 @@ _OF_TWO_RUNS = frozenset(("noise/shape", "clip/replay"))
 def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[Finding, ...]:
     """Findings that are known to have one cause, told as one: the first of them, and what follows from it.
 
-    They have where one line of the sampler's makes the wrong value of each, or stops the run; where a run leaves
-    something behind, by which the next one differs; and where one change of the reference has the sampler's law in
-    every configuration.
+    They have where one line of the sampler's makes the wrong value of each, or stops the run; where elements share a
+    draw, so that no coefficient can be read at one of them; where a run leaves something behind, by which the next one
+    differs; and where one change of the reference has the sampler's law in every configuration.
 
     Args:
         findings: of the checks that ran, in the catalogue's order.
         diagnosis: of the sampler.
     """
     one_change = diagnosis is not None and diagnosis.exact and diagnosis.answers[0].changes == 1
+    shared = any(f.id == "noise/shape" and f.outcome == "failed" and f.evidence.get("shared") for f in findings)
     left_behind = any(f.id == "state/rerun" and f.outcome == "failed" for f in findings)
     causes: list[Finding] = []
     told: list[Finding] = []
     for finding in findings:
         if finding.outcome == "failed" and finding.consequence_of is None:
             cause = next((c.id for c in causes if _is_one(c, finding, one_change)), None)
+            if shared and finding.id in _OF_THE_LAW | {"shape/batch"}:
+                cause = "noise/shape"
             if left_behind and (finding.problem == "outside" or finding.id in _OF_TWO_RUNS):
                 cause = "state/rerun"
             if cause is None:

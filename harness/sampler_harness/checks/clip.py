@@ -10,13 +10,14 @@ from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.replay import innovations, with_fresh_noise
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY
 from sampler_harness.observe.learned_variance import learned_variance
+from sampler_harness.observe.narrowed import first_narrowing
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
 from .evidence import Evidence
 from .judging import Judged, conclude, nothing_seen, skipped
 from .law import cause_of, where
-from .noise import affine_ratio
+from .noise import AFFINE_ULP, affine_ratio
 from .replayed import hold, row_ratios
 
 #: A power of two, far below any clamp.
@@ -25,6 +26,8 @@ SCALED_DOWN = 2.0**-20
 #: Where the reference is not affine: outputs this much smaller and larger. A step size from norms grows as they shrink;
 #: what a step adds is then seen beside what others added, whatever the level.
 OUTPUT_SCALES = (2.0**-9, 2.0**3)
+#: What one rounding to the coarsest type may change, as a share of the size.
+COARSEST = 2.0**-7
 #: Steps that are looked at one by one, with what came before them silenced, at most.
 STAGES = 6
 
@@ -81,6 +84,22 @@ def _scaling_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
     ratio = np.where(np.isfinite(ratio), ratio, np.inf)
     row, element = (int(i) for i in np.unravel_index(int(ratio.argmax()), ratio.shape))
     return float(ratio[row, element]), row, element
+
+
+def _of_a_cast(evidence: Evidence, case: Case, ratio: float, own: float) -> str | None:
+    """``precision/dtype`` where a cast to fewer digits is made, and rounding to those explains what is not affine.
+
+    Args:
+        evidence: as measured.
+        case: that was run.
+        ratio: of the worst deviation.
+        own: of the dense run from the sampler's own coefficients; runs that are scaled down fall below what such a type
+            holds.
+    """
+    if ratio <= 1.0 or not own * AFFINE_ULP * PRECISIONS[case.dtype].unit < COARSEST:
+        return None
+    narrowed = first_narrowing(evidence.subject, case, evidence.fixtures)
+    return None if narrowed is None else "precision/dtype"
 
 
 def _stages(calls: int) -> list[int]:
@@ -142,13 +161,14 @@ def check_replay(evidence: Evidence) -> Finding:
             untold.append(case)
             return []
         if not clipped:
-            ratio, row, _ = max(affine_ratio(bundle, dense), _scaling_ratio(bundle, dense))
+            own = affine_ratio(bundle, dense)
+            ratio, row, _ = max(own, _scaling_ratio(bundle, dense))
             text = (
                 f"with large values {where(row, bundle.num_calls)} is not what the sampler's own coefficients "
                 "give: something is not affine (a clamp, tanh, division by a statistic); if the reference clips, "
                 "declare it (clip_denoised=True)"
             )
-            return [Judged(ratio, text, case, {"step": row})]
+            return [Judged(ratio, text, case, {"step": row}, _of_a_cast(evidence, case, ratio, own[0]))]
         found = replayed_ratio(evidence.side_of(case), dense, bundle)
         if found is None:
             return []

@@ -206,7 +206,8 @@ class Evidence(AnyEvidence[Subject]):
         other = copy.copy(self)
         other.standard = standard
         other._compared, other._held, other._sides, other._own_grid = {}, {}, {}, {}
-        vars(other).pop("mending", None)
+        for name in ("mending", "mending_of_runs"):
+            vars(other).pop(name, None)
         return other
 
     def named(self, configuration: str, shape: tuple[int, ...], dtype: str) -> Case | None:
@@ -326,6 +327,13 @@ class Evidence(AnyEvidence[Subject]):
         from .mending import mending_of
 
         return mending_of(self)
+
+    @functools.cached_property
+    def mending_of_runs(self) -> Mending | None:
+        """The same of runs that have no law to go by, because of a clamp or of a step size from norms."""
+        from .mending_runs import mending_of_runs
+
+        return mending_of_runs(self)
 
     def side_of(self, case: Case) -> Case:
         """The case that a case is held against: itself, or the other side of a rounding that it took."""

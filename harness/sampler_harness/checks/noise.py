@@ -79,7 +79,6 @@ def _most_shared(layout: Layout) -> Field:
 
 def _sharing(layout: Layout, draws: Sequence[Draw], shape: tuple[int, ...]) -> str:
     """Which draw is shared, and by what: items, channels or places."""
-
     field = _most_shared(layout)
     values, counts = np.unique(field.offset_of[field.offset_of >= 0], return_counts=True)
     together = np.flatnonzero(field.offset_of == values[int(counts.argmax())])

@@ -19,6 +19,7 @@ from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Line, Walk, walk, writes_outside
 
 from .evidence import Evidence, expected_calls
+from .mending import Mending
 
 __all__ = ["line_of"]
 
@@ -55,7 +56,12 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | N
     if chosen.problem or walked.raised is not None:
         return walked.raised
     if id in _OF_THE_LAW and evidence.mending is not None:
-        return walked.returned(evidence.mending.line)
+        return _made_in(walked, evidence.mending)
+    by_runs = id in ("clip/replay", *_OF_THE_LAW) and (not case.config.is_affine or case.config.is_clipped)
+    if by_runs and evidence.mending_of_runs is not None:
+        return _made_in(walked, evidence.mending_of_runs)
+    if id == "shape/batch" and evidence.mending is not None:
+        return _made_in(walked, evidence.mending)
     if isinstance(draw, int):
         return walked.drawn(draw)
     match id:
@@ -64,16 +70,33 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | N
         case "law/partial":
             return _of_partial(evidence, case, row or 0)
         case "precision/dtype" if term != "time":
-            return first_narrowing(evidence.subject, case, evidence.fixtures) or _placed(walked, row, term)
+            return first_narrowing(evidence.subject, case, evidence.fixtures) or _placed(evidence, walked, row, chosen)
         case "state/rerun":
-            return writes_outside(walked)
+            others = [evidence.case(case.config, dtype=dtype) for dtype in evidence.subject.dtypes]
+            return writes_outside(evidence.walked(one) for one in (case, *others, *evidence.cases[:4]))
         case "state/side-effects":
             return _changing(evidence, case)
-    return _placed(walked, row, term)
+    return _placed(evidence, walked, row, chosen)
 
 
-def _placed(walked: Walk, row: int | None, term: Any) -> Line | None:
-    return None if row is None else walked.place(row, str(term or ""))
+def _made_in(walked: Walk, mending: Mending) -> Line:
+    return mending.line if mending.is_argument else walked.returned(mending.line)
+
+
+def _placed(evidence: Evidence, walked: Walk, row: int | None, chosen: Judged) -> Line | None:
+    """The line that makes a row, or its noise; None where there is no row in particular."""
+    term, got, should_be = (chosen.evidence.get(name) for name in ("term", "got", "should_be"))
+    if term == "count":
+        return walked.way_out()
+    if row is None:
+        return None
+    if term == "noise" and chosen.evidence.get("column") == row and 0.0 in (got, should_be):
+        runs = [walked, *(evidence.walked(one) for one in evidence.cases[:3])]
+        found = next((guard for one in runs if (guard := one.guard_of_draws()) is not None), None)
+        found = found or (walked.drawn_ahead() if got == 0.0 else None)
+        if found is not None:
+            return found
+    return walked.place(row, str(term or ""))
 
 
 def _first_nan(evidence: Evidence, case: Case) -> Line | None:

@@ -30,7 +30,7 @@ def check_any(evidence: Evidence) -> Finding:
             f"with {_steps_of(case.config)} steps: {text}",
             case,
             {},
-            cause_of(evidence, case),
+            "law/times" if evidence.bundle(case).problem is not None else cause_of(evidence, case),
         )
         for case, (ratio, text) in failing.items()
     ]

@@ -10,6 +10,8 @@ import ast
 import copy
 import dataclasses
 import functools
+import itertools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +22,7 @@ from .dense import dense_values
 from .program import Program
 from .response import Array
 
-__all__ = ["Blend", "Intermediates", "Site", "intermediates"]
+__all__ = ["Blend", "Intermediates", "Site", "intermediates", "intermediates_of"]
 
 _NOTE = "__note__"
 #: Tables of more entries are none that a sampler goes through.
@@ -33,10 +35,10 @@ SHAPE = (2, 3, 4, 4)
 
 
 class Site(NamedTuple):
-    """An expression of a reference: function, and its place in it."""
+    """An expression of a reference: function, and its number in it."""
 
     function: str
-    index: int
+    number: int
 
 
 class Blend(NamedTuple):
@@ -59,11 +61,13 @@ class Intermediates:
         numbers: by site, segment (model calls before it) to the last value there.
         tables: likewise, one-dimensional ones.
         blends: likewise, of the sample's shape.
+        arrays: likewise, as they are; only of a run on given draws and answers.
     """
 
     numbers: dict[Site, dict[int, float]] = dataclasses.field(default_factory=dict)
     tables: dict[Site, dict[int, tuple[float, ...]]] = dataclasses.field(default_factory=dict)
     blends: dict[Site, dict[int, Blend]] = dataclasses.field(default_factory=dict)
+    arrays: dict[Site, dict[int, Array]] = dataclasses.field(default_factory=dict)
 
 
 class _Noting(ast.NodeTransformer):
@@ -117,52 +121,89 @@ def intermediates(config: Any) -> Intermediates | None:
     Returns:
         None where its source is not known, or it cannot be run.
     """
+    drawn = itertools.count(1)
+    return _noted(
+        config, _Run(SHAPE, lambda call: _small(1, call), lambda: _small(0, next(drawn)), learned_variance(config))
+    )
+
+
+def intermediates_of(
+    config: Any, shape: tuple[int, ...], outputs: Array, noise: Callable[[], Array]
+) -> Intermediates | None:
+    """All values of a reference's run on given draws and answers, arrays as they are.
+
+    Args:
+        config: of a reference.
+        shape: of the sample.
+        outputs: ``(K, numel)`` what the model answers.
+        noise: gives the draws, in their order.
+
+    Returns:
+        None where its source is not known, or it cannot be run.
+    """
+    run = _Run(shape, lambda call: outputs[call].reshape(shape), noise, learned_variance(config), arrays=True)
+    return _noted(config, run)
+
+
+def _noted(config: Any, run: _Run) -> Intermediates | None:
     try:
         program = Program(type(config))
     except (ValueError, SyntaxError):
         return None
-    run = _Run()
     for function in program.functions.values():
         function.node = ast.fix_missing_locations(_Noting(function.place.name).visit(copy.deepcopy(function.node)))
         function.owner.__dict__[_NOTE] = run.note
         program.install(function)
-    has_variance = learned_variance(config)
-
-    def model(x: Array, time: Any) -> Any:
-        values = _dense(1, len(run.calls))
-        run.calls.append((np.array(x, dtype=np.float64), values))
-        return (values, np.full(SHAPE, variance_value(len(run.calls) - 1))) if has_variance else values
-
     try:
         with np.errstate(all="ignore"):
-            program.configured(config).sample(model, run.noise)
-    except (ValueError, ArithmeticError, TypeError, AttributeError, IndexError):
+            program.configured(config).sample(run.model, run.noise)
+    except (ValueError, ArithmeticError, TypeError, AttributeError, IndexError, StopIteration):
         return None
     return run.found
 
 
-def _dense(kind: int, index: int) -> Array:
+def _small(kind: int, index: int) -> Array:
     """Small, so that no clamp bites."""
     return 2.0**-24 * dense_values(kind, index, int(np.prod(SHAPE))).reshape(SHAPE)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
 class _Run:
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        answer: Callable[[int], Array],
+        noise: Callable[[], Array],
+        has_variance: bool,
+        *,
+        arrays: bool = False,
+    ) -> None:
         self.found = Intermediates()
         self.calls: list[tuple[Array, Array]] = []
-        self._drawn = 0
+        self.noise = noise
+        self._shape = shape
+        self._answer = answer
+        self._has_variance = has_variance
+        self._arrays = arrays
 
-    def noise(self) -> Array:
-        self._drawn += 1
-        return _dense(0, self._drawn)
+    def model(self, x: Array, time: Any) -> Any:
+        call = len(self.calls)
+        values = self._answer(call)
+        self.calls.append((np.array(x, dtype=np.float64), values))
+        return (values, np.full(self._shape, variance_value(call))) if self._has_variance else values
 
     def note(self, function: str, index: int, value: Any) -> Any:
         site, segment = Site(function, index), len(self.calls)
         found = self.found
-        if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
+        if _is_number(value):
             found.numbers.setdefault(site, {})[segment] = float(value)
         elif isinstance(value, np.ndarray):
-            if value.shape == SHAPE:
+            if self._arrays and value.ndim > 1:
+                found.arrays.setdefault(site, {})[segment] = np.array(value, dtype=np.float64)
+            elif value.shape == self._shape:
                 if np.ptp(value) == 0 and value.flat[0] != 0:
                     found.numbers.setdefault(site, {})[segment] = float(value.flat[0])
                 elif (blend := self._blend(value)) is not None:
@@ -171,9 +212,8 @@ class _Run:
                 found.numbers.setdefault(site, {})[segment] = float(value)
             elif value.ndim == 1 and value.size <= LARGEST_TABLE:
                 found.tables.setdefault(site, {})[segment] = tuple(float(one) for one in value)
-        elif isinstance(value, (list, tuple)) and 1 <= len(value) <= LARGEST_TABLE:
-            if all(isinstance(one, (int, float, np.number)) and not isinstance(one, bool) for one in value):
-                found.tables.setdefault(site, {})[segment] = tuple(float(one) for one in value)
+        elif isinstance(value, (list, tuple)) and 1 <= len(value) <= LARGEST_TABLE and all(map(_is_number, value)):
+            found.tables.setdefault(site, {})[segment] = tuple(float(one) for one in value)
         return value
 
     def _blend(self, value: Array) -> Blend | None:

@@ -5,14 +5,14 @@ A trace function is told of a line before it runs; what a line has assigned is t
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from .stand_in import StandIn
-from .walk import Line, assigned_by, is_own, statement_at
+from .statements import Line, assigned_by, statement_at
+from .walk import is_own
 
 __all__ = ["KEPT", "Assigned", "assigning"]
 
@@ -148,7 +148,6 @@ class _Tracer:
 
 def _attributes(held: Any) -> dict[str, Any]:
     try:
-        return vars(held)
+        return dict(vars(held))
     except TypeError:
         return {}
-

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import ast
 import functools
-import linecache
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
@@ -22,6 +21,23 @@ from sampler_harness.subject import Subject
 
 from .probes import Impulses
 from .stand_in import StandIn
+from .statements import (
+    Line,
+    assigned_by,
+    called_by,
+    guard_of,
+    is_method_call,
+    leaves_loop,
+    names_assigned,
+    names_read,
+    names_used,
+    names_written_into,
+    node_of,
+    only_hands_on,
+    same_function,
+    statement_at,
+    writes_outside_of,
+)
 from .trace import Case, execute
 
 __all__ = [
@@ -42,26 +58,6 @@ _PACKAGES = (
     *(str(Path(path).resolve()) for path in reference_samplers.__path__),
 )
 _NOT_OWN = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")})
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the user's code.
-
-    Attributes:
-        file: as Python loaded it, absolute.
-        line: from 1.
-        function: that it stands in.
-    """
-
-    file: str
-    line: int
-    function: str
-
-    @property
-    def text(self) -> str:
-        """What stands there."""
-        return linecache.getline(self.file, self.line).strip()
 
 
 @dataclass
@@ -87,26 +83,47 @@ class Walk:
             draw: its index.
         """
         stack = self.draws[draw][1] if draw < len(self.draws) else ()
-        return next((line for line in stack if not _only_hands_on(line)), stack[0] if stack else None)
+        return next((line for line in stack if not only_hands_on(line)), stack[0] if stack else None)
+
+    def drawn_ahead(self) -> Line | None:
+        """The last draw before the first model call, where there are several and none later."""
+        ahead = [number for number, (before, _) in enumerate(self.draws) if not before]
+        return self.drawn(ahead[-1]) if len(ahead) == len(self.draws) > 1 else None
+
+    def guard_of_draws(self) -> Line | None:
+        """The ``if`` that decides whether a step draws; None where none does, or several do."""
+        lines = {line for before, stack in self.draws if before for line in stack[:1] or ()}
+        lines |= {line for before, stack in self.draws if before for line in stack if not only_hands_on(line)}
+        found = {guard for line in lines if (guard := guard_of(line)) is not None}
+        return found.pop() if len(found) == 1 else None
+
+    def way_out(self) -> Line | None:
+        """The one ``if`` by which a loop is left or a step of it passed over; None where there is none, or several."""
+        lines = {line for part in self.segments for line in part}
+        found = {line for line in lines if leaves_loop(node_of(line))}
+        return found.pop() if len(found) == 1 else None
 
     def last_return(self) -> Line | None:
         """The last line that gives a value back."""
         lines = [line for part in self.segments for line in part]
-        return next((line for line in reversed(lines) if isinstance(_node(line), ast.Return)), None)
+        return next((line for line in reversed(lines) if isinstance(node_of(line), ast.Return)), None)
 
     def hands_on(self, line: Line) -> bool:
         """Whether a line only calls a function of the user's own, which ran."""
-        name = _called(line)
+        name = called_by(line)
         return name is not None and any(one.function == name for part in self.segments for one in part)
 
     def returned(self, line: Line) -> Line:
         """Behind a line that only calls a function of the user's own, the line there that gives its value back."""
-        name = _called(line)
+        name = called_by(line)
+        by_method = is_method_call(line)
         lines = [one for part in self.segments for one in part]
         if name is None or line not in lines:
             return line
         behind = [one for one in lines[lines.index(line) :] if one.function == name]
-        found = next((one for one in behind if isinstance(_node(one), ast.Return)), None)
+        # Elsewhere a function is shared: what it was asked for is as likely wrong as what it gives.
+        behind = [one for one in behind if by_method or one.file == line.file]
+        found = next((one for one in behind if isinstance(node_of(one), ast.Return)), None)
         return line if found is None or found == line else self.returned(found)
 
     def place(self, row: int | None, term: str = "") -> Line | None:
@@ -152,32 +169,31 @@ class Walk:
         for at in stack:
             # The statement that asked the model last is done only now that it has its answer.
             done = [*before[:1], *segment]
-            here = [line for line in reversed(done) if _same_function(line, at) and line.line != at.line]
-            for names in _names_used(at):
+            here = [line for line in reversed(done) if same_function(line, at) and line.line != at.line]
+            for names in names_used(at):
                 assigned = _last_assignment(names, here)
                 if assigned is not None:
                     return assigned
-                if at in before and names & _names_assigned(at):
+                if at in before and names & names_assigned(at):
                     return at  # the statement that calls the model updates the sample too
         return None
-
 
     def _told(self, row: int) -> Line | None:
         """The line that makes the time of a call, where that has a name of its own."""
         at = self.calls[row][0]
-        node = _node(at)
+        node = node_of(at)
         if node is None:
             return None
-        first, every = _names_used(at)
+        first, every = names_used(at)
         rest = {
             name
             for call in ast.walk(node)
             if isinstance(call, ast.Call)
             for argument in (*call.args[1:], *(keyword.value for keyword in call.keywords))
-            for name in _read(argument)
+            for name in names_read(argument)
         }
-        here = [line for line in reversed(self.segments[row]) if _same_function(line, at) and line.line != at.line]
-        return next((line for line in here if _names_assigned(line) & (rest & every - first)), None)
+        here = [line for line in reversed(self.segments[row]) if same_function(line, at) and line.line != at.line]
+        return next((line for line in here if names_assigned(line) & (rest & every - first)), None)
 
 
 def _last_assignment(names: set[str], lines: list[Line]) -> Line | None:
@@ -185,7 +201,7 @@ def _last_assignment(names: set[str], lines: list[Line]) -> Line | None:
 
     One that writes into a part, ``x[known] = …``, comes after one that makes the whole.
     """
-    for assigned in (_names_assigned, _names_written_into):
+    for assigned in (names_assigned, names_written_into):
         for number, line in enumerate(lines):
             if names & assigned(line):
                 copied = _copied(line)
@@ -195,7 +211,7 @@ def _last_assignment(names: set[str], lines: list[Line]) -> Line | None:
 
 def _copied(line: Line) -> str:
     """The name on the right of a plain copy; empty for any other statement."""
-    match _statements(line.file).get(line.line):
+    match node_of(line):
         case ast.Assign(value=ast.Name(id=name)):
             return name
         case _:
@@ -212,112 +228,6 @@ def shown(file: str) -> str:
     return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.as_posix()
 
 
-@functools.lru_cache(maxsize=64)
-def _statements(file: str) -> Mapping[int, ast.stmt]:
-    """The innermost statement of each line."""
-    try:
-        tree = ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError):
-        return {}
-    found: dict[int, ast.stmt] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.stmt):
-            # Outer statements come first in a walk, so that inner ones write over them.
-            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                found[line] = node
-    return found
-
-
-def statement_at(file: str, line: int) -> ast.stmt | None:
-    """The innermost statement of a line; None where there is none, or no source.
-
-    Args:
-        file: absolute.
-        line: from 1.
-    """
-    return _statements(file).get(line)
-
-
-def assigned_by(node: ast.stmt) -> Iterator[str]:
-    """What a statement gives a value to, whole or in part: names, and attributes of names as ``"self.table"``.
-
-    Args:
-        node: a statement; of a loop only its targets are meant.
-    """
-    match node:
-        case ast.For(target=target):
-            targets = [target]
-        case ast.With():
-            targets = [item.optional_vars for item in node.items if item.optional_vars is not None]
-        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
-            targets = [target]
-        case ast.Assign():
-            targets = node.targets
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=value))):
-            targets = [value]  # x.add_(…) writes into x
-        case _:
-            return
-    waiting = list(targets)
-    for one in waiting:
-        match one:
-            case ast.Tuple(elts=parts) | ast.List(elts=parts):
-                waiting += parts
-            case ast.Starred(value=value) | ast.Subscript(value=value):
-                waiting.append(value)
-            case ast.Name(id=name):
-                yield name
-            case ast.Attribute(value=ast.Name(id=owner), attr=name):
-                yield f"{owner}.{name}"
-
-
-def _same_function(line: Line, other: Line) -> bool:
-    return (line.file, line.function) == (other.file, other.function)
-
-
-def _names_used(at: Line) -> tuple[set[str], set[str]]:
-    """What a statement reads: in the first arguments of its calls, where the sample stands, and everywhere."""
-    node = _statements(at.file).get(at.line)
-    if node is None:
-        return set(), set()
-    first = [call.args[0] for call in ast.walk(node) if isinstance(call, ast.Call) and call.args]
-    return {name for argument in first for name in _read(argument)}, set(_read(node))
-
-
-def _read(node: ast.AST) -> Iterator[str]:
-    return (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
-
-
-def _names_assigned(line: Line) -> set[str]:
-    """What a simple statement gives a value to, as a whole."""
-    return {name for target in _targets(line) for name in _named(target) if not _is_part(target)}
-
-
-def _names_written_into(line: Line) -> set[str]:
-    """What a simple statement changes some entries of."""
-    return {name for target in _targets(line) for name in _named(target) if _is_part(target)}
-
-
-def _is_part(target: ast.expr) -> bool:
-    whole = (ast.Constant, ast.Slice)
-    return isinstance(target, ast.Subscript) and not isinstance(target.slice, whole)
-
-
-def _named(target: ast.expr) -> Iterator[str]:
-    return (n.id for n in ast.walk(target) if isinstance(n, ast.Name))
-
-
-def _targets(line: Line) -> list[ast.expr]:
-    match _statements(line.file).get(line.line):
-        case ast.Assign(targets=targets):
-            return targets
-        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
-            return [target]
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=value))):
-            return [value]  # x.add_(…) writes into x
-        case _:
-            return []
-
-
 @functools.lru_cache(maxsize=4096)
 def is_own(file: str) -> bool:
     """Whether a file is the user's: no library's and not the harness's."""
@@ -327,76 +237,15 @@ def is_own(file: str) -> bool:
     return not path.startswith((*_PACKAGES, *_NOT_OWN)) and "site-packages" not in path
 
 
-def _node(line: Line) -> ast.stmt | None:
-    return statement_at(line.file, line.line)
-
-
-def _called(line: Line) -> str | None:
-    """The name of the function whose value a line only hands on: ``y = f(x)``, ``return f(x)``."""
-    match _node(line):
-        case ast.Assign(value=ast.Call(func=func)) | ast.Return(value=ast.Call(func=func)):
-            return func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else None
-        case _:
-            return None
-
-
-@functools.lru_cache(maxsize=256)
-def _functions(file: str) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
-    """All functions of a file, inner ones last."""
-    try:
-        tree = ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError):
-        return ()
-    return tuple(node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
-
-
-def _function_of(line: Line) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    found = [f for f in _functions(line.file) if f.lineno <= line.line <= (f.end_lineno or f.lineno)]
-    return found[-1] if found else None
-
-
-def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-    arguments = function.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    return {one.arg for one in every if one is not None}
-
-
-def _only_hands_on(line: Line) -> bool:
-    """Whether a line returns a call whose arguments are its function's own: what it makes is decided by its caller."""
-    function, node = _function_of(line), _node(line)
-    if function is None or not isinstance(node, ast.Return) or not isinstance(node.value, ast.Call):
-        return False
-    given = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
-    return all(isinstance(one, ast.Name) and one.id in _parameters(function) for one in given)
-
-
-def writes_outside(walked: Walk) -> Line | None:
-    """The one line of a run that writes into what outlives it; None where there is none, or several.
+def writes_outside(walks: Iterable[Walk]) -> Line | None:
+    """The one line that writes what was worked out into what outlives a run; None where there is none, or several.
 
     Args:
-        walked: a run.
+        walks: of runs.
     """
-    found = {line for part in walked.segments for line in part if _writes_outside(line)}
+    lines = {line for walked in walks for part in walked.segments for line in part}
+    found = {line for line in lines if writes_outside_of(line)}
     return found.pop() if len(found) == 1 else None
-
-
-def _writes_outside(line: Line) -> bool:
-    function = _function_of(line)
-    if function is None:
-        return False
-    bound = _parameters(function) - {"self"}
-    shared: set[str] = set()
-    for node in ast.walk(function):
-        if isinstance(node, (ast.Global, ast.Nonlocal)):
-            shared |= set(node.names)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            bound.add(node.id)
-    written = {name for target in _targets(line) for name in _named(target) if _is_within(target) or name in shared}
-    return bool(written - (bound - shared)) and not isinstance(_node(line), ast.Expr)
-
-
-def _is_within(target: ast.expr) -> bool:
-    return isinstance(target, (ast.Subscript, ast.Attribute))
 
 
 class _Tracer:
