@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .catalogue import RELATIVE, catalogue, check_ids
+from .causes import together
 from .evidence import AnyEvidence
 from .kinds import KIND_OF
 from .portrait import Portrait
 from .saved_laws import SavedLaws, law_of_case, write_laws
 from .subject import AnySubject, Subject
-from .verdict import Coverage, Diagnosis, Expected, Finding, Moved, Verdict, together
+from .verdict import Coverage, Diagnosis, Expected, Finding, Moved, Verdict
 
 if TYPE_CHECKING:
     from .checks.evidence import Evidence
@@ -230,7 +231,7 @@ class Assessment:
         nothing = self.unjudged(checks)
         findings = tuple(self.run(id) for id in nothing.planned)
         diagnosis = self.diagnosis() if diagnose else None
-        findings = together(findings, diagnosis)
+        findings = together(findings, diagnosis) if self.subject.kind == "sampler" else findings
         return dataclasses.replace(
             nothing,
             reference=self._against_name(),

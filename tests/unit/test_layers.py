@@ -22,6 +22,7 @@ EDGES: dict[str, set[str]] = {
     "portrait": set(),
     "verdict": {"portrait"},
     "sharing": set(),
+    "causes": {"verdict"},
     "wording": set(),
     "plain": set(),
     "catalogue": set(),
@@ -59,6 +60,7 @@ EDGES: dict[str, set[str]] = {
     "saved_laws": {"checks", "law", "observe", "verdict"},
     "runner": {
         "catalogue",
+        "causes",
         "checks",
         "diagnosis",
         "evidence",

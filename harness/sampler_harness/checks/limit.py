@@ -276,10 +276,7 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
 
 
 def _blame(evidence: Evidence, measured: Sequence[_Rung]) -> str | None:
-    """The check that says what is wrong with these runs; None where they have the reference's law.
-
-    Only then is a limit that is missed a cause of its own: the reference's formula is wrong too.
-    """
+    """The check that says what is wrong with these runs; None where they have the reference's law, wrong like theirs."""
     return next((cause for _, _, case, _ in measured if (cause := cause_of(evidence, case)) is not None), None)
 
 
@@ -336,10 +333,11 @@ def check_gaussian(evidence: Evidence) -> Finding:
     )
     case = measured[0][2]
     details = {"errors": dict(zip(map(str, steps), errors, strict=True)), "limit": left}
+    blame = _blame(evidence, measured) if not ratio <= 1.0 else None
     return conclude(
         "limit/gaussian",
         evidence,
-        [Judged(float(ratio), text, case, details, _blame(evidence, measured) if not ratio <= 1.0 else None)],
+        [Judged(float(ratio), text, case, details, blame)],
         passed=f"distance to the exact solution falls from {errors[0]:.2g} to {errors[-1]:.2g} "
         f"between {steps[0]} and {steps[-1]} steps",
     )

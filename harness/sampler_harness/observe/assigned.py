@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from .stand_in import StandIn
+from .stand_in import Playing
 from .statements import Line, assigned_by, statement_at
 from .walk import is_own
 
@@ -78,7 +78,7 @@ class _Tracer:
         self._callee = None if only is None or not only[1].endswith(")") else only[1].partition("(")[0]
         self._running: dict[FrameType, int] = {}
         self._calls: list[tuple[Any, Any]] = []
-        self._model: CodeType = StandIn.forward.__code__
+        self._model: CodeType = Playing.forward.__code__
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
         code = frame.f_code

@@ -12,6 +12,7 @@ __all__ = [
     "Line",
     "assigned_by",
     "called_by",
+    "function_of",
     "guard_of",
     "is_method_call",
     "leaves_loop",
@@ -21,6 +22,7 @@ __all__ = [
     "names_written_into",
     "node_of",
     "only_hands_on",
+    "parameters",
     "same_function",
     "statement_at",
     "writes_outside_of",
@@ -157,7 +159,7 @@ def _targets(line: Line) -> list[ast.expr]:
 
 def guard_of(line: Line) -> Line | None:
     """The innermost ``if`` around a line, in its own function and loop."""
-    function = _function_of(line)
+    function = function_of(line)
     if function is None:
         return None
     around = [
@@ -207,12 +209,14 @@ def _functions(file: str) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
     return tuple(node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
 
 
-def _function_of(line: Line) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+def function_of(line: Line) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    """The innermost function around a line."""
     found = [f for f in _functions(line.file) if f.lineno <= line.line <= (f.end_lineno or f.lineno)]
     return found[-1] if found else None
 
 
-def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """Names of what a function is given."""
     arguments = function.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
     return {one.arg for one in every if one is not None}
@@ -220,19 +224,19 @@ def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
 
 def only_hands_on(line: Line) -> bool:
     """Whether a line returns a call whose arguments are its function's own: what it makes is decided by its caller."""
-    function, node = _function_of(line), node_of(line)
+    function, node = function_of(line), node_of(line)
     if function is None or not isinstance(node, ast.Return) or not isinstance(node.value, ast.Call):
         return False
     given = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
-    return all(isinstance(one, ast.Name) and one.id in _parameters(function) for one in given)
+    return all(isinstance(one, ast.Name) and one.id in parameters(function) for one in given)
 
 
 def writes_outside_of(line: Line) -> bool:
     """Whether a line writes what was worked out into what is not its function's own."""
-    function = _function_of(line)
+    function = function_of(line)
     if function is None:
         return False
-    bound = _parameters(function) - {"self"}
+    bound = parameters(function) - {"self"}
     shared: set[str] = set()
     for node in ast.walk(function):
         if isinstance(node, (ast.Global, ast.Nonlocal)):

@@ -7,6 +7,7 @@ stands.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import sys
 import sysconfig
@@ -20,7 +21,8 @@ import reference_samplers
 from sampler_harness.subject import Subject
 
 from .probes import Impulses
-from .stand_in import StandIn
+from .problems import Problem
+from .stand_in import Playing
 from .statements import (
     Line,
     assigned_by,
@@ -49,6 +51,7 @@ __all__ = [
     "shown",
     "statement_at",
     "walk",
+    "walk_of",
     "writes_outside",
 ]
 
@@ -254,7 +257,7 @@ class _Tracer:
     def __init__(self) -> None:
         self.walk = Walk()
         self._error: BaseException | None = None
-        self._call: CodeType = StandIn.forward.__code__
+        self._call: CodeType = Playing.forward.__code__
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
         code = frame.f_code
@@ -328,12 +331,35 @@ def walk(
         The lines, as far as the run came.
     """
     tracer = _Tracer()
-    before = sys.gettrace()
-    sys.settrace(tracer)
-    try:
+    with _following(tracer):
         run = execute(subject, case, _Noticed(tracer), call_limit=call_limit, fixtures=fixtures, entry=entry)
-    finally:
-        sys.settrace(before)
     if run.problem is None or run.problem.kind not in ("raised", "exit"):
         tracer.walk.raised = None
     return tracer.walk
+
+
+def walk_of(run: Callable[[], Problem | None]) -> Walk:
+    """Note the own lines of anything that asks a stand-in for a model.
+
+    Args:
+        run: what is run once; why that cannot be used.
+
+    Returns:
+        The lines, as far as the run came; its draws are not noted.
+    """
+    tracer = _Tracer()
+    with _following(tracer):
+        problem = run()
+    if problem is None or problem.kind not in ("raised", "exit"):
+        tracer.walk.raised = None
+    return tracer.walk
+
+
+@contextlib.contextmanager
+def _following(tracer: _Tracer) -> Iterator[None]:
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
