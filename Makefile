@@ -75,6 +75,9 @@ kill-matrix: $(STAMP) ## which check fails which faulty sampler
 mutants: $(STAMP) ## small changes of the released samplers, one at a time, and which of them no verdict notices
 	$(BIN)/python -W ignore -m scripts.release_mutants
 
+false-alarms: $(STAMP) ## everything sound, drawn from several starts: ARGS="--budget standard --starts 1 2 3 NAME-PART …"
+	$(BIN)/python -W ignore -m scripts.false_alarms $(ARGS)
+
 detail-ranking: $(STAMP) ## how much detail each fault costs, and closed form against 10,000 samples
 	$(BIN)/python -m scripts.detail_ranking
 

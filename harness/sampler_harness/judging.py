@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .pinned import Shown
 from .verdict import Finding, Place
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Failure:
         consequence_of: the check that explains what is told.
         problem: kind of the problem for which nothing could be measured.
         place: where to look first.
+        shown: the figures that a known failure is pinned by.
     """
 
     message: str
@@ -81,6 +83,7 @@ class Failure:
     consequence_of: str | None = None
     problem: str = ""
     place: Place | None = None
+    shown: Shown | None = None
 
 
 def bounded(ratio: float) -> float:
@@ -106,6 +109,7 @@ def conclude(
     tell: Callable[[list[Judged]], Failure],
     why_nothing: str,
     figures: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> Finding:
     """One finding from all judgements.
 
@@ -116,6 +120,7 @@ def conclude(
         tell: says those that fail; called where there are any.
         why_nothing: why there may be no judgement.
         figures: what was measured, told with a pass; None for how many were judged.
+        notes: what a reader should know, whether or not the check fails.
     """
     if not judged:
         return nothing_seen(id, why_nothing)
@@ -123,7 +128,7 @@ def conclude(
     failing = [j for j in judged if j.fails]
     if not failing:
         evidence = {"judged": len(judged)} if figures is None else dict(figures)
-        return Finding(id, "passed", passed, evidence, margin=margin)
+        return Finding(id, "passed", passed, evidence, margin=margin, notes=tuple(notes))
     failure = tell(failing)
     is_cause = any(j.consequence_of is None for j in failing)
     return Finding(
@@ -136,6 +141,8 @@ def conclude(
         reproduction=failure.reproduction,
         problem=failure.problem,
         place=failure.place,
+        notes=tuple(notes),
+        shown=failure.shown,
     )
 
 
@@ -144,7 +151,9 @@ def short(config: Any) -> str:
     if config is None:
         return ""
     values = config.values()
-    parts = [f"{f.name}={values[f.name]!r}" for f in dataclasses.fields(config) if values[f.name] != f.default]
+    given = [f for f in dataclasses.fields(config) if f.init and f.compare]
+    usual = {f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory() for f in given}
+    parts = [f"{name}={values[name]!r}" for name, value in usual.items() if values[name] != value]
     return f"{type(config).__name__}({', '.join(parts)})"
 
 

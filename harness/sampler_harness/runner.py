@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import platform
 import time
 import traceback
@@ -15,10 +16,12 @@ from .catalogue import RELATIVE, catalogue, check_ids
 from .causes import together
 from .evidence import AnyEvidence
 from .kinds import KIND_OF
+from .known_failures import KnownFailures
+from .pinned import BUDGET, Expected, Shown
 from .portrait import Portrait
 from .saved_laws import SavedLaws, law_of_case, write_laws
 from .subject import AnySubject, Subject
-from .verdict import Coverage, Diagnosis, Expected, Finding, Moved, Verdict
+from .verdict import Coverage, Diagnosis, Finding, Moved, Outcome, Verdict
 
 if TYPE_CHECKING:
     from .checks.evidence import Evidence
@@ -67,10 +70,12 @@ class Assessment:
     ) -> None:
         self._checks_as_of = checks_as_of
         self._diagnose = diagnose
-        own = {id: Expected(reason) for id, reason in subject.expected_failures.items()}
+        named = subject.expected_failures.items()
+        own = {id: known if isinstance(known, Expected) else Expected(known) for id, known in named}
         # What is known is known of the reference: held against another, the declared deviations are what must not move.
         excused = {**(expected or {}), **own}
         self._expected = {id: known for id, known in excused.items() if against is None or id not in RELATIVE}
+        self._known = KnownFailures(self._expected, self._outcome, self._shown, may_pass=against is not None)
         self._portray = portray
         self.subject = subject
         self.budget = budget
@@ -78,6 +83,7 @@ class Assessment:
         self.against = against
         self.fixtures = dict(fixtures or {})
         self._findings: dict[str, Finding] = {}
+        self._asked: set[str] = set()
         self._diagnoses: dict[tuple[str, ...], Diagnosis | None] = {}
         self._evidence: AnyEvidence[Any] | None = None
         self._spent = 0.0
@@ -147,6 +153,7 @@ class Assessment:
             raise KeyError(check_id)
         started = time.perf_counter()
         evidence = self.evidence
+        self._asked.add(check_id)
         try:
             # First, so that what is measured never depends on which check is asked first.
             evidence.measure()
@@ -158,34 +165,34 @@ class Assessment:
             told = f"the harness itself failed with {type(error).__name__}: {error}"
             place = traceback.extract_tb(error.__traceback__)[-1]
             finding = Finding(check_id, "error", f"{told} ({place.name}, line {place.lineno}); please report this")
-        finding = self._mended(self._declared(dataclasses.replace(finding, seconds=time.perf_counter() - started)))
+        finding = self._mended(self._known.told(dataclasses.replace(finding, seconds=time.perf_counter() - started)))
         self._spent += finding.seconds
         self._findings[check_id] = finding
         return finding
 
-    def _declared(self, finding: Finding) -> Finding:
-        """Apply what is known to fail: a declared deviation is told, one that passes is a failure."""
-        known = self._expected.get(finding.id)
-        if known is None:
-            cause = finding.consequence_of
-            if finding.outcome in ("failed", "error") and cause is not None and cause in self._expected:
-                return dataclasses.replace(
-                    finding,
-                    outcome="expected",
-                    message=f"follows from {cause} (declared: {self._expected[cause].reason})\n{finding.message}",
-                )
-            return finding
-        if finding.outcome == "failed":
-            return dataclasses.replace(
-                finding, outcome="expected", message=f"declared: {known.reason}\n{finding.message}"
-            )
-        if finding.outcome == "passed" and self.against is None:
-            return dataclasses.replace(
-                finding,
-                outcome="failed",
-                message=f"declared to fail ({known.reason}), but it passes: remove {finding.id!r} from {known.place}",
-            )
-        return finding
+    def _outcome(self, id: str) -> Outcome:
+        """How a check ended; one that is asked for while it runs waits for another's, and is taken for known."""
+        return "expected" if id in self._asked and id not in self._findings else self.run(id).outcome
+
+    def _shown(self, finding: Finding) -> Shown | None:
+        """What a failure shows, measured as pins are."""
+        return finding.shown if self.budget == BUDGET else self._at_pins_budget.run(finding.id).shown
+
+    def pinned(self, verdict: Verdict) -> Verdict:
+        """The verdict with what each failure shows as a baseline takes it, whatever the budget was.
+
+        Args:
+            verdict: of this subject.
+        """
+        found = [dataclasses.replace(f, shown=self._shown(f)) if f.outcome == "failed" else f for f in verdict.findings]
+        return dataclasses.replace(verdict, findings=tuple(found))
+
+    @functools.cached_property
+    def _at_pins_budget(self) -> Assessment:
+        """The same subject at the budget that pins are measured with."""
+        return Assessment(
+            self.subject, budget=BUDGET, device=self.device, fixtures=self.fixtures, diagnose=False, expected={}
+        )
 
     def _mended(self, finding: Finding) -> Finding:
         """Tell where a declared deviation is no longer there."""
@@ -286,7 +293,7 @@ class Assessment:
             # A diagnosis is a help; without it the findings stand as they are.
             place = traceback.extract_tb(error.__traceback__)[-1]
             told = f"the diagnosis itself failed with {type(error).__name__}: {error}"
-            found = Diagnosis(False, searched=f"{told} ({place.name}, line {place.lineno}); please report this")
+            found = Diagnosis(False, unsearched=f"{told} ({place.name}, line {place.lineno}); please report this")
         self._spent += time.perf_counter() - started
         return found
 

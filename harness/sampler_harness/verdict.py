@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .pinned import Shown
 from .portrait import Portrait
 
 SCHEMA_VERSION = 1
@@ -64,6 +65,8 @@ class Finding:
         seconds: what the check took, measurements that it was the first to need included.
         problem: the kind of problem because of which nothing could be measured; empty where something was.
         place: where to look first; JSON has it among the evidence.
+        notes: what a reader should know and no check fails for, a sentence each.
+        shown: what a failure shows, in the figures that it can be pinned by; None where it has none.
     """
 
     id: str
@@ -76,6 +79,8 @@ class Finding:
     seconds: float = 0.0
     problem: str = ""
     place: Place | None = None
+    notes: tuple[str, ...] = ()
+    shown: Shown | None = None
 
 
 def causes(bad: Sequence[Finding]) -> list[Finding]:
@@ -86,19 +91,6 @@ def causes(bad: Sequence[Finding]) -> list[Finding]:
     """
     ids = {finding.id for finding in bad}
     return [f for f in bad if f.consequence_of is None or f.consequence_of not in ids or f.consequence_of == f.id]
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A check that is known to fail, in a declaration or in a baseline.
-
-    Attributes:
-        reason: why it is lived with.
-        place: where that is said, and where it must be taken out once the check passes.
-    """
-
-    reason: str
-    place: str = "expected_failures"
 
 
 @dataclass(frozen=True)
@@ -177,7 +169,8 @@ class Diagnosis:
         declared: deviations that the declaration names, taken off before.
         observed: what the runs themselves show, where no line of the reference explains it.
         consequences: what it does to samples: initial scale, variance, detail.
-        searched: how far the search went.
+        searched: how far the search went; empty where there was none.
+        unsearched: why there was none.
         seconds: what it took.
     """
 
@@ -188,6 +181,7 @@ class Diagnosis:
     observed: tuple[str, ...] = ()
     consequences: tuple[str, ...] = ()
     searched: str = ""
+    unsearched: str = ""
     seconds: float = 0.0
 
     @property
@@ -205,6 +199,8 @@ class Diagnosis:
             return self.observed[0]
         if self.near:
             return f"no change of the reference explains it; nearest: {self.near[0].summary}"
+        if self.unsearched:
+            return f"cannot tell: {self.unsearched}"
         return "no change of the reference that was tried explains it"
 
 
@@ -268,6 +264,7 @@ class Verdict:
         checks_as_of: version whose set of checks was run; empty for the present one.
         portrait: what a page draws of it; None where nobody asked for one.
         deviations: known faults that the reference was given because they are declared, to reason.
+        beside: notes that no single check makes, as what does not fit another declaration of the run.
     """
 
     sampler: str
@@ -287,6 +284,7 @@ class Verdict:
     checks_as_of: str = ""
     portrait: Portrait | None = None
     deviations: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
     @property
     def conforms(self) -> bool:
@@ -308,6 +306,12 @@ class Verdict:
     def expected(self) -> tuple[Finding, ...]:
         """What fails as declared, in the declaration or in a baseline."""
         return tuple(finding for finding in self.findings if finding.outcome == "expected")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know though nothing fails for it: each once, in the order of the checks."""
+        told = [note for finding in self.findings for note in finding.notes]
+        return tuple(dict.fromkeys([*told, *self.beside]))
 
     @property
     def is_faulty(self) -> bool:

@@ -15,10 +15,11 @@ from jsonschema import Draft202012Validator, ValidationError
 from fixtures.faulty_samplers import constructed, hostile
 from fixtures.faulty_samplers import diamond as released
 from fixtures.torch_samplers import under_test
+from sampler_harness.pinned import Expected
 from sampler_harness.report.json import dumps
 from sampler_harness.runner import Assessment, check_sampler
 from sampler_harness.targets import load_subjects
-from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Expected, Finding, Verdict
+from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Finding, Verdict
 
 SCHEMA = json.loads(resources.files("sampler_harness.report").joinpath("verdict.schema.json").read_text("utf-8"))
 QUICK: dict[str, Any] = {"budget": "quick"}
@@ -43,6 +44,11 @@ def _strange_figures() -> Verdict:
     return dataclasses.replace(_not_run(), not_run=None, findings=(finding,), planned=("law/times", "law/noise"))
 
 
+def _noted() -> Verdict:
+    finding = Finding("law/times", "passed", "as it should be", notes=("seen at one level only",))
+    return dataclasses.replace(_strange_figures(), findings=(finding,), beside=("the training step shifts otherwise",))
+
+
 def _pinned() -> Verdict:
     return Assessment(under_test.edm, budget="quick", checks_as_of="0.1").verdict(["law/times"])
 
@@ -64,6 +70,7 @@ VERDICTS: dict[str, Callable[[], Verdict]] = {
     "strange figures": _strange_figures,
     "pinned": _pinned,
     "an adapter's": lambda: check_sampler(load_subjects("diffusers:EDMEulerScheduler")[0], **QUICK),
+    "with notes": _noted,
 }
 
 

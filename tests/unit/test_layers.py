@@ -20,7 +20,9 @@ REFERENCES = Path(__file__).parents[2] / "reference_samplers"
 EDGES: dict[str, set[str]] = {
     # Plain data, which everyone may read.
     "portrait": set(),
-    "verdict": {"portrait"},
+    "pinned": set(),
+    "known_failures": {"pinned", "verdict"},
+    "verdict": {"pinned", "portrait"},
     "sharing": set(),
     "causes": {"verdict"},
     "wording": set(),
@@ -28,7 +30,7 @@ EDGES: dict[str, set[str]] = {
     "catalogue": set(),
     "budgets": set(),
     # What is declared, and what is tried of it.
-    "subject": {"catalogue", "wording"},
+    "subject": {"catalogue", "pinned", "wording"},
     "strategies": {"budgets", "subject"},
     "cases": {"budgets", "strategies", "subject"},
     "adapters": {"subject"},
@@ -38,8 +40,8 @@ EDGES: dict[str, set[str]] = {
     "law": {"observe", "subject"},
     # What is measured, and what it is judged by: a room for each kind, which know nothing of each other.
     "evidence": {"budgets", "subject", "verdict"},
-    "judging": {"observe", "verdict"},
-    "checks": {"cases", "evidence", "judging", "law", "observe", "strategies", "subject", "verdict"},
+    "judging": {"observe", "pinned", "verdict"},
+    "checks": {"cases", "evidence", "judging", "law", "observe", "pinned", "strategies", "subject", "verdict"},
     "training": {"budgets", "cases", "evidence", "judging", "law", "observe", "strategies", "subject", "verdict"},
     "data": {"evidence", "judging", "subject", "verdict"},
     "kinds": {"catalogue", "checks", "data", "evidence", "training", "verdict"},
@@ -50,6 +52,7 @@ EDGES: dict[str, set[str]] = {
         "cases",
         "checks",
         "detail",
+        "judging",
         "law",
         "observe",
         "strategies",
@@ -65,6 +68,8 @@ EDGES: dict[str, set[str]] = {
         "diagnosis",
         "evidence",
         "kinds",
+        "known_failures",
+        "pinned",
         "portrait",
         "portraying",
         "saved_laws",
@@ -73,10 +78,8 @@ EDGES: dict[str, set[str]] = {
     },
     # Who asks, and who tells.
     "report": {"catalogue", "detail", "plain", "portrait", "verdict", "wording"},
-    "gate": {"catalogue", "runner", "saved_laws", "targets", "verdict", "wording"},
+    "gate": {"catalogue", "pinned", "runner", "saved_laws", "targets", "verdict", "wording"},
     "triage": {
-        "budgets",
-        "cases",
         "detail",
         "law",
         "observe",
@@ -85,6 +88,7 @@ EDGES: dict[str, set[str]] = {
         "subject",
         "targets",
         "verdict",
+        "wording",
     },
     "plugin": {
         "catalogue",

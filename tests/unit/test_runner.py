@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from fixtures.torch_samplers import under_test
 from reference_samplers import DDIM, EDM
-from sampler_harness import Subject, check_sampler, respond, sampler_under_test
+from sampler_harness import Subject, check_sampler, judging, respond, sampler_under_test
 from sampler_harness.catalogue import check_ids
+from sampler_harness.judging import Failure, Judged
+from sampler_harness.report.terminal import render, summary_lines
 from sampler_harness.runner import Assessment, save_law
 from sampler_harness.saved_laws import load_law
 from sampler_harness.targets import load_subject
@@ -276,3 +278,26 @@ def test_the_verdict_does_not_depend_on_the_order_of_checks(target: str) -> None
 def test_an_unknown_check_is_refused() -> None:
     with pytest.raises(KeyError):
         Assessment(small_samplers.sound).run("law/everything")
+
+
+def test_notes_are_told_once_and_fail_nothing() -> None:
+    noted = dataclasses.replace(check_sampler(under_test.edm, budget="quick", checks=["law/times"]), beside=("b",))
+    findings = tuple(dataclasses.replace(finding, notes=("a", "b")) for finding in noted.findings)
+    noted = dataclasses.replace(noted, findings=findings)
+    assert noted.conforms
+    assert noted.notes == ("a", "b")
+    text = [line.text for line in render(noted)]
+    assert text[text.index("To know, though nothing fails for it:") + 1 :][:2] == ["  - a", "  - b"]
+    assert [line.text for line in summary_lines(noted)].count("  note: a") == 1
+    assert "To know" not in " ".join(line.text for line in render(dataclasses.replace(noted, findings=(), beside=())))
+
+
+def test_a_check_that_passes_may_have_notes() -> None:
+    passed = judging.conclude("law/times", [Judged(0.5)], passed="well", tell=fail, why_nothing="", notes=["a"])
+    failed = judging.conclude("law/times", [Judged(2.0)], passed="well", tell=fail, why_nothing="", notes=["a"])
+    assert (passed.outcome, failed.outcome) == ("passed", "failed")
+    assert passed.notes == failed.notes == ("a",)
+
+
+def fail(failing: list[Judged]) -> Failure:
+    return Failure(failing[0].message, {})

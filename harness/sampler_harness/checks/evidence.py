@@ -15,6 +15,7 @@ from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
+from sampler_harness.law.places import PlaceMap, is_uneven, place_map
 from sampler_harness.law.same import is_same
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
@@ -22,6 +23,7 @@ from sampler_harness.strategies import drawn_configurations
 from sampler_harness.subject import Subject
 from sampler_harness.verdict import Coverage
 
+from .repeats import as_drawn
 from .replayed import Held, hold
 from .standard import Standard
 
@@ -208,6 +210,8 @@ class Evidence(AnyEvidence[Subject]):
         other._compared, other._held, other._sides, other._own_grid = {}, {}, {}, {}
         for name in ("mending", "mending_of_runs"):
             vars(other).pop(name, None)
+        # Whether draws that repeat are one draw depends on what with.
+        other._bundles = {case: bundle for case, bundle in self._bundles.items() if not bundle.repeats}
         return other
 
     def named(self, configuration: str, shape: tuple[int, ...], dtype: str) -> Case | None:
@@ -229,7 +233,7 @@ class Evidence(AnyEvidence[Subject]):
     def bundle(self, case: Case) -> Bundle:
         """The runs of a case, measured once."""
         if case not in self._bundles:
-            self._bundles[case] = Bundle(
+            bundle = self._bundles[case] = Bundle(
                 self.subject,
                 case,
                 call_limit=4 * expected_calls(case.config) + 64,
@@ -237,6 +241,7 @@ class Evidence(AnyEvidence[Subject]):
                 fixtures=self.fixtures,
                 unread=self.reading_calls(case) > self.budget.model_calls and case.shape != self.shape_for(case.config),
             )
+            self._bundles[case] = as_drawn(self, case, bundle)
         return self._bundles[case]
 
     def reading_calls(self, case: Case) -> int:
@@ -258,7 +263,7 @@ class Evidence(AnyEvidence[Subject]):
     def compared(self, case: Case) -> tuple[Deviation, ...]:
         """Both readings of a case against the law it should have; empty where there is none."""
         if case not in self._compared:
-            self._compared[case] = self._compare(case)
+            self._compared[case], self._sides[case] = self.deviations_of(self.bundle(case))
         return self._compared[case]
 
     def held(self, case: Case) -> Held:
@@ -273,23 +278,30 @@ class Evidence(AnyEvidence[Subject]):
         """The cases whose reference has a law."""
         return tuple(case for case in self.cases if case.config.is_affine)
 
-    def _compare(self, case: Case) -> tuple[Deviation, ...]:
-        bundle = self.bundle(case)
+    def deviations_of(self, bundle: Bundle) -> tuple[tuple[Deviation, ...], Case]:
+        """Both readings of a bundle against the law that its case should have.
+
+        Args:
+            bundle: of one of this subject's cases.
+
+        Returns:
+            The deviations, none where there is no law, and the case whose law that is: its own, or the other side of a
+            rounding.
+        """
+        case = bundle.case
         if self.standard.law(case) is None or bundle.problem is not None:
-            return ()
-        found = self._deviations(case, case)
+            return (), case
+        found = self._deviations(bundle, case)
         if _fits(found) or not self.standard.reference:
-            return found
+            return found, case
         for config in case.config.either_side(bundle.law.times.tolist()):
             other = dataclasses.replace(case, config=config)
-            again = self._deviations(case, other)
+            again = self._deviations(bundle, other)
             if _fits(again):
-                self._sides[case] = other
-                return again
-        return found
+                return again, other
+        return found, case
 
-    def _deviations(self, case: Case, held_against: Case) -> tuple[Deviation, ...]:
-        bundle = self.bundle(case)
+    def _deviations(self, bundle: Bundle, held_against: Case) -> tuple[Deviation, ...]:
         should_be = self.standard.law(held_against)
         assert should_be is not None
         tolerance = self.standard.tolerance(held_against)
@@ -317,7 +329,7 @@ class Evidence(AnyEvidence[Subject]):
         if case not in self._own_grid:
             config = case.config.on_grid_of(self.bundle(case).law.times.tolist())
             self._own_grid[case] = config is not None and _fits(
-                self._deviations(case, dataclasses.replace(case, config=config))
+                self._deviations(self.bundle(case), dataclasses.replace(case, config=config))
             )
         return self._own_grid[case]
 
@@ -334,6 +346,17 @@ class Evidence(AnyEvidence[Subject]):
         from .mending_runs import mending_of_runs
 
         return mending_of_runs(self)
+
+    @functools.cached_property
+    def place_map(self) -> PlaceMap | None:
+        """Weights that differ from place to place, seen in the shortest case that shows any; None where none do."""
+        by_calls = sorted(self.affine_cases, key=lambda case: expected_calls(case.config))
+        uneven = next((case for case in by_calls if is_uneven(self.bundle(case))), None)
+        return None if uneven is None else place_map(self.bundle(uneven))
+
+    def is_mapped(self, case: Case) -> bool:
+        """Whether a case has other weights at other places: its law is then that of one place alone."""
+        return self.place_map is not None and is_uneven(self.bundle(case))
 
     def side_of(self, case: Case) -> Case:
         """The case that a case is held against: itself, or the other side of a rounding that it took."""

@@ -17,6 +17,7 @@ from sampler_harness.verdict import Finding, Place
 
 from .evidence import Evidence, expected_calls
 from .places import line_of
+from .shown import shown as shown_by
 
 __all__ = ["Judged", "conclude", "nothing_seen", "skipped"]
 
@@ -39,6 +40,7 @@ def conclude(
     passed: str,
     shrink: Callable[[Case], Sequence[Judged]] | None = None,
     why_nothing: str = "no case could be measured",
+    notes: Sequence[str] = (),
 ) -> Finding:
     """One finding from all judgements.
 
@@ -49,13 +51,14 @@ def conclude(
         passed: what to say when all is well.
         shrink: judges one more case, for making a failure smaller; None where that has no meaning.
         why_nothing: why there may be no judgement.
+        notes: what a reader should know, whether or not the check fails.
     """
     if not judged and any(evidence.bundle(case).problem is not None for case in evidence.cases):
         cause = None if id == "law/times" else "law/times"
         return nothing_seen(id, "the sampler could not be measured", consequence_of=cause)
 
     def tell(failing: list[Judged]) -> Failure:
-        chosen = min(failing, key=_size)
+        chosen, pinned_by = min(failing, key=_size), shown_by(id, evidence, failing)
         if shrink is not None and chosen.case is not None:
             chosen = _shrunk(evidence, chosen, shrink)
         details, lines, place = dict(chosen.evidence), [chosen.message], None
@@ -68,9 +71,9 @@ def conclude(
                 lines.append(f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}")
         details["failing"] = f"{len(failing)} of {len(judged)}"
         script = _reproduction(evidence, chosen)
-        return Failure("\n".join(lines), details, script, chosen.consequence_of, chosen.problem, place)
+        return Failure("\n".join(lines), details, script, chosen.consequence_of, chosen.problem, place, pinned_by)
 
-    return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing)
+    return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing, notes=notes)
 
 
 def _place(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Place | None:

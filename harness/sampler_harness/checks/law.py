@@ -8,6 +8,7 @@ import numpy as np
 
 from sampler_harness.judging import short, told
 from sampler_harness.law.comparison import Deviation, Term, differing
+from sampler_harness.law.places import PlaceMap
 from sampler_harness.observe.trace import Case, Run
 from sampler_harness.verdict import Finding, Moved
 
@@ -53,7 +54,9 @@ def cause_of(evidence: Evidence, case: Case) -> str | None:
             return "law/times"
         return evidence.held(case).cause if evidence.standard.reference else None
     cause = first_difference(evidence.compared(case))
-    return None if cause is None else CHECK_OF[cause.term]
+    if cause is None:
+        return None
+    return "law/outputs" if evidence.is_mapped(case) and cause.term not in ("count", "time") else CHECK_OF[cause.term]
 
 
 def _number(value: float) -> str:
@@ -140,10 +143,13 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
         consequence_of = "law/times"
     elif not first.consequence and (root := _one_cause(evidence)) not in {CHECK_OF[t] for t in terms}:
         consequence_of = root
+    text = in_words(first, calls)
+    if evidence.is_mapped(case) and "time" not in terms:
+        consequence_of, text = "law/outputs", f"at one place, {text}"
     return [
         Judged(
             max(d.ratio for d in mine),
-            in_words(first, calls),
+            text,
             case,
             {
                 "step": first.row,
@@ -247,8 +253,30 @@ def check_initial_noise(evidence: Evidence) -> Finding:
     )
 
 
+def _mapped(found: PlaceMap, calls: int) -> str:
+    """Weights that differ from place to place, in words."""
+    what = f"the model's output of call {found.output}" if found.draw is None else "a drawn unit normal"
+    shares = ", ".join(f"{weight:.4g} at {share:.0%} of the places" for weight, share in found.weights)
+    return (
+        f"{where(found.row, calls)} weighs {what} by place: {shares}, alike in every item: a fixed map over places (a "
+        "mask, a window, a channel of its own), affine, where the reference weighs all places alike"
+    )
+
+
 def check_outputs(evidence: Evidence) -> Finding:
     """Each update weighs the state and the model's outputs as the reference does."""
+    found = evidence.place_map
+    if found is not None and not evidence.standard.reference:
+        why = "weights differ from place to place, so that what is read at one place says nothing of the others"
+        return nothing_seen("law/outputs", why)
+    if found is not None:
+
+        def judge(case: Case) -> list[Judged]:
+            text = _mapped(found, evidence.bundle(case).num_calls)
+            return [Judged(math.inf if evidence.is_mapped(case) else 0.0, text, case, {"step": found.row})]
+
+        judged = [j for case in evidence.affine_cases for j in judge(case)]
+        return conclude("law/outputs", evidence, judged, passed="", shrink=judge)
     return _law_check(
         "law/outputs", evidence, ("outputs",), "every update weighs state and outputs as the reference does"
     )

@@ -276,7 +276,7 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
 
 
 def _blame(evidence: Evidence, measured: Sequence[_Rung]) -> str | None:
-    """The check that says what is wrong with these runs; None where they have the reference's law, wrong like theirs."""
+    """The check that says what is wrong with these runs; None where they have the reference's law."""
     return next((cause for _, _, case, _ in measured if (cause := cause_of(evidence, case)) is not None), None)
 
 

@@ -25,7 +25,7 @@ from sampler_harness.observe.trace import Case
 from .evidence import Evidence, expected_calls
 from .mending import CONFIRMED, MOST_CALLS, MOST_RUNS, Mending
 from .replacing import Change, Variables, changes, likeliest_first, moved, path_of, replacing
-from .replayed import row_ratios
+from .replayed import row_ratios, row_tolerance
 
 __all__ = ["mending_of_runs"]
 
@@ -145,7 +145,8 @@ class _Given:
         if self.times is not None and not (np.abs(times_of(run.run) - self.times) <= time_tolerance(self.times)).all():
             return False
         floor = PRECISIONS[self.case.dtype].floor
-        ratios = row_ratios(self.bundle, run.rows, self.rows, self.spread, floor=floor, safety=SAFETY)
+        tolerance = row_tolerance(self.rows, self.spread, floor=floor, safety=SAFETY)
+        ratios = row_ratios(self.bundle, run.rows, self.rows, tolerance)
         if not self.bundle.last_row and self.bundle.subject.quantised is None:
             ratios = ratios[:-1]
         return bool(ratios.max() <= 1.0)

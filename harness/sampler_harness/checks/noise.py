@@ -8,19 +8,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from sampler_harness.law.bundle import Bundle, DenseRun
+from sampler_harness.law.clamped import clamped_end
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.global_state import OF_TORCH
 from sampler_harness.observe.layout import Field, Layout
 from sampler_harness.observe.probes import scattered
 from sampler_harness.observe.tape import Draw
-from sampler_harness.observe.trace import GENERATOR_SEED, Case, Problem
+from sampler_harness.observe.trace import Case, Problem
+from sampler_harness.observe.walk import shown
 from sampler_harness.verdict import Finding
 
 from .evidence import LONG_CHAIN, Evidence
 from .judging import Judged, conclude, skipped
 from .law import where
+from .repeats import judge_repeats, numbers, when
 from .replayed import NOT_AFFINE
+from .sources import always_alike, are_seeds, not_fed
 
 #: ulp of the scale by which a dense run may miss what the coefficients predict: 2 % in float32.
 AFFINE_ULP = 2.0**18.4
@@ -41,7 +45,7 @@ def affine_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
     # A long chain is predicted at as many places as can be afforded; a short one everywhere.
     places = np.arange(size) if bundle.num_calls <= LONG_CHAIN else np.array(sorted(scattered(600, size, 6)))
     zero, rows, fields, outputs = (v[:, places] for v in (bundle.zero.rows(), dense.rows, dense.fields, dense.outputs))
-    predicted = zero + response.noise @ fields + response.outputs @ outputs
+    predicted = clamped_end(zero + response.noise @ fields + response.outputs @ outputs, bundle.end)
     # An output is weighed against the state that it was asked at: (x - D) / sigma rounds with both.
     scale = np.abs(response.noise) @ np.abs(fields) + np.abs(response.outputs) @ (np.abs(outputs) + np.abs(rows[:-1]))
     # A row may be the small difference of the rows before it: their rounding is in it.
@@ -112,7 +116,7 @@ def check_shape(evidence: Evidence) -> Finding:
             return []
         should_be = evidence.standard.law(case)
         other = [d for d in bundle.zero.draws if not d.gaussian]
-        if other and evidence.subject.noise == "gaussian":
+        if other and evidence.subject.noise == "gaussian" and not are_seeds(bundle):
             text = (
                 f"the sampler draws {len(other)} times with {other[0].operator!r} (shape {other[0].shape}): the noise "
                 'is not Gaussian, which is outside what the law covers; if it is meant, declare noise="other"'
@@ -131,6 +135,9 @@ def check_shape(evidence: Evidence) -> Finding:
                 f"{case.shape}: outside what the law covers"
             )
             return [Judged(math.inf, text, case, {"draws": [list(d.shape) for d in drawn[:8]]})]
+        repeated = judge_repeats(bundle)
+        if repeated:
+            return repeated
         if not bundle.is_affine:
             return []
         if layout.shared or layout.missing:
@@ -151,7 +158,8 @@ def check_shape(evidence: Evidence) -> Finding:
                 f"{_place(case.shape, leak.seen_at)} in the input of model call {leak.row}"
             )
             return [Judged(math.inf, text, case, {"step": leak.row})]
-        return _every_element(bundle, case)
+        # Weights that differ from place to place are no shared noise: law/outputs tells of them.
+        return [Judged(0.0, case=case)] if evidence.is_mapped(case) else _every_element(bundle, case)
 
     judged = [j for case in _few(evidence) for j in judge(case)]
     if not judged and not evidence.affine_cases and evidence.bundle(evidence.base).problem is None:
@@ -173,12 +181,18 @@ def _no_draw(bundle: Bundle, case: Case) -> Judged:
 
 def _every_element(bundle: Bundle, case: Case) -> list[Judged]:
     """With noise alone, each element must hold what the coefficients make of its own normals."""
-    # x0 = x / sqrt(alpha_bar) brings even small noise to a clamp, which must sleep as for impulses; values reach 5.
-    clipped = case.config.is_clipped
-    silent = bundle.run_dense(output_scale=0.0, draw_scale=bundle.amplitude / 8 if clipped else 2.0**-10)
-    if isinstance(silent, Problem):
-        return [Judged(math.inf, silent.message, case)]
-    ratio, row, element = affine_ratio(bundle, silent)
+    # x0 = x / sqrt(alpha_bar) brings even small noise to a clamp, which must sleep as for impulses; values reach 5. A
+    # clamp may be there undeclared, which clip/replay tells: what is off because of it is right where it sleeps.
+    sleeping = bundle.amplitude / 8
+    found: list[tuple[float, int, int]] = []
+    for scale in (sleeping,) if case.config.is_clipped else (2.0**-10, sleeping):
+        silent = bundle.run_dense(output_scale=0.0, draw_scale=scale)
+        if isinstance(silent, Problem):
+            return [Judged(math.inf, silent.message, case)]
+        found.append(affine_ratio(bundle, silent))
+        if found[-1][0] <= 1.0:
+            break
+    ratio, row, element = found[0] if found[-1][0] > 1.0 else found[-1]
     text = (
         f"in {where(row, bundle.num_calls)} the noise at {_place(case.shape, element)} is not its own normal weighted "
         "as elsewhere; elements share noise or are scaled differently"
@@ -208,8 +222,27 @@ def check_generator(evidence: Evidence) -> Finding:
         evidence,
         judged,
         passed="no hidden randomness"
-        + (", every draw uses the given generator" if evidence.subject.takes_generator else ""),
+        + (", the given generator feeds every draw" if evidence.subject.takes_generator else ""),
+        notes=[] if evidence.subject.takes_generator else _seeded_inside(evidence, cases),
     )
+
+
+def _seeded_inside(evidence: Evidence, cases: Sequence[Case]) -> list[str]:
+    """Noise that is the same in every run, where no generator is given that should change it."""
+    for case in cases:
+        drawn = [i for i, d in enumerate(evidence.bundle(case).followed.draws) if d.gaussian and d.numel]
+        alike = [i for i in always_alike(evidence.bundle(case)) if i in drawn]
+        if not alike:
+            continue
+        which = (
+            "every run returns the same noise"
+            if alike == drawn
+            else f"draws {numbers(alike)} are the same in every run"
+        )
+        line = evidence.walked(case).line_of_draw(alike[0], seeded=True)
+        at = "" if line is None else f", at {shown(line.file)}, line {line.line}: {line.text}"
+        return [f"{which}: the seed is set inside of the run{at}"]
+    return []
 
 
 def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
@@ -221,13 +254,18 @@ def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
         text = f"the sampler draws from {' and '.join(foreign)}: that noise follows no torch seed or generator"
         judged.append(Judged(math.inf, text, case))
     if evidence.subject.takes_generator:
-        without = [i for i, d in enumerate(zero.draws) if d.generator_seed != GENERATOR_SEED]
+        without = not_fed(bundle)
         if without:
-            text = (
-                f"draw {without[0]} of {len(zero.draws)} ({zero.draws[without[0]].operator}, after model call "
-                f"{zero.draws[without[0]].calls_before - 1}) does not use the given generator"
+            draw = zero.draws[without[0]]
+            text = f"draw {without[0]} of {len(zero.draws)} ({draw.operator}, {when(draw)}) "
+            text += (
+                "does not use the given generator"
+                if draw.generator_seed is None
+                else "comes from a generator that stands in the same state whatever the given one's seed is: it is the "
+                "same noise in every run"
             )
-            judged.append(Judged(math.inf, text, case, {"draws": without[:8], "draw": without[0]}))
+            details = {"draws": without[:8], "draw": without[0], "step": draw.calls_before}
+            judged.append(Judged(math.inf, text, case, details))
         elif zero.draws and zero.generators_moved:
             text = f"a generator was given, yet {' and '.join(zero.generators_moved)} moved"
             judged.append(Judged(math.inf, text, case))

@@ -53,6 +53,8 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | N
     if chosen.problem == "not-finite":
         return _first_nan(evidence, case)
     walked = evidence.walked(case)
+    if "clamped_to" in chosen.evidence:
+        return walked.clamping()
     if chosen.problem or walked.raised is not None:
         return walked.raised
     if id in _OF_THE_LAW and evidence.mending is not None:
@@ -63,7 +65,8 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | N
     if id == "shape/batch" and evidence.mending is not None:
         return _made_in(walked, evidence.mending)
     if isinstance(draw, int):
-        return walked.drawn(draw)
+        seeded = "seeded" in chosen.evidence
+        return walked.line_of_draw(draw, seeded=True) if seeded else walked.drawn(draw)
     match id:
         case "law/forward":
             return _of_forward(evidence, case, row or 0)
@@ -85,15 +88,15 @@ def _made_in(walked: Walk, mending: Mending) -> Line:
 
 def _placed(evidence: Evidence, walked: Walk, row: int | None, chosen: Judged) -> Line | None:
     """The line that makes a row, or its noise; None where there is no row in particular."""
-    term, got, should_be = (chosen.evidence.get(name) for name in ("term", "got", "should_be"))
+    term, got = chosen.evidence.get("term"), chosen.evidence.get("got")
     if term == "count":
         return walked.way_out()
     if row is None:
         return None
-    if term == "noise" and chosen.evidence.get("column") == row and 0.0 in (got, should_be):
+    if term == "noise" and chosen.evidence.get("column") == row and got == 0.0:
         runs = [walked, *(evidence.walked(one) for one in evidence.cases[:3])]
         found = next((guard for one in runs if (guard := one.guard_of_draws()) is not None), None)
-        found = found or (walked.drawn_ahead() if got == 0.0 else None)
+        found = found or walked.drawn_ahead()
         if found is not None:
             return found
     return walked.place(row, str(term or ""))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import keyword
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +95,7 @@ def init(target: str, out: Path | None = None) -> tuple[Path, Sketch]:
 
     Args:
         target: ``FILE`` or ``FILE:NAME``, where ``NAME`` is a function, ``Class.method``, or a class with one method
-            that samples, by its name.
+            that samples: by its name, or ``__call__``.
         out: the file; None for ``test_NAME.py`` in the present folder.
 
     Returns:
@@ -136,7 +137,7 @@ def sketch(target: str) -> Sketch:
         raise ValueError(f"{file} has no function {name!r}; it has {', '.join(functions) or 'none'}")
     found = owned or functions
     likely = [n for n in found if any(word in n.rpartition(".")[2].lower() for word in ("sampl", "generate"))]
-    likely = likely or [n for n in owned if len(owned) == 1]
+    likely = likely or [n for n in owned if len(owned) == 1 or n.endswith(".__call__")]
     if len(likely) != 1:
         which = (
             f"several ({', '.join(likely)})" if likely else f"none by its name ({', '.join(found) or 'no function'})"
@@ -334,23 +335,23 @@ def _model_attributes(found: Sketch, node: ast.FunctionDef) -> None:
 
 
 def _text(found: Sketch) -> str:
-    module = found.file.stem
+    module, root = _imported_as(found.file)
     owner, _, method = found.name.partition(".")
-    importable = module.isidentifier() and not keyword.iskeyword(module)
+    importable = all(part.isidentifier() and not keyword.iskeyword(part) for part in module.split("."))
     reference = found.reference or "TODO_REFERENCE"
     lines = [
         f'"""Is {found.name} of {found.file} the sampler that its paper defines? pytest and check-sampler decide."""',
         "",
     ]
-    if str(found.file.parent) != ".":
+    if root is not None:
         lines += ["import sys", ""]
     lines += ["import torch", "from hypothesis import strategies as st", ""]
     lines += [f"from reference_samplers import {reference}", "from sampler_harness import sampler_under_test", ""]
-    if str(found.file.parent) != ".":
-        lines.append(f"sys.path.insert(0, {str(found.file.parent.resolve())!r})")
+    if root is not None:
+        lines.append(f"sys.path.insert(0, {str(root)!r})")
     lines.append(
         f"from {module} import {', '.join([owner, *dict.fromkeys(kind for kind, _ in found.settings.values())])}"
-        + ("  # noqa: E402" if str(found.file.parent) != "." else "")
+        + ("" if root is None else "  # noqa: E402")
         if importable
         else f"# TODO: {found.file.name} cannot be imported by its name; import {owner} from it here"
     )
@@ -371,6 +372,16 @@ def _text(found: Sketch) -> str:
     arguments = "".join(f"        {argument},\n" for argument in found.call)
     lines.append(f"    return {called}(\n{arguments}    ){'[0]' if found.returns_tuple else ''}")
     return "\n".join(lines) + "\n"
+
+
+def _imported_as(file: Path) -> tuple[str, Path | None]:
+    """How a file is imported: its module within its packages, and the folder to put on the path; None where it is."""
+    parts, folder = [] if file.stem == "__init__" else [file.stem], file.resolve().parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    known = {Path.cwd(), *(Path(place).resolve() for place in sys.path if place)}
+    return ".".join(parts), None if folder in known else folder
 
 
 def _own_name(found: Sketch) -> str:

@@ -44,6 +44,7 @@ def conclude(
     passed: str,
     evidence: Mapping[str, Any] | None = None,
     reproduction: str = "",
+    notes: Sequence[str] = (),
 ) -> Finding:
     """One finding from all comparisons.
 
@@ -53,6 +54,7 @@ def conclude(
         passed: what to say when all is well, with what was measured.
         evidence: what was measured, told in either case.
         reproduction: a script that shows a failure; empty where there is none.
+        notes: what a reader should know, whether or not the check fails.
     """
     figures = dict(evidence or {})
 
@@ -67,7 +69,7 @@ def conclude(
         return Failure("\n".join(lines), details, reproduction, ordered[0].consequence_of)
 
     why_nothing = "there was nothing to compare"
-    return judging.conclude(id, seen, passed=passed, tell=tell, why_nothing=why_nothing, figures=figures)
+    return judging.conclude(id, seen, passed=passed, tell=tell, why_nothing=why_nothing, figures=figures, notes=notes)
 
 
 def reproduction(subject: PreprocessSubject, frame: str, shown: str) -> str:

@@ -18,7 +18,7 @@ from sampler_harness.law.rounding import ROUNDING_NUMPY
 from sampler_harness.law.tolerance import Tolerance, derived_tolerance
 from sampler_harness.observe.learned_variance import learned_variance
 
-from .target import Outcome, Target, run_program
+from .target import Lawless, Outcome, Target, limits_of, run_program
 
 __all__ = ["Explanation", "Kind", "Shift", "searched_as"]
 
@@ -147,10 +147,39 @@ class Explanation:
             return False
         with np.errstate(all="ignore"):
             law = Law.of(response)
+            if exactly and target.is_hopeless(law):
+                return False
             tolerance = self.tolerance(law, response, config, target.dtype) if exactly else None
             if target.ratio(law, tolerance) > 1.0:
                 return False
             return target.dense is None or target.replayed(self.program.configured(config), response) <= 1.0
+
+    def explains(self, target: Target) -> bool:
+        """Whether the sampler does in a case what this does: the quick tolerance or the derived one says so.
+
+        Args:
+            target: the sampler's case.
+        """
+        return self.fits(target) or self.fits(target, exactly=True)
+
+    def has_none_either(self, lawless: Lawless) -> bool:
+        """Whether this has no law where the sampler has none, and in the same way.
+
+        Args:
+            lawless: where.
+        """
+        config = self.config(lawless.config)
+        if config is None:
+            return False
+        calls, draws = limits_of(lawless.calls)
+        with np.errstate(all="ignore"):
+            outcome = run_program(
+                self.program.configured(config),
+                max_calls=calls,
+                max_draws=draws,
+                learned_variance=learned_variance(config),
+            )
+        return outcome.ending == ("error" if lawless.is_error else "not-finite")
 
     def rows(self, target: Target) -> Array | None:
         """What it makes of the sampler's large outputs, where the reference clamps; None elsewhere."""

@@ -18,7 +18,10 @@ from sampler_harness.verdict import Explanation as Told
 from .explanation import Explanation, Shift
 from .known_faults import KNOWN_FAULTS, KnownFault
 
-__all__ = ["told"]
+__all__ = ["told", "told_as_part"]
+
+#: Changed lines that a sentence quotes, at most; more are read in the diff.
+QUOTED = 2
 
 
 @functools.cache
@@ -55,6 +58,34 @@ def told(explanation: Explanation, declared: Sequence[Any], variants: Sequence[E
     )
 
 
+def told_as_part(explanation: Explanation, declared: Sequence[Any]) -> Told:
+    """An explanation of a part: what would be run, without a claim that it is.
+
+    Args:
+        explanation: as found.
+        declared: the declared configurations that it was held against.
+    """
+    found = told(explanation, declared)
+    name = paper(explanation.reference)
+    fields = [_field_text(field, value, declared) for field, value in explanation.fields.items()]
+    parts = [" and ".join(fields)] if fields else []
+    if found.edits:
+        parts.append(_of_lines(found.edits, explanation.faults) + _quoted(found.edits))
+    return dataclasses.replace(found, summary=f"{name} with {' and with '.join(parts)}" if parts else name)
+
+
+def _quoted(edits: Sequence[Edit]) -> str:
+    """The lines that differ, without their comments: two answers may change one line in two ways."""
+    if len(edits) > QUOTED:
+        return ""
+    shown = [f"`{_bare(edit.sampler)}` for `{_bare(edit.reference)}`" for edit in edits if "\n" not in edit.sampler]
+    return ": " + ", ".join(shown) if shown else ""
+
+
+def _bare(line: str) -> str:
+    return line.partition("  #")[0].strip() or "nothing"
+
+
 def _range(name: str, value: Any, variants: Sequence[Explanation], levels: Sequence[float]) -> Any:
     """All values of a window's edge that do the same, from one level that occurs to the next: ``0.03 to 0.07``."""
     if name not in ("s_tmin", "s_tmax") or not isinstance(value, float):
@@ -86,13 +117,7 @@ def _field_text(name: str, value: Any, declared: Sequence[Any]) -> str:
 
 def _summary(explanation: Explanation, edits: Sequence[Edit], fields: dict[str, str], declared: Sequence[Any]) -> str:
     name = explanation.reference.__name__
-    named = ", ".join(explanation.faults)
-    of_lines = ""
-    if edits:
-        count = "one line" if len(edits) == 1 else f"{len(edits)} lines"
-        equations = list(dict.fromkeys(edit.equation for edit in edits if edit.equation))
-        at = f" ({', '.join(equations)})" if equations else ""
-        of_lines = f"{paper(explanation.reference)} with {count} changed{at}" + (f": {named}" if named else "")
+    of_lines = f"{paper(explanation.reference)} with {_of_lines(edits, explanation.faults)}" if edits else ""
     if explanation.kind == "reference":
         others = ", ".join(fields.values())
         start = f"this is {name}" + (f" with {others}" if others else "")
@@ -102,6 +127,14 @@ def _summary(explanation: Explanation, edits: Sequence[Edit], fields: dict[str, 
     if fields:
         return f"your sampler is {of_lines}, and behaves as {' and '.join(fields.values())}"
     return f"your sampler is {of_lines}"
+
+
+def _of_lines(edits: Sequence[Edit], faults: Sequence[str]) -> str:
+    """``one line changed (line 7): slope-over-level-before-rise``."""
+    count = "one line" if len(edits) == 1 else f"{len(edits)} lines"
+    equations = list(dict.fromkeys(edit.equation for edit in edits if edit.equation))
+    at = f" ({', '.join(equations)})" if equations else ""
+    return f"{count} changed{at}" + (f": {', '.join(faults)}" if faults else "")
 
 
 @functools.cache

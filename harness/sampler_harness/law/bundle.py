@@ -6,20 +6,25 @@ scattering*, and on demand *dense* (given values everywhere), which alone sees c
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from sampler_harness.observe.layout import Layout, NoLayout
+from sampler_harness.observe.layout import Layout
 from sampler_harness.observe.probes import Dense, Impulses
-from sampler_harness.observe.trace import Case, Problem, Run, execute
+from sampler_harness.observe.streams import Overlap, overlaps
+from sampler_harness.observe.trace import Case, Following, Problem, Run, execute
 from sampler_harness.subject import Subject
 
+from .clamped import Bounds
 from .dense import DenseRun, as_dtype, dense_values
 from .law import Law
+from .layouts import layout_by_size, read_with_layout
 from .reading import Leak, Reader, Reading, times_of
 from .replay import drawn_and_called
 from .response import AMPLITUDE, Array, Response
@@ -31,6 +36,11 @@ __all__ = ["Bundle", "DenseRun", "Leak", "Reading", "dense_values"]
 QUIET = 2.0**-30
 #: Sizes of the outputs of an item and its neighbours, where they are to differ.
 UNEVEN = (1.0, 0.25, 4.0)
+#: Where something constant is added impulses are large, and made this much smaller until no clamp bites, down to here.
+SMALLER = 2.0**-4
+SMALLEST = AMPLITUDE
+#: Elements up to which all of them get values of one sign.
+FEW = 8
 #: Runs of this many calls times draws are searched for draws that reach nothing.
 SEARCHED = 4_000
 
@@ -45,6 +55,7 @@ class Bundle:
         spend: told how many model calls each run made.
         fixtures: the host's fixture values.
         unread: impulses would take too many runs: dense runs only, as where there is no law.
+        apart: take draws that are an earlier one again for new ones.
     """
 
     def __init__(
@@ -56,22 +67,31 @@ class Bundle:
         spend: Callable[[int], None] = lambda calls: None,
         fixtures: Mapping[str, Any] | None = None,
         unread: bool = False,
+        apart: bool = False,
     ) -> None:
         self.subject = subject
         self.case = case
         self.unread = unread
+        self.is_apart = apart
         self._call_limit = call_limit
         self._spend = spend
         self._fixtures = fixtures
 
-    def execute(self, stimulus: Any, **options: Any) -> Run:
-        """Run once more under another stimulus, counted in the budget."""
+    def execute(self, stimulus: Any, *, same: Mapping[int, int] | None = None, **options: Any) -> Run:
+        """Run once more under another stimulus, counted in the budget.
+
+        Args:
+            stimulus: what draws and outputs return.
+            same: draws that return what an earlier one returns; None for those that are an earlier one again.
+            options: as for :func:`~sampler_harness.observe.trace.execute`.
+        """
         run = execute(
             self.subject,
             self.case,
             stimulus,
             call_limit=self._call_limit,
             fixtures=self._fixtures,
+            same=self._repeated if same is None else same,
             **options,
         )
         self._spend(len(run.calls))
@@ -86,13 +106,60 @@ class Bundle:
     def zero(self) -> Run:
         """All draws and outputs zero; where the reference is not affine given ones, since 0 / 0 is no step size."""
         if self.is_affine:
-            return self.execute(Impulses())
+            return self.execute(Impulses(), same={}, following=Following())
         scale = 1.0 if self.case.dtype in ("float32", "float64") else 2.0**-5
 
         def given(kind: int) -> Callable[[int, tuple[int, ...]], Array]:
             return lambda index, shape: scale * dense_values(kind, index, int(np.prod(shape))).reshape(shape)
 
-        return self.execute(Dense(draws=given(0), outputs=given(1)))
+        return self.execute(Dense(draws=given(0), outputs=given(1)), same={}, following=Following())
+
+    def apart(self) -> Bundle:
+        """The same runs, were every draw a new one."""
+        other = Bundle(
+            self.subject,
+            self.case,
+            call_limit=self._call_limit,
+            spend=self._spend,
+            fixtures=self._fixtures,
+            unread=self.unread,
+            apart=True,
+        )
+        other.__dict__.update({name: self.__dict__[name] for name in ("zero", "followed") if name in self.__dict__})
+        return other
+
+    @functools.cached_property
+    def followed(self) -> Run:
+        """The run that tells of which random numbers draws are made; seeds that are drawn are torch's own in it."""
+        if self.zero.problem is not None or all(draw.gaussian for draw in self.zero.draws):
+            return self.zero
+        return self.execute(Impulses(), same={}, following=Following(keep_others=True))
+
+    def overlaps(self, among: Collection[int] | None = None) -> tuple[Overlap, ...]:
+        """Draws that are made of random numbers which an earlier one was made of; none where that cannot be told.
+
+        Args:
+            among: draws that count; None for all.
+        """
+        run = self.followed
+        if run.problem is not None or [d.shape for d in run.draws] != [d.shape for d in self.zero.draws]:
+            return ()
+        return overlaps(run.draws, among)
+
+    @functools.cached_property
+    def _redrawn(self) -> Mapping[int, int]:
+        """Draws that are an earlier one again, number for number, to that one; none where all are taken for new."""
+        return {} if self.is_apart else {one.draw: one.earlier for one in self.overlaps() if one.whole}
+
+    @property
+    def repeats(self) -> bool:
+        """Whether draws are earlier ones again."""
+        return self.is_apart or bool(self._redrawn)
+
+    @property
+    def _repeated(self) -> Mapping[int, int]:
+        """Draws that make no field of their own."""
+        return self.layout.repeated if self._redrawn and self.layout is not None else {}
 
     @property
     def problem(self) -> Problem | None:
@@ -112,9 +179,44 @@ class Bundle:
     def amplitude(self) -> float:
         """2^-24 where nothing constant is added; else as large as the reference's clamps allow."""
         shifted = self.subject.output_shift != 0
-        if not shifted and float(np.abs(self.zero.rows()).max(initial=0.0)) == 0:
+        if not shifted and self.zero.is_zero:
             return AMPLITUDE
-        return float(self.case.config.sleeping_amplitude) if self.case.config.is_clipped else 1.0
+        largest = float(self.case.config.sleeping_amplitude) if self.case.config.is_clipped else 1.0
+        # A clamp that nobody declared, or one on another grid than declared, may bite there.
+        found = largest
+        while found >= SMALLEST and self._bites(found):
+            found *= SMALLER
+        return found if found >= SMALLEST else largest
+
+    def _bites(self, size: float) -> bool:
+        """Whether values of this size are more than those of a smaller one made larger: a clamp bites."""
+
+        def signs(index: int, shape: tuple[int, ...]) -> Array:
+            # Of one element draws and outputs pull apart, as epsilon does in x0 = x - epsilon; of many, at random.
+            count = int(np.prod(shape))
+            values = dense_values(0, index, count) if count > FEW else np.ones(count)
+            return np.copysign(1.0, values).reshape(shape)
+
+        def run_at(scale: float) -> Run:
+            return self.execute(
+                Dense(
+                    draws=lambda index, shape: scale * signs(index, shape),
+                    outputs=lambda call, shape: -scale * signs(997 + call, shape),
+                )
+            )
+
+        rows = []
+        for scale in (size, size * SMALLER):
+            run = run_at(scale)
+            if run.problem is not None or len(run.calls) != self.num_calls:
+                return False
+            rows.append((run.rows() - self.zero.rows()) / scale)
+        large, small = rows
+        allowed = 0.25 * (np.abs(small) + np.sqrt(np.mean(small**2, axis=1, keepdims=True)))
+        allowed += 8 * self._precision * (np.abs(self.zero.rows()) + 1e-30) / (size * SMALLER)
+        allowed[-1] += 8 * self._precision * abs(self.shift) / (size * SMALLER)
+        rest = slice(None) if self.subject.quantised is None else slice(-1)
+        return bool((np.abs(large - small) > allowed)[rest].any())
 
     @property
     def shift(self) -> float:
@@ -129,18 +231,79 @@ class Bundle:
         return self.subject.quantised is None and not half
 
     @functools.cached_property
+    def end(self) -> Bounds | None:
+        """What the finished sample is clamped to: the side of 0 that small values do not leave, else as declared.
+
+        Impulses of the other sign are lost there: the last row is then read from both signs together.
+        """
+        declared = self.subject.output_clip
+        return declared if declared is not None and 0.0 in declared else self._side_of_zero() or declared
+
+    def _side_of_zero(self) -> Bounds | None:
+        if self.unread or not self.is_affine or self._found[0].problem is not None or self._again.problem is not None:
+            return None
+        one, other = (
+            np.concatenate([r.response.noise[-1], r.response.outputs[-1]]) for r in (self._found[0], self._again)
+        )
+        if one.shape != other.shape or not bool(((one == 0) != (other == 0)).any()):
+            return None
+        ends = self.of_both_signs(self.amplitude)
+        # A place that is never written to loses both signs: only what loses one is a clamp.
+        if ends is None or not bool(((ends[0] == 0) & (ends[1] != 0)).any()):
+            return None
+        if all((values >= 0).all() for values in ends):
+            return 0.0, math.inf
+        return (-math.inf, 0.0) if all((values <= 0).all() for values in ends) else None
+
+    @property
+    def ends_at_zero(self) -> bool:
+        """Whether a clamp at the end of the run leaves values of one sign alone."""
+        return self.end is not None and 0.0 in self.end
+
+    def of_both_signs(self, size: float) -> tuple[Array, Array] | None:
+        """The returned samples of two runs with the same values of opposite signs, the constant taken off.
+
+        None where they cannot be made.
+
+        Args:
+            size: of the values.
+        """
+        ends = []
+        for sign in (1.0, -1.0):
+            run = self.run_dense(draw_scale=sign * size, output_scale=sign * size)
+            if isinstance(run, Problem) or run.rows.shape != self.zero.rows().shape:
+                return None
+            ends.append(run.rows[-1] - self.zero.rows()[-1])
+        return ends[0], ends[1]
+
+    @functools.cached_property
     def layout(self) -> Layout | None:
         """How draws make fields; None where the harness cannot tell."""
         return self._found[1]
 
-    @property
+    @functools.cached_property
     def first(self) -> Reading:
         """Impulses of positive sign."""
-        return self._found[0]
+        return self._with_both_signs(self._found[0], lambda: self._again)
 
     @functools.cached_property
     def second(self) -> Reading:
         """Impulses of negative sign at another scattering."""
+        return self._with_both_signs(self._again, lambda: self._found[0])
+
+    def _with_both_signs(self, reading: Reading, other: Callable[[], Reading]) -> Reading:
+        """A reading whose last row is that of both signs together, where a clamp takes one of them."""
+        if not self.ends_at_zero or reading.problem is not None or other().problem is not None:
+            return reading
+        noise, outputs = reading.response.noise.copy(), reading.response.outputs.copy()
+        noise[-1] += other().response.noise[-1]
+        outputs[-1] += other().response.outputs[-1]
+        return dataclasses.replace(
+            reading, response=dataclasses.replace(reading.response, noise=noise, outputs=outputs)
+        )
+
+    @functools.cached_property
+    def _again(self) -> Reading:
         if self.unread or not self.is_affine:
             return self._unmeasured()
         layout = self.layout or Layout((), self.case.numel, "none")
@@ -162,28 +325,13 @@ class Bundle:
 
     @functools.cached_property
     def _reader(self) -> Reader:
-        return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute)
+        return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute, self._redrawn)
 
     @functools.cached_property
     def _found(self) -> tuple[Reading, Layout | None]:
         if self.unread or not self.is_affine:
-            return self._unmeasured(), self._whole()
-        best: tuple[Reading, Layout | None] | None = None
-        for make in (self._plain, self._trailing, self._reader.coded):
-            try:
-                layout = make()
-            except NoLayout:
-                continue
-            if layout is None:
-                continue
-            reading = self._reader.read(layout, phase=0, sign=1.0)
-            if reading.problem is not None or self._fits(reading):
-                return reading, layout
-            best = best or (reading, layout)
-        if best is None:
-            # Outputs can be measured even where the draws cannot be read as fields.
-            return self._reader.read(Layout((), self.case.numel, "none"), phase=0, sign=1.0), None
-        return best
+            return self._unmeasured(), layout_by_size(self._reader)
+        return read_with_layout(self._reader)
 
     def _unmeasured(self) -> Reading:
         """The reading of a case that has no coefficients, or that has too many."""
@@ -196,25 +344,6 @@ class Bundle:
             why = "the sample has too few elements to read the coefficients of so many steps"
         problem = Problem("outside", why)
         return Reading(nothing, (), (), (), problem)
-
-    def _whole(self) -> Layout | None:
-        """Draws read as fields by their sizes; where they arrive cannot be followed."""
-        try:
-            return self._plain()
-        except NoLayout:
-            return None
-
-    @staticmethod
-    def _fits(reading: Reading) -> bool:
-        """Every drawn impulse was seen at its element, or nothing was seen where nothing belongs."""
-        return all(reading.arrived) or not reading.leaks
-
-    def _plain(self) -> Layout | None:
-        return Layout.plain(self.zero.draws, self.case.numel)
-
-    def _trailing(self) -> Layout | None:
-        several = any(d.gaussian and d.numel > self.case.numel for d in self.zero.draws)
-        return Layout.plain(self.zero.draws, self.case.numel, trailing=True) if several else None
 
     @functools.cached_property
     def dense(self) -> DenseRun | Problem:
@@ -324,7 +453,8 @@ class Bundle:
             sent[call] = values.reshape(-1)
             return values
 
-        run = self.execute(Dense(draws=draws, outputs=outputs), **options)
+        repeated = layout.repeated if layout is not None and not self.is_apart else {}
+        run = self.execute(Dense(draws=draws, outputs=outputs), same=repeated, **options)
         if run.problem is not None:
             return run.problem
         ordered = [raw.get(i, np.zeros(d.shape)) for i, d in enumerate(run.draws)]

@@ -7,11 +7,13 @@ import functools
 import linecache
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = [
     "Line",
     "assigned_by",
     "called_by",
+    "calls_in",
     "function_of",
     "guard_of",
     "is_method_call",
@@ -24,6 +26,7 @@ __all__ = [
     "only_hands_on",
     "parameters",
     "same_function",
+    "shown",
     "statement_at",
     "writes_outside_of",
 ]
@@ -157,6 +160,17 @@ def _targets(line: Line) -> list[ast.expr]:
             return []
 
 
+def calls_in(line: Line) -> set[str]:
+    """Names of the functions and methods that a simple statement calls."""
+    node = _statements(line.file).get(line.line)
+    if node is None or (
+        isinstance(node, ast.stmt) and any(isinstance(inner, ast.stmt) for inner in ast.walk(node) if inner is not node)
+    ):
+        return set()
+    calls = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
+    return {f.attr if isinstance(f, ast.Attribute) else f.id for f in calls if isinstance(f, (ast.Attribute, ast.Name))}
+
+
 def guard_of(line: Line) -> Line | None:
     """The innermost ``if`` around a line, in its own function and loop."""
     function = function_of(line)
@@ -252,3 +266,13 @@ def writes_outside_of(line: Line) -> bool:
 
 def _is_within(target: ast.expr) -> bool:
     return isinstance(target, (ast.Subscript, ast.Attribute))
+
+
+def shown(file: str) -> str:
+    """A file as a person names it: relative where it lies below the working directory.
+
+    Args:
+        file: absolute.
+    """
+    path = Path(file)
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.as_posix()

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+import torch
+
 import reference_samplers
 from sampler_harness.subject import Subject
 
@@ -27,6 +29,7 @@ from .statements import (
     Line,
     assigned_by,
     called_by,
+    calls_in,
     guard_of,
     is_method_call,
     leaves_loop,
@@ -37,6 +40,7 @@ from .statements import (
     node_of,
     only_hands_on,
     same_function,
+    shown,
     statement_at,
     writes_outside_of,
 )
@@ -60,6 +64,10 @@ _PACKAGES = (
     str(Path(__file__).resolve().parent.parent),
     *(str(Path(path).resolve()) for path in reference_samplers.__path__),
 )
+#: What clamps a tensor, by name.
+_CLAMPS = {"clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_max", "hardtanh", "minimum", "maximum", "relu"}
+#: How a generator is seeded or put into a state.
+_SEEDING = frozenset({"manual_seed", "set_state", "graphsafe_set_state", "set_offset", "clone_state"})
 _NOT_OWN = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")})
 
 
@@ -71,11 +79,14 @@ class Walk:
         segments: for each model call the lines since the one before, last the lines after the last call.
         calls: for each model call the stack of own lines that it was made from, innermost first.
         draws: for each draw how many model calls came before it, and the stack of own lines.
+        seeds: for each time that a generator was seeded or put into a state, how many draws came before it, and the
+            stack of own lines.
     """
 
     segments: list[list[Line]] = field(default_factory=lambda: [[]])
     calls: list[tuple[Line, ...]] = field(default_factory=list)
     draws: list[tuple[int, tuple[Line, ...]]] = field(default_factory=list)
+    seeds: list[tuple[int, tuple[Line, ...]]] = field(default_factory=list)
     #: The innermost own line that raised what the run ended in.
     raised: Line | None = None
 
@@ -107,9 +118,11 @@ class Walk:
         return found.pop() if len(found) == 1 else None
 
     def last_return(self) -> Line | None:
-        """The last line that gives a value back."""
+        """The line by which what ran gives its value back, in the function that was entered first."""
         lines = [line for part in self.segments for line in part]
-        return next((line for line in reversed(lines) if isinstance(node_of(line), ast.Return)), None)
+        own = [line for line in lines if same_function(line, lines[0])]
+        found = next((line for line in reversed(own) if isinstance(node_of(line), ast.Return)), None)
+        return self.returned(found) if found is not None and only_hands_on(found) else found
 
     def hands_on(self, line: Line) -> bool:
         """Whether a line only calls a function of the user's own, which ran."""
@@ -128,6 +141,17 @@ class Walk:
         behind = [one for one in behind if by_method or one.file == line.file]
         found = next((one for one in behind if isinstance(node_of(one), ast.Return)), None)
         return line if found is None or found == line else self.returned(found)
+
+    def line_of_draw(self, draw: int, *, seeded: bool) -> Line | None:
+        """The line that makes a draw; None where no own line does.
+
+        Args:
+            draw: index of it.
+            seeded: the last line before it that seeds a generator or puts it into a state, where there is one.
+        """
+        made = [stack for before, stack in self.seeds if before <= draw and stack] if seeded else []
+        stack = made[-1] if made else self.draws[draw][1] if draw < len(self.draws) else ()
+        return stack[0] if stack else None
 
     def place(self, row: int | None, term: str = "") -> Line | None:
         """The line where to look first for what is wrong in a row; None where no own line ran.
@@ -151,6 +175,17 @@ class Walk:
         if row < len(self.calls) and self.calls[row]:
             return self.calls[row][0]
         return self.segments[row][-1] if self.segments[row] else None
+
+    def clamping(self) -> Line | None:
+        """The line that clamps the finished sample: the outermost, then the last; None where no own line says so."""
+        behind = list(reversed(self.segments[-1]))
+        for at in reversed(self.calls[-1] if self.calls else ()):
+            here = [line for line in behind if same_function(line, at)]
+            # A statement that calls the sampler and clamps what it returns began before the model was called.
+            found = next((line for line in (at, *here) if calls_in(line) & _CLAMPS), None)
+            if found is not None:
+                return found
+        return next((line for line in behind if calls_in(line) & _CLAMPS), None)
 
     def ran(self, row: int | None) -> dict[str, list[int]]:
         """Files and lines that ran towards a row, or in the whole run.
@@ -221,16 +256,6 @@ def _copied(line: Line) -> str:
             return ""
 
 
-def shown(file: str) -> str:
-    """A file as a person names it: relative where it lies below the working directory.
-
-    Args:
-        file: absolute.
-    """
-    path = Path(file)
-    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.as_posix()
-
-
 @functools.lru_cache(maxsize=4096)
 def is_own(file: str) -> bool:
     """Whether a file is the user's: no library's and not the harness's."""
@@ -275,6 +300,15 @@ class _Tracer:
             # Told from the innermost frame outwards; what came last is what ended the run.
             self._error, self.walk.raised = argument[1], _line_of(frame)
         return self._line
+
+    def profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        """Notices a generator that is seeded or put into a state: methods that are not written in Python."""
+        if (
+            event == "c_call"
+            and getattr(argument, "__name__", "") in _SEEDING
+            and isinstance(getattr(argument, "__self__", None), torch.Generator)
+        ):
+            self.walk.seeds.append((len(self.walk.draws), tuple(own_stack(frame))))
 
     def note_draw(self) -> None:
         self.walk.draws.append((len(self.walk.calls), tuple(own_stack(sys._getframe()))))
@@ -357,9 +391,11 @@ def walk_of(run: Callable[[], Problem | None]) -> Walk:
 
 @contextlib.contextmanager
 def _following(tracer: _Tracer) -> Iterator[None]:
-    before = sys.gettrace()
+    before, profiled = sys.gettrace(), sys.getprofile()
     sys.settrace(tracer)
+    sys.setprofile(tracer.profile)
     try:
         yield
     finally:
         sys.settrace(before)
+        sys.setprofile(profiled)

@@ -110,6 +110,7 @@ def _joined(parts: Mapping[str, Verdict]) -> Verdict:
         diagnosis=next((one.diagnosis for one in parts.values() if one.diagnosis is not None), None),
         portrait=next((one.portrait for one in parts.values() if one.portrait is not None), None),
         deviations=next((one.deviations for one in found if one.deviations), {}),
+        beside=tuple(dict.fromkeys(note for one in found for note in one.beside)),
     )
 
 

@@ -57,6 +57,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "coverage": coverage,
         "diagnosis": None if verdict.diagnosis is None else _diagnosis(verdict.diagnosis),
         "deviations": verdict.deviations,
+        "notes": verdict.notes,
         "moved": None if verdict.moved is None else dataclasses.asdict(verdict.moved),
         "versions": verdict.versions,
     }
@@ -82,6 +83,7 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
         "near": [_explanation(one) for one in diagnosis.near],
         "declared": [_explanation(one) for one in diagnosis.declared],
         "searched": diagnosis.searched,
+        "unsearched": diagnosis.unsearched,
         "seconds": round(diagnosis.seconds, 3),
     }
 
@@ -92,7 +94,8 @@ def _explanation(one: Explanation) -> dict[str, Any]:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     sent = dataclasses.replace(finding, evidence=plain(finding.evidence), seconds=round(finding.seconds, 3))
-    return {name: value for name, value in dataclasses.asdict(sent).items() if name not in ("problem", "place")}
+    inner = ("problem", "place", "shown")
+    return {name: value for name, value in dataclasses.asdict(sent).items() if name not in inner}
 
 
 def dumps(verdicts: Sequence[Verdict]) -> str:

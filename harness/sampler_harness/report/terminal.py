@@ -68,6 +68,9 @@ def render(verdict: Verdict) -> list[Line]:
         for finding in verdict.expected:
             lines.append(Line(f"  {finding.id}", "warn"))
             lines += _indented(finding.message, 6)
+    if verdict.notes:
+        lines += [Line(""), Line("To know, though nothing fails for it:", "bold")]
+        lines += [Line(line.text, "warn") for note in verdict.notes for line in _wrapped(f"- {note}", 2)]
     lines += [Line(""), Line("What was checked", "bold"), *_scope(verdict)]
     script = next((f.reproduction for f in [*verdict.causes, *verdict.bad] if f.reproduction), "")
     if script:
@@ -131,12 +134,14 @@ def diagnosis_lines(diagnosis: Diagnosis) -> list[Line]:
     if not diagnosis.answers:
         lines += [line for told in diagnosis.observed for line in _wrapped(_sentence(told), 2)]
         if diagnosis.near:
-            lines += [
-                Line("  No single change of the reference explains it. The nearest, which explain a part:", "warn")
-            ]
+            lines.append(
+                Line("  Nothing that was tried explains all of it. The nearest, which explain a part:", "warn")
+            )
             lines += [line for one in diagnosis.near for line in _wrapped(f"- {one.summary}", 4)]
-        elif not diagnosis.observed:
+        elif diagnosis.searched:
             lines.append(Line("  No change of the reference that was tried explains it."))
+        elif diagnosis.unsearched and not diagnosis.observed:
+            lines += _wrapped(f"Cannot tell: {diagnosis.unsearched}.", 2)
     for told in diagnosis.consequences:
         lines += _wrapped(f"What it does to samples: {told}.", 2)
     if sureness(diagnosis):
@@ -256,6 +261,7 @@ def summary_lines(verdict: Verdict) -> list[Line]:
     if verdict.diagnosis is not None:
         lines += diagnosis_lines(verdict.diagnosis)[1:]
     figure = "" if verdict.margin is None else f"; margin {verdict.margin:.3g}"
+    lines += [Line(line.text, "warn") for note in verdict.notes for line in _wrapped(f"note: {note}", 2)]
     lines.append(Line(f"  checks: {counts(verdict)}{figure}"))
     if verdict.coverage.not_varied:
         lines += _wrapped(f"not varied: {', '.join(verdict.coverage.not_varied)}", 2)

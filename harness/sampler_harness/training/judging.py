@@ -63,6 +63,7 @@ def conclude(
     *,
     passed: str,
     after: Sequence[Finding] = (),
+    notes: Sequence[str] = (),
 ) -> Finding:
     """One finding from all judgements.
 
@@ -72,6 +73,7 @@ def conclude(
         judged: everything that was judged; none is an error.
         passed: what to say when all is well.
         after: findings of checks whose failure explains one of this.
+        notes: what a reader should know, whether or not the check fails.
     """
     cause = next((f.id for f in after if f.outcome == "failed"), None)
     judged = [dataclasses.replace(j, consequence_of=cause) for j in judged]
@@ -89,7 +91,7 @@ def conclude(
         return Failure("\n".join(lines), details, _reproduction(evidence, chosen, case), cause, place=place)
 
     why_nothing = "no item of any case could be judged"
-    return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing)
+    return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing, notes=notes)
 
 
 def _reproduction(evidence: TrainingEvidence, chosen: Judged, case: Case) -> str:

@@ -100,7 +100,7 @@ class _Step:
         given = parameters(function) if function is not None else set()
         calls = [one for one in ast.walk(node) if isinstance(one, ast.Call) and len(one.args) > 1]
         named = [c for c in calls if isinstance(c.func, ast.Name) and (c.func.id in given or "model" in c.func.id)]
-        return (named or calls or [None])[0]
+        return next(iter((*named, *calls)), None)
 
     def _argument(self, index: int) -> Line | None:
         """Where an argument of the model's call is made."""
