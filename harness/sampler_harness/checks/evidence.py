@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reference_samplers.contract import Reference, as_reference
 from sampler_harness.cases import PAIRED_STEPS, CoveringSet, covering_set
@@ -27,6 +27,9 @@ from .repeats import as_drawn
 from .replayed import Held, hold
 from .sources import are_seeds
 from .standard import Standard
+
+if TYPE_CHECKING:
+    from .mending import Mending
 
 __all__ = ["Evidence", "expected_calls"]
 
@@ -207,6 +210,8 @@ class Evidence(AnyEvidence[Subject]):
         other = copy.copy(self)
         other.standard = standard
         other._compared, other._held, other._sides, other._own_grid = {}, {}, {}, {}
+        for name in ("mending", "mending_of_runs"):
+            vars(other).pop(name, None)
         # Whether draws that repeat are one draw depends on what with.
         other._bundles = {case: bundle for case, bundle in self._bundles.items() if not bundle.repeats}
         return other
@@ -362,6 +367,20 @@ class Evidence(AnyEvidence[Subject]):
                 self._deviations(self.bundle(case), dataclasses.replace(case, config=config))
             )
         return self._own_grid[case]
+
+    @functools.cached_property
+    def mending(self) -> Mending | None:
+        """The line of the sampler's own whose value, were it the reference's, would make all cases right."""
+        from .mending import mending_of
+
+        return mending_of(self)
+
+    @functools.cached_property
+    def mending_of_runs(self) -> Mending | None:
+        """The same of runs that have no law to go by, because of a clamp or of a step size from norms."""
+        from .mending_runs import mending_of_runs
+
+        return mending_of_runs(self)
 
     @functools.cached_property
     def place_map(self) -> PlaceMap | None:
