@@ -27,6 +27,8 @@ __all__ = ["PAIRED_STEPS", "CoveringSet", "covering_set", "must_see"]
 STEP_COUNTS = (1, 2, 3, 7)
 #: Longer chains are seen once, not in pairs: their cost is in the steps.
 PAIRED_STEPS = 12
+#: A long chain of so many steps at most is seen once more, with every option away from the base.
+LONG_STEPS = 50
 #: The number of steps of the case that most checks start from.
 BASE_STEPS = 5
 
@@ -154,6 +156,8 @@ def covering_set(subject: ModelSubject, budget: Budget) -> CoveringSet:
     for i, value in enumerate(steps):
         if value is None or value > PAIRED_STEPS:
             add({**base_row, "num_steps": i})
+    if long := [i for i, value in enumerate(steps) if value is not None and PAIRED_STEPS < value <= LONG_STEPS]:
+        add(_away_from(base_row, {"num_steps": max(long, key=lambda i: int(steps[i]))}, domain, build))
     # What is legal only where several other fields differ from the base has met no row so far.
     for name, values in domain.items():
         for i in range(len(values)):
@@ -187,6 +191,22 @@ def _add_edges(
                     domain[edge].append(inside[len(inside) // 2])
                     added = True
     return added
+
+
+def _away_from(
+    base: Mapping[str, int], held: Mapping[str, int], domain: Mapping[str, list[Any]], build: Callable[..., Any]
+) -> dict[str, int]:
+    """Every option at its last value that is not the base's, as far as the reference accepts them together.
+
+    Context: churn that ended after thirty steps was seen by luck alone, since long chains met the base's options only.
+    Choice: one more row, in which all that may be on is on. Reversed by: pairs for long chains, should runs be free.
+    """
+    row = {**base, **held}
+    for name, values in domain.items():
+        others = [i for i in range(len(values)) if i != base[name]]
+        if name not in held and others and build({**row, name: others[-1]}) is not None:
+            row[name] = others[-1]
+    return row
 
 
 def _builder(

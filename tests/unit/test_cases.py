@@ -102,6 +102,16 @@ def test_every_number_of_steps_is_seen_on_the_base() -> None:
     assert seen >= {1, 2, 3, 7, 40}
 
 
+def test_a_long_chain_meets_every_option_away_from_the_base() -> None:
+    seen = covering_set(subject(EDM, **EDM_FIELDS), BUDGETS["quick"])
+    long = [(c.solver, c.s_churn, c.rho) for c in seen.configurations if c.num_steps == 40]
+    base = seen.base
+    assert (base.solver, base.s_churn, base.rho) in long
+    assert any(solver != base.solver and churn != base.s_churn and rho != base.rho for solver, churn, rho in long), long
+    longest = covering_set(subject(DDIM, num_steps=st.integers(1, 1000), eta=st.floats(0, 1)), BUDGETS["standard"])
+    assert [c.eta for c in longest.configurations if c.num_steps == 1000] == [longest.base.eta]
+
+
 def test_the_set_is_the_same_every_time() -> None:
     one = covering_set(subject(EDM, **EDM_FIELDS), BUDGETS["standard"]).configurations
     two = covering_set(subject(EDM, **EDM_FIELDS), BUDGETS["standard"]).configurations
