@@ -117,6 +117,19 @@ def test_another_end_than_declared_is_told(end: Any, declared: Any, told: str) -
     assert told in next(finding for finding in verdict.bad if finding.id == "clip/replay").message
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (0.0, 0.98, "the returned sample is clamped to [-1, 0.96], declared is output_clip=1.0"),
+        (-0.02, 1.0, "the returned sample is clamped to [-1.04, 1], declared is output_clip=1.0"),
+        (0.001, 0.999, "the returned sample is clamped to ±0.998, declared is output_clip=1.0"),
+    ],
+)
+def test_an_end_that_is_a_little_off_is_told_after_scale_and_shift_too(low: float, high: float, told: str) -> None:
+    verdict = judged(ended(ours.edm, lambda x: (x / 2 + 0.5).clamp(low, high), EDM, **FEW, **TO_ONE, output_clip=1))
+    assert told in next(finding for finding in verdict.bad if finding.id == "clip/replay").message
+
+
 def test_a_weight_is_read_where_the_sample_keeps_one_sign_alone() -> None:
     verdict = judged(ended(ours.edm, lambda x: positive(1.01 * x), EDM, **FEW, output_clip=(0, 1)))
     assert verdict.causes[0].id == "law/outputs"

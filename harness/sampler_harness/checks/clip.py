@@ -115,6 +115,11 @@ def _scaling_ratio(bundle: Bundle, dense: DenseRun, scale: float) -> Scaled:
     # A guard of 1e-8 in a divisor, or a constant, is no clamp; a declared shift swallows digits of the last row.
     allowed = 1e-4 * size + 64 * unit * np.abs(constant) / SCALED_DOWN + 1e-30
     allowed[-1] += 64 * unit * abs(bundle.shift) / SCALED_DOWN
+    # What lies beyond a declared end for certain is that end, however few digits are known of what it was.
+    for low_or_high, bound in zip((-1.0, 1.0), bundle.subject.output_clip or (), strict=False):
+        certain = low_or_high * ((got + constant)[-1] - bound) > allowed[-1]
+        exactly = 64 * unit * (abs(bound) + abs(bundle.shift)) + 1e-30
+        allowed[-1] = np.where(certain, exactly, allowed[-1])
     gap = np.abs(clamped_end(got + constant, bundle.subject.output_clip) - dense.rows)
     rows = slice(None) if bundle.last_row else slice(-1)
     ratio = (gap / allowed)[rows]
