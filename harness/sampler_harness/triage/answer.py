@@ -128,7 +128,8 @@ def answer(
             return _answer(step.name, told, parts, [_mend(step), f"Mend it, {after}"])
     costs = seen.differ() or (experiment.apart or 0.0) > ALIKE
     if sampler.state == "at fault" and (costs or not any(seen.spoiled(seen.reference, sure=True))):
-        piled = _spaced(clamped(experiment))
+        said = "clamp" in f"{sampler.headline} {sampler.clue}"
+        piled = "" if said else _spaced(clamped(experiment))
         told = f"The sampler is at fault: {_sentence(sampler.headline)} {piled}{_clue(sampler)}{both}"
         if not costs:
             told += " In this configuration it costs no detail."
