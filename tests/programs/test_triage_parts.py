@@ -328,7 +328,7 @@ def test_the_best_clue_of_the_checks_is_kept(diagnosis: Diagnosis | None, words:
 def test_samples_that_pile_up_at_their_ends_are_told() -> None:
     frames = pipeline.frames()
     made = _experiment(frames, frames)
-    soft = np.random.Generator(np.random.PCG64(4)).standard_normal(frames.shape)
+    soft: Array = np.asarray(np.random.Generator(np.random.PCG64(4)).standard_normal(frames.shape))
     reference = dataclasses.replace(made.reference, sample=soft)
 
     def told(own: Array) -> str:
