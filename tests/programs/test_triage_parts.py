@@ -381,3 +381,23 @@ def test_a_share_is_judged_by_factors(share: float, error: float, count: int, ca
     """27 times the power is no chance of a few frames, however wide its error is in itself."""
     names = ("2 to 4 px", "4 to 8 px", "8 to 16 px")
     assert answer(_steps(), _kept(share, error, count), names, ()).cause == cause
+
+
+@pytest.mark.parametrize(
+    ("share", "error", "possible", "cause"),
+    [
+        (0.5, 0.02, 0.5, "configuration"),
+        (6.5, 0.3, 6.5, "configuration"),
+        (0.7, 0.2, 0.6, "none"),
+        (1.0, 0.02, 1.33, "none"),
+        (0.9, 0.02, 1.33, "none"),
+        (0.6, 0.02, 1.33, "capacity"),
+        (3.0, 0.02, 0.7, "capacity"),
+    ],
+)
+def test_the_configuration_is_named_for_what_it_does_itself(
+    share: float, error: float, possible: float, cause: str
+) -> None:
+    """Where a perfect model would leave noise, detail that is lost has another cause."""
+    names = ("2 to 4 px", "4 to 8 px", "8 to 16 px")
+    assert answer(_steps(), _kept(share, error, 16), names, (possible,) * 3).cause == cause
