@@ -61,7 +61,8 @@ def test_values_that_jump_between_the_ends_are_no_integers_that_wrapped_around()
     def grippers() -> Any:
         steps = np.sin(np.arange(16.0) / 3)
         for phase in range(20):
-            yield np.sign(np.roll(steps, phase))[None, :, None].repeat(8, 0).repeat(7, 2).astype(np.float32)
+            items = np.stack([np.sign(np.roll(steps, phase + item)) for item in range(8)])
+            yield items[:, :, None].repeat(7, 2).astype(np.float32)
 
     assert judged(grippers).conforms
 
