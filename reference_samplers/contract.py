@@ -200,6 +200,19 @@ class Reference(Configuration):
         """
         raise NotImplementedError
 
+    def velocity_scales(self, index: int) -> tuple[float, float]:
+        """Scales of data and noise in the velocity at an entry of the grid (Salimans & Ho 2022, arXiv:2202.00512).
+
+        Args:
+            index: in [0, N]; N is the returned sample.
+
+        Raises:
+            ValueError: for an index beyond the grid.
+        """
+        signal, noise = self.forward_scales(index)
+        size = (signal**2 + noise**2) ** 0.5
+        return -noise / size, signal / size
+
     def network(self, denoise: Denoise) -> Model:
         """The perfect model of this configuration, from the posterior mean.
 

@@ -60,7 +60,7 @@ class KnownFailures:
             return finding
         if self._outcome(finding.consequence_of) != "expected":
             return finding
-        told = f"follows from {finding.consequence_of} (declared: {known.reason})\n{finding.message}"
+        told = f"follows from {finding.consequence_of} (declared)\n{finding.message}"
         return dataclasses.replace(finding, outcome="expected", message=told)
 
     def _excused(self, finding: Finding, known: Expected) -> Finding:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .catalogue import RELATIVE, catalogue, check_ids
+from .causes import together
 from .evidence import AnyEvidence
 from .kinds import KIND_OF
 from .known_failures import KnownFailures
@@ -112,7 +113,9 @@ class Assessment:
         return self.subject.deviations if isinstance(self.subject, Subject) and self.against is None else {}
 
     def _built(self, build: Any) -> Any:
-        standard = {"standard": self._standard()} if self.against is not None or self._deviations else {}
+        own = isinstance(self.subject, Subject) and self.subject.paper is not None  # deviations are in its reference
+        named = self.against is not None or (self._deviations and not own)
+        standard = {"standard": self._standard()} if named else {}
         return build(self.subject, budget=self.budget, device=self.device, fixtures=self.fixtures, **standard)
 
     def _standard(self) -> Any:
@@ -236,6 +239,8 @@ class Assessment:
         """
         nothing = self.unjudged(checks)
         findings = tuple(self.run(id) for id in nothing.planned)
+        diagnosis = self.diagnosis() if diagnose else None
+        findings = together(findings, diagnosis) if self.subject.kind == "sampler" else findings
         return dataclasses.replace(
             nothing,
             reference=self._against_name(),
@@ -243,7 +248,7 @@ class Assessment:
             coverage=self.coverage(),
             seconds=self._spent,
             versions=versions(),
-            diagnosis=self.diagnosis() if diagnose else None,
+            diagnosis=diagnosis,
             moved=self._moved(findings),
             portrait=self.portrait(findings) if self._portray else None,
             deviations=self._deviations,
@@ -284,6 +289,9 @@ class Assessment:
         started = time.perf_counter()
         try:
             evidence = self.sampler_evidence
+            if evidence.subject.paper is not None:
+                # A search would start from the paper, and find the deviation that is declared.
+                return Diagnosis(False, searched="what differs beside a declared deviation was not searched for")
             if self._deviations:
                 evidence = evidence.held_against(Standard.of_reference(evidence.subject))
             told = diagnose(evidence, findings, budget=self.budget, declared=self._expected)
@@ -292,7 +300,7 @@ class Assessment:
             # A diagnosis is a help; without it the findings stand as they are.
             place = traceback.extract_tb(error.__traceback__)[-1]
             failed = f"the diagnosis itself failed with {type(error).__name__}: {error}"
-            found = Diagnosis(False, searched=f"{failed} ({place.name}, line {place.lineno}); please report this")
+            found = Diagnosis(False, unsearched=f"{failed} ({place.name}, line {place.lineno}); please report this")
         self._spent += time.perf_counter() - started
         return found
 

@@ -29,6 +29,7 @@ class Place:
         text: what stands there, shortened.
         lines: files and their lines that ran towards the row.
         all_lines: files and their lines that ran at all.
+        hands_on: it only calls another function of the same person's, where the value is made.
     """
 
     file: str
@@ -37,6 +38,15 @@ class Place:
     text: str
     lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
     all_lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    hands_on: bool = False
+
+    def makes_the_same(self, other: Place | None) -> bool:
+        """Whether two wrong values are made in one line; one that calls the user's own function may hide two faults.
+
+        Args:
+            other: where the other value is made.
+        """
+        return other is not None and (self.file, self.line) == (other.file, other.line) and not self.hands_on
 
 
 @dataclass(frozen=True)
@@ -142,6 +152,11 @@ class Explanation:
     effects: tuple[str, ...] = ()
     happened: tuple[Happened, ...] = ()
 
+    @property
+    def changes(self) -> int:
+        """How many things are otherwise: lines, fields, or the whole reference."""
+        return len(self.edits) + len(self.config) + bool(self.reference)
+
 
 @dataclass(frozen=True)
 class Foreign:
@@ -167,7 +182,8 @@ class Diagnosis:
         declared: deviations that the declaration names, taken off before.
         observed: what the runs themselves show, where no line of the reference explains it.
         consequences: what it does to samples: initial scale, variance, detail.
-        searched: how far the search went.
+        searched: how far the search went; empty where there was none.
+        unsearched: why there was none.
         seconds: what it took.
         foreign: that the reference may not be the sampler's own; None where much of it is met.
     """
@@ -179,6 +195,7 @@ class Diagnosis:
     observed: tuple[str, ...] = ()
     consequences: tuple[str, ...] = ()
     searched: str = ""
+    unsearched: str = ""
     seconds: float = 0.0
     foreign: Foreign | None = None
 
@@ -197,6 +214,8 @@ class Diagnosis:
             return self.observed[0]
         if self.near:
             return f"no change of the reference explains it; nearest: {self.near[0].summary}"
+        if self.unsearched:
+            return f"cannot tell: {self.unsearched}"
         return "no change of the reference that was tried explains it"
 
 

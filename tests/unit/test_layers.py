@@ -24,6 +24,7 @@ EDGES: dict[str, set[str]] = {
     "known_failures": {"pinned", "verdict"},
     "verdict": {"pinned", "portrait"},
     "sharing": set(),
+    "causes": {"verdict"},
     "wording": set(),
     "plain": set(),
     "catalogue": set(),
@@ -32,7 +33,7 @@ EDGES: dict[str, set[str]] = {
     "subject": {"catalogue", "pinned", "wording"},
     "strategies": {"budgets", "subject"},
     "cases": {"budgets", "strategies", "subject"},
-    "adapters": {"subject"},
+    "adapters": {"pinned", "subject"},
     "targets": {"adapters", "subject", "wording"},
     # What is seen of a run, and what follows from it.
     "observe": {"subject"},
@@ -51,6 +52,7 @@ EDGES: dict[str, set[str]] = {
         "cases",
         "checks",
         "detail",
+        "judging",
         "law",
         "observe",
         "strategies",
@@ -61,6 +63,7 @@ EDGES: dict[str, set[str]] = {
     "saved_laws": {"checks", "law", "observe", "verdict"},
     "runner": {
         "catalogue",
+        "causes",
         "checks",
         "diagnosis",
         "evidence",
@@ -78,8 +81,6 @@ EDGES: dict[str, set[str]] = {
     "report": {"catalogue", "detail", "plain", "portrait", "verdict", "wording"},
     "gate": {"catalogue", "pinned", "runner", "saved_laws", "targets", "verdict", "wording"},
     "triage": {
-        "budgets",
-        "cases",
         "detail",
         "law",
         "observe",
@@ -88,6 +89,7 @@ EDGES: dict[str, set[str]] = {
         "subject",
         "targets",
         "verdict",
+        "wording",
     },
     "plugin": {
         "across",

@@ -123,11 +123,15 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         "noise/shape",
         "noise dimensions",
         claim="every element of the sample receives its own independent normal",
-        catches="noise broadcast over the batch, channels or pixels; elements that receive none",
-        blind_to="its strength (law/noise)",
+        catches=(
+            "noise broadcast over the batch, channels or pixels; elements that receive none; draws that are made of an "
+            "earlier one's random numbers: a generator that is seeded anew or put back, one seed for all items"
+        ),
+        blind_to="its strength (law/noise); seeds that are equal by chance",
         remedy=(
             "draw noise with torch.randn_like(x) or with the sample's whole shape: no size 1 that is broadcast, and no "
-            "noise that is used twice."
+            "noise that is used twice. Seed before the run, never between draws; items and steps with generators of "
+            "their own need seeds of their own (seed + i)."
         ),
         fault="faulty_samplers.ddpm:offset_noise_at_inference",
         example=(
@@ -139,11 +143,14 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         "noise/generator",
         "noise dimensions",
         claim="a given generator feeds every draw, the global stream is untouched, nothing random is hidden",
-        catches="an ignored generator, numpy noise, results that differ with the same draws",
+        catches=(
+            "an ignored generator, a seed of the sampler's own beside it, numpy noise, results that differ with the "
+            "same draws"
+        ),
         blind_to="a generator on the wrong device, where there is only one device",
         remedy=(
-            "pass generator= to every randn and randint of the sampler, draw nothing from numpy or random, and seed "
-            "nothing."
+            "pass generator= to every randn and randint of the sampler, or seed generators of your own from it "
+            "(generator.initial_seed() + i); draw nothing from numpy or random, and leave the global seed alone."
         ),
         fault="faulty_samplers.state:generator_ignored",
         example="draw 1 of 2 (randn, after model call 0) does not use the given generator",

@@ -38,6 +38,8 @@ CHECK_OF: dict[Term, str] = {
     "noise": "law/noise",
     "offset": "law/offset",
 }
+#: Terms that a draw takes part in, or its mean.
+_OF_DRAWS: tuple[Term, ...] = ("initial-noise", "noise", "offset")
 _ORDER: tuple[Term, ...] = ("count", "time", "initial-noise", "outputs", "noise", "offset")
 
 
@@ -56,7 +58,14 @@ def cause_of(evidence: Evidence, case: Case) -> str | None:
     cause = first_difference(evidence.compared(case))
     if cause is None:
         return None
-    return "law/outputs" if evidence.is_mapped(case) and cause.term not in ("count", "time") else CHECK_OF[cause.term]
+    if evidence.is_mapped(case) and cause.term not in ("count", "time"):
+        return "law/outputs"
+    return _missing_in(evidence, case, cause) or CHECK_OF[cause.term]
+
+
+def _missing_in(evidence: Evidence, case: Case, deviation: Deviation) -> str | None:
+    """The check that a difference in noise follows from where what is drawn is not normal: no law holds that noise."""
+    return "noise/shape" if deviation.term in _OF_DRAWS and evidence.not_normal(case) else None
 
 
 def _number(value: float) -> str:
@@ -112,6 +121,19 @@ def _only_grid(evidence: Evidence, case: Case, cause: Deviation, terms: tuple[Te
     return evidence.only_the_grid_differs(case)
 
 
+def _one_cause(evidence: Evidence) -> str | None:
+    """The check that speaks first, where one line of the sampler's makes all that is wrong; else None."""
+    if evidence.mending is None:
+        return None
+    found = {
+        CHECK_OF[d.term]
+        for case in evidence.affine_cases
+        for d in evidence.compared(case)
+        if d.ratio > 1.0 and not d.consequence
+    }
+    return next((id for id in dict.fromkeys(CHECK_OF[term] for term in _ORDER) if id in found), None)
+
+
 def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judged]:
     deviations = evidence.compared(case)
     calls = evidence.bundle(case).num_calls
@@ -128,9 +150,14 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
         consequence_of = CHECK_OF[cause.term]
     elif cause is not None and _only_grid(evidence, case, cause, terms):
         consequence_of = "law/times"
+    elif not first.consequence and (root := _one_cause(evidence)) not in {CHECK_OF[t] for t in terms}:
+        consequence_of = root
     text = in_words(first, calls)
     if evidence.is_mapped(case) and "time" not in terms:
         consequence_of, text = "law/outputs", f"at one place, {text}"
+    elif (cause_of_noise := _missing_in(evidence, case, first)) is not None:
+        consequence_of = consequence_of or cause_of_noise
+        text += f" (normal noise alone is counted, and none of what {evidence.not_normal(case)!r} draws)"
     return [
         Judged(
             max(d.ratio for d in mine),

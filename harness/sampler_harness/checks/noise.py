@@ -15,13 +15,16 @@ from sampler_harness.observe.global_state import OF_TORCH
 from sampler_harness.observe.layout import Field, Layout
 from sampler_harness.observe.probes import scattered
 from sampler_harness.observe.tape import Draw
-from sampler_harness.observe.trace import GENERATOR_SEED, Case, Problem
+from sampler_harness.observe.trace import Case, Problem
+from sampler_harness.observe.walk import shown
 from sampler_harness.verdict import Finding
 
 from .evidence import LONG_CHAIN, Evidence
 from .judging import Judged, conclude, skipped
 from .law import where
+from .repeats import judge_repeats, numbers, when
 from .replayed import NOT_AFFINE
+from .sources import always_alike, not_fed
 
 #: ulp of the scale by which a dense run may miss what the coefficients predict: 2 % in float32.
 AFFINE_ULP = 2.0**18.4
@@ -69,13 +72,18 @@ def _place(shape: tuple[int, ...], element: int) -> str:
     return f"item {index[0]}, place {index[1:]}"
 
 
-def _sharing(layout: Layout, draws: Sequence[Draw], shape: tuple[int, ...]) -> str:
-    """Which draw is shared, and by what: items, channels or places."""
+def _most_shared(layout: Layout) -> Field:
+    """The field of which one drawn number reaches the most elements."""
 
-    def most_shared(field: Field) -> int:
+    def reached(field: Field) -> int:
         return int(np.unique(field.offset_of[field.offset_of >= 0], return_counts=True)[1].max(initial=0))
 
-    field = max(layout.fields, key=most_shared)
+    return max(layout.fields, key=reached)
+
+
+def _sharing(layout: Layout, draws: Sequence[Draw], shape: tuple[int, ...]) -> str:
+    """Which draw is shared, and by what: items, channels or places."""
+    field = _most_shared(layout)
     values, counts = np.unique(field.offset_of[field.offset_of >= 0], return_counts=True)
     together = np.flatnonzero(field.offset_of == values[int(counts.argmax())])
     index = np.stack(np.unravel_index(together, shape))
@@ -107,8 +115,8 @@ def check_shape(evidence: Evidence) -> Finding:
         if bundle.problem is not None:
             return []
         should_be = evidence.standard.law(case)
-        other = [d for d in bundle.zero.draws if not d.gaussian]
-        if other and evidence.subject.noise == "gaussian":
+        if evidence.not_normal(case):
+            other = [d for d in bundle.zero.draws if not d.gaussian]
             text = (
                 f"the sampler draws {len(other)} times with {other[0].operator!r} (shape {other[0].shape}): the noise "
                 'is not Gaussian, which is outside what the law covers; if it is meant, declare noise="other"'
@@ -127,6 +135,9 @@ def check_shape(evidence: Evidence) -> Finding:
                 f"{case.shape}: outside what the law covers"
             )
             return [Judged(math.inf, text, case, {"draws": [list(d.shape) for d in drawn[:8]]})]
+        repeated = judge_repeats(bundle)
+        if repeated:
+            return repeated
         if not bundle.is_affine:
             return []
         if layout.shared or layout.missing:
@@ -136,6 +147,8 @@ def check_shape(evidence: Evidence) -> Finding:
                 else f"{layout.missing} elements of the sample receive no noise"
             )
             details = {"shared": layout.shared, "missing": layout.missing}
+            if layout.shared:
+                details["draw"] = _most_shared(layout).parts[0]
             return [Judged(math.inf, text, case, details)]
         leaked = [leak for leak in bundle.first.leaks if leak.primitive.kind == "draw"]
         if leaked and not all(bundle.first.arrived):
@@ -148,7 +161,13 @@ def check_shape(evidence: Evidence) -> Finding:
         # Weights that differ from place to place are no shared noise: law/outputs tells of them.
         return [Judged(0.0, case=case)] if evidence.is_mapped(case) else _every_element(bundle, case)
 
-    judged = [j for case in _few(evidence) for j in judge(case)]
+    few = _few(evidence)
+    judged = [j for case in few for j in judge(case)]
+    # Seeds may run out after so many steps or items: every case is asked which draws are new.
+    shaped = [evidence.case(evidence.covering.base, shape=shape) for shape in evidence.shapes]
+    for case in dict.fromkeys((*evidence.cases, *shaped)):
+        if case not in few and evidence.bundle(case).zero.problem is None:
+            judged += judge_repeats(evidence.bundle(case))
     if not judged and not evidence.affine_cases and evidence.bundle(evidence.base).problem is None:
         return skipped("noise/shape", NOT_AFFINE)
     return conclude(
@@ -209,8 +228,27 @@ def check_generator(evidence: Evidence) -> Finding:
         evidence,
         judged,
         passed="no hidden randomness"
-        + (", every draw uses the given generator" if evidence.subject.takes_generator else ""),
+        + (", the given generator feeds every draw" if evidence.subject.takes_generator else ""),
+        notes=[] if evidence.subject.takes_generator else _seeded_inside(evidence, cases),
     )
+
+
+def _seeded_inside(evidence: Evidence, cases: Sequence[Case]) -> list[str]:
+    """Noise that is the same in every run, where no generator is given that should change it."""
+    for case in cases:
+        drawn = [i for i, d in enumerate(evidence.bundle(case).followed.draws) if d.gaussian and d.numel]
+        alike = [i for i in always_alike(evidence.bundle(case)) if i in drawn]
+        if not alike:
+            continue
+        which = (
+            "every run returns the same noise"
+            if alike == drawn
+            else f"draws {numbers(alike)} are the same in every run"
+        )
+        line = evidence.walked(case).line_of_draw(alike[0], seeded=True)
+        at = "" if line is None else f", at {shown(line.file)}, line {line.line}: {line.text}"
+        return [f"{which}: the seed is set inside of the run{at}"]
+    return []
 
 
 def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
@@ -222,13 +260,18 @@ def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
         text = f"the sampler draws from {' and '.join(foreign)}: that noise follows no torch seed or generator"
         judged.append(Judged(math.inf, text, case))
     if evidence.subject.takes_generator:
-        without = [i for i, d in enumerate(zero.draws) if d.generator_seed != GENERATOR_SEED]
+        without = not_fed(bundle)
         if without:
-            text = (
-                f"draw {without[0]} of {len(zero.draws)} ({zero.draws[without[0]].operator}, after model call "
-                f"{zero.draws[without[0]].calls_before - 1}) does not use the given generator"
+            draw = zero.draws[without[0]]
+            text = f"draw {without[0]} of {len(zero.draws)} ({draw.operator}, {when(draw)}) "
+            text += (
+                "does not use the given generator"
+                if draw.generator_seed is None
+                else "comes from a generator that stands in the same state whatever the given one's seed is: it is the "
+                "same noise in every run"
             )
-            judged.append(Judged(math.inf, text, case, {"draws": without[:8]}))
+            details = {"draws": without[:8], "draw": without[0], "step": draw.calls_before}
+            judged.append(Judged(math.inf, text, case, details))
         elif zero.draws and zero.generators_moved:
             text = f"a generator was given, yet {' and '.join(zero.generators_moved)} moved"
             judged.append(Judged(math.inf, text, case))

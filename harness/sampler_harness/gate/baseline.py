@@ -26,7 +26,7 @@ import fnmatch
 import json
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ KEYS = ("target", "check", "reason", "until", "shows")
 #: Figures of a check that is known to fail, in an inline table.
 SHOWS = ("configuration", "term", "problem", "step", "got", "should_be", "sizes")
 _TABLE = "deviation"
+#: Stands for the reason of an entry that was written and not yet read by a person.
+TODO = "TODO: say why"
 _HEAD = """\
 # Deviations that are known and lived with: check-sampler TARGET… --baseline {name}
 # One that no longer shows is a failure, so that this list only ever gets shorter.
@@ -64,6 +66,7 @@ class Entry:
         reason: why it is lived with.
         until: ``"package version"``: from that version on it is no longer excused; empty for always.
         shows: what the check showed when the entry was written; None excuses any deviation.
+        seen: the same in a sentence, for a comment above an entry that is written; no part of one that is read.
         line: of the file where it begins, from 1.
     """
 
@@ -73,6 +76,7 @@ class Entry:
     until: str = ""
     shows: Shown | None = None
     line: int = 0
+    seen: str = field(default="", compare=False)
 
     def matches(self, target: str) -> bool:
         """Whether the entry speaks of a target.
@@ -118,6 +122,11 @@ class Baseline:
             for entry in self.entries
             if entry.matches(target) and not entry.over
         }
+
+    @property
+    def without_reason(self) -> list[int]:
+        """Lines of the entries that still wait for somebody to say why."""
+        return [entry.line for entry in self.entries if entry.reason.startswith("TODO")]
 
     def stale(
         self, named: Sequence[str], declared: Mapping[str, Collection[str]], *, everything: bool = True
@@ -256,32 +265,71 @@ def entries_of(verdicts: Sequence[Verdict]) -> list[Entry]:
     found: list[Entry] = []
     for verdict in verdicts:
         failed = [finding for finding in verdict.findings if finding.outcome == "failed"]
-        found += [Entry(verdict.sampler, f.id, _reason(f), shows=f.shown) for f in causes(failed)]
+        found += [Entry(verdict.sampler, f.id, TODO, shows=f.shown, seen=_first_line(f)) for f in causes(failed)]
     return found
 
 
-def _reason(finding: Finding) -> str:
-    return f"TODO: say why. It is: {finding.message.splitlines()[0]}"
+def _first_line(finding: Finding) -> str:
+    """What a finding says, in one sentence."""
+    return finding.message.splitlines()[0]
 
 
 def written(old: str, entries: Sequence[Entry], name: str) -> str:
-    """The file's text with further entries; what stands in it already is left as it is.
+    """The file's text with further entries; of one that stands in it already only ``shows`` is written anew.
 
     Args:
         old: the text so far; empty for a new file.
         entries: to be added.
         name: of the file, for its first line.
     """
+    old, entries = _pinned_anew(old, entries)
     blocks = []
     for entry in entries:
-        # A target is a pattern in the file: its own brackets mean themselves.
-        target = entry.target.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
-        pairs = {"target": target, "check": entry.check, "reason": entry.reason, "until": entry.until}
+        pairs = {
+            "target": _meaning_itself(entry.target),
+            "check": entry.check,
+            "reason": entry.reason,
+            "until": entry.until,
+        }
         lines = [f"{key} = {_quoted(value)}" for key, value in pairs.items() if value]
         lines += [] if entry.shows is None else [f"shows = {_inline(entry.shows)}"]
-        blocks.append("\n".join([f"[[{_TABLE}]]", *lines]))
+        comment = [f"# {' '.join(entry.seen.split())}"] if entry.seen.isprintable() and entry.seen else []
+        blocks.append("\n".join([f"[[{_TABLE}]]", *comment, *lines]))
     head = old.rstrip("\n") + "\n" if old.strip() else _HEAD.format(name=name)
     return "\n".join([head, *(f"{block}\n" for block in blocks)]) if blocks else head
+
+
+def _pinned_anew(old: str, entries: Sequence[Entry]) -> tuple[str, list[Entry]]:
+    """The text with what its own entries show today, and the entries that it lacks."""
+    tables = tomllib.loads(old).get(_TABLE, []) if old.strip() else []
+    lines = old.splitlines(keepends=True)
+    starts = [number for number, line in enumerate(lines) if line.strip().startswith(f"[[{_TABLE}]]")]
+    if len(starts) != len(tables):
+        return old, list(entries)
+    ends = [*starts[1:], len(lines)]
+    missing = []
+    for entry in entries:
+        mine = [
+            place
+            for place, table in enumerate(tables)
+            if (table.get("target"), table.get("check")) == (_meaning_itself(entry.target), entry.check)
+        ]
+        if not mine:
+            missing.append(entry)
+            continue
+        block = range(starts[mine[0]] + 1, ends[mine[0]])
+        known = [number for number in block if lines[number].split("=")[0].strip() == "shows"]
+        shows = "" if entry.shows is None else f"shows = {_inline(entry.shows)}\n"
+        if known:
+            lines[known[0]] = shows
+        else:
+            lines[starts[mine[0]]] += shows
+    return "".join(lines), missing
+
+
+def _meaning_itself(target: str) -> str:
+    """A target as a pattern that matches it alone: its own brackets mean themselves."""
+    return target.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
 
 
 def _inline(shown: Shown) -> str:

@@ -9,19 +9,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from sampler_harness.observe.layout import Layout, NoLayout
+from sampler_harness.observe.layout import Layout
 from sampler_harness.observe.probes import Dense, Impulses
-from sampler_harness.observe.trace import Case, Problem, Run, execute
+from sampler_harness.observe.streams import Overlap, overlaps
+from sampler_harness.observe.trace import Case, Following, Problem, Run, execute
 from sampler_harness.subject import Subject
 
 from .clamped import Bounds, side_of_zero, sleeping_amplitude
 from .dense import DenseRun, as_dtype, dense_values
 from .law import Law
+from .layouts import layout_by_size, read_with_layout
 from .reading import Leak, Reader, Reading, times_of
 from .replay import drawn_and_called
 from .response import AMPLITUDE, Array, Response
@@ -47,6 +49,7 @@ class Bundle:
         spend: told how many model calls each run made.
         fixtures: the host's fixture values.
         unread: impulses would take too many runs: dense runs only, as where there is no law.
+        apart: take draws that are an earlier one again for new ones.
     """
 
     def __init__(
@@ -58,22 +61,31 @@ class Bundle:
         spend: Callable[[int], None] = lambda calls: None,
         fixtures: Mapping[str, Any] | None = None,
         unread: bool = False,
+        apart: bool = False,
     ) -> None:
         self.subject = subject
         self.case = case
         self.unread = unread
+        self.is_apart = apart
         self._call_limit = call_limit
         self._spend = spend
         self._fixtures = fixtures
 
-    def execute(self, stimulus: Any, **options: Any) -> Run:
-        """Run once more under another stimulus, counted in the budget."""
+    def execute(self, stimulus: Any, *, same: Mapping[int, int] | None = None, **options: Any) -> Run:
+        """Run once more under another stimulus, counted in the budget.
+
+        Args:
+            stimulus: what draws and outputs return.
+            same: draws that return what an earlier one returns; None for those that are an earlier one again.
+            options: as for :func:`~sampler_harness.observe.trace.execute`.
+        """
         run = execute(
             self.subject,
             self.case,
             stimulus,
             call_limit=self._call_limit,
             fixtures=self._fixtures,
+            same=self._repeated if same is None else same,
             **options,
         )
         self._spend(len(run.calls))
@@ -88,13 +100,60 @@ class Bundle:
     def zero(self) -> Run:
         """All draws and outputs zero; where the reference is not affine given ones, since 0 / 0 is no step size."""
         if self.is_affine:
-            return self.execute(Impulses())
+            return self.execute(Impulses(), same={}, following=Following())
         scale = 1.0 if self.case.dtype in ("float32", "float64") else 2.0**-5
 
         def given(kind: int) -> Callable[[int, tuple[int, ...]], Array]:
             return lambda index, shape: scale * dense_values(kind, index, int(np.prod(shape))).reshape(shape)
 
-        return self.execute(Dense(draws=given(0), outputs=given(1)))
+        return self.execute(Dense(draws=given(0), outputs=given(1)), same={}, following=Following())
+
+    def apart(self) -> Bundle:
+        """The same runs, were every draw a new one."""
+        other = Bundle(
+            self.subject,
+            self.case,
+            call_limit=self._call_limit,
+            spend=self._spend,
+            fixtures=self._fixtures,
+            unread=self.unread,
+            apart=True,
+        )
+        other.__dict__.update({name: self.__dict__[name] for name in ("zero", "followed") if name in self.__dict__})
+        return other
+
+    @functools.cached_property
+    def followed(self) -> Run:
+        """The run that tells of which random numbers draws are made; seeds that are drawn are torch's own in it."""
+        if self.zero.problem is not None or all(draw.gaussian for draw in self.zero.draws):
+            return self.zero
+        return self.execute(Impulses(), same={}, following=Following(keep_others=True))
+
+    def overlaps(self, among: Collection[int] | None = None) -> tuple[Overlap, ...]:
+        """Draws that are made of random numbers which an earlier one was made of; none where that cannot be told.
+
+        Args:
+            among: draws that count; None for all.
+        """
+        run = self.followed
+        if run.problem is not None or [d.shape for d in run.draws] != [d.shape for d in self.zero.draws]:
+            return ()
+        return overlaps(run.draws, among)
+
+    @functools.cached_property
+    def _redrawn(self) -> Mapping[int, int]:
+        """Draws that are an earlier one again, number for number, to that one; none where all are taken for new."""
+        return {} if self.is_apart else {one.draw: one.earlier for one in self.overlaps() if one.whole}
+
+    @property
+    def repeats(self) -> bool:
+        """Whether draws are earlier ones again."""
+        return self.is_apart or bool(self._redrawn)
+
+    @property
+    def _repeated(self) -> Mapping[int, int]:
+        """Draws that make no field of their own."""
+        return self.layout.repeated if self._redrawn and self.layout is not None else {}
 
     @property
     def problem(self) -> Problem | None:
@@ -223,28 +282,13 @@ class Bundle:
 
     @functools.cached_property
     def _reader(self) -> Reader:
-        return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute)
+        return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute, self._redrawn)
 
     @functools.cached_property
     def _found(self) -> tuple[Reading, Layout | None]:
         if self.unread or not self.is_affine:
-            return self._unmeasured(), self._whole()
-        best: tuple[Reading, Layout | None] | None = None
-        for make in (self._plain, self._trailing, self._reader.coded):
-            try:
-                layout = make()
-            except NoLayout:
-                continue
-            if layout is None:
-                continue
-            reading = self._reader.read(layout, phase=0, sign=1.0)
-            if reading.problem is not None or self._fits(reading):
-                return reading, layout
-            best = best or (reading, layout)
-        if best is None:
-            # Outputs can be measured even where the draws cannot be read as fields.
-            return self._reader.read(Layout((), self.case.numel, "none"), phase=0, sign=1.0), None
-        return best
+            return self._unmeasured(), layout_by_size(self._reader)
+        return read_with_layout(self._reader)
 
     def _unmeasured(self) -> Reading:
         """The reading of a case that has no coefficients, or that has too many."""
@@ -257,25 +301,6 @@ class Bundle:
             why = "the sample has too few elements to read the coefficients of so many steps"
         problem = Problem("outside", why)
         return Reading(nothing, (), (), (), problem)
-
-    def _whole(self) -> Layout | None:
-        """Draws read as fields by their sizes; where they arrive cannot be followed."""
-        try:
-            return self._plain()
-        except NoLayout:
-            return None
-
-    @staticmethod
-    def _fits(reading: Reading) -> bool:
-        """Every drawn impulse was seen at its element, or nothing was seen where nothing belongs."""
-        return all(reading.arrived) or not reading.leaks
-
-    def _plain(self) -> Layout | None:
-        return Layout.plain(self.zero.draws, self.case.numel)
-
-    def _trailing(self) -> Layout | None:
-        several = any(d.gaussian and d.numel > self.case.numel for d in self.zero.draws)
-        return Layout.plain(self.zero.draws, self.case.numel, trailing=True) if several else None
 
     @functools.cached_property
     def dense(self) -> DenseRun | Problem:
@@ -385,7 +410,8 @@ class Bundle:
             sent[call] = values.reshape(-1)
             return values
 
-        run = self.execute(Dense(draws=draws, outputs=outputs), **options)
+        repeated = layout.repeated if layout is not None and not self.is_apart else {}
+        run = self.execute(Dense(draws=draws, outputs=outputs), same=repeated, **options)
         if run.problem is not None:
             return run.problem
         ordered = [raw.get(i, np.zeros(d.shape)) for i, d in enumerate(run.draws)]

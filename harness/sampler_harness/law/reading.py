@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -81,14 +81,16 @@ class Reader:
         zero: the run in which all draws and outputs are zero.
         amplitude: of the impulses.
         precision: unit roundoff of what the sampler computes in.
-        execute: runs it once more, under another stimulus.
+        execute: runs it once more, under another stimulus; ``same=`` names draws that are an earlier one again.
+        same: draws that are an earlier one again, to that one.
     """
 
     case: Case
     zero: Run
     amplitude: float
     precision: float
-    execute: Callable[[Any], Run]
+    execute: Callable[..., Run]
+    same: Mapping[int, int]
 
     @property
     def _calls(self) -> int:
@@ -111,13 +113,14 @@ class Reader:
                 if found is not None:
                     maps[shape] = found
                     break
-        return Layout.coded(self.zero.draws, self.case.numel, maps)
+        return Layout.coded(self.zero.draws, self.case.numel, maps, same=self.same)
 
     def _coded_map(self, index: int, shape: tuple[int, ...]) -> Any:
         count = int(np.prod(shape))
         code: Array = (1.0 + np.arange(count, dtype=np.float64)) / (2.0 * count)
         run = self.execute(
-            Dense(draws=lambda i, s: code * self.amplitude if i == index else None, outputs=lambda i, s: None)
+            Dense(draws=lambda i, s: code * self.amplitude if i == index else None, outputs=lambda i, s: None),
+            same={},
         )
         if run.problem is not None or len(run.calls) != self._calls:
             return None
@@ -159,7 +162,7 @@ class Reader:
                 drawn = layout.place(index, element)
                 if drawn is not None:
                     stimulus.draws.setdefault(drawn[0], []).append((drawn[1], amplitude))
-            run = self.execute(stimulus)
+            run = self.execute(stimulus, same=layout.repeated)
             problem = run.problem
             if problem is None and len(run.calls) != calls:
                 problem = self._other_count(len(run.calls))
@@ -185,7 +188,7 @@ class Reader:
 
     def _other_count(self, count: int) -> Problem:
         """A run with impulses took another number of calls: because of the values, or of an earlier run?"""
-        again = self.execute(Impulses())
+        again = self.execute(Impulses(), same={})
         if len(again.calls) != self._calls:
             return Problem(
                 "outside",

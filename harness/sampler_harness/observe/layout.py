@@ -8,8 +8,8 @@ coded draw (:func:`Layout.coded`): noise drawn in another layout, or shared betw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class Layout:
         kind: ``"plain"``, ``"trailing"`` or ``"coded"``: how it was found.
         shared: for a coded layout, how many sample elements share a drawn number with another one.
         missing: how many sample elements receive none.
+        repeated: draws that are an earlier one again, to that one: they make no field of their own.
     """
 
     fields: tuple[Field, ...]
@@ -57,15 +58,25 @@ class Layout:
     kind: str
     shared: int = 0
     missing: int = 0
+    repeated: Mapping[int, int] = field(default_factory=dict)
 
     @staticmethod
-    def plain(draws: Sequence[Draw], size: int, *, trailing: bool = False) -> Layout:
+    def plain(
+        draws: Sequence[Draw],
+        size: int,
+        *,
+        trailing: bool = False,
+        same: Mapping[int, int] | None = None,
+        without: Collection[int] = (),
+    ) -> Layout:
         """Read draws in order: whole fields, several fields in one draw, or several draws to one field.
 
         Args:
             draws: the Gaussian draws and others of a run; only Gaussian ones make fields.
             size: elements of the sample.
             trailing: in a draw of several fields, the last axis counts them, not the first.
+            same: draws that are an earlier one again, to that one.
+            without: draws that make no field, since they reach nothing.
 
         Raises:
             NoLayout: where sizes do not add up to whole fields.
@@ -75,7 +86,7 @@ class Layout:
         pending: list[int] = []
         filled = 0
         for index, draw in enumerate(draws):
-            if not draw.gaussian or draw.numel == 0:
+            if not draw.gaussian or draw.numel == 0 or index in without:
                 continue
             if filled == 0 and draw.numel % size == 0:
                 count = draw.numel // size
@@ -98,10 +109,17 @@ class Layout:
                 pending, filled = [], 0
         if pending:
             raise NoLayout(f"{filled} drawn numbers are left that do not fill a sample of {size} elements")
-        return Layout(tuple(fields), size, "trailing" if trailing else "plain")
+        kept, repeated = _once(fields, same or {})
+        return Layout(kept, size, "trailing" if trailing else "plain", repeated=repeated)
 
     @staticmethod
-    def coded(draws: Sequence[Draw], size: int, maps: dict[tuple[int, ...], IntArray]) -> Layout:
+    def coded(
+        draws: Sequence[Draw],
+        size: int,
+        maps: dict[tuple[int, ...], IntArray],
+        *,
+        same: Mapping[int, int] | None = None,
+    ) -> Layout:
         """Each draw is a field of its own, mapped to the sample as measured for draws of its shape."""
         fields = []
         shared = missing = 0
@@ -115,7 +133,8 @@ class Layout:
             shared = max(shared, used.size - np.unique(used).size)
             missing = max(missing, size - used.size)
             fields.append(Field((index,), np.zeros(size, dtype=np.int64), offsets))
-        return Layout(tuple(fields), size, "coded", int(shared), int(missing))
+        kept, repeated = _once(fields, same or {})
+        return Layout(kept, size, "coded", int(shared), int(missing), repeated)
 
     def place(self, field: int, element: int) -> tuple[int, int] | None:
         """Draw index and flat offset that feed ``element`` of primitive ``field``; None where nothing does."""
@@ -141,3 +160,20 @@ class Layout:
                 mine = (one.draw_of == j) & (one.offset_of >= 0)
                 out[i, mine] = draw_values[part].reshape(-1)[one.offset_of[mine]]
         return out
+
+
+def _once(fields: Sequence[Field], same: Mapping[int, int]) -> tuple[tuple[Field, ...], dict[int, int]]:
+    """Fields without those that are an earlier one again, element for element, and the draws that made only such ones.
+
+    Where only a part of a field is drawn again, or for other elements, it stays a field of its own.
+    """
+    seen: set[tuple[tuple[int, ...], bytes, bytes]] = set()
+    kept: list[Field] = []
+    for one in fields:
+        parts = tuple(same.get(part, part) for part in one.parts)
+        key = (parts, one.draw_of.tobytes(), one.offset_of.tobytes())
+        if key not in seen or parts == one.parts:
+            kept.append(one)
+        seen.add(key)
+    in_fields = {part for one in kept for part in one.parts}
+    return tuple(kept), {draw: first for draw, first in same.items() if draw not in in_fields}

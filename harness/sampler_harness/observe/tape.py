@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from .problems import UnknownDraw
-from .torch_private import DispatchTap, is_random, operator_name
+from .streams import Follower, Stretch
+from .torch_private import DispatchTap, default_generator, is_random, operator_name
 
 __all__ = ["Draw", "NoiseTap", "UnknownDraw"]
 
@@ -48,6 +49,7 @@ class Draw:
         low: lowest value of a uniform or whole-number draw; None for others.
         high: its upper end, excluded.
         cumulative: of whole numbers that are not equally likely, the share of draws that are at most each; else empty.
+        stretch: which random numbers it is made of; None where that was not asked, or cannot be told.
     """
 
     operator: str
@@ -60,6 +62,7 @@ class Draw:
     low: float | None = None
     high: float | None = None
     cumulative: tuple[float, ...] = ()
+    stretch: Stretch | None = None
 
     @property
     def numel(self) -> int:
@@ -91,6 +94,8 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         other: given the index and record of a draw that is not Gaussian, the values that it returns, or None for a
             fixed legal one.
         whose: what draws, ``sampler`` or ``step``.
+        follow: note from which state of its generator each draw is made.
+        keep_others: draws that are not Gaussian return what torch drew.
 
     Raises:
         UnknownDraw: from inside the sampler, when it uses a random operator that cannot be replaced.
@@ -104,6 +109,9 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         stop: Callable[[str], BaseException],
         other: Callable[[int, Draw], torch.Tensor | None] | None = None,
         whose: str = "sampler",
+        *,
+        follow: bool = False,
+        keep_others: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._unit_normal = unit_normal
@@ -112,6 +120,8 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         self._stop = stop
         self._other = other
         self._whose = whose
+        self._follower = Follower() if follow else None
+        self._keep_others = keep_others
         self.draws: list[Draw] = []
         #: Index of the first draw from each generator that was passed, to the state in which that generator stood.
         self.states: dict[int, bytes] = {}
@@ -148,8 +158,13 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         if generator is not None and all(one is not generator for one in self._generators):
             self._generators.append(generator)
             self.states[index] = generator.get_state().numpy().tobytes()
+        source = None if self._follower is None else generator or default_generator(_device(args, kwargs))
+        began = None if self._follower is None or source is None else self._follower.before(source)
         result = func(*args, **kwargs)
         made = result[0] if isinstance(result, tuple) else result
+        stretch = None
+        if self._follower is not None and source is not None and began is not None:
+            stretch = self._follower.after(source, began, made)
         low, high = (None, None) if gaussian else _bounds(name, args, kwargs)
         draw = Draw(
             operator=name,
@@ -162,6 +177,7 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
             low=low,
             high=high,
             cumulative=_cumulative(args[0]) if name == "multinomial" and low is None else (),
+            stretch=stretch,
         )
         self.draws.append(draw)
         if gaussian:
@@ -174,13 +190,21 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
                 result.copy_(mean + std * unit.to(device=result.device))
             if name in _LOG_NORMAL:
                 result.exp_()
-        elif name not in _DROPOUT:
+        elif name not in _DROPOUT and not self._keep_others:
             values = None if self._other is None else self._other(index, draw)
             if values is None:
                 _fill_legal(name, result, low, high)
             else:
                 result.copy_(values.to(device=result.device, dtype=result.dtype))
         return result
+
+
+def _device(args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.device:
+    """Where a draw is made: where it is asked for, else where its tensors are."""
+    if kwargs.get("device") is not None:
+        return torch.device(kwargs["device"])
+    tensors = (value for value in (kwargs.get("out"), *args) if isinstance(value, torch.Tensor))
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def _bounds(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[float | None, float | None]:

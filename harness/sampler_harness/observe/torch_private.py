@@ -64,3 +64,17 @@ def is_random(operator: OpOverload) -> bool:
 def operator_name(operator: OpOverload) -> str:
     """``normal_`` for ``aten::normal_.default``: the name without namespace and overload."""
     return str(operator._schema.name).rpartition("::")[2]
+
+
+def default_generator(device: torch.device) -> torch.Generator | None:
+    """The generator that draws on a device where none is passed; None where torch does not show it.
+
+    Args:
+        device: of the draw.
+    """
+    if device.type == "cpu":
+        return torch.default_generator
+    module = getattr(torch, device.type, None)
+    known = getattr(module, "default_generators", ())
+    index = device.index if device.index is not None else (module.current_device() if module and known else 0)
+    return known[index] if index < len(known) else None

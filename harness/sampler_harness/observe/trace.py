@@ -20,9 +20,31 @@ from .probes import Stimulus
 from .problems import Problem, RunStopped
 from .stand_in import Call, StandIn
 from .tape import Draw, NoiseTap
+from .torch_private import default_generator
 from .watched import GENERATOR_SEED, watched
 
-__all__ = ["GENERATOR_SEED", "Case", "Problem", "Run", "execute"]
+__all__ = ["GENERATOR_SEED", "OTHER_SEED", "Case", "Following", "Problem", "Run", "execute"]
+
+#: Of torch's global generators in a run whose draws are followed, so that nothing hangs on what ran before it. Far from
+#: the given generator's, since samplers count seeds up from it.
+GLOBAL_SEED = 918_273_645
+#: Of one or the other, where a second run tells what a draw depends on.
+OTHER_SEED = 1_977_310_293
+
+
+@dataclass(frozen=True)
+class Following:
+    """A run that notes from which state of its generator each draw is made.
+
+    Attributes:
+        keep_others: draws that are not Gaussian return what torch drew: they may be seeds.
+        global_seed: of torch's global generators before the run.
+        given_seed: of the generator that is passed, where one is.
+    """
+
+    keep_others: bool = False
+    global_seed: int = GLOBAL_SEED
+    given_seed: int = GENERATOR_SEED
 
 
 @dataclass(frozen=True)
@@ -129,6 +151,8 @@ def execute(
     before_call: Callable[[int], None] | None = None,
     fixtures: Mapping[str, Any] | None = None,
     entry: Callable[..., Any] | None = None,
+    following: Following | None = None,
+    same: Mapping[int, int] | None = None,
 ) -> Run:
     """Run a sampler once under probes.
 
@@ -141,6 +165,8 @@ def execute(
         before_call: called with the index of each model call before it is answered.
         fixtures: values for the sampler's further keyword-only arguments.
         entry: what to call instead of the subject's function, with the same arguments.
+        following: to note what each draw is made of; None where that is not asked.
+        same: draws that return what an earlier one returns, to that one.
 
     Returns:
         The run; a problem stands in it, nothing is raised.
@@ -168,11 +194,19 @@ def execute(
         before_call=None if before_call is None else unheard,
     )
     stand_in.eval()
-    tap = NoiseTap(stimulus.draw, lambda: len(stand_in.calls), 20 * call_limit + 64, RunStopped)
+    first_of = same or {}
+    tap = NoiseTap(
+        lambda index, drawn: stimulus.draw(first_of.get(index, index), drawn),
+        lambda: len(stand_in.calls),
+        20 * call_limit + 64,
+        RunStopped,
+        follow=following is not None,
+        keep_others=following is not None and following.keep_others,
+    )
     keywords: dict[str, Any] = {"device": device, "dtype": dtype, **(fixtures or {})}
     if subject.takes_generator:
         generator = torch.Generator(device=device)
-        generator.manual_seed(GENERATOR_SEED)
+        generator.manual_seed(GENERATOR_SEED if following is None else following.given_seed)
         keywords["generator"] = generator
     found = watched(
         lambda: (entry or subject.function)(stand_in, case.shape, case.config, **keywords),
@@ -180,6 +214,7 @@ def execute(
         device,
         "sampler",
         step=lambda: len(stand_in.calls) - 1,
+        seed=None if following is None else functools.partial(_seed, following.global_seed, device),
     )
     run = Run(case, tap.draws, stand_in.calls, problem=found.problem, generators_moved=found.generators_moved)
     run.side_effects = found.side_effects
@@ -201,6 +236,14 @@ def execute(
     run.sample = values
     run.problem = _not_finite(run)
     return run
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """Seed the generators that :func:`watched` puts back, and no others."""
+    for one in {torch.device("cpu"), device}:
+        generator = default_generator(one)
+        if generator is not None:
+            generator.manual_seed(seed)
 
 
 def _not_finite(run: Run) -> Problem | None:

@@ -143,12 +143,14 @@ def diagnosis_lines(diagnosis: Diagnosis) -> list[Line]:
     if not diagnosis.answers:
         lines += [line for told in diagnosis.observed for line in _wrapped(_sentence(told), 2)]
         if diagnosis.near:
-            lines += [
-                Line("  No single change of the reference explains it. The nearest, which explain a part:", "warn")
-            ]
+            lines.append(
+                Line("  Nothing that was tried explains all of it. The nearest, which explain a part:", "warn")
+            )
             lines += [line for one in diagnosis.near for line in _wrapped(f"- {one.summary}", 4)]
-        elif not diagnosis.observed:
+        elif diagnosis.searched:
             lines.append(Line("  No change of the reference that was tried explains it."))
+        elif diagnosis.unsearched and not diagnosis.observed:
+            lines += _wrapped(f"Cannot tell: {diagnosis.unsearched}.", 2)
     for told in diagnosis.consequences:
         lines += _wrapped(f"What it does to samples: {told}.", 2)
     if sureness(diagnosis):

@@ -99,7 +99,8 @@ def sureness(diagnosis: Diagnosis) -> str:
         diagnosis: of a sampler that does not conform.
     """
     if not diagnosis.answers:
-        return f"({diagnosis.searched})" if diagnosis.searched else ""
+        how_far = diagnosis.searched or (diagnosis.unsearched if diagnosis.observed else "")
+        return f"({how_far})" if how_far else ""
     if diagnosis.exact:
         how = "Sure: same law in every configuration, and nothing else that was tried has it"
     elif len(diagnosis.answers) > 1:

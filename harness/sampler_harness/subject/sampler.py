@@ -47,12 +47,19 @@ class Subject(ModelSubject):
     noise: str = "gaussian"
     model_channels: int = 1
     deviations: Mapping[str, str] = field(default_factory=dict)
+    #: The paper's reference, where ``reference`` is that with ``deviations`` in it which are no known faults.
+    paper: type[Any] | None = None
     forward: Callable[..., Any] | None = None
     velocity: Callable[..., Any] | None = None
     partial: Callable[..., Any] | None = None
 
     kind: ClassVar[str] = "sampler"
     title: ClassVar[str] = "sampler"
+
+    @property
+    def reference_name(self) -> str:
+        """What it claims to be, for a person; deviations are told beside it."""
+        return super().reference_name if self.paper is None else self.paper.__name__
 
 
 def sampler_under_test(

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.observe.trace import GENERATOR_SEED
 from sampler_harness.subject import Subject
 from sampler_harness.verdict import Finding
 
@@ -102,6 +101,7 @@ def check_noise_matches_target(evidence: TrainingEvidence) -> Finding:
         judged += [_judge_stream(law, index) for index in range(len(law.draws))]
         if evidence.subject.takes_generator:
             judged += [_judge_generator(law, index) for index in range(len(law.draws))]
+        judged += _judge_items(law)
         judged += [_judge_noise(law, item) for item in law.items if not is_half(law.case.dtype)]
     return conclude(
         "training/noise-matches-target",
@@ -131,7 +131,24 @@ def _judge_generator(law: StepLaw, index: int) -> Judged:
     """Whether a draw is from the generator that the harness passed."""
     draw = law.draws[index]
     message = f"{draw.operator} of shape {draw.shape} does not draw from the generator that was passed: add generator="
-    return Judged(0.0 if draw.generator_seed == GENERATOR_SEED else math.inf, message, law.case)
+    if draw.generator_seed is not None:
+        message = (
+            f"{draw.operator} of shape {draw.shape} draws from a generator that stands in the same state whatever the "
+            "passed one's seed is: pass that one, or seed from it"
+        )
+    return Judged(math.inf if index in law.drawn_from.not_fed else 0.0, message, law.case)
+
+
+def _judge_items(law: StepLaw) -> list[Judged]:
+    """Whether items that are drawn one by one are drawn from one state."""
+    if law.drawn_from.alike is None:
+        return []
+    later, earlier = law.drawn_from.alike
+    message = (
+        f"draws {earlier} and {later} of shape {law.draws[later].shape} are made from one state of a generator: items "
+        "of a batch share their noise; give each item's generator a seed of its own"
+    )
+    return [Judged(math.inf, message, law.case)]
 
 
 def _judge_noise(law: StepLaw, item: ItemLaw) -> Judged:
@@ -148,10 +165,11 @@ def _judge_noise(law: StepLaw, item: ItemLaw) -> Judged:
                 f"{at} several elements share one normal: noise is drawn with shape {draw.shape} for an input of shape "
                 f"{case.shape}"
             )
-            return Judged(math.inf, message, case, {"draw": list(draw.shape)})
+            return Judged(math.inf, message, case, {"draw": list(draw.shape), "in_input": True})
         others = [d.operator for d in law.draws if not d.gaussian and d.numel >= np.prod(case.shape)]
         how = f"; it is drawn with {others[0]}, should be a normal" if others else ""
-        return Judged(math.inf, f"no normal noise reaches the model's input {at}{how}", case)
+        message = f"no normal noise reaches the model's input {at}{how}"
+        return Judged(math.inf, message, case, {"in_input": True})
     if item.unexplained > UNEXPLAINED:
         message = (
             f"{at} the model's input holds something that is neither data nor a normal of the element's own "

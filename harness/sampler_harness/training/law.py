@@ -22,6 +22,7 @@ from sampler_harness.subject.training import TrainingSubject
 from .arrivals import coefficient, is_own, left_over, parts_of_one, placed
 from .expected import is_half
 from .probing import Array, Chosen, ModelCall, StepRun, answer_pattern
+from .sources import NOTHING_ASKED, Sources, sources_of
 from .times import Runner, Stop, Told, read_times, time_draws, tracked, with_draws
 from .weighing import weighing_draws
 
@@ -92,6 +93,7 @@ class StepLaw:
         repeated: indices of draws that are the same in every step, since the step seeds their generator.
         weighing: indices of draws by which items count more in one step than in another.
         foreign: global generators of others than torch that are drawn from, without any effect on the law.
+        drawn_from: what draws come from.
     """
 
     case: Case
@@ -105,6 +107,7 @@ class StepLaw:
     repeated: tuple[int, ...] = ()
     foreign: tuple[str, ...] = ()
     weighing: tuple[int, ...] = ()
+    drawn_from: Sources = NOTHING_ASKED
 
 
 def fixed_data(shape: tuple[int, ...], stream: int) -> Array:
@@ -135,6 +138,7 @@ def measure(
     try:
         first = run(Chosen(np.zeros(case.shape)))
         foreign, repeated = _hidden_draws(run, first) if times else ((), ())
+        drawn_from = sources_of(run, first) if times else NOTHING_ASKED
         sources = time_draws(run, first)
         told = tuple(read_times(run, first, sources)) if times else ()
         weighing = weighing_draws(run, first, sources)
@@ -147,7 +151,9 @@ def measure(
         return StepLaw(case, stop.problem, remarks=tuple(run.remarks), runs=run.runs)
     remarks = tuple(run.remarks)
     draws = tuple(first.draws)
-    return StepLaw(case, None, told, tuple(items), draws, remarks, run.runs, lost, repeated, foreign, weighing)
+    return StepLaw(
+        case, None, told, tuple(items), draws, remarks, run.runs, lost, repeated, foreign, weighing, drawn_from
+    )
 
 
 def _hidden_draws(run: Runner, first: StepRun) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -35,6 +35,31 @@ FAULTS: tuple[KnownFault, ...] = (
         "x = x - flow / self.num_steps  # eq. 1",
         "With a shift the steps are not as long as the model is told, and noise stays in the samples.",
     ),
+    # Noise on the way, which a flow has none of.
+    method(
+        "flow-noise-as-long-as-step",
+        _STEP,
+        f"{_STEP}\n            x = x + (time_cur - time_next) * noise()",
+        "Noise is added at every step, also the last, and nothing takes it out again: samples are grainy.",
+    ),
+    method(
+        "flow-noise-as-long-as-step-but-the-last",
+        _STEP,
+        f"{_STEP}\n            x = x + ((time_cur - time_next) * noise() if time_next > 0 else 0)",
+        "Noise is added at every step but the last, and the model is told of less than there is.",
+    ),
+    method(
+        "flow-noise-as-root-of-step",
+        _STEP,
+        f"{_STEP}\n            x = x + (time_cur - time_next) ** 0.5 * noise()",
+        "Noise is added at every step, also the last, and nothing takes it out again: samples are grain.",
+    ),
+    method(
+        "flow-noise-as-root-of-step-but-the-last",
+        _STEP,
+        f"{_STEP}\n            x = x + ((time_cur - time_next) ** 0.5 * noise() if time_next > 0 else 0)",
+        "Noise is added at every step but the last without the drift that belongs to it, and much of it stays in.",
+    ),
     # What the model is told.
     method(
         "time-told-in-thousandths",
