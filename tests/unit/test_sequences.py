@@ -46,6 +46,7 @@ def test_sequences_conform() -> None:
         (lambda: actions((8, 16, 6)), {}, "data/channels", "sequences have 6 channels"),
         (lambda: actions((8, 16, 7, 1)), {}, "data/frames", "should be (batch, time, channels)"),
         (lambda: (np.full((8, 16, 7), np.nan, np.float32) for _ in range(3)), {}, "data/finite", "time step 0"),
+        (actions, {"horizon": None, "levels": None}, "data/channels", "declared with horizon=16, channels=7"),
         (actions, {"dtype": "float64"}, "data/dtype", "should be float64"),
     ],
 )

@@ -171,7 +171,7 @@ def check_channels(evidence: DataEvidence) -> Finding:
         ),
         Judged(
             0.0 if got == subject.channels else math.inf,
-            f"{_noun(subject)} have {got} channels (shape {shape}), should have {subject.channels}",
+            f"{_noun(subject)} have {got} channels (shape {shape}), should have {subject.channels}{_hint(shape, subject)}",
             evidence={"got": got, "should_be": subject.channels},
         ),
     ]
@@ -190,6 +190,13 @@ def check_channels(evidence: DataEvidence) -> Finding:
     if got > 1 and values.equal_channels and values.count:
         passed += f"; all {got} are the same in every image (gray pictures)"
     return conclude(id, seen, passed=passed, evidence=told, reproduction=reproduction(subject))
+
+
+def _hint(shape: tuple[int, ...], subject: DataSubject) -> str:
+    """What else a batch of three axes may be."""
+    if len(shape) != 3 or subject.horizon is not None or subject.channels == 1:
+        return ""
+    return f"; sequences (batch, time, channels) are declared with horizon={shape[1]}, channels={shape[2]}"
 
 
 def _channels(shape: tuple[int, ...], evidence: DataEvidence) -> int:
