@@ -171,7 +171,8 @@ def check_channels(evidence: DataEvidence) -> Finding:
         ),
         Judged(
             0.0 if got == subject.channels else math.inf,
-            f"{_noun(subject)} have {got} channels (shape {shape}), should have {subject.channels}{_hint(shape, subject)}",
+            f"{_noun(subject)} have {got} channels (shape {shape}), should have {subject.channels}"
+            f"{_hint(shape, subject)}",
             evidence={"got": got, "should_be": subject.channels},
         ),
     ]
