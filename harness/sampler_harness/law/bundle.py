@@ -16,7 +16,7 @@ import numpy as np
 from sampler_harness.observe.layout import Layout
 from sampler_harness.observe.probes import Dense, Impulses
 from sampler_harness.observe.streams import Overlap, overlaps
-from sampler_harness.observe.trace import Case, Following, Problem, Run, execute
+from sampler_harness.observe.trace import OTHER_SEED, Case, Following, Problem, Run, execute
 from sampler_harness.subject import Subject
 
 from .dense import DenseRun, as_dtype, dense_values
@@ -117,7 +117,9 @@ class Bundle:
             unread=self.unread,
             apart=True,
         )
-        other.__dict__.update({name: self.__dict__[name] for name in ("zero", "followed") if name in self.__dict__})
+        other.__dict__.update(
+            {name: self.__dict__[name] for name in ("zero", "followed", "_with_other_seeds") if name in self.__dict__}
+        )
         return other
 
     @functools.cached_property
@@ -133,10 +135,20 @@ class Bundle:
         Args:
             among: draws that count; None for all.
         """
-        run = self.followed
-        if run.problem is not None or [d.shape for d in run.draws] != [d.shape for d in self.zero.draws]:
+        found: list[tuple[Overlap, ...]] = []
+        for run in (self.followed, *self._with_other_seeds):
+            if run.problem is not None or [d.shape for d in run.draws] != [d.shape for d in self.zero.draws]:
+                return ()
+            found.append(overlaps(run.draws, among))
+        return tuple(one for one in found[0] if all(one in others for others in found[1:]))
+
+    @functools.cached_property
+    def _with_other_seeds(self) -> tuple[Run, ...]:
+        """Where seeds are drawn: once more with others, since two may be equal by chance."""
+        if self.followed is self.zero:
             return ()
-        return overlaps(run.draws, among)
+        other = Following(keep_others=True, global_seed=OTHER_SEED, given_seed=OTHER_SEED)
+        return (self.execute(Impulses(), same={}, following=other),)
 
     @functools.cached_property
     def _again(self) -> Mapping[int, int]:
