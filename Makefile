@@ -9,6 +9,8 @@ DEVICE ?= cpu
 BUDGET ?= quick
 # Where the demo writes its page
 OUT ?= build/fading
+# A scheduler whose mutants are judged: make mutants TARGET=diffusers:DDIMScheduler; none: the wraps of fixtures
+TARGET ?=
 # Further options of check-sampler: make check-sampler ARGS="--json verdict.json"
 ARGS ?=
 # Somebody's own repository: with it check-sampler runs there, under PYTHON, and .venv is neither made nor asked
@@ -72,8 +74,11 @@ golden: $(STAMP) ## the references against recorded responses of released progra
 kill-matrix: $(STAMP) ## which check fails which faulty sampler
 	$(BIN)/python -m scripts.kill_matrix
 
-mutants: $(STAMP) ## small changes of the released samplers, one at a time, and which of them no verdict notices
-	$(BIN)/python -W ignore -m scripts.release_mutants
+mutants: $(STAMP) ## small changes of the released samplers, and which no verdict notices: TARGET=diffusers:NAME ARGS="--sample 60"
+	$(BIN)/python -W ignore -m scripts.release_mutants $(TARGET) $(ARGS)
+
+false-alarms: $(STAMP) ## everything sound, drawn from several starts: ARGS="--budget standard --starts 1 2 3 NAME-PART …"
+	$(BIN)/python -W ignore -m scripts.false_alarms $(ARGS)
 
 detail-ranking: $(STAMP) ## how much detail each fault costs, and closed form against 10,000 samples
 	$(BIN)/python -m scripts.detail_ranking

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -126,6 +127,16 @@ class Reference(Configuration):
         """Noise levels of the grid between which the edge of a window may lie, data units."""
         return ()
 
+    @property
+    def exact_window_ends(self) -> Mapping[str, Sequence[float]]:
+        """Field that is an end of a window to the values that put it on a level, in numbers that every dtype holds."""
+        return {}
+
+    @property
+    def window_ends(self) -> Mapping[str, bool]:
+        """Field that is an end of a window in effect here, to whether a level lies on it in exact numbers."""
+        return {}
+
     def either_side(self, times: Sequence[float]) -> Iterator[Reference]:
         """Configurations that differ only in how a rounding decides: a half, an edge that lies on a level.
 
@@ -189,6 +200,19 @@ class Reference(Configuration):
         """
         raise NotImplementedError
 
+    def velocity_scales(self, index: int) -> tuple[float, float]:
+        """Scales of data and noise in the velocity at an entry of the grid (Salimans & Ho 2022, arXiv:2202.00512).
+
+        Args:
+            index: in [0, N]; N is the returned sample.
+
+        Raises:
+            ValueError: for an index beyond the grid.
+        """
+        signal, noise = self.forward_scales(index)
+        size = (signal**2 + noise**2) ** 0.5
+        return -noise / size, signal / size
+
     def network(self, denoise: Denoise) -> Model:
         """The perfect model of this configuration, from the posterior mean.
 
@@ -206,6 +230,10 @@ class Reference(Configuration):
     def has_network(self) -> bool:
         """Whether :meth:`network` is known."""
         return type(self).network is not Reference.network
+
+
+#: What only the contract itself can say of a class.
+_OURS = ("values", "refuse_beside", "has_forward", "has_network")
 
 
 class _Quiet:
@@ -240,16 +268,24 @@ def adopted(kind: Any, contract: Any = Reference) -> Any:
             f"{kind.__name__} has a field {taken[0]!r}, by which a reference is asked for something else: give it "
             "another name"
         )
+    meant = [name for name in _OURS if _says(kind, name)]
+    if meant:
+        raise ValueError(
+            f"{kind.__name__} has its own {meant[0]!r}, by which a reference is asked for something else: give it "
+            "another name"
+        )
     members: dict[str, Any] = {name: getattr(kind, name, None) for name in shared}  # else the contract's property wins
     members |= {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
     if not _says(kind, "__post_init__"):
         members["__post_init__"] = lambda self: None
-    if kind.__eq__.__code__.co_filename == "<string>":  # made by the decorator, which wants one class on both sides
+    if _is_made_by_decorator(kind, "__eq__"):  # which wants one class on both sides
         compared = operator.attrgetter("__class__", *(f.name for f in dataclasses.fields(kind) if f.compare))
         members["__eq__"] = lambda self, other: (
             isinstance(other, kind) and bool(compared(self)[1:] == compared(other)[1:])
         )
         members["__hash__"] = kind.__hash__
+    if contract is Reference and inspect.isfunction(inspect.getattr_static(kind, "levels", None)):
+        members["num_levels"] = property(lambda self: int(self.values().get("num_steps") or 0))
     members["__reduce__"] = lambda self: (_rebuilt, (kind, contract, dict(self.values())))
     if contract is Reference and not _says(kind, "levels"):
         members["levels"] = property(_levels_of(kind, names))
@@ -259,6 +295,12 @@ def adopted(kind: Any, contract: Any = Reference) -> Any:
 def _says(kind: type[Any], name: str) -> bool:
     """Whether a class, or one that it is made of, says what ``name`` is."""
     return any(name in vars(base) for base in kind.__mro__[:-1])
+
+
+def _is_made_by_decorator(kind: type[Any], name: str) -> bool:
+    """Whether ``dataclass`` wrote a method, and not the class's author or :class:`object`."""
+    found = inspect.getattr_static(kind, name)
+    return inspect.isfunction(found) and found.__code__.co_filename == "<string>"
 
 
 def _levels_of(kind: type[Any], names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .detail.monitor import DetailMonitor
     from .law.law import Law
     from .law.response import Response
+    from .pinned import Expected, Shown
     from .runner import check_sampler, respond
     from .subject import Subject, sampler_under_test
     from .subject.data import data_under_test
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DetailMonitor",
+    "Expected",
     "Finding",
     "Law",
     "Response",
+    "Shown",
     "Subject",
     "Verdict",
     "__version__",
@@ -42,9 +45,11 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "DetailMonitor": "detail.monitor",
+    "Expected": "pinned",
     "Finding": "verdict",
     "Law": "law.law",
     "Response": "law.response",
+    "Shown": "pinned",
     "Subject": "subject",
     "Verdict": "verdict",
     "check_sampler": "runner",

@@ -127,6 +127,9 @@ def covering_set(subject: ModelSubject, budget: Budget) -> CoveringSet:
             domain[name] = must_see(name, subject.fields[name], longest=longest, turning=at)
         result.index.clear()
         base_row, base = _base(subject, domain, reference_fields, build)
+    if _add_edges(subject, domain, build):
+        result.index.clear()
+        base_row, base = _base(subject, domain, reference_fields, build)
     check_drawn(reference, subject.fields, domain)
     result.base = base
     result.configurations.append(base)
@@ -159,6 +162,31 @@ def covering_set(subject: ModelSubject, budget: Budget) -> CoveringSet:
             with contextlib.suppress(ValueError):
                 add(_first_legal(domain, build, {name: i})[0])
     return result
+
+
+def _add_edges(
+    subject: ModelSubject, domain: Mapping[str, list[Any]], build: Callable[[Mapping[str, int]], Any]
+) -> bool:
+    """Let ranges of a window's ends have a value on a level that is given by hand: there an end is decided.
+
+    Args:
+        subject: the declaration.
+        domain: field to values, of which those of the ends may grow.
+        build: makes a configuration of a row.
+    """
+    added = False
+    by_hand = [(name, i) for name, values in domain.items() for i, value in enumerate(values) if type(value) is tuple]
+    for name, i in by_hand:
+        with contextlib.suppress(ValueError):
+            edges = _first_legal(domain, build, {name: i})[1].exact_window_ends
+            for edge, levels in edges.items():
+                value = subject.fields.get(edge)
+                bounds = bounds_of(value) if is_strategy(value) else None
+                inside = [level for level in levels if bounds is not None and bounds[0] <= level <= bounds[1]]
+                if inside and not any(level in domain[edge] for level in inside):
+                    domain[edge].append(inside[len(inside) // 2])
+                    added = True
+    return added
 
 
 def _builder(

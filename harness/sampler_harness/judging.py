@@ -7,11 +7,13 @@ here.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .pinned import Shown
 from .verdict import Finding, Place
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Failure:
         consequence_of: the check that explains what is told.
         problem: kind of the problem for which nothing could be measured.
         place: where to look first.
+        shown: the figures that a known failure is pinned by.
     """
 
     message: str
@@ -81,6 +84,7 @@ class Failure:
     consequence_of: str | None = None
     problem: str = ""
     place: Place | None = None
+    shown: Shown | None = None
 
 
 def bounded(ratio: float) -> float:
@@ -139,6 +143,7 @@ def conclude(
         problem=failure.problem,
         place=failure.place,
         notes=tuple(notes),
+        shown=failure.shown,
     )
 
 
@@ -147,8 +152,15 @@ def short(config: Any) -> str:
     if config is None:
         return ""
     values = config.values()
-    parts = [f"{f.name}={values[f.name]!r}" for f in dataclasses.fields(config) if values[f.name] != f.default]
+    given = [f for f in dataclasses.fields(config) if f.init and f.compare]
+    usual = {f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory() for f in given}
+    parts = [f"{name}={_written(values[name])}" for name, value in usual.items() if values[name] != value]
     return f"{type(config).__name__}({', '.join(parts)})"
+
+
+def _written(value: Any) -> str:
+    """A field's value; a function by its name, since its address is another one in each process."""
+    return value.__name__ if inspect.isfunction(value) else repr(value)
 
 
 def told(config: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import platform
 import time
 import traceback
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from .catalogue import RELATIVE, catalogue, check_ids
 from .evidence import AnyEvidence
 from .kinds import KIND_OF
+from .known_failures import KnownFailures
+from .pinned import BUDGET, Expected, Shown
 from .portrait import Portrait
 from .saved_laws import SavedLaws, law_of_case, write_laws
 from .subject import AnySubject, Subject
-from .verdict import Coverage, Diagnosis, Expected, Finding, Moved, Verdict
+from .verdict import Coverage, Diagnosis, Finding, Moved, Outcome, Verdict
 
 if TYPE_CHECKING:
     from .checks.evidence import Evidence
@@ -66,10 +69,12 @@ class Assessment:
     ) -> None:
         self._checks_as_of = checks_as_of
         self._diagnose = diagnose
-        own = {id: Expected(reason) for id, reason in subject.expected_failures.items()}
+        named = subject.expected_failures.items()
+        own = {id: known if isinstance(known, Expected) else Expected(known) for id, known in named}
         # What is known is known of the reference: held against another, the declared deviations are what must not move.
         excused = {**(expected or {}), **own}
         self._expected = {id: known for id, known in excused.items() if against is None or id not in RELATIVE}
+        self._known = KnownFailures(self._expected, self._outcome, self._shown, may_pass=against is not None)
         self._portray = portray
         self.subject = subject
         self.budget = budget
@@ -77,6 +82,7 @@ class Assessment:
         self.against = against
         self.fixtures = dict(fixtures or {})
         self._findings: dict[str, Finding] = {}
+        self._asked: set[str] = set()
         self._diagnoses: dict[tuple[str, ...], Diagnosis | None] = {}
         self._evidence: AnyEvidence[Any] | None = None
         self._spent = 0.0
@@ -106,7 +112,9 @@ class Assessment:
         return self.subject.deviations if isinstance(self.subject, Subject) and self.against is None else {}
 
     def _built(self, build: Any) -> Any:
-        standard = {"standard": self._standard()} if self.against is not None or self._deviations else {}
+        own = isinstance(self.subject, Subject) and self.subject.paper is not None  # deviations are in its reference
+        named = self.against is not None or (self._deviations and not own)
+        standard = {"standard": self._standard()} if named else {}
         return build(self.subject, budget=self.budget, device=self.device, fixtures=self.fixtures, **standard)
 
     def _standard(self) -> Any:
@@ -146,6 +154,7 @@ class Assessment:
             raise KeyError(check_id)
         started = time.perf_counter()
         evidence = self.evidence
+        self._asked.add(check_id)
         try:
             # First, so that what is measured never depends on which check is asked first.
             evidence.measure()
@@ -157,34 +166,34 @@ class Assessment:
             told = f"the harness itself failed with {type(error).__name__}: {error}"
             place = traceback.extract_tb(error.__traceback__)[-1]
             finding = Finding(check_id, "error", f"{told} ({place.name}, line {place.lineno}); please report this")
-        finding = self._mended(self._declared(dataclasses.replace(finding, seconds=time.perf_counter() - started)))
+        finding = self._mended(self._known.told(dataclasses.replace(finding, seconds=time.perf_counter() - started)))
         self._spent += finding.seconds
         self._findings[check_id] = finding
         return finding
 
-    def _declared(self, finding: Finding) -> Finding:
-        """Apply what is known to fail: a declared deviation is told, one that passes is a failure."""
-        known = self._expected.get(finding.id)
-        if known is None:
-            cause = finding.consequence_of
-            if finding.outcome in ("failed", "error") and cause is not None and cause in self._expected:
-                return dataclasses.replace(
-                    finding,
-                    outcome="expected",
-                    message=f"follows from {cause} (declared: {self._expected[cause].reason})\n{finding.message}",
-                )
-            return finding
-        if finding.outcome == "failed":
-            return dataclasses.replace(
-                finding, outcome="expected", message=f"declared: {known.reason}\n{finding.message}"
-            )
-        if finding.outcome == "passed" and self.against is None:
-            return dataclasses.replace(
-                finding,
-                outcome="failed",
-                message=f"declared to fail ({known.reason}), but it passes: remove {finding.id!r} from {known.place}",
-            )
-        return finding
+    def _outcome(self, id: str) -> Outcome:
+        """How a check ended; one that is asked for while it runs waits for another's, and is taken for known."""
+        return "expected" if id in self._asked and id not in self._findings else self.run(id).outcome
+
+    def _shown(self, finding: Finding) -> Shown | None:
+        """What a failure shows, measured as pins are."""
+        return finding.shown if self.budget == BUDGET else self._at_pins_budget.run(finding.id).shown
+
+    def pinned(self, verdict: Verdict) -> Verdict:
+        """The verdict with what each failure shows as a baseline takes it, whatever the budget was.
+
+        Args:
+            verdict: of this subject.
+        """
+        found = [dataclasses.replace(f, shown=self._shown(f)) if f.outcome == "failed" else f for f in verdict.findings]
+        return dataclasses.replace(verdict, findings=tuple(found))
+
+    @functools.cached_property
+    def _at_pins_budget(self) -> Assessment:
+        """The same subject at the budget that pins are measured with."""
+        return Assessment(
+            self.subject, budget=BUDGET, device=self.device, fixtures=self.fixtures, diagnose=False, expected={}
+        )
 
     def _mended(self, finding: Finding) -> Finding:
         """Tell where a declared deviation is no longer there."""
@@ -272,18 +281,23 @@ class Assessment:
     def _diagnosed(self, findings: tuple[Finding, ...]) -> Diagnosis | None:
         from .checks.standard import Standard
         from .diagnosis.diagnose import diagnose
+        from .diagnosis.foreign import with_foreign
 
         started = time.perf_counter()
         try:
             evidence = self.sampler_evidence
+            if evidence.subject.paper is not None:
+                # A search would start from the paper, and find the deviation that is declared.
+                return Diagnosis(False, searched="what differs beside a declared deviation was not searched for")
             if self._deviations:
                 evidence = evidence.held_against(Standard.of_reference(evidence.subject))
-            found = diagnose(evidence, findings, budget=self.budget, declared=self._expected)
+            told = diagnose(evidence, findings, budget=self.budget, declared=self._expected)
+            found = told if self._deviations else with_foreign(evidence, told)
         except Exception as error:
             # A diagnosis is a help; without it the findings stand as they are.
             place = traceback.extract_tb(error.__traceback__)[-1]
-            told = f"the diagnosis itself failed with {type(error).__name__}: {error}"
-            found = Diagnosis(False, searched=f"{told} ({place.name}, line {place.lineno}); please report this")
+            failed = f"the diagnosis itself failed with {type(error).__name__}: {error}"
+            found = Diagnosis(False, unsearched=f"{failed} ({place.name}, line {place.lineno}); please report this")
         self._spent += time.perf_counter() - started
         return found
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .pinned import Shown
 from .portrait import Portrait
 
 SCHEMA_VERSION = 1
@@ -55,6 +56,7 @@ class Finding:
         problem: the kind of problem because of which nothing could be measured; empty where something was.
         place: where to look first; JSON has it among the evidence.
         notes: what a reader should know and no check fails for, a sentence each.
+        shown: what a failure shows, in the figures that it can be pinned by; None where it has none.
     """
 
     id: str
@@ -68,6 +70,7 @@ class Finding:
     problem: str = ""
     place: Place | None = None
     notes: tuple[str, ...] = ()
+    shown: Shown | None = None
 
 
 def causes(bad: Sequence[Finding]) -> list[Finding]:
@@ -78,19 +81,6 @@ def causes(bad: Sequence[Finding]) -> list[Finding]:
     """
     ids = {finding.id for finding in bad}
     return [f for f in bad if f.consequence_of is None or f.consequence_of not in ids or f.consequence_of == f.id]
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A check that is known to fail, in a declaration or in a baseline.
-
-    Attributes:
-        reason: why it is lived with.
-        place: where that is said, and where it must be taken out once the check passes.
-    """
-
-    reason: str
-    place: str = "expected_failures"
 
 
 @dataclass(frozen=True)
@@ -154,6 +144,19 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class Foreign:
+    """That next to nothing of a reference is met, though no change of it explains the sampler.
+
+    Attributes:
+        told: what is known of it, for a person.
+        nearer: other references that it is, or of which it shares more weights; empty where there are none.
+    """
+
+    told: str
+    nearer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """What a sampler that does not conform does instead.
 
@@ -164,8 +167,10 @@ class Diagnosis:
         declared: deviations that the declaration names, taken off before.
         observed: what the runs themselves show, where no line of the reference explains it.
         consequences: what it does to samples: initial scale, variance, detail.
-        searched: how far the search went.
+        searched: how far the search went; empty where there was none.
+        unsearched: why there was none.
         seconds: what it took.
+        foreign: that the reference may not be the sampler's own; None where much of it is met.
     """
 
     exact: bool
@@ -175,7 +180,9 @@ class Diagnosis:
     observed: tuple[str, ...] = ()
     consequences: tuple[str, ...] = ()
     searched: str = ""
+    unsearched: str = ""
     seconds: float = 0.0
+    foreign: Foreign | None = None
 
     @property
     def summary(self) -> str:
@@ -192,6 +199,8 @@ class Diagnosis:
             return self.observed[0]
         if self.near:
             return f"no change of the reference explains it; nearest: {self.near[0].summary}"
+        if self.unsearched:
+            return f"cannot tell: {self.unsearched}"
         return "no change of the reference that was tried explains it"
 
 
@@ -292,6 +301,11 @@ class Verdict:
     def causes(self) -> list[Finding]:
         """What of it no other failure explains."""
         return causes(self.bad)
+
+    @property
+    def foreign(self) -> Foreign | None:
+        """That the reference may not be the sampler's own."""
+        return None if self.diagnosis is None else self.diagnosis.foreign
 
     @property
     def expected(self) -> tuple[Finding, ...]:

@@ -124,6 +124,11 @@ class NoiseLevels(Process):
         """Whether the model is D itself."""
         return self.model_kind == "denoiser"
 
+    @property
+    def has_network(self) -> bool:
+        """A model cannot tell levels apart that it is told the same time for."""
+        return self.times is None or len(set(self.times)) == len(self.times)
+
     def network(self, denoise: Denoise) -> Model:
         """The perfect model of this configuration's kind, from the posterior mean.
 

@@ -27,6 +27,7 @@ from sampler_harness.adapters import diffusers as adapter
 from sampler_harness.adapters import diffusers_corners as references
 from sampler_harness.adapters import diffusers_deviations as deviations
 from sampler_harness.adapters import diffusers_options as options
+from sampler_harness.adapters import diffusers_released as released
 from sampler_harness.catalogue import check_ids
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Response, respond_reference
@@ -121,10 +122,22 @@ def law_of(subject: Subject, config: Any) -> Law:
     )
 
 
+def known_in(subject: Subject) -> str:
+    """What is declared of a subject: one of both, never both."""
+    assert not (subject.deviations and subject.expected_failures)
+    return str({**subject.deviations, **subject.expected_failures} or "")
+
+
 def chosen(subject: Subject, **given: Any) -> Any:
     """A configuration: what the subject fixes, and what is given for what it varies."""
     fixed = {name: value for name, value in subject.fields.items() if not hasattr(value, "example")}
     return subject.reference(**{**fixed, **given})
+
+
+def in_corner(subject: Subject, deviation: deviations.KnownDeviation) -> Any:
+    """The longest run that shows a known deviation, and of what is varied the first."""
+    steps = {"num_steps": deviation.steps[-1]} if deviation.steps else {}
+    return chosen(subject, **steps, **{name: values[0] for name, values in deviation.varied.items()})
 
 
 def apart(got: Law, should_be: Law) -> float:
@@ -172,7 +185,7 @@ def apart(got: Law, should_be: Law) -> float:
 )
 def test_options_become_fields(name: str, settings: dict[str, str], fields: dict[str, Any]) -> None:
     subject = adapter.subject(name, settings)
-    assert not subject.expected_failures
+    assert not known_in(subject)
     assert {field: subject.fields[field] for field in fields} == fields
 
 
@@ -448,20 +461,22 @@ def test_every_known_deviation_is_a_finding_and_its_command_asks_for_it() -> Non
         assert program == "check-sampler", deviation.name
         settings = dict(word.split("=", 1) for word in rest if word != "--set")
         subject = load_subject(target, settings)
+        assert isinstance(subject, Subject)
         assert subject.name == f"{deviation.scheduler}[{deviation.name}]"
-        assert set(subject.expected_failures) == set(deviation.expected) <= set(check_ids())
-        assert all(deviation.name in reason for reason in subject.expected_failures.values())
+        assert set(subject.expected_failures) == set(deviation.shows) <= set(check_ids())
+        assert deviation.name in known_in(subject)
 
 
 def test_a_corner_can_be_asked_for_by_name_and_is_left_alone_otherwise() -> None:
     by_name = load_subject("diffusers:DDIMScheduler[ddim-linspace-next-entry]")
-    assert by_name.expected_failures
-    assert not adapter.subject("DDIMScheduler").expected_failures
-    assert not adapter.subject("DDIMScheduler", {"timestep_spacing": "leading"}).expected_failures
+    assert isinstance(by_name, Subject)
+    assert known_in(by_name)
+    assert not known_in(adapter.subject("DDIMScheduler"))
+    assert not known_in(adapter.subject("DDIMScheduler", {"timestep_spacing": "leading"}))
     sound = {"timestep_spacing": "trailing", "num_inference_steps": "50"}
-    assert not adapter.subject("DDIMScheduler", sound).expected_failures
+    assert not known_in(adapter.subject("DDIMScheduler", sound))
     other = {"timestep_spacing": "trailing", "num_inference_steps": "103"}
-    assert "too many" in str(adapter.subject("DDPMScheduler", other).expected_failures)
+    assert "too many" in known_in(adapter.subject("DDPMScheduler", other))
     found = adapter.subjects("EulerDiscreteScheduler")
     assert len(found) == 1 + sum(d.scheduler == "EulerDiscreteScheduler" for d in deviations.KNOWN_DEVIATIONS)
 
@@ -469,7 +484,7 @@ def test_a_corner_can_be_asked_for_by_name_and_is_left_alone_otherwise() -> None
 @pytest.mark.parametrize("deviation", deviations.KNOWN_DEVIATIONS, ids=IDS)
 def test_each_known_deviation_is_real(deviation: deviations.KnownDeviation) -> None:
     subject = adapter.subject(deviation.scheduler, {"known": deviation.name})
-    config = chosen(subject, **({"num_steps": deviation.steps[-1]} if deviation.steps else {}))
+    config = in_corner(subject, deviation)
     if deviation.has_velocity:
         assert subject.velocity is not None
         x0 = torch.ones(SHAPE)
@@ -477,7 +492,7 @@ def test_each_known_deviation_is_real(deviation: deviations.KnownDeviation) -> N
         sigma = config.forward_scales(0)[1]
         assert abs(got + sigma / np.sqrt(sigma**2 + 1)) > 0.5
         return
-    should_be = Law.of(respond_reference(config))
+    should_be = Law.of(respond_reference(config if subject.paper is None else subject.paper(**config.values())))
     try:
         law = law_of(subject, config)
     except IndexError:  # the run itself ends in an error
@@ -489,6 +504,20 @@ def test_each_known_deviation_is_real(deviation: deviations.KnownDeviation) -> N
         return
     assert "too-many" not in deviation.name
     assert not apart(law, should_be) < 5e-3  # NaN is apart from everything
+
+
+@pytest.mark.parametrize("deviation", deviations.KNOWN_DEVIATIONS, ids=IDS)
+def test_what_is_released_is_written_down_or_has_no_law(deviation: deviations.KnownDeviation) -> None:
+    subject = adapter.subject(deviation.scheduler, {"known": deviation.name})
+    config = in_corner(subject, deviation)
+    assert (deviation.name in released.RELEASED) == (subject.paper is not None) == (not deviation.shows)
+    if subject.paper is None:
+        return
+    assert issubclass(subject.reference, subject.paper)
+    assert not config.has_network
+    got, should_be = law_of(subject, config), Law.of(respond_reference(config))
+    np.testing.assert_allclose(got.times, should_be.times, rtol=1e-5, atol=2e-3)
+    assert apart(got, should_be) < 2e-3
 
 
 @contextmanager
@@ -553,3 +582,58 @@ def test_a_fault_in_a_scheduler_is_named(name: str, before: str, after: str, fau
     assert diagnosis is not None
     assert diagnosis.exact
     assert diagnosis.summary.endswith(fault)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("deviation", deviations.KNOWN_DEVIATIONS, ids=IDS)
+def test_a_corner_is_as_it_is_known(deviation: deviations.KnownDeviation) -> None:
+    verdict = check_sampler(adapter.subject(deviation.scheduler, {"known": deviation.name}), budget="quick")
+    assert verdict.conforms, [f.message for f in verdict.findings if f.outcome in ("failed", "error")]
+    assert (verdict.deviations or {f.id for f in verdict.expected}) != {}
+    assert verdict.margin is None or verdict.margin < 1 / 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("corner", "before", "after", "check"),
+    [
+        ("euler-churn-after-the-model-call", "eps = noise * s_noise", "eps = noise / s_noise", "law/noise"),
+        ("euler-churn-after-the-model-call", "min(s_churn / (len", "min(s_churn * (len", "law/outputs"),
+        ("euler-get-velocity", "sqrt_alpha_prod * noise - sqrt", "sqrt_alpha_prod * noise + sqrt", "law/forward"),
+        (
+            "euler-beta-sigmas",
+            "alpha: float = 0.6, beta: float = 0.6",
+            "alpha: float = 0.6, beta: float = 0.7",
+            "law/times",
+        ),
+        ("ddpm-laplace-schedule", "math.fabs(0.5 - t) + 1e-6", "math.fabs(0.5 - t) + 1e-3", "law/outputs"),
+        # A crash is not the failure that is declared, and neither is another crash.
+        ("ddim-linspace-next-entry", "prev_timestep = timestep -", "raise TypeError(timestep) -", "law/times"),
+        (
+            "euler-levels-beyond-the-table",
+            "derivative = (sample - pred_original_sample)",
+            "raise TypeError(sample - pred_original_sample)",
+            "law/times",
+        ),
+    ],
+)
+def test_a_corner_excuses_nothing_else(corner: str, before: str, after: str, check: str) -> None:
+    (name,) = (d.scheduler for d in deviations.KNOWN_DEVIATIONS if d.name == corner)
+    with rewritten(name, before, after):
+        verdict = check_sampler(adapter.subject(name, {"known": corner}), budget="quick")
+    failed = [f for f in verdict.findings if f.outcome == "failed" and f.consequence_of is None]
+    assert check in [f.id for f in failed]
+    assert verdict.diagnosis is not None
+    assert not verdict.diagnosis.exact
+
+
+@pytest.mark.slow
+def test_a_corner_that_is_mended_is_to_be_removed() -> None:
+    """A release that reads the table at the timestep, as the paper has it."""
+    before = "step_indices = [self.index_for_timestep(t, schedule_timesteps) for t in timesteps]\n        alphas"
+    with rewritten("EulerDiscreteScheduler", before, "step_indices = timesteps.long()\n        alphas"):
+        verdict = check_sampler(
+            adapter.subject("EulerDiscreteScheduler", {"known": "euler-get-velocity"}), budget="quick"
+        )
+    (found,) = [f for f in verdict.findings if f.outcome == "failed"]
+    assert found.id == "law/forward"

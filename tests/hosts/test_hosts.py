@@ -352,17 +352,24 @@ def test_a_baseline_is_written_and_then_holds(untested: Host) -> None:
     assert untested.check(*QUICK).status == 1
     wrote = untested.check(*QUICK, "--baseline", "known.toml", "--write-baseline")
     assert wrote.status == 0
-    assert "1 deviation is added to known.toml: say why in place of each TODO" in wrote.out
+    assert "1 deviation stands in known.toml as seen today: say why in place of each TODO" in wrote.out
     text = (untested.root / "known.toml").read_text()
     assert 'check = "law/initial-noise"' in text
-    assert "TODO: say why. It is: the first model input has standard deviation 1, should be 5" in text
-    assert untested.check(*QUICK, "--baseline", "known.toml").status == 0
+    assert "# the first model input has standard deviation 1, should be 5" in text
+    assert 'reason = "TODO: say why"' in text
+    held = untested.check(*QUICK, "--baseline", "known.toml")
+    assert held.status == 0
+    assert "known.toml: still without a reason: line 4" in held.out
     # What a person wrote stays as it is, and only what is new is added.
     untested.write("known.toml", f"# ours\n{text}")
     untested.edit("world/sampler.py", "(x - denoised) / sigma *", "(x - denoised) / sigma * 0.9 *")
     untested.check(*QUICK, "--baseline", "known.toml", "--write-baseline")
     again = (untested.root / "known.toml").read_text()
-    assert again.startswith(f"# ours\n{text.rstrip()}")
+    # Of what stood there already, only what it shows is another now.
+    before, now = (
+        [line for line in one.splitlines() if not line.startswith("shows")] for one in (f"# ours\n{text}", again)
+    )
+    assert now[: len(before)] == before
     assert again.count("[[deviation]]") == 2
     assert untested.check(*QUICK, "--baseline", "known.toml").status == 0
 

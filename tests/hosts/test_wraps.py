@@ -21,7 +21,7 @@ from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Verdict
-from scripts import release_mutants
+from scripts import mutations, release_mutants
 
 from . import findings
 
@@ -291,7 +291,7 @@ def test_the_real_guided_diffusion_has_the_same_verdict(monkeypatch: pytest.Monk
 def test_each_line_that_runs_is_changed_in_every_way() -> None:
     """What ``make mutants`` tries; lines that do not run are left alone."""
     source = "def step(x, last):\n    if last < 1:\n        return x.clamp(min=-1.0)\n    return 2 * x\n"
-    found = {(line, told): ast.unparse(tree) for line, told, tree in release_mutants.mutants(source, {2, 3})}
+    found = {(line, told): ast.unparse(tree) for line, told, tree in mutations.mutants(source, {2, 3})}
     assert "if last <= 1:" in found[2, "Lt is LtE: last < 1"]
     assert "if True:" in found[2, "always: if last < 1:"]
     assert "if last < 2:" in found[2, "1 is 2: 1"]

@@ -15,10 +15,11 @@ from jsonschema import Draft202012Validator, ValidationError
 from fixtures.faulty_samplers import constructed, hostile
 from fixtures.faulty_samplers import diamond as released
 from fixtures.torch_samplers import under_test
+from sampler_harness.pinned import Expected
 from sampler_harness.report.json import dumps
 from sampler_harness.runner import Assessment, check_sampler
 from sampler_harness.targets import load_subjects
-from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Expected, Finding, Verdict
+from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Finding, Verdict
 
 SCHEMA = json.loads(resources.files("sampler_harness.report").joinpath("verdict.schema.json").read_text("utf-8"))
 QUICK: dict[str, Any] = {"budget": "quick"}

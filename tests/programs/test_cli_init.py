@@ -161,3 +161,90 @@ def test_a_class_with_several_samplers_asks_which(capsys: pytest.CaptureFixture[
     told = capsys.readouterr().err
     assert "GaussianDiffusion.p_sample_loop" in told
     assert "GaussianDiffusion.METHOD" in told
+
+
+CALLED = """
+class Pipeline:
+    def __init__(self, unet, num_inference_steps=50):
+        self.unet = unet
+
+    def prepare(self, x):
+        return x
+
+    def __call__(self, latents, eta=0.0):
+        return ddim(self.unet, latents, eta)
+"""
+
+
+def test_a_class_that_is_called_is_its_own_entry(own_folder: Path) -> None:
+    Path("pipeline.py").write_text(CALLED, encoding="utf-8")
+    assert sketch("pipeline.py:Pipeline").name == "Pipeline.__call__"
+    with pytest.raises(ValueError, match="which function"):
+        sketch("pipeline.py")  # asked of a whole file, a class is not guessed
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_module_of_a_package_is_imported_from_it(
+    installed: bool, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_folder / "site" / "some_package" / "sampling"
+    folder.mkdir(parents=True)
+    for package in (folder, folder.parent):
+        (package / "__init__.py").touch()
+    (folder / "loops.py").write_text(f"from . import __name__ as here\n{RELEASED}", encoding="utf-8")
+    if installed:
+        monkeypatch.syspath_prepend(str(own_folder / "site"))
+    assert main(["--init", str(folder / "loops.py")]) == 0
+    text = Path("test_edm_sampler.py").read_text(encoding="utf-8")
+    assert "from some_package.sampling.loops import edm_sampler" in text
+    assert (f"sys.path.insert(0, {str(own_folder / 'site')!r})" in text) is not installed
+    if installed:
+        assert "sys" not in text.split()
+    assert main(["test_edm_sampler.py", "--budget", "quick", "--check", "law/times"]) == 0
+
+
+IN_DOUBLE_INSIDE = """
+import torch
+
+
+def ddim_sample(net, shape, steps=50, eta=0.0, churning=0.0, device="cpu"{argument}):
+    alpha_bar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), dim=0)
+    x = torch.randn(shape, device=device)
+    return {returned}
+
+
+class Heun:
+    def __init__(self, denoiser, n=18):
+        self.denoiser, self.sigmas = denoiser, n
+
+    def __call__(self, shape):
+        return torch.randn(shape)
+"""
+
+
+@pytest.mark.parametrize(
+    ("argument", "returned", "declared"),
+    [
+        ("", "alpha_bar[0] * x", True),
+        ("", "(alpha_bar[0] * x).to(x)", False),
+        ("", "x.float()", False),
+        (", dtype=torch.float32", "x", False),
+    ],
+)
+def test_a_table_in_double_is_no_sample_in_double(
+    argument: str, returned: str, declared: bool, own_folder: Path
+) -> None:
+    Path("mine.py").write_text(IN_DOUBLE_INSIDE.format(argument=argument, returned=returned), encoding="utf-8")
+    assert ("output_dtype" in sketch("mine.py:ddim_sample").declared) is declared
+
+
+def test_what_keeps_its_own_default_is_listed(own_folder: Path) -> None:
+    Path("mine.py").write_text(IN_DOUBLE_INSIDE.format(argument="", returned="x"), encoding="utf-8")
+    assert main(["--init", "mine.py:ddim_sample"]) == 0
+    assert "own default: churning. Pass" in Path("test_ddim_sample.py").read_text(encoding="utf-8")
+
+
+def test_a_class_that_is_called_gives_its_name_to_the_file(own_folder: Path) -> None:
+    Path("mine.py").write_text(IN_DOUBLE_INSIDE.format(argument="", returned="x"), encoding="utf-8")
+    assert main(["--init", "mine.py:Heun"]) == 0
+    assert "def heun_under_test(" in Path("test_heun.py").read_text(encoding="utf-8")

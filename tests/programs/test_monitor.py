@@ -216,6 +216,7 @@ def test_a_model_that_gives_nan_at_one_level_is_measured_at_the_others(tmp_path:
         (np.full((2, 16, 16), np.nan), {}, "NaN or infinity"),
         (np.zeros((2, 16, 16)), {}, "no detail at all"),
         (255 * np.abs(DATA), {}, r"lies outside data_range \(-1, 1\)"),
+        (np.zeros((8, 16, 7)), {}, r"shape \(8, 16, 7\) are no pictures.*Sequences"),
         ("frames.npy", {}, "give the frames themselves"),
         (3, {}, "give the frames themselves"),
         ([1, 2, 3], {}, "hand out images"),

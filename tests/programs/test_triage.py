@@ -20,8 +20,8 @@ from sampler_harness.detail.spectrum import retained, retained_error
 from sampler_harness.subject import Subject
 from sampler_harness.triage.command import one_of_each
 from sampler_harness.triage.experiment import compare_samplers
-from sampler_harness.triage.triage import triage
-from sampler_harness.triage.verdict import render
+from sampler_harness.triage.telling import render
+from sampler_harness.triage.triage import Unusable, triage
 
 from . import small_world as world
 from .small_world import FIELDS, SIZE, STD, Perfect, frames
@@ -194,8 +194,8 @@ def test_a_model_that_raises_at_some_level_is_told() -> None:
             raise RuntimeError("no table entry below 1")
         return x
 
-    verdict = triage(model=model, data=frames(), sampler=world.sound)
-    assert "no table entry below 1" in verdict.summary
+    with pytest.raises(Unusable, match=r"no table entry below 1 \(.*test_triage.py, line \d+, in model: raise Runtime"):
+        triage(model=model, data=frames(), sampler=world.sound)
 
 
 def test_stages_are_told_one_by_one(tmp_path: Path) -> None:
@@ -269,4 +269,5 @@ def test_the_command_line_answers(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "http" not in text.replace("http://www.w3.org", "")
     assert main([f"{here}:sound", *arguments]) == 0
     assert main([f"{here}:sound", "--model", f"{here}:load_perfect"]) == 2
+    assert main([f"{here}:sound", "--steps", "9"]) == 2
     assert main([f"{here}:sound", *arguments, "--checkpoint", str(tmp_path / "none.pt")]) == 2

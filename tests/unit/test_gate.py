@@ -22,9 +22,10 @@ from sampler_harness.cli.project import project
 from sampler_harness.gate.baseline import BaselineError, Entry, entries_of, read_baseline, written
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import walk
+from sampler_harness.pinned import Expected
 from sampler_harness.report.github import step_summary, workflow_commands, write_step_summary
 from sampler_harness.runner import Assessment, check_sampler
-from sampler_harness.verdict import Coverage, Expected, Finding, Place, Verdict
+from sampler_harness.verdict import Coverage, Finding, Place, Verdict
 
 ENTRY = '[[deviation]]\ntarget = "a.py:b"\ncheck = "law/noise"\nreason = "meant"\n'
 

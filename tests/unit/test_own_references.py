@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from reference_samplers.contract import adopted
 from sampler_harness import sampler_under_test
+from sampler_harness.judging import short
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject.functions import DeclarationError
 
@@ -104,6 +105,31 @@ class SaysItsOrder(Walks):
     num_steps: int
 
 
+@dataclass(frozen=True, eq=False)
+class ComparedByIdentity(Walks):
+    """Of which two are equal only where they are one."""
+
+    num_steps: int = 4
+
+
+@dataclass(frozen=True)
+class SaysItsLevels(Walks):
+    """That means a method by the name of a property, which a run is counted by."""
+
+    num_steps: int = 4
+
+    def levels(self) -> list[float]:
+        return _grid(self.num_steps)
+
+
+@dataclass(frozen=True)
+class HoldsAnArray(Walks):
+    """With a field that has no equal, and is not compared."""
+
+    num_steps: int = 4
+    weights: Any = field(default_factory=lambda: np.ones(3), compare=False)
+
+
 def _torch(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> Any:
     def told(x: Any, sigma: float) -> Any:
         return model(x, torch.tensor(sigma, device=device, dtype=dtype))
@@ -120,6 +146,7 @@ def _pickled(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) ->
 
 
 KINDS: list[Any] = [Plain, Slots, Prepared, Inheriting, Derived, CountsCalls, SaysItsOrder]
+KINDS += [ComparedByIdentity, SaysItsLevels, HoldsAnArray]
 
 
 def _declared(kind: Any, run: Any) -> Any:
@@ -188,3 +215,48 @@ def test_a_field_by_the_name_of_something_else_is_refused() -> None:
 
     with pytest.raises(DeclarationError, match="Own has a field 'levels'"):
         sampler_under_test(Own, num_steps=st.integers(1, 6))(_torch)
+
+
+@pytest.mark.parametrize("name", ["values", "has_forward", "has_network", "refuse_beside"])
+def test_a_method_that_only_the_contract_can_answer_is_refused(name: str) -> None:
+    kind: Any = dataclass(frozen=True)(type("Own", (Plain,), {name: lambda self: None}))
+    with pytest.raises(DeclarationError, match=f"Own has its own '{name}'"):
+        sampler_under_test(kind, num_steps=st.integers(1, 6))(_torch)
+
+
+def test_configurations_that_may_change_are_refused() -> None:
+    @dataclass
+    class Own(Walks):
+        num_steps: int = 4
+
+    with pytest.raises(DeclarationError, match=r"write @dataclass\(frozen=True\) above class Own"):
+        sampler_under_test(Own, num_steps=st.integers(1, 6))(_torch)
+
+
+@dataclass(frozen=True)
+class HoldsAList(Walks):
+    """With a field of which no configuration has a hash."""
+
+    num_steps: int = 4
+    weights: Any = field(default_factory=lambda: [1.0, 2.0])
+
+
+@dataclass(frozen=True)
+class MakesATuple(HoldsAList):
+    """That prepares what it is given."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", tuple(self.weights))
+
+
+@pytest.mark.parametrize("fields", [{}, {"weights": [1.0]}, {"weights": st.sampled_from([(1.0,), [1.0]])}])
+def test_configurations_that_cannot_be_told_apart_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(DeclarationError, match="weights of HoldsAList holds a list"):
+        sampler_under_test(HoldsAList, num_steps=st.integers(1, 6), **fields)(_torch)
+    sampler_under_test(MakesATuple, num_steps=st.integers(1, 6), **fields)(_torch)
+
+
+def test_what_is_told_of_a_configuration_can_be_pasted() -> None:
+    assert short(adopted(Derived)(3)) == "Derived(num_steps=3)"
+    assert short(adopted(HoldsAnArray)(3)) == "HoldsAnArray(num_steps=3)"
+    assert short(adopted(MakesATuple)(3)) == "MakesATuple(num_steps=3, weights=(1.0, 2.0))"

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sampler_harness.pinned import Expected
 from sampler_harness.subject import DeclarationError, Subject
 
 from .diffusers_deviations import KNOWN_DEVIATIONS, KnownDeviation
@@ -184,7 +185,7 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
         DeclarationError: as for :func:`subject`.
     """
     first = subject(name, settings)
-    if first.expected_failures:
+    if first.deviations or first.expected_failures:
         return [first]
     options = parsed_settings(name, dict(settings or {}))
     mine = [d for d in KNOWN_DEVIATIONS if d.scheduler == name]
@@ -193,24 +194,31 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
 
 
 def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject:
-    """The corner itself: only the number of steps is varied, so that what fails is the same every time."""
+    """The corner itself, held against what the release does there, so that nothing but the known deviation passes."""
     from hypothesis import strategies as st
+
+    from .diffusers_released import RELEASED
 
     name = deviation.scheduler
     cornered, _ = _REFERENCED[name]()
-    reference = cornered.__base__  # no corner is refused
-    assert reference is not None
-    asked = {**deviation.settings, **options}
+    paper = cornered.__base__  # no corner is refused
+    assert paper is not None
+    varied = {field: values for field, values in deviation.varied.items() if field not in options}
+    asked = {**{option: v for option, v in deviation.settings.items() if option not in varied}, **options}
     fields: dict[str, Any] = {"num_steps": st.sampled_from(deviation.steps)} if deviation.steps else {}
+    fields |= {field: st.sampled_from(values) for field, values in varied.items()}
     fields |= fields_from(name, asked) | dict(deviation.fields)
     fields.pop("variance_as_logarithm", None)
-    made = _subject(name, reference, fields, {**deviation.pinned, **asked}, learned=False)
+    released = RELEASED.get(deviation.name)
+    made = _subject(name, released or paper, fields, {**deviation.pinned, **asked}, learned=False)
     because = f"{deviation.reason} (FINDINGS.md, {deviation.name})"
     return dataclasses.replace(
         made,
         name=f"{name}[{deviation.name}]",
         target=f"diffusers:{name}[{deviation.name}]",
-        expected_failures=dict.fromkeys(deviation.expected, because),
+        paper=paper if released is not None else None,
+        deviations={deviation.name: because} if released is not None else {},
+        expected_failures={check: Expected(because, shows=shows) for check, shows in deviation.shows.items()},
         velocity=SchedulerLoop(name, asked).velocity if deviation.has_velocity else None,
         forward=made.forward if deviation.has_velocity else None,
         partial=None,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sampler_harness.pinned import Shown
+
 __all__ = ["KNOWN_DEVIATIONS", "KnownDeviation", "overruns"]
 
 
@@ -29,10 +31,11 @@ class KnownDeviation:
         scheduler: the class.
         settings: options that show it, as a person sets them.
         reason: one sentence for the verdict.
-        expected: ids of the checks that fail because of it.
+        shows: where the run ends in NaN or an error, so that there is no law: what each check that fails shows.
         steps: numbers of steps that show it; empty where every one does.
         any_value: options of ``settings`` that show it with any other value than their default.
         fields: further fields of the reference, where the scheduler has no option that says so.
+        varied: values of fields that are varied, where the user fixes none.
         pinned: further options that the scheduler is given, which nobody need ask for.
         has_velocity: ``get_velocity`` is part of what is judged.
         versions: of diffusers, in which it was seen.
@@ -42,10 +45,11 @@ class KnownDeviation:
     scheduler: str
     settings: Mapping[str, Any]
     reason: str
-    expected: tuple[str, ...]
+    shows: Mapping[str, Shown] = field(default_factory=dict)
     steps: tuple[int, ...] = ()
     any_value: tuple[str, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
+    varied: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     pinned: Mapping[str, Any] = field(default_factory=dict)
     has_velocity: bool = False
     versions: str = "0.42.1"
@@ -85,6 +89,13 @@ _SHOWS: dict[str, Callable[[int, int], bool]] = {
 _TOO_MANY = "trailing timesteps are counted down by a rounded quotient: one entry too many, timestep -1"
 _NEXT = "step takes t - T // n for the next level, which is not the next entry of the grid"
 _CHURNED = "churn raises the noise level inside step, after the model has seen the lower level"
+#: Below and above the rise that is the most; noise that is weaker, and windows on either side of levels.
+_CHURN: dict[str, tuple[Any, ...]] = {
+    "s_churn": (5.0, 1.0, 60.0),
+    "s_noise": (1.0, 0.9),
+    "s_tmin": (0.0, 0.3),
+    "s_tmax": (float("inf"), 2.0),
+}
 _BETA = "beta quantiles are spread over the noise level, not over time"
 
 #: Every corner that was found, in the order of FINDINGS.md.
@@ -94,14 +105,12 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "DDPMScheduler",
         {"timestep_spacing": "trailing", "num_inference_steps": 61},
         _TOO_MANY,
-        ("law/times",),
     ),
     KnownDeviation(
         "ddpm-noise-on-the-last-step",
         "DDPMScheduler",
         {"variance_type": "fixed_large", "timestep_spacing": "trailing"},
         "noise is left out at timestep 0 and not on the last step, which trailing timesteps end above",
-        ("law/noise",),
         steps=(1, 2, 5, 10, 50),
     ),
     KnownDeviation(
@@ -109,7 +118,14 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "DDPMScheduler",
         {"variance_type": "fixed_large_log"},
         "step takes the square root of a logarithm: NaN",
-        ("law/times",),
+        shows={
+            "law/times": Shown(
+                configuration="DDPM(num_steps=2, variance='fixed_large')",
+                problem="not-finite",
+                step=1,
+                sizes=(-1.0, -1.0, -1.0),
+            )
+        },
         steps=(2, 5, 10),
     ),
     KnownDeviation(
@@ -117,7 +133,6 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "DDPMScheduler",
         {"beta_schedule": "laplace"},
         "the signal scale of the Laplace schedule is taken for alpha_bar, which is its square",
-        ("law/outputs", "law/noise"),
         steps=(2, 5, 10),
         pinned={"trained_betas": None},
     ),
@@ -126,7 +141,6 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "DDIMScheduler",
         {"timestep_spacing": "linspace"},
         _NEXT,
-        ("law/outputs",),
         steps=(2, 3, 7, 10),
     ),
     KnownDeviation(
@@ -134,7 +148,6 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "DDIMScheduler",
         {"timestep_spacing": "trailing"},
         _NEXT,
-        ("law/outputs",),
         steps=(3, 7, 11),
     ),
     KnownDeviation(
@@ -142,14 +155,12 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "DDIMScheduler",
         {"timestep_spacing": "trailing", "num_inference_steps": 61},
         _TOO_MANY,
-        ("law/times",),
     ),
     KnownDeviation(
         "ddim-offset-next-entry",
         "DDIMScheduler",
         {"num_train_timesteps": 10, "steps_offset": 1},
         _NEXT,
-        ("law/outputs",),
         steps=(6, 7, 9),
     ),
     KnownDeviation(
@@ -157,7 +168,15 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "DDIMScheduler",
         {"eta": 1.0, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "num_inference_steps": 10},
         "the weight of the direction is the root of a difference that rounds below 0 where alpha_bar is 0: NaN",
-        ("law/times",),
+        shows={
+            "law/times": Shown(
+                configuration="DDIM(num_steps=10, timestep_spacing='trailing', rescale_zero_terminal_snr=True, "
+                "prediction='v', eta=1.0)",
+                problem="not-finite",
+                step=1,
+                sizes=(-1.0,),
+            )
+        },
         fields={"prediction": "v"},
         pinned={"prediction_type": "v_prediction"},
     ),
@@ -166,7 +185,6 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "EDMEulerScheduler",
         {},
         "the first noise has std sqrt(sigma_max^2 + 1), where Algorithm 1 has sigma_max",
-        ("law/initial-noise",),
         fields={"first_noise": "level", "sigma_max": 5.0},
         steps=(1, 2, 7, 18),
     ),
@@ -175,23 +193,29 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "EDMEulerScheduler",
         {"s_churn": 5.0},
         _CHURNED,
-        ("law/times", "law/outputs", "law/noise"),
         steps=(2, 7, 18),
         any_value=("s_churn",),
+        varied=_CHURN,
     ),
     KnownDeviation(
         "edm-euler-exponential-one-step",
         "EDMEulerScheduler",
         {"sigma_schedule": "exponential", "num_inference_steps": 1},
         "one exponential level is sigma_min, though the first noise is that of sigma_max",
-        ("law/times", "law/initial-noise", "law/outputs"),
     ),
     KnownDeviation(
         "edm-euler-levels-by-hand",
         "EDMEulerScheduler",
         {"sigmas": (80.0, 10.0, 1.0)},
         "levels given by hand are taken for positions between sigma_max and sigma_min",
-        ("law/times",),
+        shows={
+            "law/times": Shown(
+                configuration="EDMEuler(num_steps=3, sigmas=(80.0, 10.0, 1.0, 0.0))",
+                problem="raised",
+                step=-1,
+                sizes=(-1.0,),
+            )
+        },
         any_value=("sigmas",),
     ),
     KnownDeviation(
@@ -199,23 +223,21 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "EulerDiscreteScheduler",
         {"s_churn": 5.0},
         _CHURNED,
-        ("law/times", "law/outputs", "law/noise"),
         steps=(2, 7, 18),
         any_value=("s_churn",),
+        varied=_CHURN,
     ),
     KnownDeviation(
         "euler-trailing-one-step-too-many",
         "EulerDiscreteScheduler",
         {"timestep_spacing": "trailing", "num_inference_steps": 61},
         _TOO_MANY,
-        ("law/times",),
     ),
     KnownDeviation(
         "euler-get-velocity",
         "EulerDiscreteScheduler",
         {},
         "get_velocity looks alpha_bar up at the position in the grid, not at the timestep",
-        ("law/forward",),
         steps=(2, 7, 10),
         has_velocity=True,
     ),
@@ -224,7 +246,6 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "EulerDiscreteScheduler",
         {"interpolation_type": "log_linear"},
         "levels are laid out anew and the times are not; there is one level too many, and the run stops above 0",
-        ("law/times", "law/outputs"),
         fields={"sigma_spacing": "exponential"},
         pinned={"use_exponential_sigmas": False},
         steps=(2, 5, 10),
@@ -234,7 +255,6 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "EulerDiscreteScheduler",
         {"use_beta_sigmas": True},
         _BETA,
-        ("law/times", "law/outputs"),
         steps=(3, 5, 10),
     ),
     KnownDeviation(
@@ -248,7 +268,15 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
             "sigma_max": 80.0,
         },
         "levels above the table share its last timestep, and the run starts at the second of them: it ends in an error",
-        ("law/times",),
+        shows={
+            "law/times": Shown(
+                configuration="EulerDiscrete(beta_schedule='scaled_linear', beta_start=0.00085, beta_end=0.012, "
+                "sigma_spacing='karras', sigma_max=80.0)",
+                problem="raised",
+                step=9,
+                sizes=(-1.0, -1.0),
+            )
+        },
         steps=(10, 20),
     ),
     KnownDeviation(
@@ -256,14 +284,12 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "HeunDiscreteScheduler",
         {"timestep_spacing": "trailing", "num_inference_steps": 61},
         _TOO_MANY,
-        ("law/times",),
     ),
     KnownDeviation(
         "heun-beta-sigmas",
         "HeunDiscreteScheduler",
         {"use_beta_sigmas": True},
         _BETA,
-        ("law/times", "law/outputs"),
         steps=(3, 5, 10),
     ),
 )

@@ -263,8 +263,8 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         blind_to="values beyond those that were tried",
         remedy=(
             "with ordinary values it is right, with large ones not: is it a clamp where the reference has one, at the "
-            "same place, and is epsilon computed again from the clamped x0? Declare clip_denoised=True where yours "
-            "clamps."
+            "same place, and is epsilon computed again from the clamped x0? What yours clamps on purpose is declared: "
+            "x0 where the reference has a field for it, the finished sample with output_clip=."
         ),
         fault="faulty_samplers.clip:clip_without_rederiving",
         example=(

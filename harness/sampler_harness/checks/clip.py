@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from sampler_harness.law.bundle import Bundle, DenseRun
+from sampler_harness.law.clamped import NO_CLAMP, Bounds, clamped_end, end_clamp
 from sampler_harness.law.replay import innovations, with_fresh_noise
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY
 from sampler_harness.observe.learned_variance import learned_variance
@@ -17,7 +19,7 @@ from .evidence import Evidence
 from .judging import Judged, conclude, nothing_seen, skipped
 from .law import cause_of, where
 from .noise import affine_ratio
-from .replayed import hold, row_ratios
+from .replayed import ends_clamped, hold, row_ratios, row_tolerance
 
 #: A power of two, far below any clamp.
 SCALED_DOWN = 2.0**-20
@@ -31,12 +33,27 @@ STAGES = 6
 __all__ = ["check_replay", "replayed_ratio"]
 
 
-def replayed_ratio(case: Case, dense: DenseRun, bundle: Bundle) -> tuple[float, int, float, float] | None:
+@dataclass(frozen=True)
+class Replay:
     """A dense run against the reference's replay of it.
 
-    Returns:
-        Worst ratio of deviation to tolerance, its row, got and should-be; None where it cannot be replayed.
+    Attributes:
+        ratio: worst deviation over its tolerance.
+        row: the first that is beyond its tolerance, or the worst.
+        got: what stands there.
+        should_be: what the reference has there.
+        ends: of a clamp at the end of the run that alone explains what is off; None where there is none.
     """
+
+    ratio: float
+    row: int
+    got: float
+    should_be: float
+    ends: Bounds | None = None
+
+
+def replayed_ratio(case: Case, dense: DenseRun, bundle: Bundle) -> Replay | None:
+    """A dense run against the reference's replay of it; None where it cannot be replayed."""
     dtype, learned = dense.run.case.dtype, learned_variance(case.config)
     precision, tables = PRECISIONS[dtype], dtype == "float32"
     fresh = innovations(bundle.first.response, dense.fields, PRECISIONS[bundle.case.dtype].unit)
@@ -48,39 +65,78 @@ def replayed_ratio(case: Case, dense: DenseRun, bundle: Bundle) -> tuple[float, 
     exact, spread = replayed
     safety = SAFETY if tables else 2 * SAFETY  # in half precision the order of operations is most of the rounding
     rows = dense.rows
-    ratio = row_ratios(bundle, rows, exact, spread, floor=precision.floor, safety=safety)
+    tolerance = row_tolerance(exact, spread, floor=precision.floor, safety=safety)
+    ratio = row_ratios(bundle, rows, exact, tolerance)
     worst_rows = ratio.max(axis=1)
     beyond = np.flatnonzero(worst_rows > 1.0)
     row = int(beyond[0]) if beyond.size else int(worst_rows.argmax())
     element = int(ratio[row].argmax())
-    return float(worst_rows.max()), row, float(rows[row, element]), float(exact[row, element])
+    is_end = beyond.size > 0 and row == rows.shape[0] - 1
+    ends = end_clamp(rows[row], exact[row], tolerance[row]) if is_end else None
+    should_be = clamped_end(exact, bundle.subject.output_clip)
+    return Replay(float(worst_rows.max()), row, float(rows[row, element]), float(should_be[row, element]), ends)
 
 
-def _scaling_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
+@dataclass(frozen=True)
+class Scaled:
+    """How far a run is from a smaller one made larger.
+
+    Attributes:
+        ratio: the worst deviation over what may be.
+        row: the first that is beyond it, or the worst.
+        ends: of a clamp at the end of the run that alone explains what is off; None where there is none.
+    """
+
+    ratio: float
+    row: int
+    ends: Bounds | None = None
+
+
+def _scaling_ratio(bundle: Bundle, dense: DenseRun, scale: float) -> Scaled:
     """How far a run with everything a power of two smaller is from being that much smaller.
 
     Multiplying by a power of two is exact: arithmetic that is linear gives the same digits, so that rounding plays no
     part, and a clamp, ``tanh`` or a statistic stands out by itself.
-
-    Returns:
-        The worst ratio, its row and its element.
     """
-    small = bundle.run_dense(draw_scale=SCALED_DOWN, output_scale=SCALED_DOWN)
+    small = bundle.run_dense(draw_scale=scale * SCALED_DOWN, output_scale=scale * SCALED_DOWN)
     if isinstance(small, Problem) or small.rows.shape != dense.rows.shape:
-        return math.inf, 0, 0
+        return Scaled(math.inf, 0)
     constant = bundle.zero.rows()
     got = (small.rows - constant) / SCALED_DOWN
-    should_be = dense.rows - constant
-    size = np.abs(should_be) + np.abs(should_be).mean(axis=1, keepdims=True)
+    signs = bundle.of_both_signs(scale * SCALED_DOWN) if bundle.ends_at_zero else None
+    if signs is not None:
+        got = np.concatenate([got[:-1], (signs[0] - signs[1])[None] / SCALED_DOWN])
+    size = np.abs(dense.rows - constant) + np.abs(dense.rows - constant).mean(axis=1, keepdims=True)
     unit = PRECISIONS[bundle.case.dtype].unit
     # A guard of 1e-8 in a divisor, or a constant, is no clamp; a declared shift swallows digits of the last row.
     allowed = 1e-4 * size + 64 * unit * np.abs(constant) / SCALED_DOWN + 1e-30
     allowed[-1] += 64 * unit * abs(bundle.shift) / SCALED_DOWN
+    gap = np.abs(clamped_end(got + constant, bundle.subject.output_clip) - dense.rows)
     rows = slice(None) if bundle.last_row else slice(-1)
-    ratio = (np.abs(got - should_be) / allowed)[rows]
+    ratio = (gap / allowed)[rows]
     ratio = np.where(np.isfinite(ratio), ratio, np.inf)
-    row, element = (int(i) for i in np.unravel_index(int(ratio.argmax()), ratio.shape))
-    return float(ratio[row, element]), row, element
+    by_row = ratio.max(axis=1)
+    row = int(np.argmax(by_row > 1.0)) if (by_row > 1.0).any() else int(by_row.argmax())
+    ends = None
+    if float(by_row.max()) > 1.0 and row == bundle.num_calls:
+        ends = end_clamp(dense.rows[-1], (got + constant)[-1], allowed[-1])
+        if ends is None and bool((np.abs(got + constant - dense.rows)[-1] <= allowed[-1]).all()):
+            ends = NO_CLAMP
+    return Scaled(float(by_row.max()), row, ends)
+
+
+def _biting(bundle: Bundle, dense: DenseRun) -> tuple[DenseRun | Problem, float]:
+    """A run in which a declared clamp of the finished sample bites, and how much larger its values are."""
+    declared = bundle.subject.output_clip
+    if declared is None:
+        return dense, 1.0
+    last = np.abs(dense.rows[-1])
+    reach = max(abs(bound) for bound in declared if math.isfinite(bound))
+    typical = float(np.sqrt(np.mean(last**2)))
+    if int((last >= reach).sum()) > last.size // 8 or typical == 0.0:
+        return dense, 1.0
+    scale = 2.0 ** math.ceil(math.log2(4 * reach / typical))
+    return bundle.run_dense(draw_scale=scale, output_scale=scale), scale
 
 
 def _stages(calls: int) -> list[int]:
@@ -114,6 +170,34 @@ def _not_affine(evidence: Evidence, case: Case, spent: list[int]) -> list[Judged
     return [one.judged(case) for one in found]
 
 
+def _linear(bundle: Bundle, dense: DenseRun, scale: float, *, only_the_end: bool) -> Judged:
+    """A case whose reference clamps nothing: the run must be what the sampler's own coefficients give.
+
+    Args:
+        bundle: of the case.
+        dense: with values at which a clamp bites.
+        scale: of these values.
+        only_the_end: whether nothing shows that more than the finished sample is clamped.
+    """
+    scaled = _scaling_ratio(bundle, dense, scale)
+    if scaled.ends is not None and only_the_end:
+        return _ends(bundle, scaled.ratio, scaled.ends)
+    affine, worst, _ = affine_ratio(bundle, dense)
+    ratio, row = (scaled.ratio, scaled.row) if scaled.ratio > 1.0 else max((affine, worst), (scaled.ratio, scaled.row))
+    hint = "; if the reference clips, declare it (clip_denoised=True)"
+    text = (
+        f"with large values {where(row, bundle.num_calls)} is not what the sampler's own coefficients give: something "
+        f"is not affine (a clamp, tanh, division by a statistic)"
+        f"{hint if 'clip_denoised' in bundle.case.config.values() else ''}"
+    )
+    return Judged(ratio, text, bundle.case, {"step": row})
+
+
+def _ends(bundle: Bundle, ratio: float, ends: Bounds) -> Judged:
+    text = ends_clamped(ends, bundle.subject.output_clip)
+    return Judged(ratio, text, bundle.case, {"step": bundle.num_calls, "clamped_to": list(ends)})
+
+
 def check_replay(evidence: Evidence) -> Finding:
     """With large values the sampler still does what the reference does.
 
@@ -124,6 +208,7 @@ def check_replay(evidence: Evidence) -> Finding:
     """
     spent = [0]
     untold: list[Case] = []
+    earlier: list[bool] = []  # whether a case shows that more is clamped than the finished sample
 
     def judge(case: Case) -> list[Judged]:
         bundle = evidence.bundle(case)
@@ -131,7 +216,7 @@ def check_replay(evidence: Evidence) -> Finding:
             return []
         if not bundle.is_affine:
             return _not_affine(evidence, case, spent) if evidence.standard.reference else []
-        dense = bundle.dense
+        dense, scale = (bundle.dense, 1.0) if isinstance(bundle.dense, Problem) else _biting(bundle, bundle.dense)
         if isinstance(dense, Problem):
             return [Judged(math.inf, f"with large values: {dense.message}", case)]
         if bundle.layout is None:
@@ -141,25 +226,29 @@ def check_replay(evidence: Evidence) -> Finding:
         if clipped and not (evidence.standard.reference or evidence.has_the_references_law(case)):
             untold.append(case)
             return []
+        if evidence.is_mapped(case):
+            return [Judged(0.0, case=case)]  # affine, with weights that law/outputs tells of
         if not clipped:
-            ratio, row, _ = max(affine_ratio(bundle, dense), _scaling_ratio(bundle, dense))
-            text = (
-                f"with large values {where(row, bundle.num_calls)} is not what the sampler's own coefficients "
-                "give: something is not affine (a clamp, tanh, division by a statistic); if the reference clips, "
-                "declare it (clip_denoised=True)"
-            )
-            return [Judged(ratio, text, case, {"step": row})]
+            return [_linear(bundle, dense, scale, only_the_end=not any(earlier))]
         found = replayed_ratio(evidence.side_of(case), dense, bundle)
         if found is None:
             return []
-        ratio, row, got, should_be = found
+        if found.ends is not None and not any(earlier):
+            return [_ends(bundle, found.ratio, found.ends)]
         text = (
-            f"when the clamp bites, {where(row, bundle.num_calls)} holds {got:.6g} where the reference has "
-            f"{should_be:.6g} (same draws, same model outputs)"
+            f"when the clamp bites, {where(found.row, bundle.num_calls)} holds {found.got:.6g} where the reference has "
+            f"{found.should_be:.6g} (same draws, same model outputs)"
         )
-        return [Judged(ratio, text, case, {"step": row, "got": got, "should_be": should_be}, blame)]
+        details = {"step": found.row, "got": found.got, "should_be": found.should_be}
+        return [Judged(found.ratio, text, case, details, blame)]
 
     judged = [j for case in evidence.cases for j in judge(case)]
+    if any(j.fails and j.case and int(j.evidence.get("step", 0)) < evidence.bundle(j.case).num_calls for j in judged):
+        # In a run of one call the finished sample is the predicted data: what clamps that at each step looks alike.
+        earlier.append(True)
+        ends = [one for one in judged if "clamped_to" in one.evidence]
+        judged = [one for one in judged if one not in ends]
+        judged += [again for one in ends if one.case is not None for again in judge(one.case)]
     if not evidence.standard.reference and not evidence.affine_cases:
         why = (
             "the sampler is not affine, so that it has no law to be held against another's: compare with the reference"

@@ -15,6 +15,7 @@ from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
+from sampler_harness.law.places import PlaceMap, is_uneven, place_map
 from sampler_harness.law.same import is_same
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
@@ -24,6 +25,7 @@ from sampler_harness.verdict import Coverage
 
 from .repeats import as_drawn
 from .replayed import Held, hold
+from .sources import are_seeds
 from .standard import Standard
 
 __all__ = ["Evidence", "expected_calls"]
@@ -76,6 +78,7 @@ class Evidence(AnyEvidence[Subject]):
         self._held: dict[Case, Held] = {}
         self._sides: dict[Case, Case] = {}
         self._own_grid: dict[Case, bool] = {}
+        self._not_normal: dict[Case, str] = {}
         self._references_law: dict[Case, bool] = {}
         self._walks: dict[Case, Walk] = {}
 
@@ -273,6 +276,15 @@ class Evidence(AnyEvidence[Subject]):
             self._held[case] = hold(bundle, bundle.dense)
         return self._held[case]
 
+    def not_normal(self, case: Case) -> str:
+        """What a sampler draws that is not normal noise, which no law holds; empty where it is none, or meant."""
+        if case not in self._not_normal:
+            bundle = self.bundle(case)
+            meant = bundle.problem is not None or self.subject.noise != "gaussian"
+            other = [] if meant else [draw.operator for draw in bundle.zero.draws if not draw.gaussian]
+            self._not_normal[case] = other[0] if other and not are_seeds(bundle) else ""
+        return self._not_normal[case]
+
     @property
     def affine_cases(self) -> tuple[Case, ...]:
         """The cases whose reference has a law."""
@@ -332,6 +344,17 @@ class Evidence(AnyEvidence[Subject]):
                 self._deviations(self.bundle(case), dataclasses.replace(case, config=config))
             )
         return self._own_grid[case]
+
+    @functools.cached_property
+    def place_map(self) -> PlaceMap | None:
+        """Weights that differ from place to place, seen in the shortest case that shows any; None where none do."""
+        by_calls = sorted(self.affine_cases, key=lambda case: expected_calls(case.config))
+        uneven = next((case for case in by_calls if is_uneven(self.bundle(case))), None)
+        return None if uneven is None else place_map(self.bundle(uneven))
+
+    def is_mapped(self, case: Case) -> bool:
+        """Whether a case has other weights at other places: its law is then that of one place alone."""
+        return self.place_map is not None and is_uneven(self.bundle(case))
 
     def side_of(self, case: Case) -> Case:
         """The case that a case is held against: itself, or the other side of a rounding that it took."""

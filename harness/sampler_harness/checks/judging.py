@@ -16,6 +16,7 @@ from sampler_harness.subject.allowed import bounds_of, is_strategy, named_values
 from sampler_harness.verdict import Finding, Place
 
 from .evidence import Evidence, expected_calls
+from .shown import shown as shown_by
 
 __all__ = ["Judged", "conclude", "nothing_seen", "skipped"]
 
@@ -56,7 +57,7 @@ def conclude(
         return nothing_seen(id, "the sampler could not be measured", consequence_of=cause)
 
     def tell(failing: list[Judged]) -> Failure:
-        chosen = min(failing, key=_size)
+        chosen, pinned_by = min(failing, key=_size), shown_by(id, evidence, failing)
         if shrink is not None and chosen.case is not None:
             chosen = _shrunk(evidence, chosen, shrink)
         details, lines, place = dict(chosen.evidence), [chosen.message], None
@@ -69,7 +70,7 @@ def conclude(
                 lines.append(f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}")
         details["failing"] = f"{len(failing)} of {len(judged)}"
         script = _reproduction(evidence, chosen)
-        return Failure("\n".join(lines), details, script, chosen.consequence_of, chosen.problem, place)
+        return Failure("\n".join(lines), details, script, chosen.consequence_of, chosen.problem, place, pinned_by)
 
     return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing, notes=notes)
 
@@ -80,8 +81,11 @@ def _place(evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
     walked = evidence.walked(case)
     row = step if isinstance(step, int) and not isinstance(step, bool) else None
     draw = chosen.evidence.get("draw")
-    line = walked.line_of_draw(draw, seeded="seeded" in chosen.evidence) if isinstance(draw, int) else None
-    line = line or walked.place(row, term)
+    line = walked.clamping() if "clamped_to" in chosen.evidence else None
+    if isinstance(draw, int):
+        line = walked.line_of_draw(draw, seeded="seeded" in chosen.evidence)
+    if line is None and "clamped_to" not in chosen.evidence:
+        line = walked.place(row, term)
     if line is None:
         return None
     return Place(

@@ -8,6 +8,7 @@ import numpy as np
 
 from sampler_harness.judging import short, told
 from sampler_harness.law.comparison import Deviation, Term, differing
+from sampler_harness.law.places import PlaceMap
 from sampler_harness.observe.trace import Case, Run
 from sampler_harness.verdict import Finding, Moved
 
@@ -37,6 +38,8 @@ CHECK_OF: dict[Term, str] = {
     "noise": "law/noise",
     "offset": "law/offset",
 }
+#: Terms that a draw takes part in, or its mean.
+_OF_DRAWS: tuple[Term, ...] = ("initial-noise", "noise", "offset")
 _ORDER: tuple[Term, ...] = ("count", "time", "initial-noise", "outputs", "noise", "offset")
 
 
@@ -53,7 +56,16 @@ def cause_of(evidence: Evidence, case: Case) -> str | None:
             return "law/times"
         return evidence.held(case).cause if evidence.standard.reference else None
     cause = first_difference(evidence.compared(case))
-    return None if cause is None else CHECK_OF[cause.term]
+    if cause is None:
+        return None
+    if evidence.is_mapped(case) and cause.term not in ("count", "time"):
+        return "law/outputs"
+    return _missing_in(evidence, case, cause) or CHECK_OF[cause.term]
+
+
+def _missing_in(evidence: Evidence, case: Case, deviation: Deviation) -> str | None:
+    """The check that a difference in noise follows from where what is drawn is not normal: no law holds that noise."""
+    return "noise/shape" if deviation.term in _OF_DRAWS and evidence.not_normal(case) else None
 
 
 def _number(value: float) -> str:
@@ -125,10 +137,16 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
         consequence_of = CHECK_OF[cause.term]
     elif cause is not None and _only_grid(evidence, case, cause, terms):
         consequence_of = "law/times"
+    text = in_words(first, calls)
+    if evidence.is_mapped(case) and "time" not in terms:
+        consequence_of, text = "law/outputs", f"at one place, {text}"
+    elif (cause_of_noise := _missing_in(evidence, case, first)) is not None:
+        consequence_of = consequence_of or cause_of_noise
+        text += f" (normal noise alone is counted, and none of what {evidence.not_normal(case)!r} draws)"
     return [
         Judged(
             max(d.ratio for d in mine),
-            in_words(first, calls),
+            text,
             case,
             {
                 "step": first.row,
@@ -232,11 +250,47 @@ def check_initial_noise(evidence: Evidence) -> Finding:
     )
 
 
+def _mapped(found: PlaceMap, calls: int) -> str:
+    """Weights that differ from place to place, in words."""
+    what = f"the model's output of call {found.output}" if found.draw is None else "a drawn unit normal"
+    shares = ", ".join(f"{weight:.4g} at {share:.0%} of the places" for weight, share in found.weights)
+    return (
+        f"{where(found.row, calls)} weighs {what} by place: {shares}, alike in every item: a fixed map over places (a "
+        "mask, a window, a channel of its own), affine, where the reference weighs all places alike"
+    )
+
+
 def check_outputs(evidence: Evidence) -> Finding:
     """Each update weighs the state and the model's outputs as the reference does."""
+    found = evidence.place_map
+    if found is not None and not evidence.standard.reference:
+        why = "weights differ from place to place, so that what is read at one place says nothing of the others"
+        return nothing_seen("law/outputs", why)
+    if found is not None:
+
+        def judge(case: Case) -> list[Judged]:
+            text = _mapped(found, evidence.bundle(case).num_calls)
+            return [Judged(math.inf if evidence.is_mapped(case) else 0.0, text, case, {"step": found.row})]
+
+        judged = [j for case in evidence.affine_cases for j in judge(case)]
+        return conclude("law/outputs", evidence, judged, passed="", shrink=judge)
     return _law_check(
         "law/outputs", evidence, ("outputs",), "every update weighs state and outputs as the reference does"
     )
+
+
+def _undecided_edges(evidence: Evidence) -> list[str]:
+    """Ends of windows of which no case tells whether they belong to it."""
+    named = evidence.subject.fields
+    seen = [one for case in evidence.cases for one in case.config.window_ends.items() if one[0] in named]
+    decided = {name for name, is_exact in seen if is_exact}
+    return [
+        f"whether a level on {name} is in the window ({name} {sign} sigma, or {sign.strip('=')}) is not decided: "
+        "rounding moves levels to either side. Give sigmas with a level of few binary digits (0.5, 2.0), and a "
+        f"{name} that equals it"
+        for name, sign in (("s_tmin", "<="), ("s_tmax", ">="))
+        if name in {one for one, _ in seen} - decided
+    ]
 
 
 def check_noise(evidence: Evidence) -> Finding:
@@ -254,6 +308,7 @@ def check_noise(evidence: Evidence) -> Finding:
         judged,
         passed="fresh noise enters with the reference's strength at every step",
         shrink=lambda case: _judge(evidence, case, ("noise",)),
+        notes=_undecided_edges(evidence),
     )
 
 

@@ -257,11 +257,14 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
     base = evidence.covering.base
     if not base.has_network:
         return skipped(id, f"{type(base).__name__} gives no exact network")
+    if drawn := evidence.not_normal(evidence.base):
+        return skipped(id, f"what is drawn with {drawn!r} is not normal noise, of which alone the law tells")
     config = _plain(evidence, deterministic=deterministic)
     if config is None:
         kind = "deterministic configuration" if deterministic else "configuration with a closed form"
         return skipped(id, f"the declaration allows no {kind} without clamp")
-    ladder = [n for n in _ladder(evidence, config) if _replaced(config, {"num_steps": n}) is not None]
+    rungs = ((n, _replaced(config, {"num_steps": n})) for n in _ladder(evidence, config))
+    ladder = [n for n, one in rungs if one is not None and one.has_network]
     if len(ladder) < 3:
         return skipped(id, "needs a range of steps up to 20 or more: declare a wider range of num_steps")
     if ladder[-1] < ASYMPTOTIC and _last_level_moves(config, ladder):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sampler_harness.law.bundle import Bundle, DenseRun
+from sampler_harness.law.clamped import clamped_end
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.global_state import OF_TORCH
@@ -23,7 +24,7 @@ from .judging import Judged, conclude, skipped
 from .law import where
 from .repeats import judge_repeats, numbers, when
 from .replayed import NOT_AFFINE
-from .sources import always_alike, are_seeds, not_fed
+from .sources import always_alike, not_fed
 
 #: ulp of the scale by which a dense run may miss what the coefficients predict: 2 % in float32.
 AFFINE_ULP = 2.0**18.4
@@ -44,7 +45,7 @@ def affine_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
     # A long chain is predicted at as many places as can be afforded; a short one everywhere.
     places = np.arange(size) if bundle.num_calls <= LONG_CHAIN else np.array(sorted(scattered(600, size, 6)))
     zero, rows, fields, outputs = (v[:, places] for v in (bundle.zero.rows(), dense.rows, dense.fields, dense.outputs))
-    predicted = zero + response.noise @ fields + response.outputs @ outputs
+    predicted = clamped_end(zero + response.noise @ fields + response.outputs @ outputs, bundle.end)
     # An output is weighed against the state that it was asked at: (x - D) / sigma rounds with both.
     scale = np.abs(response.noise) @ np.abs(fields) + np.abs(response.outputs) @ (np.abs(outputs) + np.abs(rows[:-1]))
     # A row may be the small difference of the rows before it: their rounding is in it.
@@ -109,8 +110,8 @@ def check_shape(evidence: Evidence) -> Finding:
         if bundle.problem is not None:
             return []
         should_be = evidence.standard.law(case)
-        other = [d for d in bundle.zero.draws if not d.gaussian]
-        if other and evidence.subject.noise == "gaussian" and not are_seeds(bundle):
+        if evidence.not_normal(case):
+            other = [d for d in bundle.zero.draws if not d.gaussian]
             text = (
                 f"the sampler draws {len(other)} times with {other[0].operator!r} (shape {other[0].shape}): the noise "
                 'is not Gaussian, which is outside what the law covers; if it is meant, declare noise="other"'
@@ -150,7 +151,8 @@ def check_shape(evidence: Evidence) -> Finding:
                 f"{_place(case.shape, leak.seen_at)} in the input of model call {leak.row}"
             )
             return [Judged(math.inf, text, case, {"step": leak.row})]
-        return _every_element(bundle, case)
+        # Weights that differ from place to place are no shared noise: law/outputs tells of them.
+        return [Judged(0.0, case=case)] if evidence.is_mapped(case) else _every_element(bundle, case)
 
     few = _few(evidence)
     judged = [j for case in few for j in judge(case)]
@@ -178,12 +180,18 @@ def _no_draw(bundle: Bundle, case: Case) -> Judged:
 
 def _every_element(bundle: Bundle, case: Case) -> list[Judged]:
     """With noise alone, each element must hold what the coefficients make of its own normals."""
-    # x0 = x / sqrt(alpha_bar) brings even small noise to a clamp, which must sleep as for impulses; values reach 5.
-    clipped = case.config.is_clipped
-    silent = bundle.run_dense(output_scale=0.0, draw_scale=bundle.amplitude / 8 if clipped else 2.0**-10)
-    if isinstance(silent, Problem):
-        return [Judged(math.inf, silent.message, case)]
-    ratio, row, element = affine_ratio(bundle, silent)
+    # x0 = x / sqrt(alpha_bar) brings even small noise to a clamp, which must sleep as for impulses; values reach 5. A
+    # clamp may be there undeclared, which clip/replay tells: what is off because of it is right where it sleeps.
+    sleeping = bundle.amplitude / 8
+    found: list[tuple[float, int, int]] = []
+    for scale in (sleeping,) if case.config.is_clipped else (2.0**-10, sleeping):
+        silent = bundle.run_dense(output_scale=0.0, draw_scale=scale)
+        if isinstance(silent, Problem):
+            return [Judged(math.inf, silent.message, case)]
+        found.append(affine_ratio(bundle, silent))
+        if found[-1][0] <= 1.0:
+            break
+    ratio, row, element = found[0] if found[-1][0] > 1.0 else found[-1]
     text = (
         f"in {where(row, bundle.num_calls)} the noise at {_place(case.shape, element)} is not its own normal weighted "
         "as elsewhere; elements share noise or are scaled differently"

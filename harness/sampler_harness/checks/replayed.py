@@ -15,13 +15,14 @@ import numpy as np
 
 from sampler_harness.judging import Judged
 from sampler_harness.law.bundle import Bundle, DenseRun
+from sampler_harness.law.clamped import NO_CLAMP, Bounds, clamped_end, end_clamp, told_bounds
 from sampler_harness.law.reading import times_of
 from sampler_harness.law.replay import drawn_and_called, in_order
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY, time_tolerance
 from sampler_harness.observe.trace import Case, Problem
 
-__all__ = ["NOT_AFFINE", "Held", "hold", "row_ratios", "where"]
+__all__ = ["NOT_AFFINE", "Held", "ends_clamped", "hold", "row_ratios", "row_tolerance", "where"]
 
 #: Why a check of the law does not apply.
 NOT_AFFINE = (
@@ -61,21 +62,32 @@ class Held:
         return Judged(self.ratio, f"{where}{self.message}", case, self.evidence, blame)
 
 
-def row_ratios(bundle: Bundle, rows: Array, exact: Array, spread: Array, *, floor: float, safety: float) -> Array:
-    """Deviation over tolerance of every element of every row.
+def row_tolerance(exact: Array, spread: Array, *, floor: float, safety: float) -> Array:
+    """How far every element of every row may be off.
 
     Args:
-        bundle: of the case, for what the program does after its last step.
-        rows: of the sampler.
-        exact: of the reference.
-        spread: what rounding does to the reference's.
+        exact: rows of the reference.
+        spread: what rounding does to them.
         floor: relative tolerance below which none goes.
         safety: times the spread.
     """
     size = np.abs(exact) + np.sqrt(np.mean(exact**2, axis=1, keepdims=True))
     # A neighbour's rounding can be this element's: the row's own typical spread is the least that is allowed.
     typical = np.sqrt(np.mean(spread**2, axis=1, keepdims=True))
-    tolerance = np.maximum(floor * size + safety * np.maximum(spread, typical), 1e-30)
+    tolerance: Array = np.maximum(floor * size + safety * np.maximum(spread, typical), 1e-30)
+    return tolerance
+
+
+def row_ratios(bundle: Bundle, rows: Array, exact: Array, tolerance: Array) -> Array:
+    """Deviation over tolerance of every element of every row.
+
+    Args:
+        bundle: of the case, for what the program does after its last step.
+        rows: of the sampler.
+        exact: of the reference, before what the program does after its last step.
+        tolerance: of them.
+    """
+    exact = clamped_end(exact, bundle.subject.output_clip)
     with np.errstate(invalid="ignore"):
         gap = np.abs(rows - exact)
     if bundle.subject.quantised is not None:
@@ -87,6 +99,25 @@ def row_ratios(bundle: Bundle, rows: Array, exact: Array, spread: Array, *, floo
 def where(row: int, calls: int) -> str:
     """A row in words."""
     return "the returned sample" if row == calls else f"the input of model call {row}"
+
+
+def ends_clamped(bounds: Bounds, declared: Bounds | None) -> str:
+    """A clamp at the end of the run that is not the declared one, in words.
+
+    Args:
+        bounds: of the clamp.
+        declared: what is declared of the finished sample.
+    """
+    if bounds == NO_CLAMP:
+        written = "" if declared is None else told_bounds(declared)[1]
+        return f"the returned sample is not clamped, declared is output_clip={written}"
+    told, written = told_bounds(bounds)
+    if declared is None:
+        return (
+            f"the returned sample is clamped to {told}: the reference has no clamp there; output_clip={written} "
+            "declares one that is meant"
+        )
+    return f"the returned sample is clamped to {told}, declared is output_clip={told_bounds(declared)[1]}"
 
 
 def _after(calls: int) -> str:
@@ -149,26 +180,27 @@ def hold(bundle: Bundle, dense: DenseRun | Problem) -> Held:
     worst_time = float(time_ratios.max())
     if worst_time > 1.0:
         text = f"model call {call} is told time {times[call]:.6g}, should be {exact.times[call]:.6g}"
-        details = {"step": call, "got": float(times[call]), "should_be": float(exact.times[call])}
+        details: dict[str, Any] = {"step": call, "got": float(times[call]), "should_be": float(exact.times[call])}
         return Held("law/times", worst_time, text, details, times_ratio=worst_time)
     if unpaired is not None:
         return unpaired
-    ratios = row_ratios(
-        bundle,
-        dense.rows,
-        exact.rows,
-        spread.rows,
-        floor=precision.floor,
-        safety=2 * SAFETY if precision.bits < 24 else SAFETY,
-    )
+    safety = 2 * SAFETY if precision.bits < 24 else SAFETY
+    tolerance = row_tolerance(exact.rows, spread.rows, floor=precision.floor, safety=safety)
+    ratios = row_ratios(bundle, dense.rows, exact.rows, tolerance)
     if not bundle.last_row and bundle.subject.quantised is None:
         ratios = ratios[:-1]
     by_row = ratios.max(axis=1)
     worst, first = float(by_row.max()), float(by_row[0])
     row = int(np.argmax(by_row > 1.0)) if worst > 1.0 else int(by_row.argmax())
     element = int(ratios[row].argmax())
-    got, should_be = float(dense.rows[row, element]), float(exact.rows[row, element])
+    shown = clamped_end(exact.rows, bundle.subject.output_clip)
+    got, should_be = float(dense.rows[row, element]), float(shown[row, element])
     details = {"step": row, "got": got, "should_be": should_be}
+    if worst > 1.0 and row == calls:
+        ends = end_clamp(dense.rows[row], exact.rows[row], tolerance[row])
+        if ends is not None:
+            text, details = ends_clamped(ends, bundle.subject.output_clip), details | {"clamped_to": list(ends)}
+            return Held("clip/replay", worst, text, details, worst_time, first)
     if first > 1.0:
         sizes = [float(np.sqrt(np.mean(values[0] ** 2))) for values in (dense.rows, exact.rows)]
         text = f"the first model input is of size {sizes[0]:.6g}, should be {sizes[1]:.6g} (same draw)"

@@ -172,7 +172,9 @@ def check_batch(evidence: Evidence) -> Finding:
         if not alone:
             return skipped("shape/batch", "the declared shapes leave the batch no choice of its size")
         return conclude("shape/batch", evidence, alone, passed="an item is the same alone and in a batch of three")
-    judged = [*_leaks(bundle), *_positions(bundle), *_alone(evidence, bundle)]
+    # Where weights differ from place to place, alike in every item, two places say nothing of two items.
+    positions = [] if evidence.is_mapped(evidence.base) else _positions(bundle)
+    judged = [*_leaks(bundle), *positions, *_alone(evidence, bundle)]
     for case in _clipped(evidence):
         other = evidence.bundle(case)
         if other.problem is None:
@@ -254,12 +256,12 @@ def _one_run(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:
     found = replayed_ratio(side, dense, base)
     if found is None:
         return []
-    ratio, row, got, should_be = found
     text = (
-        f"with shape {case.shape} {where(row, base.num_calls)} holds {got:.6g} where the reference has {should_be:.6g} "
-        "(same draws, same model outputs)"
+        f"with shape {case.shape} {where(found.row, base.num_calls)} holds {found.got:.6g} where the reference has "
+        f"{found.should_be:.6g} (same draws, same model outputs)"
     )
-    return [Judged(ratio, text, case, {"step": row, "got": got, "should_be": should_be}, blame)]
+    details = {"step": found.row, "got": found.got, "should_be": found.should_be}
+    return [Judged(0.0 if found.ends else found.ratio, text, case, details, blame)]  # clip/replay tells the end
 
 
 def _by_replay(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:
@@ -282,8 +284,8 @@ def _against_standard(evidence: Evidence, case: Case, blame: str | None) -> list
 def _unlike_the_base(evidence: Evidence, case: Case) -> list[Judged]:
     """Where the law is another one anyway: it must be the same other one for every shape."""
     base, bundle = evidence.bundle(evidence.base), evidence.bundle(case)
-    if base.problem is not None:
-        return []
+    if base.problem is not None or evidence.is_mapped(case) or evidence.is_mapped(base.case):
+        return []  # two places of one law, or of two, cannot be told apart
     tolerance = tolerance_between(base.law, case.dtype)
     worst = max(compare(bundle.law, base.law, tolerance, last_row=bundle.last_row), key=lambda d: d.ratio)
     told = in_words(worst, bundle.num_calls)

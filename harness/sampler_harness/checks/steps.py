@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -44,8 +45,9 @@ def _steps_of(config: Any) -> int:
 
 
 def _same_but_steps(config: Any, base: Any) -> bool:
-    others = config.values()
-    return all(value == others[name] for name, value in base.values().items() if name not in GRID_FIELDS)
+    kept = [one.name for one in dataclasses.fields(base) if one.compare and one.name not in GRID_FIELDS]
+    ours, others = base.values(), config.values()
+    return all(ours[name] == others[name] for name in kept)
 
 
 def _worst(evidence: Evidence, case: Case) -> tuple[float, str]:

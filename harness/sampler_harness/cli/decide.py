@@ -16,10 +16,10 @@ from sampler_harness.report.github import Stale, in_workflow, tell_workflow
 from sampler_harness.report.json import dumps
 from sampler_harness.report.page import MissingExtraError
 from sampler_harness.report.terminal import Line, closing_line, render, write
-from sampler_harness.targets import TargetError
+from sampler_harness.targets import ADAPTERS, TargetError
 from sampler_harness.verdict import Finding, Verdict
 
-from .options import UsageError
+from .options import UsageError, settings
 from .output import progress, write_text
 from .plan import Job, Plan, planned
 from .status import CONFORMS, DEVIATES, NOT_RUN
@@ -86,6 +86,8 @@ def _verdict(plan: Plan, job: Job) -> Verdict:
     try:
         with progress(job.subject.target):
             verdict = assessment.verdict(plan.checks)
+            if options.write_baseline:
+                verdict = assessment.pinned(verdict)
         if options.save_law is not None:
             save_law(assessment, options.save_law)
     except (ValueError, OSError) as error:
@@ -94,10 +96,20 @@ def _verdict(plan: Plan, job: Job) -> Verdict:
         # A person at a terminal gets a sentence, never the harness's own traceback.
         problem = f"the harness itself failed with {type(error).__name__}: {error}"
     else:
-        return verdict
+        return dataclasses.replace(verdict, beside=(*verdict.beside, *_beside(plan, job)))
     nothing = assessment.unjudged()
     finding = Finding(nothing.planned[0], "error", f"could not be judged: {problem}")
     return dataclasses.replace(nothing, findings=(finding,))
+
+
+def _beside(plan: Plan, job: Job) -> tuple[str, ...]:
+    """What the job's declaration says together with others of the run; nothing where one of them cannot be built."""
+    from sampler_harness.across import beside_others
+
+    try:
+        return beside_others(job.subject, [other.subject for other in plan.jobs])
+    except ValueError:
+        return ()  # told where it is judged
 
 
 # Telling of it
@@ -108,6 +120,9 @@ def _told(plan: Plan, verdicts: list[Verdict], stream: TextIO) -> int:
     quiet = options.json == "-"
     stale = [] if options.write_baseline else _stale(plan)
     lines = [Line(one.text, "bad") for one in stale] + [Line(text) for text in plan.remarks]
+    if plan.baseline.without_reason and not options.write_baseline:
+        where = ", ".join(str(line) for line in plan.baseline.without_reason)
+        lines.append(Line(f"{plan.baseline.path}: still without a reason: line {where}", "warn"))
     if options.write_baseline:
         lines.append(Line(_write_baseline(plan, verdicts)))
     if plan.jobs and plan.problem is None:
@@ -147,8 +162,8 @@ def _write_baseline(plan: Plan, verdicts: Sequence[Verdict]) -> str:
         path.write_text(written(old, entries, path.name), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    many = "1 deviation is" if len(entries) == 1 else f"{len(entries)} deviations are"
-    return f"{many} added to {path}: say why in place of each TODO"
+    many = "1 deviation stands" if len(entries) == 1 else f"{len(entries)} deviations stand"
+    return f"{many} in {path} as seen today: say why in place of each TODO"
 
 
 def _files(plan: Plan, verdicts: Sequence[Verdict], stream: TextIO) -> None:
@@ -189,11 +204,15 @@ def _why(plan: Plan, stream: TextIO) -> int:
     from sampler_harness.triage.command import answer
 
     try:
+        # An adapter's settings are in its declaration already.
+        adapted = any(job.subject.kind == "sampler" and job.subject.target.startswith(ADAPTERS) for job in plan.jobs)
+        given = {} if adapted else settings(options.set)
         return answer(
             [job.subject for job in plan.jobs],
             model=options.model,
             data=options.data,
             checkpoints=options.checkpoint,
+            settings=given | ({} if options.steps is None else {"num_steps": options.steps}),
             device=options.device,
             budget=options.budget,
             json_file=options.json,
@@ -202,6 +221,10 @@ def _why(plan: Plan, stream: TextIO) -> int:
         )
     except (ValueError, ImportError) as error:
         raise UsageError(str(error)) from error
+    except Exception as error:
+        # A person at a terminal gets a sentence, never the harness's own traceback.
+        sys.stderr.write(f"check-sampler: the harness itself failed with {type(error).__name__}: {error}\n")
+        return NOT_RUN
 
 
 def _status(plan: Plan, verdicts: Sequence[Verdict]) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import keyword
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,8 +74,8 @@ class Sketch:
         settings: per argument the dataclass of the same file that it is, and what that is built with.
         declared: fields and options of the declaration, as text.
         todo: what a person must answer.
+        left: arguments that keep the sampler's own default.
         returns_tuple: whether the sample is the first of several.
-        in_double: whether the source asks for float64.
     """
 
     file: Path
@@ -85,8 +86,8 @@ class Sketch:
     settings: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
     todo: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     returns_tuple: bool = False
-    in_double: bool = False
 
 
 def init(target: str, out: Path | None = None) -> tuple[Path, Sketch]:
@@ -94,7 +95,7 @@ def init(target: str, out: Path | None = None) -> tuple[Path, Sketch]:
 
     Args:
         target: ``FILE`` or ``FILE:NAME``, where ``NAME`` is a function, ``Class.method``, or a class with one method
-            that samples, by its name.
+            that samples: by its name, or ``__call__``.
         out: the file; None for ``test_NAME.py`` in the present folder.
 
     Returns:
@@ -104,7 +105,7 @@ def init(target: str, out: Path | None = None) -> tuple[Path, Sketch]:
         ValueError: when there is no such sampler, or the file is there already.
     """
     found = sketch(target)
-    place = out or Path(f"test_{found.name.replace('.', '_').strip('_').lower()}.py")
+    place = out or Path(f"test_{_plain_name(found.name)}.py")
     if place.exists():
         raise ValueError(f"{place} is there already: move it away, or edit it")
     place.write_text(_text(found), encoding="utf-8")
@@ -136,7 +137,7 @@ def sketch(target: str) -> Sketch:
         raise ValueError(f"{file} has no function {name!r}; it has {', '.join(functions) or 'none'}")
     found = owned or functions
     likely = [n for n in found if any(word in n.rpartition(".")[2].lower() for word in ("sampl", "generate"))]
-    likely = likely or [n for n in owned if len(owned) == 1]
+    likely = likely or [n for n in owned if len(owned) == 1 or n.endswith(".__call__")]
     if len(likely) != 1:
         which = (
             f"several ({', '.join(likely)})" if likely else f"none by its name ({', '.join(found) or 'no function'})"
@@ -189,10 +190,18 @@ def _read(file: Path, name: str, functions: dict[str, ast.FunctionDef], tree: as
         found.todo.insert(0, f"build your {owner} here, with `model` in place of its network")
     _model_attributes(found, node)
     found.returns_tuple = any(isinstance(n, ast.Return) and isinstance(n.value, ast.Tuple) for n in _own(node))
-    found.in_double = any(isinstance(n, ast.Attribute) and n.attr in ("float64", "double") for n in ast.walk(node))
-    if found.in_double:
+    in_double = any(isinstance(n, ast.Attribute) and n.attr in ("float64", "double") for n in ast.walk(node))
+    if in_double and not _casts_back(node):
         found.declared["output_dtype"] = "torch.float64"
     return found
+
+
+def _casts_back(node: ast.FunctionDef) -> bool:
+    """Whether a sampler is told its dtype, or returns what it made another dtype of."""
+    told = any(argument.arg == "dtype" for argument in [*node.args.args, *node.args.kwonlyargs])
+    returned = [one.value for one in _own(node) if isinstance(one, ast.Return) and one.value is not None]
+    casts = [one.attr for value in returned for one in ast.walk(value) if isinstance(one, ast.Attribute)]
+    return told or any(name in ("to", "float", "type_as", "astype") for name in casts)
 
 
 def _model_text(sources: Iterable[ast.FunctionDef]) -> str:
@@ -299,7 +308,8 @@ def _argument(
         if known in _VARIED:
             found.declared[known] = _VARIED[known]
     elif default is not None:
-        return  # its own default will do
+        found.left.append(name)  # its own default will do
+        return
     else:
         text = f"TODO_{name}"
         found.todo.append(
@@ -334,33 +344,35 @@ def _model_attributes(found: Sketch, node: ast.FunctionDef) -> None:
 
 
 def _text(found: Sketch) -> str:
-    module = found.file.stem
+    module, root = _imported_as(found.file)
     owner, _, method = found.name.partition(".")
-    importable = module.isidentifier() and not keyword.iskeyword(module)
+    importable = all(part.isidentifier() and not keyword.iskeyword(part) for part in module.split("."))
     reference = found.reference or "TODO_REFERENCE"
     lines = [
         f'"""Is {found.name} of {found.file} the sampler that its paper defines? pytest and check-sampler decide."""',
         "",
     ]
-    if str(found.file.parent) != ".":
+    if root is not None:
         lines += ["import sys", ""]
     lines += ["import torch", "from hypothesis import strategies as st", ""]
     lines += [f"from reference_samplers import {reference}", "from sampler_harness import sampler_under_test", ""]
-    if str(found.file.parent) != ".":
-        lines.append(f"sys.path.insert(0, {str(found.file.parent.resolve())!r})")
+    if root is not None:
+        lines.append(f"sys.path.insert(0, {str(root)!r})")
     lines.append(
         f"from {module} import {', '.join([owner, *dict.fromkeys(kind for kind, _ in found.settings.values())])}"
-        + ("  # noqa: E402" if str(found.file.parent) != "." else "")
+        + ("" if root is None else "  # noqa: E402")
         if importable
         else f"# TODO: {found.file.name} cannot be imported by its name; import {owner} from it here"
     )
     lines += ["", ""]
     lines += [f"# TODO: {todo}" for todo in found.todo]
+    if found.left:
+        lines.append(f"# At the sampler's own default: {', '.join(found.left)}. Pass config.… where one is a field.")
     options = "".join(f"    {name}={value},\n" for name, value in found.declared.items())
     lines.append(f"# What a field of {reference} means, and what else it may be: check-sampler --explain {reference}")
     lines.append(f"@sampler_under_test(\n    {reference},\n{options})")
     generator = ", generator" if "takes_generator" in found.declared else ""
-    lines.append(f"def {_own_name(found)}(model, shape, config, *, device, dtype{generator}):")
+    lines.append(f"def {_plain_name(found.name)}_under_test(model, shape, config, *, device, dtype{generator}):")
     lines.append(
         '    """Run the sampler once; `model` stands in for the network. Fields not named above are not varied."""'
     )
@@ -373,5 +385,15 @@ def _text(found: Sketch) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _own_name(found: Sketch) -> str:
-    return f"{found.name.replace('.', '_').strip('_').lower()}_under_test"
+def _imported_as(file: Path) -> tuple[str, Path | None]:
+    """How a file is imported: its module within its packages, and the folder to put on the path; None where it is."""
+    parts, folder = [] if file.stem == "__init__" else [file.stem], file.resolve().parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    known = {Path.cwd(), *(Path(place).resolve() for place in sys.path if place)}
+    return ".".join(parts), None if folder in known else folder
+
+
+def _plain_name(name: str) -> str:
+    return name.removesuffix(".__call__").replace(".", "_").strip("_").lower()

@@ -25,7 +25,8 @@ def parser() -> argparse.ArgumentParser:
         prog="check-sampler",
         description="Decide whether diffusion samplers are the ones that their papers define.",
         epilog="exit status: 0 conforms; 1 does not, or a check could not judge; 2 the call is wrong; "
-        "3 something could not be run",
+        "3 something could not be run. With --model: 0 nothing found; 1 a cause is named; 2 the call is wrong, also "
+        "where frames are in other units or model, loader or data raise; 3 it cannot be told yet",
         allow_abbrev=False,
     )
     made.add_argument(
@@ -55,7 +56,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--against", metavar="TARGET|FILE", help="hold against another sampler, or a law from --save-law")
     made.add_argument("--save-law", metavar="FILE", help="write the measured law, to hold later versions against")
     made.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for the adapter; repeatable"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting for the adapter; with --model a field that you sample with; repeatable",
     )
     made.add_argument(
         "--check",
@@ -81,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="for the loader, the earliest first; repeatable",
     )
+    why.add_argument("--steps", type=int, metavar="N", help="the number of steps that you sample with")
     made.add_argument("--list-checks", action="store_true", help="print all checks and what each claims")
     made.add_argument(
         "--explain", metavar="ID", help="tell more of a check, with a failure, or of a reference's fields"

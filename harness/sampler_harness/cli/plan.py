@@ -115,9 +115,7 @@ def planned(options: argparse.Namespace) -> Plan:
     revision = options.against.removeprefix(_GIT) if (options.against or "").startswith(_GIT) else None
     one = options.save_law is not None or (options.against is not None and revision is None)
     subjects = [
-        subject
-        for target in targets
-        for subject in ([load_subject(target, given)] if one else load_subjects(target, given))
+        subject for target in targets for subject in _loaded(target, given, one=one, why=options.model is not None)
     ]
     if options.against is not None and not one:
         subjects = [subject for subject in subjects if not _is_known_deviation(subject)]
@@ -152,9 +150,20 @@ def planned(options: argparse.Namespace) -> Plan:
     return plan
 
 
+def _loaded(target: str, given: dict[str, Any], *, one: bool, why: bool) -> Sequence[AnySubject]:
+    """What a target declares.
+
+    Asked why details fade, an adapter's scheduler is the one sampler, and a file's fields are for the experiment.
+    """
+    adapted = target.partition(":")[0] in ADAPTERS
+    if why and not adapted:
+        return load_subjects(target)
+    return [load_subject(target, given)] if one or why else load_subjects(target, given)
+
+
 def _is_known_deviation(subject: AnySubject) -> bool:
     """A subject that an adapter made of what is known to deviate: the scheduler itself is held against its past."""
-    return subject.target.startswith(ADAPTERS) and bool(subject.expected_failures)
+    return subject.target.startswith(ADAPTERS) and subject.target.endswith("]")
 
 
 def _as_of(options: argparse.Namespace) -> str:
@@ -170,6 +179,8 @@ def _check_together(options: argparse.Namespace) -> None:
         raise UsageError("--model and --data belong together: the model, and frames that its samples should look like")
     if options.model is None and options.checkpoint:
         raise UsageError("--checkpoint belongs to --model and --data: they ask why details fade")
+    if options.model is None and options.steps is not None:
+        raise UsageError("--steps belongs to --model and --data: checks run every number of steps that is declared")
     if options.write_baseline and options.baseline is None:
         raise UsageError("--write-baseline needs the file: --baseline FILE --write-baseline")
 

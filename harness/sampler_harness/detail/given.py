@@ -11,12 +11,23 @@ import numpy as np
 
 from sampler_harness.detail.spectrum import Array, as_frames
 
-__all__ = ["check_data", "checked_range", "checked_step", "chosen", "collected", "evenly", "levels_in"]
+__all__ = [
+    "check_data",
+    "check_pictures",
+    "checked_range",
+    "checked_step",
+    "chosen",
+    "collected",
+    "evenly",
+    "levels_in",
+]
 
 #: Noise levels of the denoising error, in halves of the data's range: fine structure is decided at the low ones.
 LEVELS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 #: More of the data outside data_range than this share is a range that is wrong, not an outlier.
 OUTLIERS = 0.01
+#: Pixels along the shorter side of the smallest picture that is taken for one without its channels being said.
+SMALLEST_SIDE = 8
 
 
 def checked_range(data_range: Sequence[float]) -> tuple[float, float]:
@@ -59,6 +70,28 @@ def check_data(data: Array, data_range: tuple[float, float]) -> None:
         raise ValueError(
             f"{outside:.0%} of the data lies outside data_range ({low:g}, {high:g}), it goes from {data.min():g} to "
             f"{data.max():g}: give data_range=(lowest, highest), or the data as the model sees it"
+        )
+
+
+def check_pictures(given: Any, name: str, instead: str = "cannot be compared here") -> None:
+    """Refuse what has an axis of time in place of a height: it has no wavelengths in pixels.
+
+    Args:
+        given: frames as they came, an array, a tensor, or a list of one each.
+        name: what to call them.
+        instead: what is said of sequences.
+
+    Raises:
+        ValueError: for three axes of which one is shorter than any picture's side.
+    """
+    one = given[0] if isinstance(given, (list, tuple)) and given else given
+    shape = tuple(getattr(one, "shape", ()))
+    shape = (len(given), *shape) if one is not given else shape
+    if len(shape) == 3 and 0 < min(shape[1:]) < SMALLEST_SIDE:
+        raise ValueError(
+            f"{name} of shape {shape} are no pictures: as (N, H, W) they would be {shape[1]} x {shape[2]} pixels. "
+            f"Sequences (N, time, channels) have no detail in pixels and {instead}; pictures of that size are given as "
+            "(N, 1, H, W)"
         )
 
 

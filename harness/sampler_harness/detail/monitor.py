@@ -20,7 +20,16 @@ import numpy as np
 
 from sampler_harness.detail.denoising import Denoiser, denoising_errors
 from sampler_harness.detail.frames import pack_frames, write_frames
-from sampler_harness.detail.given import check_data, checked_range, checked_step, chosen, collected, evenly, levels_in
+from sampler_harness.detail.given import (
+    check_data,
+    check_pictures,
+    checked_range,
+    checked_step,
+    chosen,
+    collected,
+    evenly,
+    levels_in,
+)
 from sampler_harness.detail.networks import device_of, networks_of, undisturbed
 from sampler_harness.detail.records import Run, SampleRange, Stage
 from sampler_harness.detail.spectrum import LevelError, as_frames, octaves, psnr, radial_spectrum, retained
@@ -87,6 +96,7 @@ class DetailMonitor:
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ValueError(f"{name} is {number!r}, should be a number of frames of at least 1")
         self._range = checked_range(data_range)
+        check_pictures(data, "data")
         with undisturbed(()):
             self._data = collected(data, items)
         check_data(self._data, self._range)

@@ -24,7 +24,7 @@ from sampler_harness.law.law import Law
 from sampler_harness.law.program import source_text
 from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.law.same import is_same, is_same_program
-from sampler_harness.law.tolerance import Tolerance
+from sampler_harness.law.tolerance import Tolerance, reference_law, tolerance_of
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
 from sampler_harness.subject import DeclarationError, Subject
@@ -71,6 +71,8 @@ def no_longer_there(evidence: Evidence) -> tuple[str, ...]:
         evidence: as measured; its subject has deviations.
     """
     names = tuple(evidence.subject.deviations)
+    if evidence.subject.paper is not None:
+        return names if _is_paper(evidence, evidence.subject.paper) else ()
     reference: type = searched_as(evidence.subject.reference)
     return tuple(
         name for name in names if _fits(evidence, _with(reference, tuple(other for other in names if other != name)))
@@ -127,6 +129,21 @@ def _differ_somewhere(subject: Subject, one: Explanation, other: Explanation) ->
         not is_same_program(_law(one, config)[0], _law(other, config)[0])
         for config in covering_set(subject, BUDGETS["quick"]).configurations
     )
+
+
+def _is_paper(evidence: Evidence, paper: type) -> bool:
+    """Whether the sampler's laws are those of the paper, in all cases."""
+    for case in evidence.cases:
+        config = paper(**case.config.values())
+        bundle = evidence.bundle(case)
+        if bundle.problem is not None or not bundle.is_affine or not config.is_affine:
+            return False
+        dtype = case.dtype if case.dtype == "float64" else "float32"
+        law = reference_law(config, learned_variance(config))
+        tolerance = tolerance_of(config, dtype, learned_variance(config))
+        if not is_same(bundle.law, law, tolerance, last_row=bundle.last_row):
+            return False
+    return True
 
 
 def _fits(evidence: Evidence, changed: Explanation) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,16 @@ from sampler_harness.observe.learned_variance import learned_variance
 
 from .answers import Answer, grouped, laws_of, same_laws
 from .configuration import other_references, other_values, solved_values
+from .edited_text import edited_text
 from .explanation import KINDS, Explanation, Kind, searched_as
+from .forms import forms_of, text_as
+from .found import Found, Near
 from .known_faults import KNOWN_FAULTS, KnownFault
-from .mutations import Mutation, edited_text, mutations
+from .mutations import Mutation, mutations
 from .solved_edits import solved_edits
-from .target import Target, run_program
+from .target import Lawless, Target, run_program
 
-__all__ = ["BUDGET", "Answer", "Found", "Search", "with_fault"]
+__all__ = ["BUDGET", "Answer", "Found", "Near", "Search", "with_fault"]
 
 #: What pairs are built upon, where several go as far: pairs in which one is known come first.
 _BUILT_UPON: tuple[Kind, ...] = ("known", "reference", "configuration", "edit", "pair")
@@ -43,6 +46,8 @@ BUDGET = {"quick": 12_000, "standard": 80_000, "thorough": 80_000}
 USUAL_LENGTH = 20
 #: Explanations that are built upon, at most.
 PROMISING = 60
+#: Explanations of a part that are told, at most.
+NEAR = 3
 #: Further configurations in which the sampler is run to tell answers apart.
 SEPARATING = 8
 
@@ -66,33 +71,13 @@ class _Lead:
     is_ground: bool = True
 
 
-@dataclass
-class Found:
-    """What a search found.
-
-    Attributes:
-        answers: that explain every case, the simplest first.
-        exact: there is one, within the derived tolerance everywhere.
-        near: explanations of a part, the furthest first, with the share of the first case that they explain.
-        programs: how many were measured.
-        ended: whether all there is was looked at, within the budget.
-        cases: how many cases the answers were held against.
-    """
-
-    answers: list[Answer] = field(default_factory=list)
-    exact: bool = False
-    near: list[tuple[Explanation, float]] = field(default_factory=list)
-    programs: int = 0
-    ended: bool = True
-    cases: int = 0
-
-
 class Search:
     """One search.
 
     Args:
         reference: the declared reference's class.
         targets: the sampler's cases, the one that is explained first at the head.
+        lawless: configurations in which the sampler has no law: a candidate must have none there either.
         further: configurations in which the sampler may be run to tell answers apart.
         measure: runs the sampler in one of them; None where that fails.
         hypothetical: a case as it would be if the sampler were sound, to see whether answers differ there.
@@ -105,6 +90,7 @@ class Search:
         reference: type,
         targets: Sequence[Target],
         *,
+        lawless: Sequence[Lawless] = (),
         further: Sequence[Any] = (),
         measure: Callable[[Any], Target | None] = lambda config: None,
         hypothetical: Callable[[Any], Target | None] = lambda config: None,
@@ -113,6 +99,8 @@ class Search:
     ) -> None:
         self.reference = searched_as(reference)
         self.targets = list(targets)
+        self._lawless = list(lawless)
+        self._but_lawless: list[Explanation] = []
         self._further = list(further)
         self._measure = measure
         self._hypothetical = hypothetical
@@ -136,17 +124,24 @@ class Search:
             if lead.terms > reference_terms and lead.is_ground:
                 promising.append(lead)
             fitting += self._whole(lead)
-        if not fitting:
+        if not fitting and not self._but_lawless:
+            for form in self._forms(start):
+                for lead in self._edits(form, self.targets[0]):
+                    promising += [lead] if lead.terms > reference_terms else []
+                    fitting += self._whole(lead)
+        # What has the law wherever there is one is all that numbers tell: two changes would be one that shows in them,
+        # and another of which nothing is known but that it makes NaN, as many do.
+        if not fitting and not self._but_lawless:
             for lead in self._numbers(start, self.targets[0]):
                 fitting += self._whole(lead)
-        if not fitting:
+        if not fitting and not self._but_lawless:
             fitting = self._pairs(promising)
-        if not fitting:
+        if not fitting and not self._but_lawless:
             fitting = self._known_pairs(start)
         answers = grouped(fitting, self.targets)
         exact = self._told_apart(answers)
         near = [] if answers else self._near(promising)
-        return Found(answers, exact, near, self.programs, self._ended, len(self.targets))
+        return Found(answers, exact, near, self.programs, self._ended, len(self.targets) + len(self._lawless))
 
     # One change at a time
 
@@ -231,6 +226,13 @@ class Search:
                     outcome.terms, whole, _kind(base, "edit"), functools.partial(_written, base, program, mutation)
                 )
 
+    def _forms(self, start: Explanation) -> Iterator[Explanation]:
+        """The reference in the other forms that people write it in."""
+        files = {function.place.file for function in start.program.functions.values()}
+        for form in forms_of(files):
+            texts = {one.file: text_as(one.file, form.name) for one in form.replacements}
+            yield dataclasses.replace(start, texts=texts, form=form.name)
+
     def _numbers(self, base: Explanation, target: Target) -> Iterator[_Lead]:
         """Edits with a number in them, where nothing simpler explains everything."""
         config = base.config(target.config)
@@ -239,8 +241,9 @@ class Search:
         program, trace = base.program, Trace()
         with np.errstate(all="ignore"):
             program.traced(lambda: base.response(target, stop=False), trace)
-            for texts in solved_edits(program, config, target, trace, self._count):
-                explanation = dataclasses.replace(base, kind=_kind(base, "edit"), texts={**base.texts, **texts})
+            for one in solved_edits(program, config, target, trace, self._count):
+                texts = {**base.texts, **one.texts}
+                explanation = dataclasses.replace(base, kind=_kind(base, "edit"), texts=texts, digits=one.digits)
                 yield self._lead(explanation, target)
                 if not self._room():
                     return
@@ -264,9 +267,14 @@ class Search:
 
     def _fits_all(self, explanation: Explanation) -> bool:
         try:
-            return all(explanation.fits(target) or explanation.fits(target, exactly=True) for target in self.targets)
+            if not all(explanation.explains(target) for target in self.targets):
+                return False
         except SyntaxError:
             return False
+        if all(explanation.has_none_either(one) for one in self._lawless):
+            return True
+        self._but_lawless.append(explanation)
+        return False
 
     def _pairs(self, promising: Sequence[_Lead]) -> list[Explanation]:
         """Two changes, the first of which explains something by itself."""
@@ -282,7 +290,7 @@ class Search:
             if any(same_laws(laws, others) for others in tried):
                 continue  # another way to write what was built upon already
             tried.append(laws)
-            target = next((target for target in self.targets if not base.fits(target)), None)
+            target = next((target for target in self.targets if not base.explains(target)), None)
             if target is None:
                 continue
             for candidate in self._from(base, target):
@@ -331,7 +339,7 @@ class Search:
             if target is None:
                 continue
             used += 1
-            kept = [one for one in everyone if one.fits(target)]
+            kept = [one for one in everyone if one.explains(target)]
             if not kept:
                 continue  # it shows something else that is wrong
             self.targets.append(target)
@@ -341,10 +349,29 @@ class Search:
             answers[:] = held
         return len(answers) == 1 and bool(held)
 
-    def _near(self, promising: Sequence[_Lead]) -> list[tuple[Explanation, float]]:
-        ranked = sorted(promising, key=lambda lead: (-lead.terms, KINDS.index(lead.kind)))[:3]
-        every = TERMS * self.targets[0].rows
-        return [(lead.make(), lead.terms / every) for lead in ranked]
+    def _near(self, promising: Sequence[_Lead]) -> list[Near]:
+        """The furthest, each law once."""
+        if self._but_lawless:
+            best = grouped(self._but_lawless, self.targets)[:NEAR]
+            return [self._measured(answer.first, TERMS * self.targets[0].rows, of_all=True) for answer in best]
+        ranked = sorted(promising, key=lambda lead: (-lead.terms, KINDS.index(lead.kind)))
+        found: list[Near] = []
+        seen: list[list[Array]] = []
+        for lead in ranked[:PROMISING]:
+            one = lead.make()
+            laws = laws_of(one, self.targets[:4])
+            if any(same_laws(laws, others) for others in seen):
+                continue
+            seen.append(laws)
+            found.append(self._measured(one, lead.terms))
+            if len(found) == NEAR:
+                break
+        return found
+
+    def _measured(self, one: Explanation, terms: int, *, of_all: bool = False) -> Near:
+        first = self.targets[0]
+        cases = len(self.targets) if of_all else sum(one.explains(target) for target in self.targets)
+        return Near(one, cases, len(self.targets), terms // TERMS, first.rows, first.config, of_all)
 
 
 def _written(base: Explanation, program: Program, mutation: Mutation) -> Explanation:
@@ -356,7 +383,7 @@ def _written(base: Explanation, program: Program, mutation: Mutation) -> Explana
 
 def _kind(base: Explanation, kind: Any) -> Any:
     """A change of something changed is a pair."""
-    return "pair" if base.texts or base.fields or base.faults else kind
+    return "pair" if base.is_changed else kind
 
 
 def with_fault(texts: Mapping[str, str], fault: KnownFault) -> dict[str, str] | None:

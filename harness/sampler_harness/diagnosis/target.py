@@ -5,15 +5,17 @@ A program is stopped at the first model call at which it differs, so that most e
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from sampler_harness.law.bundle import DenseRun
+from sampler_harness.law.clamped import Bounds, clamped_end
 from sampler_harness.law.law import Law
 from sampler_harness.law.replay import replay
 from sampler_harness.law.response import AMPLITUDE, Array, Response
@@ -22,11 +24,14 @@ from sampler_harness.law.tolerance import PRECISIONS, Tolerance, reference_respo
 from sampler_harness.observe.learned_variance import variance_value
 from sampler_harness.observe.trace import Case
 
-__all__ = ["Outcome", "Target", "run_program"]
+__all__ = ["Lawless", "Outcome", "Target", "limits_of", "run_program"]
 
 #: A program may call its model and draw twice as often as the reference and the sampler, and this much more.
 MORE = 8
 LONG = 200
+#: Times the floor, or the reference's own tolerance, beyond which a candidate's tolerance is not derived any more:
+#: derived ones were seen up to 90 times the floor.
+HOPELESS = 400.0
 #: Seconds of the processor's after which a run is stopped, however busy the machine is; a sound one takes a thousandth.
 CLOCK = 2.0
 
@@ -42,10 +47,28 @@ class Outcome:
     Attributes:
         terms: how many terms agree, row after row, up to the first row in which not all do.
         response: what was measured, where it went all the way.
+        ending: how the run ended: ``"whole"`` with a sample, ``"stopped"`` where it differs or at a limit, ``"error"``
+            where it raised, ``"not-finite"`` with NaN or infinity in it.
     """
 
     terms: int
     response: Response | None = None
+    ending: Literal["whole", "stopped", "error", "not-finite"] = "stopped"
+
+
+@dataclass(frozen=True)
+class Lawless:
+    """A configuration in which the sampler has no law, though its reference has one.
+
+    Attributes:
+        config: the declared one.
+        calls: model calls of its reference there.
+        is_error: it stops with an error; else it is NaN or infinite.
+    """
+
+    config: Any
+    calls: int
+    is_error: bool
 
 
 class Target:
@@ -58,6 +81,7 @@ class Target:
         tolerance: of the reference's entries.
         last_row: False where the returned sample could not be read.
         learned_variance: the model returns a pair.
+        end: what the finished sample is clamped to, as declared.
         dense: a run at large values, where the reference clamps.
         fresh: row to the unit normal that it brings in, of that run.
     """
@@ -71,10 +95,12 @@ class Target:
         *,
         last_row: bool = True,
         learned_variance: bool = False,
+        end: Bounds | None = None,
         dense: DenseRun | None = None,
         fresh: dict[int, Array] | None = None,
     ) -> None:
         self.dense = dense
+        self.end = end
         self.fresh = fresh or {}
         self.case = case
         self.config = case.config
@@ -84,11 +110,7 @@ class Target:
         self.last_row = last_row
         self.learned_variance = learned_variance
         self.dtype = case.dtype if case.dtype == "float64" else "float32"
-        calls = max(law.num_calls, reference_law.num_calls)
-        # Twice as many in a long chain would only cost room: an impulse for each of them is held.
-        several = 2 if calls <= LONG else 1
-        self.max_calls = several * calls + MORE
-        self.max_draws = several * (calls + 1) + MORE
+        self.max_calls, self.max_draws = limits_of(max(law.num_calls, reference_law.num_calls))
         self.screen = Screen(law, tolerance, self.dtype, last_row=last_row)
         self.rows = self.screen.rows
 
@@ -114,7 +136,7 @@ class Target:
             )
         except Exception:  # an edit may raise anything
             return None
-        return rows if rows is not None and rows.shape == self.dense.rows.shape else None
+        return clamped_end(rows, self.end) if rows is not None and rows.shape == self.dense.rows.shape else None
 
     def replayed(self, instance: Any, response: Response) -> float:
         """How far a program is from the sampler at large values, over the tolerance; 0 where nothing is clamped.
@@ -143,12 +165,41 @@ class Target:
         given = tolerance_between(law, self.dtype) if tolerance is None else tolerance
         return distance(self.law, law, given, last_row=self.last_row, widened=widened)
 
+    def is_hopeless(self, law: Law) -> bool:
+        """Whether a law is so far from the sampler's that no tolerance of its own could reach it.
+
+        Deriving one costs a hundred times what measuring the law does.
+
+        Args:
+            law: a candidate's.
+        """
+        own = tolerance_between(law, self.dtype)
+        if self.tolerance.outputs.shape == own.outputs.shape and self.tolerance.factor.shape == own.factor.shape:
+            # Where rounding does much to the reference, it does so to what is nearly the reference.
+            own = dataclasses.replace(
+                own,
+                outputs=np.maximum(own.outputs, self.tolerance.outputs),
+                factor=np.maximum(own.factor, self.tolerance.factor),
+            )
+        return distance(self.law, law, own, last_row=self.last_row, widened=HOPELESS) > 1.0
+
     @functools.cached_property
     def reference_ratio(self) -> float:
         """How far the sampler is from its reference."""
         tolerance = tolerance_of(self.config, self.dtype, self.learned_variance)
         response = reference_response(self.config, self.learned_variance)
         return max(self.ratio(self.reference_law, tolerance), self.replayed(self.config, response))
+
+
+def limits_of(calls: int) -> tuple[int, int]:
+    """Model calls and draws at most, of a program that is like one with so many calls.
+
+    Args:
+        calls: of the reference, or of the sampler.
+    """
+    # Twice as many in a long chain would only cost room: an impulse for each of them is held.
+    several = 2 if calls <= LONG else 1
+    return several * calls + MORE, several * (calls + 1) + MORE
 
 
 @functools.cache
@@ -213,8 +264,12 @@ def run_program(
 
     try:
         sample = instance.sample(model, noise)
-    except Exception:  # an edit may raise anything: it has no law then
+    except _Stopped:
         return Outcome(terms)
+    except ArithmeticError:  # numpy and torch make NaN of what Python refuses
+        return Outcome(terms, ending="not-finite")
+    except Exception:  # an edit may raise anything: it has no law then
+        return Outcome(terms, ending="error")
     if not isinstance(sample, np.ndarray) or sample.shape != (size,) or not seen:
         return Outcome(terms)
     if target is not None:
@@ -224,7 +279,7 @@ def run_program(
             return Outcome(terms)
     rows = np.array([*seen, sample])
     if not np.isfinite(rows).all() or not np.isfinite(times).all():
-        return Outcome(terms)
+        return Outcome(terms, ending="not-finite")
     offset = rows[:, -1].copy()
     coefficients = (rows - offset[:, None]) / AMPLITUDE
     calls = len(seen)
@@ -234,4 +289,4 @@ def run_program(
         noise=coefficients[:, :drawn],
         outputs=coefficients[:, max_draws : max_draws + calls],
     )
-    return Outcome(terms, response)
+    return Outcome(terms, response, "whole")

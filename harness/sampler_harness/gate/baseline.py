@@ -8,6 +8,10 @@ host that begins with the harness while some of its samplers deviate. The file i
     check = "law/times"
     reason = "trailing spacing tells the next entry, see issue 12"
     until = "diffusers 0.45"              # optional: from that version of that package on, no longer
+    shows = { configuration = "DDIM(num_steps=1)", term = "time", step = 0, got = 999.0, should_be = 998.0, … }
+
+``shows`` is what ``--write-baseline`` saw; whatever else the check finds later is a failure. Without it any deviation
+is excused, but no crash.
 
 Context: lists of known failures rot: what is mended stays listed and hides the next mistake.
 Choice: an entry that matches no target, or whose check passes in one that it matches, is a failure, as is one whose
@@ -21,8 +25,8 @@ import difflib
 import fnmatch
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -30,13 +34,18 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from sampler_harness.catalogue import KINDS, check_ids
-from sampler_harness.verdict import Expected, Finding, Verdict, causes
+from sampler_harness.pinned import Expected, Shown
+from sampler_harness.verdict import Finding, Verdict, causes
 from sampler_harness.wording import did_you_mean
 
 __all__ = ["Baseline", "BaselineError", "Entry", "entries_of", "read_baseline", "written"]
 
-KEYS = ("target", "check", "reason", "until")
+KEYS = ("target", "check", "reason", "until", "shows")
+#: Figures of a check that is known to fail, in an inline table.
+SHOWS = ("configuration", "term", "problem", "step", "got", "should_be", "sizes")
 _TABLE = "deviation"
+#: Stands for the reason of an entry that was written and not yet read by a person.
+TODO = "TODO: say why"
 _HEAD = """\
 # Deviations that are known and lived with: check-sampler TARGET… --baseline {name}
 # One that no longer shows is a failure, so that this list only ever gets shorter.
@@ -56,6 +65,8 @@ class Entry:
         check: id of the check that is known to fail.
         reason: why it is lived with.
         until: ``"package version"``: from that version on it is no longer excused; empty for always.
+        shows: what the check showed when the entry was written; None excuses any deviation.
+        seen: the same in a sentence, for a comment above an entry that is written; no part of one that is read.
         line: of the file where it begins, from 1.
     """
 
@@ -63,7 +74,9 @@ class Entry:
     check: str
     reason: str
     until: str = ""
+    shows: Shown | None = None
     line: int = 0
+    seen: str = field(default="", compare=False)
 
     def matches(self, target: str) -> bool:
         """Whether the entry speaks of a target.
@@ -105,25 +118,30 @@ class Baseline:
             target: as a verdict prints it.
         """
         return {
-            entry.check: Expected(entry.reason, f"{self.path}, line {entry.line}")
+            entry.check: Expected(entry.reason, f"{self.path}, line {entry.line}", entry.shows)
             for entry in self.entries
             if entry.matches(target) and not entry.over
         }
 
+    @property
+    def without_reason(self) -> list[int]:
+        """Lines of the entries that still wait for somebody to say why."""
+        return [entry.line for entry in self.entries if entry.reason.startswith("TODO")]
+
     def stale(
-        self, named: Sequence[str], declared: Mapping[str, Mapping[str, str]], *, everything: bool = True
+        self, named: Sequence[str], declared: Mapping[str, Collection[str]], *, everything: bool = True
     ) -> list[tuple[Entry, str]]:
         """Entries that excuse nothing, each with why; a check that passes is told in its verdict.
 
         Args:
             named: all targets of the call, also those that were left out because nothing of them changed.
-            declared: target to what its own declaration expects to fail.
+            declared: target to the checks that its own declaration expects to fail.
             everything: whether ``named`` are all targets that the file is for.
         """
         found = []
         for entry in self.entries:
             matched = [target for target in named if entry.matches(target)]
-            again = [target for target in matched if entry.check in declared.get(target, {})]
+            again = [target for target in matched if entry.check in declared.get(target, ())]
             if not matched and not everything:
                 continue
             if not matched:
@@ -194,7 +212,7 @@ def _entry(table: Any, path: str, line: int) -> Entry:
         if key not in KEYS:
             near = did_you_mean(key, KEYS)
             raise BaselineError(f"{where}: there is no key {key!r}{near} (keys: {', '.join(KEYS)})")
-        if not isinstance(value, str) or not value.strip():
+        if key != "shows" and (not isinstance(value, str) or not value.strip()):
             raise BaselineError(f"{where}: {key} must be text, got {value!r}")
     for key in KEYS[:3]:
         if key not in table:
@@ -205,7 +223,25 @@ def _entry(table: Any, path: str, line: int) -> Entry:
         near = did_you_mean(table["check"], known)
         raise BaselineError(f"{where}: there is no check {table['check']!r}{near} (--list-checks prints all)")
     _check_until(table.get("until", ""), where)
-    return Entry(table["target"], table["check"], table["reason"], table.get("until", ""), line)
+    shows = _shows(table["shows"], where) if "shows" in table else None
+    return Entry(table["target"], table["check"], table["reason"], table.get("until", ""), shows, line)
+
+
+def _shows(table: Any, where: str) -> Shown:
+    """What a check showed, from the inline table of an entry."""
+    if not isinstance(table, dict):
+        raise BaselineError(f"{where}: shows must be a table as --write-baseline writes it, got {table!r}")
+    kinds: dict[str, tuple[type, ...]] = dict.fromkeys(SHOWS[:3], (str,)) | {"step": (int,), "sizes": (list,)}
+    for key, value in table.items():
+        if key not in SHOWS:
+            raise BaselineError(f"{where}: shows has no {key!r}{did_you_mean(key, SHOWS)} (it has {', '.join(SHOWS)})")
+        numbers = value if isinstance(value, list) else [value]
+        kind = kinds.get(key, (int, float))
+        if not isinstance(value, kind) or (key == "sizes" and not all(isinstance(n, (int, float)) for n in numbers)):
+            raise BaselineError(f"{where}: shows.{key} cannot be {value!r}: let --write-baseline write it")
+    given = {key: value for key, value in table.items() if key != "sizes"}
+    given |= {key: float(table[key]) for key in ("got", "should_be") if key in table}
+    return Shown(**given, sizes=tuple(float(size) for size in table.get("sizes", ())))
 
 
 def _check_until(until: str, where: str) -> None:
@@ -224,36 +260,85 @@ def entries_of(verdicts: Sequence[Verdict]) -> list[Entry]:
     """An entry for each failure that is a cause; what follows from it is excused with it.
 
     Args:
-        verdicts: of targets as they are.
+        verdicts: of targets as they are, with figures as :meth:`.Assessment.pinned` gives them.
     """
     found: list[Entry] = []
     for verdict in verdicts:
         failed = [finding for finding in verdict.findings if finding.outcome == "failed"]
-        found += [Entry(verdict.sampler, finding.id, _reason(finding)) for finding in causes(failed)]
+        found += [Entry(verdict.sampler, f.id, TODO, shows=f.shown, seen=_first_line(f)) for f in causes(failed)]
     return found
 
 
-def _reason(finding: Finding) -> str:
-    return f"TODO: say why. It is: {finding.message.splitlines()[0]}"
+def _first_line(finding: Finding) -> str:
+    """What a finding says, in one sentence."""
+    return finding.message.splitlines()[0]
 
 
 def written(old: str, entries: Sequence[Entry], name: str) -> str:
-    """The file's text with further entries; what stands in it already is left as it is.
+    """The file's text with further entries; of one that stands in it already only ``shows`` is written anew.
 
     Args:
         old: the text so far; empty for a new file.
         entries: to be added.
         name: of the file, for its first line.
     """
+    old, entries = _pinned_anew(old, entries)
     blocks = []
     for entry in entries:
-        # A target is a pattern in the file: its own brackets mean themselves.
-        target = entry.target.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
-        pairs = {"target": target, "check": entry.check, "reason": entry.reason, "until": entry.until}
+        pairs = {
+            "target": _meaning_itself(entry.target),
+            "check": entry.check,
+            "reason": entry.reason,
+            "until": entry.until,
+        }
         lines = [f"{key} = {_quoted(value)}" for key, value in pairs.items() if value]
-        blocks.append("\n".join([f"[[{_TABLE}]]", *lines]))
+        lines += [] if entry.shows is None else [f"shows = {_inline(entry.shows)}"]
+        comment = [f"# {' '.join(entry.seen.split())}"] if entry.seen.isprintable() and entry.seen else []
+        blocks.append("\n".join([f"[[{_TABLE}]]", *comment, *lines]))
     head = old.rstrip("\n") + "\n" if old.strip() else _HEAD.format(name=name)
     return "\n".join([head, *(f"{block}\n" for block in blocks)]) if blocks else head
+
+
+def _pinned_anew(old: str, entries: Sequence[Entry]) -> tuple[str, list[Entry]]:
+    """The text with what its own entries show today, and the entries that it lacks."""
+    tables = tomllib.loads(old).get(_TABLE, []) if old.strip() else []
+    lines = old.splitlines(keepends=True)
+    starts = [number for number, line in enumerate(lines) if line.strip().startswith(f"[[{_TABLE}]]")]
+    if len(starts) != len(tables):
+        return old, list(entries)
+    ends = [*starts[1:], len(lines)]
+    missing = []
+    for entry in entries:
+        mine = [
+            place
+            for place, table in enumerate(tables)
+            if (table.get("target"), table.get("check")) == (_meaning_itself(entry.target), entry.check)
+        ]
+        if not mine:
+            missing.append(entry)
+            continue
+        block = range(starts[mine[0]] + 1, ends[mine[0]])
+        known = [number for number in block if lines[number].split("=")[0].strip() == "shows"]
+        shows = "" if entry.shows is None else f"shows = {_inline(entry.shows)}\n"
+        if known:
+            lines[known[0]] = shows
+        else:
+            lines[starts[mine[0]]] += shows
+    return "".join(lines), missing
+
+
+def _meaning_itself(target: str) -> str:
+    """A target as a pattern that matches it alone: its own brackets mean themselves."""
+    return target.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
+
+
+def _inline(shown: Shown) -> str:
+    """What a check shows, as an inline table."""
+    pairs = []
+    for key, value in shown.pin().items():
+        listed = list(value) if isinstance(value, tuple) else value
+        pairs.append(f"{key} = {_quoted(value) if isinstance(value, str) else listed}")
+    return f"{{ {', '.join(pairs)} }}"
 
 
 def _quoted(text: str) -> str:

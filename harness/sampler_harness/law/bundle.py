@@ -6,6 +6,7 @@ scattering*, and on demand *dense* (given values everywhere), which alone sees c
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,6 +20,7 @@ from sampler_harness.observe.streams import Overlap, overlaps
 from sampler_harness.observe.trace import OTHER_SEED, Case, Following, Problem, Run, execute
 from sampler_harness.subject import Subject
 
+from .clamped import Bounds, side_of_zero, sleeping_amplitude
 from .dense import DenseRun, as_dtype, dense_values
 from .law import Law
 from .layouts import layout_by_size, read_with_layout
@@ -151,19 +153,19 @@ class Bundle:
         return (self.execute(Impulses(), same={}, following=other),)
 
     @functools.cached_property
-    def _again(self) -> Mapping[int, int]:
+    def _redrawn(self) -> Mapping[int, int]:
         """Draws that are an earlier one again, number for number, to that one; none where all are taken for new."""
         return {} if self.is_apart else {one.draw: one.earlier for one in self.overlaps() if one.whole}
 
     @property
     def repeats(self) -> bool:
         """Whether draws are earlier ones again."""
-        return self.is_apart or bool(self._again)
+        return self.is_apart or bool(self._redrawn)
 
     @property
     def _repeated(self) -> Mapping[int, int]:
         """Draws that make no field of their own."""
-        return self.layout.repeated if self._again and self.layout is not None else {}
+        return self.layout.repeated if self._redrawn and self.layout is not None else {}
 
     @property
     def problem(self) -> Problem | None:
@@ -183,9 +185,12 @@ class Bundle:
     def amplitude(self) -> float:
         """2^-24 where nothing constant is added; else as large as the reference's clamps allow."""
         shifted = self.subject.output_shift != 0
-        if not shifted and float(np.abs(self.zero.rows()).max(initial=0.0)) == 0:
+        if not shifted and self.zero.is_zero:
             return AMPLITUDE
-        return float(self.case.config.sleeping_amplitude) if self.case.config.is_clipped else 1.0
+        largest = float(self.case.config.sleeping_amplitude) if self.case.config.is_clipped else 1.0
+        # A clamp that nobody declared, or one on another grid than declared, may bite there.
+        given = (largest, self.zero, self.execute, self._precision, self.shift)
+        return sleeping_amplitude(*given, last_row=self.subject.quantised is None) or largest
 
     @property
     def shift(self) -> float:
@@ -200,18 +205,74 @@ class Bundle:
         return self.subject.quantised is None and not half
 
     @functools.cached_property
+    def end(self) -> Bounds | None:
+        """What the finished sample is clamped to: the side of 0 that small values do not leave, else as declared.
+
+        Impulses of the other sign are lost there: the last row is then read from both signs together.
+        """
+        declared = self.subject.output_clip
+        return declared if declared and 0.0 in declared else self._side_of_zero() or declared
+
+    def _side_of_zero(self) -> Bounds | None:
+        if self.unread or not self.is_affine or self._found[0].problem is not None or self._again.problem is not None:
+            return None
+        one, other = (
+            np.concatenate([r.response.noise[-1], r.response.outputs[-1]]) for r in (self._found[0], self._again)
+        )
+        if one.shape != other.shape or not bool(((one == 0) != (other == 0)).any()):
+            return None
+        ends = self.of_both_signs(self.amplitude)
+        return None if ends is None else side_of_zero(*ends)
+
+    @property
+    def ends_at_zero(self) -> bool:
+        """Whether a clamp at the end of the run leaves values of one sign alone."""
+        return self.end is not None and 0.0 in self.end
+
+    def of_both_signs(self, size: float) -> tuple[Array, Array] | None:
+        """The returned samples of two runs with the same values of opposite signs, the constant taken off.
+
+        None where they cannot be made.
+
+        Args:
+            size: of the values.
+        """
+        ends = []
+        for sign in (1.0, -1.0):
+            run = self.run_dense(draw_scale=sign * size, output_scale=sign * size)
+            if isinstance(run, Problem) or run.rows.shape != self.zero.rows().shape:
+                return None
+            ends.append(run.rows[-1] - self.zero.rows()[-1])
+        return ends[0], ends[1]
+
+    @functools.cached_property
     def layout(self) -> Layout | None:
         """How draws make fields; None where the harness cannot tell."""
         return self._found[1]
 
-    @property
+    @functools.cached_property
     def first(self) -> Reading:
         """Impulses of positive sign."""
-        return self._found[0]
+        return self._with_both_signs(self._found[0], lambda: self._again)
 
     @functools.cached_property
     def second(self) -> Reading:
         """Impulses of negative sign at another scattering."""
+        return self._with_both_signs(self._again, lambda: self._found[0])
+
+    def _with_both_signs(self, reading: Reading, other: Callable[[], Reading]) -> Reading:
+        """A reading whose last row is that of both signs together, where a clamp takes one of them."""
+        if not self.ends_at_zero or reading.problem is not None or other().problem is not None:
+            return reading
+        noise, outputs = reading.response.noise.copy(), reading.response.outputs.copy()
+        noise[-1] += other().response.noise[-1]
+        outputs[-1] += other().response.outputs[-1]
+        return dataclasses.replace(
+            reading, response=dataclasses.replace(reading.response, noise=noise, outputs=outputs)
+        )
+
+    @functools.cached_property
+    def _again(self) -> Reading:
         if self.unread or not self.is_affine:
             return self._unmeasured()
         layout = self.layout or Layout((), self.case.numel, "none")
@@ -233,7 +294,7 @@ class Bundle:
 
     @functools.cached_property
     def _reader(self) -> Reader:
-        return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute, self._again)
+        return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute, self._redrawn)
 
     @functools.cached_property
     def _found(self) -> tuple[Reading, Layout | None]:

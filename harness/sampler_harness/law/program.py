@@ -88,7 +88,8 @@ def source_text(file: str) -> str:
 
 
 def _imported(file: str) -> ModuleType:
-    return importlib.import_module(file.removesuffix(".py").replace("/", "."))
+    name = file.removesuffix(".py").replace("/", ".")
+    return sys.modules.get(name) or importlib.import_module(name)  # asked for thousands of times while searching
 
 
 class _Plain(ast.NodeTransformer):

@@ -169,8 +169,7 @@ class Reader:
             if problem is not None:
                 response = Response(times, np.zeros(calls + 1), noise, outputs, self.amplitude)
                 return Reading(response, tuple(elements), (), tuple(arrived), problem)
-            rest = run.rows() - self.zero.rows()
-            rest /= amplitude
+            rest = run.rows() / amplitude if self.zero.is_zero else (run.rows() - self.zero.rows()) / amplitude
             reached: list[int] = []
             for number, ((kind, index), column) in enumerate(zip(group, rest[:, places].T, strict=True)):
                 element = elements[start + number] = places[number]
@@ -225,6 +224,8 @@ class Reader:
     def _offset(self) -> Array:
         """The constant of each row: its entry of largest magnitude."""
         rows = self.zero.rows()
+        if self.zero.is_zero:
+            return np.zeros(rows.shape[0])
         largest = np.abs(rows).argmax(axis=1)
         chosen: Array = rows[np.arange(rows.shape[0]), largest]
         return chosen

@@ -109,6 +109,11 @@ class Run:
             self._rows.setflags(write=False)
         return self._rows
 
+    @functools.cached_property
+    def is_zero(self) -> bool:
+        """Whether all of :meth:`rows` is 0, as where nothing is drawn, returned or added; long chains ask often."""
+        return not self.rows().any()
+
 
 def _judge_return(case: Case, result: Any) -> tuple[torch.Tensor | None, Problem | None]:
     """Check what came back: exactly a tensor of the sample's shape, floating, finite."""
@@ -243,7 +248,7 @@ def _seed(seed: int, device: torch.device) -> None:
 
 def _not_finite(run: Run) -> Problem | None:
     """The first place where NaN or infinity stands, if any."""
-    if np.isfinite(run.rows()).all():
+    if run.is_zero or np.isfinite(run.rows()).all():
         return None
     for index, call in enumerate(run.calls):
         if not bool(torch.isfinite(call.x).all()):

@@ -33,6 +33,8 @@ _PACKAGES = (
     str(Path(__file__).resolve().parent.parent),
     *(str(Path(path).resolve()) for path in reference_samplers.__path__),
 )
+#: What clamps a tensor, by name.
+_CLAMPS = {"clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_max", "hardtanh", "minimum", "maximum", "relu"}
 #: How a generator is seeded or put into a state.
 _SEEDING = frozenset({"manual_seed", "set_state", "graphsafe_set_state", "set_offset", "clone_state"})
 _NOT_OWN = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")})
@@ -108,6 +110,17 @@ class Walk:
         if row < len(self.calls) and self.calls[row]:
             return self.calls[row][0]
         return self.segments[row][-1] if self.segments[row] else None
+
+    def clamping(self) -> Line | None:
+        """The line that clamps the finished sample: the outermost, then the last; None where no own line says so."""
+        behind = list(reversed(self.segments[-1]))
+        for at in reversed(self.calls[-1] if self.calls else ()):
+            here = [line for line in behind if _same_function(line, at)]
+            # A statement that calls the sampler and clamps what it returns began before the model was called.
+            found = next((line for line in (at, *here) if _called(line) & _CLAMPS), None)
+            if found is not None:
+                return found
+        return next((line for line in behind if _called(line) & _CLAMPS), None)
 
     def ran(self, row: int | None) -> dict[str, list[int]]:
         """Files and lines that ran towards a row, or in the whole run.
@@ -215,6 +228,17 @@ def _names_written_into(line: Line) -> set[str]:
 def _is_part(target: ast.expr) -> bool:
     whole = (ast.Constant, ast.Slice)
     return isinstance(target, ast.Subscript) and not isinstance(target.slice, whole)
+
+
+def _called(line: Line) -> set[str]:
+    """Names of the functions and methods that a simple statement calls."""
+    node = _statements(line.file).get(line.line)
+    if node is None or (
+        isinstance(node, ast.stmt) and any(isinstance(inner, ast.stmt) for inner in ast.walk(node) if inner is not node)
+    ):
+        return set()
+    calls = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
+    return {f.attr if isinstance(f, ast.Attribute) else f.id for f in calls if isinstance(f, (ast.Attribute, ast.Name))}
 
 
 def _named(target: ast.expr) -> Iterator[str]:

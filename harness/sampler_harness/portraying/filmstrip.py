@@ -92,6 +92,8 @@ def filmstrip_of(evidence: Evidence, case: Case) -> tuple[Filmstrip, tuple[Troub
     reference_rows, noise, problem = _held_against(evidence, case, shape, network, fresh, ordered, len(own.calls))
     if problem is not None:
         problems.append(Trouble(problem))
+    if reference_rows and evidence.subject.output_clip is not None:  # what is declared of the finished sample
+        reference_rows = [*reference_rows[:-1], np.clip(reference_rows[-1], *evidence.subject.output_clip)]
     if not own_rows and not reference_rows:
         raise NotDrawnError("; ".join(problem.told for problem in problems) or "nothing was run")
     return _strip(data, own_rows, own.sample is not None, reference_rows, noise), tuple(problems)

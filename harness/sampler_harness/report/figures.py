@@ -28,6 +28,7 @@ __all__ = [
     "drawing",
     "encode_png",
     "filmstrip",
+    "flattened",
     "framed",
     "named_apart",
     "png_of",
@@ -39,6 +40,10 @@ __all__ = [
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#777777")
 #: Neither color alone nor shape alone tells lines apart.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+#: Letters of the names along an axis that stand beside each other; more are turned.
+ROOM = 70
+#: A value above so many times the others, or times what is right, would press all else flat.
+TALL = 2.5
 #: Stands for the page's text color until the SVG is written; nobody draws with it.
 TEXT = "#010203"
 #: What no frame shows: not gray, and not a color that a frame of a game often has.
@@ -154,6 +159,7 @@ def curves(
     marks: Mapping[str, float] | None = None,
     levels: Mapping[str, float] | None = None,
     lowest: float | None = None,
+    ticks: Mapping[float, str] | None = None,
 ) -> str:
     """Lines over one pair of axes, as the text of an SVG element to stand in an HTML page.
 
@@ -167,6 +173,7 @@ def curves(
         marks: from a name to the x of a vertical line.
         levels: from a name to the y of a horizontal line.
         lowest: where y starts; None for wherever the values do. Ignored where y is logarithmic.
+        ticks: from an x to what stands there in place of its number.
 
     Raises:
         ValueError: when there is no line, or x and y differ in length.
@@ -189,6 +196,10 @@ def curves(
             )  # fmt: skip
         _scale(axes, logx=logx, logy=logy)
         _mark(axes, marks or {})
+        if ticks:
+            long = sum(len(name) for name in ticks.values()) > ROOM
+            turned = {"rotation": 30, "ha": "right"} if long else {}
+            axes.set_xticks(list(ticks), list(ticks.values()), **turned)
         if lowest is not None and not logy:
             axes.set_ylim(bottom=lowest)
         if not any(np.isfinite(x * y).any() for x, y in points.values()):
@@ -198,6 +209,18 @@ def curves(
         quiet_axes(axes)
         figure.legend(loc="outside right upper", frameon=False, labelcolor=TEXT, fontsize=9)
         return svg_of(figure, f"{ylabel} over {xlabel}: {', '.join(lines)}")
+
+
+def flattened(lines: Mapping[str, tuple[Any, Any]], right: float = 1.0) -> bool:
+    """Whether one value presses all else flat, so that y should be logarithmic.
+
+    Args:
+        lines: as :func:`curves` takes them.
+        right: the value that is right, about which the others lie.
+    """
+    values = [np.asarray(y, dtype=np.float64).ravel() for _, y in lines.values()]
+    finite = np.concatenate([one[np.isfinite(one)] for one in values]) if values else np.zeros(0)
+    return bool(finite.size and finite.max() > TALL * right)
 
 
 def _points(name: str, xy: tuple[Any, Any], *, logx: bool, logy: bool) -> tuple[Array, Array]:

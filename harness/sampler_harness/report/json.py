@@ -82,7 +82,9 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
         "alternatives": [_explanation(one) for one in diagnosis.answers[1:]],
         "near": [_explanation(one) for one in diagnosis.near],
         "declared": [_explanation(one) for one in diagnosis.declared],
+        "foreign": None if diagnosis.foreign is None else dataclasses.asdict(diagnosis.foreign),
         "searched": diagnosis.searched,
+        "unsearched": diagnosis.unsearched,
         "seconds": round(diagnosis.seconds, 3),
     }
 
@@ -93,7 +95,8 @@ def _explanation(one: Explanation) -> dict[str, Any]:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     sent = dataclasses.replace(finding, evidence=plain(finding.evidence), seconds=round(finding.seconds, 3))
-    return {name: value for name, value in dataclasses.asdict(sent).items() if name not in ("problem", "place")}
+    inner = ("problem", "place", "shown")
+    return {name: value for name, value in dataclasses.asdict(sent).items() if name not in inner}
 
 
 def dumps(verdicts: Sequence[Verdict]) -> str:

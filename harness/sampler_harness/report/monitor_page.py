@@ -12,7 +12,7 @@ import numpy as np
 from sampler_harness.detail.frames import read_frames, unpack_frames
 from sampler_harness.detail.records import Records, Stage, read_records
 from sampler_harness.detail.trend import Trend, find_trend
-from sampler_harness.report.figures import curves, filmstrip
+from sampler_harness.report.figures import curves, filmstrip, flattened
 from sampler_harness.report.page import render_page, write_page
 
 __all__ = ["monitor_page", "render_monitor", "write_monitor_page"]
@@ -21,8 +21,6 @@ __all__ = ["monitor_page", "render_monitor", "write_monitor_page"]
 ROWS = 10
 #: Samples in a row of a strip.
 COLUMNS = 6
-#: More power than this multiple of the data's is drawn on a logarithmic axis, or all else would lie flat.
-TALL = 2.5
 STEP = "training step"
 
 #: Title, explanation, and the figure as text of the page.
@@ -194,8 +192,6 @@ def _detail_figure(records: Records, stages: Sequence[Stage], marks: Mapping[str
     lines = {
         name: (steps, [_at(stage.retained, place) for stage in kept]) for place, name in enumerate(records.octaves)
     }
-    finite = [share for _, shares in lines.values() for share in shares if math.isfinite(share)]
-    is_tall = max(finite, default=0.0) > TALL
     svg = curves(
         lines,
         xlabel=STEP,
@@ -203,7 +199,7 @@ def _detail_figure(records: Records, stages: Sequence[Stage], marks: Mapping[str
         marks=marks,
         levels={"as the data": 1.0},
         lowest=0.0,
-        logy=is_tall,
+        logy=flattened(lines),
     )
     text = (
         "Power of the samples over power of the data, per octave of spatial frequency, the finest first. Below 1 "

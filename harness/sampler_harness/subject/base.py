@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, TypeVar, cast
 
+from sampler_harness.pinned import Expected
+
 from .functions import DeclarationError, Wanted, checked_function, fixtures_of
 
 __all__ = ["AnySubject", "DeclarationError", "ModelSubject", "decorator", "renamed"]
@@ -24,7 +26,7 @@ class AnySubject(ABC):
         name: short name, the function's.
         target: how a person names it, ``file.py:my_sampler``.
         source: file and line of the function, for messages and annotations.
-        expected_failures: check id to reason, for known deviations.
+        expected_failures: check id to reason, for known deviations; or to an :class:`Expected`, with what it shows.
     """
 
     function: Callable[..., Any]
@@ -32,7 +34,7 @@ class AnySubject(ABC):
     name: str = ""
     target: str = ""
     source: tuple[str, int] = ("", 0)
-    expected_failures: Mapping[str, str] = field(default_factory=dict)
+    expected_failures: Mapping[str, str | Expected] = field(default_factory=dict)
 
     #: The pytest plugin recognises subjects by this attribute, without importing anything.
     is_sampler_under_test: ClassVar[bool] = True

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
+from sampler_harness.pinned import Expected
+
 from .base import decorator
 from .functions import DeclarationError, Wanted
 from .images import ImageSubject, image_options
@@ -46,7 +48,7 @@ def data_under_test(
     images: Any = None,
     levels: int | None = 256,
     latent_scale: float | None = None,
-    expected_failures: Mapping[str, str] | None = None,
+    expected_failures: Mapping[str, str | Expected] | None = None,
 ) -> Callable[[Callable[..., Any]], DataSubject]:
     """Declare that the function below returns batches as the training loop gets them.
 
@@ -62,7 +64,7 @@ def data_under_test(
         images: key, index or function that gives a batch's images, where it is a tuple or dict.
         levels: gray levels of the source that the range stands for; None for a continuous source.
         latent_scale: what an autoencoder's latents were multiplied by, where the batches hold latents.
-        expected_failures: check id to the reason why it is known to fail.
+        expected_failures: check id to the reason why it is known to fail; or an :class:`Expected`, with what it shows.
 
     Returns:
         A decorator that turns the function into a :class:`DataSubject`, which can still be called.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sampler_harness.wording import did_you_mean
 
-from .allowed import is_strategy, refused_value
+from .allowed import is_strategy, named_values, refused_value
 from .functions import DeclarationError
 
 __all__ = ["check_drawn", "check_fields"]
@@ -40,6 +41,7 @@ def check_fields(reference: type[Any], fields: Mapping[str, Any], options: Colle
             raise DeclarationError(f"{kind} needs {name}: add {name}=… to the declaration, a value or a strategy")
     _check_fixed(reference, required, fields)
     check_drawn(reference, fields)
+    _check_told_apart(reference, known, fields)
 
 
 def check_drawn(
@@ -89,3 +91,30 @@ def _check_fixed(reference: type[Any], required: Collection[str], fields: Mappin
         if listed is not None:
             hint = f" (to try several values write {listed}=st.sampled_from([…]), from hypothesis.strategies)"
         raise DeclarationError(f"{reference.__name__} refuses this: {message}{hint}") from None
+
+
+def _check_told_apart(reference: Any, known: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+    """Configurations can be told apart: what is measured is kept by them."""
+    __tracebackhide__ = True
+    kind = reference.__name__
+    if reference.__hash__ is None:
+        raise DeclarationError(
+            f"configurations of {kind} have no hash, and what is measured is kept by them: write "
+            f"@dataclass(frozen=True) above class {kind}"
+        )
+    given = {name: named_values(value) or [] for name, value in fields.items()}
+    chosen = {name: values[0] for name, values in given.items() if values}
+    for name, one in known.items():
+        for value in given.get(name, [None]) if one.compare else ():
+            try:
+                config = reference(**(chosen if value is None else {**chosen, name: value}))
+                kept = operator.attrgetter(name)(config)
+            except Exception:  # of a declared value something was said above, if it is legal nowhere
+                continue
+            try:
+                hash(kept)
+            except TypeError:
+                raise DeclarationError(
+                    f"{name} of {kind} holds a {type(kept).__name__}, by which configurations cannot be told apart: "
+                    f"make it a tuple, or write {name} = field(compare=False, …) where nothing depends on it"
+                ) from None

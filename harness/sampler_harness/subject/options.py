@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sampler_harness.catalogue import check_ids
+from sampler_harness.pinned import Expected
 from sampler_harness.wording import did_you_mean
 
 from .functions import DeclarationError
 
 __all__ = [
     "DTYPES",
+    "bounds",
     "choice",
     "dtype_name",
     "expectations",
@@ -75,6 +77,26 @@ def pair(name: str, value: Any) -> tuple[float, float]:
     if not low < high:
         raise DeclarationError(f"{name} must rise from low to high, got ({low:g}, {high:g})")
     return low, high
+
+
+def bounds(name: str, value: Any) -> tuple[float, float] | None:
+    """What something is clamped to: ``c`` for ±c, or two numbers around 0, of which one may be infinite; None stays."""
+    __tracebackhide__ = True
+    if value is None:
+        return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        reach = real(name, value, above=0.0)
+        return -reach, reach
+    items = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else ()
+    numbers = [float(item) for item in items if isinstance(item, (int, float)) and not isinstance(item, bool)]
+    rises = len(items) == len(numbers) == 2 and numbers[0] < numbers[1]
+    if not rises or all(math.isinf(number) for number in numbers):
+        raise DeclarationError(
+            f"{name} must be a number c above 0 for ±c, or two that rise as in {name}=(0.0, 1.0), got {value!r}"
+        )
+    if not numbers[0] <= 0 <= numbers[1]:  # a sampler is read from small values around 0
+        raise DeclarationError(f"{name} must leave 0 as it is, got {value!r}: undo what is added with output_shift")
+    return numbers[0], numbers[1]
 
 
 def _are_sizes(values: Iterable[Any]) -> bool:
@@ -189,8 +211,8 @@ def reasons(name: str, value: Mapping[str, Any], what: str) -> dict[str, str]:
     return dict(value)
 
 
-def expectations(expected: Any, kind: str, example: str) -> dict[str, str]:
-    """Ids of checks that are known to fail, each with a reason.
+def expectations(expected: Any, kind: str, example: str) -> dict[str, str | Expected]:
+    """Ids of checks that are known to fail, each with a reason, and perhaps with what it shows.
 
     Args:
         expected: as declared.
@@ -213,4 +235,6 @@ def expectations(expected: Any, kind: str, example: str) -> dict[str, str]:
                 f"expected_failures names {id!r}, which is no check{of}{did_you_mean(str(id), known)} "
                 "(check-sampler --list-checks prints all)"
             )
-    return reasons("expected_failures", expected, "known to fail")
+    pinned = {id: known for id, known in expected.items() if isinstance(known, Expected)}
+    plain = {id: pinned[id].reason if id in pinned else reason for id, reason in expected.items()}
+    return {**reasons("expected_failures", plain, "known to fail"), **pinned}

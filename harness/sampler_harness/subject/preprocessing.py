@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
+from sampler_harness.pinned import Expected
+
 from .base import decorator
 from .functions import DeclarationError, Wanted, fixtures_of
 from .images import Ends, ImageSubject, image_options
@@ -101,7 +103,7 @@ def preprocess_under_test(
     latent_shift: float = 0.0,
     clip: Any = None,
     pooled_frames: int = 1,
-    expected_failures: Mapping[str, str] | None = None,
+    expected_failures: Mapping[str, str | Expected] | None = None,
 ) -> Callable[[Callable[..., Any]], PreprocessSubject]:
     """Declare that the function below turns a frame into the model's input.
 
@@ -127,7 +129,7 @@ def preprocess_under_test(
         latent_shift: what is subtracted from them before.
         clip: ``(low, high)`` that the sampler clips to, or a sampler's configuration with clipping.
         pooled_frames: how many consecutive frames are given at once, stacked in front, for their maximum.
-        expected_failures: check id to the reason why it is known to fail.
+        expected_failures: check id to the reason why it is known to fail; or an :class:`Expected`, with what it shows.
 
     Returns:
         A decorator that turns the function into a :class:`PreprocessSubject`, which can still be called.

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
+from sampler_harness.pinned import Expected
+
 from .base import ModelSubject, decorator
 from .fields import check_fields
 from .functions import HARNESS_KEYWORDS, DeclarationError, Wanted, defines
-from .options import DTYPES, dtype_name, expectations, function, model_options, real, reasons
+from .options import DTYPES, bounds, dtype_name, expectations, function, model_options, real, reasons
 
 __all__ = ["Subject", "sampler_under_test"]
 
@@ -38,18 +40,26 @@ class Subject(ModelSubject):
     output_dtype: str | None = None
     output_scale: float = 1.0
     output_shift: float = 0.0
+    output_clip: tuple[float, float] | None = None
     quantised: int | None = None
     differentiable: bool | None = None
     compiles: bool | None = None
     noise: str = "gaussian"
     model_channels: int = 1
     deviations: Mapping[str, str] = field(default_factory=dict)
+    #: The paper's reference, where ``reference`` is that with ``deviations`` in it which are no known faults.
+    paper: type[Any] | None = None
     forward: Callable[..., Any] | None = None
     velocity: Callable[..., Any] | None = None
     partial: Callable[..., Any] | None = None
 
     kind: ClassVar[str] = "sampler"
     title: ClassVar[str] = "sampler"
+
+    @property
+    def reference_name(self) -> str:
+        """What it claims to be, for a person; deviations are told beside it."""
+        return super().reference_name if self.paper is None else self.paper.__name__
 
 
 def sampler_under_test(
@@ -61,6 +71,7 @@ def sampler_under_test(
     output_dtype: Any = None,
     output_scale: float = 1.0,
     output_shift: float = 0.0,
+    output_clip: float | tuple[float, float] | None = None,
     quantised: int | None = None,
     differentiable: bool | None = None,
     compiles: bool | None = None,
@@ -70,7 +81,7 @@ def sampler_under_test(
     model_attributes: Mapping[str, Any] | None = None,
     model_returns: str = "tensor",
     model_channels: int = 1,
-    expected_failures: Mapping[str, str] | None = None,
+    expected_failures: Mapping[str, str | Expected] | None = None,
     deviations: Mapping[str, str] | None = None,
     forward: Callable[..., Any] | None = None,
     velocity: Callable[..., Any] | None = None,
@@ -89,6 +100,8 @@ def sampler_under_test(
         output_dtype: of the returned sample; None for the dtype asked for.
         output_scale: what the program multiplies its finished sample by, undone before comparing.
         output_shift: what it then adds.
+        output_clip: what the program clamps its finished sample to, ``c`` for ±c or ``(low, high)``, in data units:
+            before ``output_scale`` and ``output_shift``. None where it clamps nothing at its end.
         quantised: number of steps between the lowest and highest value of a rounded output (255).
         differentiable: whether gradients pass.
         compiles: whether it runs under ``torch.compile``.
@@ -98,7 +111,7 @@ def sampler_under_test(
         model_attributes: what the sampler asks its model for besides calling it.
         model_returns: ``"tensor"``, ``"tuple"`` or ``"sample"``.
         model_channels: 2 where the model returns a learned variance beside its prediction.
-        expected_failures: check id to the reason why it is known to fail.
+        expected_failures: check id to the reason why it is known to fail; or an :class:`Expected`, with what it shows.
         deviations: name of a known fault, as a diagnosis tells it, to the reason why it is meant: the sampler is held
             against the reference with these in it, to every digit.
         forward: ``(x0, draw, config, index, *, device, dtype) -> x_t``: the program's own ``add_noise`` at entry
@@ -167,6 +180,7 @@ def _checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
         result[name] = real(name, options[name])
     if result["output_scale"] == 0.0:
         raise DeclarationError("output_scale must not be 0: it is what the program multiplies its sample by")
+    result["output_clip"] = bounds("output_clip", options["output_clip"])
     levels = options["quantised"]
     if levels is not None and (isinstance(levels, bool) or not isinstance(levels, int) or levels < 1):
         raise DeclarationError(f"quantised must be a number of steps such as 255, or None, got {levels!r}")

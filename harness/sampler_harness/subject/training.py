@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
+from sampler_harness.pinned import Expected
+
 from .base import AnySubject, ModelSubject, decorator
 from .fields import check_fields
 from .functions import HARNESS_KEYWORDS, DeclarationError, Wanted, defines
@@ -48,7 +50,7 @@ def training_under_test(
     time_shape: str | None = None,
     autocast: bool = True,
     takes_generator: bool = False,
-    expected_failures: Mapping[str, str] | None = None,
+    expected_failures: Mapping[str, str | Expected] | None = None,
     **fields: Any,
 ) -> Callable[[Callable[..., Any]], TrainingSubject]:
     """Declare that the function below is the training step that ``reference`` defines.
@@ -70,7 +72,7 @@ def training_under_test(
         time_shape: ``"scalar"``, ``"one"``, ``"batch"`` or None for any.
         autocast: whether it must hold under ``torch.autocast`` too.
         takes_generator: ``generator=`` is passed and must feed every draw.
-        expected_failures: check id to the reason why it is known to fail.
+        expected_failures: check id to the reason why it is known to fail; or an :class:`Expected`, with what it shows.
         fields: the reference's fields; a value is fixed, a Hypothesis strategy is drawn.
 
     Returns:

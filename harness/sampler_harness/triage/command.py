@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,12 +12,11 @@ from sampler_harness.subject import AnySubject
 from sampler_harness.targets import TargetError, load_attribute
 
 from .page import triage_page
+from .raised import called
+from .telling import render
 from .triage import triage
-from .verdict import render
 
 __all__ = ["answer", "one_of_each"]
-
-FINE, AT_FAULT, UNDECIDED = 0, 1, 3
 
 
 def answer(
@@ -26,6 +25,7 @@ def answer(
     model: str,
     data: str,
     checkpoints: Sequence[str],
+    settings: Mapping[str, Any],
     device: str,
     budget: str,
     json_file: str | None,
@@ -39,6 +39,7 @@ def answer(
         model: ``module:loader``; the loader gets a checkpoint's path, or None, and returns ``(x, time) -> output``.
         data: ``module:name`` of the frames, or of a function without arguments that returns them.
         checkpoints: paths, the earliest first.
+        settings: fields that the user samples with.
         device: of the model.
         budget: of the checks.
         json_file: where to write JSON; ``-`` for ``stream``.
@@ -46,11 +47,11 @@ def answer(
         stream: for the text.
 
     Returns:
-        0 where nothing was found, 1 where a cause is named, 3 where it cannot be told.
+        0 where nothing was found, 1 where a cause is named, 3 where it cannot be told yet.
 
     Raises:
         TargetError: when a target cannot be loaded.
-        ValueError: when data or checkpoints cannot be used.
+        ValueError: when data, checkpoints, configuration or model cannot be used, one sentence.
     """
     missing = [path for path in checkpoints if not Path(path).is_file()]
     if missing:
@@ -58,17 +59,18 @@ def answer(
     loader: Callable[..., Any] = load_attribute(model)
     if not callable(loader):
         raise TargetError(f"{model} is no function: give a loader, load(checkpoint) -> model(x, time)")
-    given = load_attribute(data)
-    frames = given() if callable(given) else given
     by_kind = one_of_each(subjects)
+    given = load_attribute(data)
+    frames = called(given, whose=data) if callable(given) else given
     verdict = triage(
-        model=loader if checkpoints else loader(None),
+        model=loader if checkpoints else called(loader, None, whose=model),
         data=frames,
         sampler=by_kind["sampler"],
         checkpoints=checkpoints,
         training=by_kind.get("training"),
         preprocess=by_kind.get("preprocessing"),
         data_stream=by_kind.get("data"),
+        settings=settings,
         device=device,
         budget=budget,
     )
@@ -78,7 +80,7 @@ def answer(
         Path(str(json_file)).write_text(text, encoding="utf-8")
     if html_file is not None:
         write_page(triage_page(verdict), html_file)
-    return {"none": FINE, "unknown": UNDECIDED}.get(verdict.cause, AT_FAULT)
+    return verdict.status
 
 
 def one_of_each(subjects: Sequence[AnySubject]) -> dict[str, Any]:

@@ -15,11 +15,14 @@ from sampler_harness.detail.spectrum import Array, as_frames, radial_spectrum, r
 from sampler_harness.law.replay import rows_of_draws
 from sampler_harness.law.tolerance import reference_response
 from sampler_harness.observe.learned_variance import learned_variance
-from sampler_harness.observe.problems import RunStopped, own_line
+from sampler_harness.observe.problems import RunStopped
 from sampler_harness.observe.stand_in import Playing
 from sampler_harness.observe.tape import NoiseTap
 from sampler_harness.observe.watched import watched
 from sampler_harness.subject import Subject
+
+from .layout import PICTURES, Layout
+from .raised import raised
 
 __all__ = ["Experiment", "Side", "compare_samplers"]
 
@@ -40,6 +43,7 @@ class Side:
         times: ``(K,)`` what it was told.
         sample: ``(N, C, H, W)``; None where the run did not end well.
         problem: why not.
+        raised: what the model itself raised or returned that nobody can use, with its line; empty where it did not.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Side:
     times: Array
     sample: Array | None
     problem: str | None = None
+    raised: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,24 +83,34 @@ class Experiment:
 class _Recorder:
     """Hands calls on to the user's model and keeps what passed."""
 
-    def __init__(self, model: Callable[..., Any], limit: int) -> None:
+    def __init__(self, model: Callable[..., Any], limit: int, channels: int, layout: Layout) -> None:
         self.model = model
         self.limit = limit
+        self.channels = channels
+        self.layout = layout
         self.inputs: list[Array] = []
         self.outputs: list[Array] = []
         self.times: list[float] = []
+        self.raised = ""
 
     def ask(self, x: Tensor, time: Any, *rest: Any, **named: Any) -> Tensor:
         """One call."""
         if len(self.inputs) >= self.limit:
             raise RunStopped(f"the sampler called its model more than {self.limit} times")
-        answer = self.model(x, time, *rest, **named)
+        try:
+            answer = self.model(x, time, *rest, **named)
+        except Exception as error:
+            given = f"{str(getattr(x, 'dtype', '')).removeprefix('torch.')} {tuple(getattr(x, 'shape', ()))}"
+            self.raised = f"raised {raised(error)} when given {given} and told {_told(time)}"
+            raise
         values = answer[0] if isinstance(answer, tuple) else getattr(answer, "sample", answer)
-        if not isinstance(values, Tensor) or values.shape != x.shape:
+        wanted = (x.shape[0], self.channels * x.shape[1], *x.shape[2:])
+        if not isinstance(values, Tensor) or tuple(values.shape) != wanted:
             what = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-            raise ValueError(f"the model returned {what} for an input of shape {tuple(x.shape)}")
-        self.inputs.append(_array(x))
-        self.outputs.append(_array(values))
+            self.raised = f"returned {what} for an input of shape {tuple(x.shape)}, should be {wanted}"
+            raise ValueError(f"the model {self.raised}")
+        self.inputs.append(self.layout.frames(_array(x)))
+        self.outputs.append(self.layout.frames(_array(values[:, : x.shape[1]])))  # beside it is a learned variance
         self.times.append(float(torch.as_tensor(time, dtype=torch.float64).reshape(-1)[0]))
         return values
 
@@ -104,7 +119,7 @@ class _Recorder:
         shape = (0, 0, 0, 0, 0)
         inputs = np.stack(self.inputs) if self.inputs else np.zeros(shape)
         outputs = np.stack(self.outputs) if self.outputs else np.zeros(shape)
-        return Side(name, inputs, outputs, np.array(self.times), sample, problem)
+        return Side(name, inputs, outputs, np.array(self.times), sample, problem, self.raised)
 
 
 class _AsModel(Playing):
@@ -125,6 +140,15 @@ def _array(values: Tensor) -> Array:
     return found
 
 
+def _told(time: Any) -> str:
+    """A time as the model is told it, for a person."""
+    kind = str(getattr(time, "dtype", type(time).__name__)).removeprefix("torch.")
+    try:
+        return f"{float(torch.as_tensor(time).reshape(-1)[0]):.6g} ({kind})"
+    except (TypeError, ValueError, IndexError, RuntimeError):
+        return kind
+
+
 def _draw(index: int, shape: tuple[int, ...]) -> Array:
     """The unit normals of a draw: float64, one stream for each, the same on every machine."""
     values: Array = np.random.Generator(np.random.PCG64([NOISE_SEED, index])).standard_normal(shape)
@@ -132,7 +156,13 @@ def _draw(index: int, shape: tuple[int, ...]) -> Array:
 
 
 def compare_samplers(
-    subject: Subject, model: Callable[..., Any], data: Any, *, config: Any, device: str = "cpu"
+    subject: Subject,
+    model: Callable[..., Any],
+    data: Any,
+    *,
+    config: Any,
+    device: str = "cpu",
+    layout: Layout = PICTURES,
 ) -> Experiment:
     """Run the model once under each of the two samplers and measure both results.
 
@@ -142,16 +172,17 @@ def compare_samplers(
         data: ``(N, C, H, W)`` frames that samples should look like, data units.
         config: what both run; an instance of the subject's reference.
         device: of the model.
+        layout: how the sampler's items turn into frames.
 
     Raises:
         ValueError: when the data cannot be used. What sampler and model do stands in the result.
     """
     frames = as_frames(data, "data")
-    shape = frames.shape
+    shape = layout.items(frames).shape
     limit = CALLS * max(1, config.num_calls) + 16
     with evaluating(networks_of(model)):
-        own, drawn = _own_side(subject, model, shape, config, device, limit)
-        reference, asked = _reference_side(model, shape, config, device, limit)
+        own, drawn = _own_side(subject, model, shape, config, device, limit, layout)
+        reference, asked = _reference_side(subject, model, shape, config, device, limit, layout)
     spectrum = radial_spectrum(frames)
     kept = [None if s.sample is None else retained(s.sample, spectrum) for s in (own, reference)]
     shown = reference.sample if reference.sample is not None else own.sample
@@ -163,11 +194,17 @@ def compare_samplers(
 
 
 def _own_side(
-    subject: Subject, model: Callable[..., Any], shape: tuple[int, ...], config: Any, name: str, limit: int
+    subject: Subject,
+    model: Callable[..., Any],
+    shape: tuple[int, ...],
+    config: Any,
+    name: str,
+    limit: int,
+    layout: Layout,
 ) -> tuple[Side, int]:
     device = torch.device(name)
     dtype: torch.dtype = getattr(torch, next((d for d in subject.dtypes if d == "float32"), subject.dtypes[0]))
-    recorder = _Recorder(model, limit)
+    recorder = _Recorder(model, limit, config.model_channels, layout)
     whole: list[int] = []
 
     def unit_normal(index: int, drawn: tuple[int, ...]) -> Tensor:
@@ -185,7 +222,8 @@ def _own_side(
     if found.error is None:
         sample, problem = _sample_of(subject, found.result, shape)
     else:
-        sample, problem = None, f"your sampler stopped with {_raised(found.error)}"
+        sample, problem = None, f"your sampler stopped with {raised(found.error)}"
+    sample = None if sample is None else layout.frames(sample)
     return recorder.side("own", sample, problem), len(tap.draws) if len(whole) == len(tap.draws) else -1
 
 
@@ -200,10 +238,16 @@ def _sample_of(subject: Subject, result: Any, shape: tuple[int, ...]) -> tuple[A
 
 
 def _reference_side(
-    model: Callable[..., Any], shape: tuple[int, ...], config: Any, name: str, limit: int
+    subject: Subject,
+    model: Callable[..., Any],
+    shape: tuple[int, ...],
+    config: Any,
+    name: str,
+    limit: int,
+    layout: Layout,
 ) -> tuple[Side, int]:
     device = torch.device(name)
-    recorder = _Recorder(model, limit)
+    recorder = _Recorder(model, limit, config.model_channels, layout)
     dead = _dead_draws(config)
     drawn = count = 0
 
@@ -224,11 +268,13 @@ def _reference_side(
 
     found = watched(lambda: np.asarray(config.sample(ask, noise), dtype=np.float64), None, device, "reference")
     sample, problem = found.result, None
+    if sample is not None and subject.output_clip is not None:
+        sample = np.clip(sample, *subject.output_clip)
     if found.error is not None:
-        problem = f"the model stopped under the reference sampler with {_raised(found.error)}"
+        problem = f"the model stopped under the reference sampler with {raised(found.error)}"
     elif not np.isfinite(found.result).all():
         sample, problem = None, "the model answers NaN or infinity under the reference sampler"
-    return recorder.side("reference", sample, problem), count
+    return recorder.side("reference", None if sample is None else layout.frames(sample), problem), count
 
 
 def _dead_draws(config: Any) -> frozenset[int]:
@@ -237,9 +283,3 @@ def _dead_draws(config: Any) -> frozenset[int]:
         return frozenset()
     rows, _ = rows_of_draws(reference_response(config, learned_variance(config)))
     return frozenset(index for index, row in enumerate(rows) if row is None)
-
-
-def _raised(error: BaseException) -> str:
-    """What was raised, its first line, and where in the user's code."""
-    text = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {text}{own_line(error)}"

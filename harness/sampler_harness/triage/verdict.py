@@ -1,4 +1,4 @@
-"""What triage answers: each step of the way, each checkpoint, the cause; as JSON and as lines for a terminal."""
+"""What triage answers: each step of the way, each checkpoint, the cause; as data and as JSON."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from sampler_harness.detail.spectrum import Array, LevelError
 from sampler_harness.verdict import Verdict
 
 from .experiment import Experiment
+from .layout import PICTURES, Layout
 
-__all__ = ["DETAIL", "Cause", "Stage", "Step", "TriageVerdict", "last_run", "render"]
+__all__ = ["DETAIL", "Cause", "Stage", "State", "Step", "TriageVerdict", "last_run"]
 
-Cause = Literal["data", "training", "sampler", "capacity", "none", "unknown"]
-State = Literal["sound", "at fault", "suspect", "not looked at", "cannot tell"]
+Cause = Literal["data", "training", "sampler", "configuration", "capacity", "none", "unknown"]
+State = Literal["sound", "at fault", "suspect", "remark", "not looked at", "cannot tell"]
 
 #: Octaves that are "detail": wavelengths from 2 to 16 pixels.
 DETAIL = 3
@@ -26,10 +27,13 @@ class Step:
 
     Attributes:
         name: ``data``, ``training``, ``sampler`` or ``capacity``.
-        state: what was found.
+        state: what was found; ``remark`` where something deviates that is not the cause.
         headline: for a person, in one line.
         details: what else there is to say.
         verdicts: of the checks behind it.
+        clue: where to look and what to mend, as the checks and their diagnosis tell; empty where they tell nothing.
+        diff: of the reference's source, where the diagnosis has one.
+        remedy: what to try.
     """
 
     name: str
@@ -37,6 +41,9 @@ class Step:
     headline: str
     details: str = ""
     verdicts: tuple[Verdict, ...] = ()
+    clue: str = ""
+    diff: str = ""
+    remedy: str = ""
 
     @property
     def message(self) -> str:
@@ -53,12 +60,14 @@ class Stage:
         experiment: both samplers on it.
         errors: the model's own denoising error, by noise level; empty where it could not be measured.
         problem: why it could not be loaded or run; then there is no experiment.
+        weights: a fingerprint of the model's parameters, or of its answers where it shows none.
     """
 
     name: str
     experiment: Experiment | None
     errors: tuple[LevelError, ...] = ()
     problem: str | None = None
+    weights: str = ""
 
 
 def last_run(stages: Sequence[Stage]) -> Stage:
@@ -68,12 +77,12 @@ def last_run(stages: Sequence[Stage]) -> Stage:
 
 @dataclass(frozen=True, eq=False)
 class TriageVerdict:
-    """The answer.
+    """The answer. Headline, rows and exit status are of one decision: none says what another does not.
 
     Attributes:
         cause: the first part for which there is evidence; ``none`` where detail is kept and nothing fails; ``unknown``
-            where it cannot be told.
-        summary: one or two sentences for a person.
+            where it cannot be told yet.
+        summary: a few sentences for a person; the first names the cause, the second the best clue there is.
         steps: in the order in which they were looked at.
         stages: one for each checkpoint, in the order given.
         linear_errors: relative denoising error of the best linear filter at the stages' levels.
@@ -81,6 +90,13 @@ class TriageVerdict:
             what the number of steps and the grid allow. Empty where there is no closed form.
         octaves: names of the octaves, the finest first.
         data: a few of the frames that samples are compared with.
+        configuration: what both samplers ran, in words.
+        units: what the frames' values are, and what they were held against.
+        ends: black and white of the frames, data units.
+        advice: what to do next, a sentence each.
+        notes: what else a reader should know.
+        diff: of the reference's source, where the sampler's deviation has one.
+        layout: how items and frames turn into each other.
     """
 
     cause: Cause
@@ -91,6 +107,18 @@ class TriageVerdict:
     possible: tuple[float, ...]
     octaves: tuple[str, ...]
     data: Array
+    configuration: str = ""
+    units: str = ""
+    ends: tuple[float, float] = (-1.0, 1.0)
+    advice: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    diff: str = ""
+    layout: Layout = PICTURES
+
+    @property
+    def status(self) -> int:
+        """How a command exits: 0 nothing found, 1 a cause is named, 3 it cannot be told yet."""
+        return {"none": 0, "unknown": 3}.get(self.cause, 1)
 
     def to_json(self) -> dict[str, Any]:
         """Only values that JSON has."""
@@ -98,12 +126,16 @@ class TriageVerdict:
             "schema_version": 1,
             "kind": "triage",
             "cause": self.cause,
+            "status": self.status,
             "summary": self.summary,
+            "configuration": self.configuration,
+            "frames": self.units,
             "steps": [
                 {
                     "name": step.name,
                     "state": step.state,
                     "message": step.message,
+                    "clue": step.clue,
                     "failed": [f.id for v in step.verdicts for f in v.findings if f.outcome in ("failed", "error")],
                 }
                 for step in self.steps
@@ -112,6 +144,9 @@ class TriageVerdict:
             "stages": [_stage_json(stage) for stage in self.stages],
             "linear_errors": list(self.linear_errors),
             "possible": list(self.possible),
+            "advice": list(self.advice),
+            "notes": list(self.notes),
+            "diff": self.diff,
         }
 
 
@@ -127,30 +162,5 @@ def _stage_json(stage: Stage) -> dict[str, Any]:
         "apart": None if experiment is None else experiment.apart,
         "same_draws": None if experiment is None else experiment.same_draws,
         "denoising_error": {f"{one.sigma:g}": one.relative for one in stage.errors},
+        "weights": stage.weights,
     }
-
-
-def render(verdict: TriageVerdict) -> list[str]:
-    """The answer as lines for a terminal."""
-    lines = [verdict.summary, ""]
-    width = max(len(step.state) for step in verdict.steps)
-    lines += [f"  {s.name:9} {s.state:{width}}  {s.headline}" for s in verdict.steps]
-    names = verdict.octaves[:DETAIL]
-    lines += ["", "  detail kept (own / reference), by wavelength, and denoising error by noise level"]
-    errors = [f"{one.sigma:.2g}" for one in last_run(verdict.stages).errors]
-    head = (
-        f"  {'checkpoint':16}" + "".join(f"{name:>16}" for name in names) + "   " + "".join(f"{e:>8}" for e in errors)
-    )
-    lines.append(head)
-    for stage in verdict.stages:
-        label = (stage.name or "the model")[:16]
-        if stage.experiment is None:
-            lines.append(f"  {label:16}{stage.problem}")
-            continue
-        kept = zip(stage.experiment.kept_own or (), stage.experiment.kept_reference or (), strict=False)
-        cells = "".join(f"{f'{a:.2f} / {b:.2f}':>16}" for a, b in list(kept)[:DETAIL])
-        lines.append(
-            f"  {label:16}{cells or '  no samples':<48}   " + "".join(f"{e.relative:8.3g}" for e in stage.errors)
-        )
-    lines.append(f"  {'linear filter':16}{'':48}   " + "".join(f"{e:8.3g}" for e in verdict.linear_errors))
-    return lines

@@ -1,0 +1,90 @@
+"""What a failing check shows in the fixed configurations: the figures that a known failure is pinned by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from sampler_harness.judging import Judged, short
+from sampler_harness.law.same import side_by_side
+from sampler_harness.observe.trace import Case
+from sampler_harness.pinned import Shown
+
+from .evidence import Evidence, expected_calls
+
+__all__ = ["shown"]
+
+#: Stands for the size of a law that could not be measured.
+UNMEASURED = -1.0
+
+
+def shown(id: str, evidence: Evidence, failing: Sequence[Judged]) -> Shown | None:
+    """The figures of a failure; None where no fixed configuration fails.
+
+    What Hypothesis draws and shrinks is left out: it may differ from one version of it to the next.
+
+    Args:
+        id: the check.
+        evidence: of the sampler.
+        failing: its judgements that fail, before any is made smaller.
+    """
+    fixed = set(evidence.covering.configurations)
+    known = [judged for judged in failing if judged.case is None or judged.case.config in fixed]
+    if not known:
+        return None
+    first = min(known, key=_size)
+    got, should_be = (_number(first.evidence.get(name)) for name in ("got", "should_be"))
+    step = first.evidence.get("step")
+    off = None if got is None or should_be is None else abs(got - should_be)
+    sizes = _sizes(evidence) if id.startswith("law/") else ()
+    return Shown(
+        configuration=short(first.case.config) if first.case is not None else "",
+        term=str(first.evidence.get("term", "")),
+        step=step if isinstance(step, int) and not isinstance(step, bool) else None,
+        got=got,
+        should_be=should_be,
+        problem=first.problem,
+        sizes=tuple(size for size, _ in sizes),
+        got_allowed=off / first.ratio if off is not None and 0.0 < first.ratio < math.inf else 0.0,
+        sizes_allowed=tuple(allowed for _, allowed in sizes),
+    )
+
+
+def _size(judged: Judged) -> tuple[bool, int, str]:
+    config = judged.case.config if judged.case is not None else None
+    calls = expected_calls(config) if config is not None else 0
+    return judged.consequence_of is not None, calls, short(config)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _sizes(evidence: Evidence) -> list[tuple[float, float]]:
+    """Of each fixed configuration that was measured: how far its law is off, and what rounding may do to that."""
+    measured = set(evidence.cases)
+    cases = [evidence.case(config) for config in evidence.covering.configurations]
+    return [_law_size(evidence, case) for case in cases if case in measured]
+
+
+def _law_size(evidence: Evidence, case: Case) -> tuple[float, float]:
+    bundle = evidence.bundle(case)
+    if bundle.problem is not None:
+        return UNMEASURED, 0.0
+    if not bundle.is_affine:
+        ratio = evidence.held(case).ratio
+        return (ratio, 1.0) if math.isfinite(ratio) else (UNMEASURED, 0.0)
+    law, should_be = bundle.law, evidence.standard.law(case)
+    if should_be is None:
+        return UNMEASURED, 0.0
+    tolerance = evidence.standard.tolerance(case)
+    calls = min(law.num_calls, should_be.num_calls)
+    rows = calls + (1 if law.num_calls == should_be.num_calls and bundle.last_row else 0)
+    opened = tuple(sorted(row for row in set(law.opened) | set(should_be.opened) if row < rows))
+    got, reference, allowed = side_by_side(law, should_be, tolerance, rows, opened)
+    read = np.isfinite(allowed) & np.isfinite(got)
+    off = np.abs(got - reference)[read].sum() + np.abs(law.times[:calls] - should_be.times[:calls]).sum()
+    by = allowed[read].sum() + tolerance.times[:calls].sum()
+    return float(off) + abs(law.num_calls - should_be.num_calls), float(by)

@@ -1,0 +1,132 @@
+"""What an answer is held against: the sampler's law in each case, and the cases in which it has none."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from sampler_harness.budgets import BUDGETS
+from sampler_harness.cases import covering_set
+from sampler_harness.checks.evidence import Evidence, expected_calls
+from sampler_harness.law.bundle import DenseRun
+from sampler_harness.law.replay import innovations
+from sampler_harness.law.same import is_same
+from sampler_harness.law.tolerance import PRECISIONS, reference_law, tolerance_between, tolerance_of
+from sampler_harness.observe.learned_variance import learned_variance
+from sampler_harness.observe.trace import Case
+from sampler_harness.strategies import drawn_configurations
+
+from .target import Lawless, Target
+
+__all__ = ["further", "lawless_of", "target_of", "targets_of"]
+
+#: Runs of more calls are searched on only where a declaration allows no others.
+LONGEST = 130
+#: Cases at most.
+CASES = 24
+#: Cases where there are long ones only.
+FEW = 2
+#: Cases without a law that a candidate is asked about, at most.
+LAWLESS = 4
+#: Further configurations that are considered for telling answers apart.
+FURTHER = 60
+
+
+def targets_of(evidence: Evidence) -> list[Target]:
+    """The sampler's cases that have a law, the short ones first."""
+    found: list[Target] = []
+    cases = sorted(evidence.cases, key=lambda case: expected_calls(case.config))
+    short = [case for case in cases if expected_calls(case.config) <= LONGEST]
+    for case in short or cases[:FEW]:
+        if len(found) >= CASES:
+            break
+        target = target_of(evidence, case)
+        if target is not None:
+            found.append(target)
+    return found
+
+
+def target_of(evidence: Evidence, case: Case) -> Target | None:
+    """A case as a candidate is held against it; None where it has no law that a candidate could have.
+
+    Args:
+        evidence: as the checks left it.
+        case: of it.
+    """
+    bundle = evidence.bundle(case)
+    if not bundle.is_affine:
+        return None  # no law to be explained
+    config = evidence.side_of(case).config if bundle.problem is None else case.config
+    if bundle.problem is not None or bundle.layout is None:
+        return None
+    if bundle.layout.shared or bundle.layout.missing:
+        return None  # noise that elements share has no law of one element
+    if evidence.subject.noise == "gaussian" and any(not draw.gaussian for draw in bundle.zero.draws):
+        return None  # what is drawn otherwise stands in no column: it would seem that nothing is drawn there
+    law = bundle.law
+    if not is_same(bundle.second_law, law, tolerance_between(law, "float32")):
+        return None  # another law at another place or sign: no reference has two
+    if not (np.isfinite(law.outputs).all() and np.isfinite(law.factor).all() and np.isfinite(law.times).all()):
+        return None
+    if config is case.config and any(True for _ in config.either_side(law.times.tolist())):
+        return None  # rounding may decide otherwise in the program that is looked for
+    dtype = case.dtype if case.dtype == "float64" else "float32"
+    dense, fresh = None, None
+    if config.is_clipped and isinstance(bundle.dense, DenseRun):
+        dense = bundle.dense
+        fresh = innovations(bundle.first.response, dense.fields, PRECISIONS[case.dtype].unit)
+    return Target(
+        dataclasses.replace(case, config=config),
+        law,
+        reference_law(config, learned_variance(config)),
+        tolerance_of(config, dtype, learned_variance(config)),
+        last_row=bundle.last_row,
+        learned_variance=learned_variance(config),
+        end=evidence.subject.output_clip,
+        dense=dense,
+        fresh=fresh,
+    )
+
+
+def lawless_of(evidence: Evidence) -> list[Lawless]:
+    """Configurations in which the sampler is NaN or stops with an error, wherever it was run in them.
+
+    Context: such cases have no law, and were left out. A fault that explained the others was called exact, and nobody
+    was told that there is a second one.
+    Choice: a candidate must have no law there either. That it has none names no line (many edits make NaN): what shows
+    nowhere else is not searched for. What is NaN for the tensors' precision or shape no candidate can be, and what
+    explains the rest is then told as explaining the rest.
+    Reversed by: candidates that are run in the sampler's own precision.
+
+    Args:
+        evidence: as the checks left it.
+    """
+    cases = [case for case in evidence.cases if expected_calls(case.config) <= LONGEST]
+    problems = [(case.config, evidence.bundle(case).problem) for case in cases]
+    has_law = {config for config, problem in problems if problem is None}
+    found: dict[Any, Lawless] = {}
+    for config, problem in sorted(problems, key=lambda one: expected_calls(one[0])):
+        if problem is None or problem.kind not in ("not-finite", "raised") or config in has_law:
+            continue
+        law = reference_law(config, learned_variance(config))
+        if config not in found and np.isfinite(law.outputs).all() and np.isfinite(law.factor).all():
+            found[config] = Lawless(config, law.num_calls, is_error=problem.kind == "raised")
+    return list(found.values())[:LAWLESS]
+
+
+def further(evidence: Evidence) -> Iterator[Any]:
+    """Configurations that the declaration allows and that were not run.
+
+    Args:
+        evidence: whose subject is asked.
+    """
+    budget = BUDGETS["standard"]
+    count = 0
+    configurations = covering_set(evidence.subject, budget).configurations
+    for config in [*configurations, *(config for config, _ in drawn_configurations(evidence.subject, budget))]:
+        if expected_calls(config) <= LONGEST // 2 and count < FURTHER:
+            count += 1
+            yield config

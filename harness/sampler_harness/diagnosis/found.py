@@ -1,0 +1,55 @@
+"""What a search found: answers that explain everything, and the nearest that explain a part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .answers import Answer
+from .explanation import Explanation
+
+__all__ = ["Found", "Near"]
+
+
+@dataclass(frozen=True)
+class Near:
+    """An explanation of a part.
+
+    Attributes:
+        explanation: what.
+        cases: how many cases it explains.
+        of: how many there are.
+        rows: model inputs of the first case, from the first on, that it explains; the sample is the last row.
+        of_rows: how many there are.
+        config: of that case.
+        is_for_all_numbers: it explains all cases that have a law, but not those that have none.
+    """
+
+    explanation: Explanation
+    cases: int
+    of: int
+    rows: int
+    of_rows: int
+    config: Any
+    is_for_all_numbers: bool = False
+
+
+@dataclass
+class Found:
+    """What a search found.
+
+    Attributes:
+        answers: that explain every case, the simplest first.
+        exact: there is one, within the derived tolerance everywhere.
+        near: explanations of a part, the furthest first.
+        programs: how many were measured.
+        ended: whether all there is was looked at, within the budget.
+        cases: how many cases the answers were held against.
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    exact: bool = False
+    near: list[Near] = field(default_factory=list)
+    programs: int = 0
+    ended: bool = True
+    cases: int = 0

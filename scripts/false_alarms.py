@@ -1,0 +1,147 @@
+"""``make false-alarms``: everything that is known to be sound, drawn anew from several starts of Hypothesis.
+
+A verdict draws the same configurations everywhere. Here they are drawn from other starts too, so that what conforms
+does not do so by the luck of one. Sound are the samplers, training steps and data of ``fixtures``, the wraps of
+released programs, and the schedulers of diffusers, each also with every option at each value that it can have.
+
+    make false-alarms
+    make false-alarms ARGS="--budget standard --starts 1 2 3"
+    make false-alarms ARGS="diffusers:DDIM wraps"
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+
+from fixtures.faulty_training import SOUND_TRAINING
+from fixtures.sound_data import SOUND as SOUND_DATA
+from fixtures.sound_samplers import SOUND
+from sampler_harness import strategies
+from sampler_harness.runner import check_sampler
+from sampler_harness.subject import AnySubject
+from sampler_harness.targets import load_subject, load_subjects
+from sampler_harness.verdict import Verdict
+
+__all__ = ["main", "sound"]
+
+#: Modules all of whose declarations are sound, or say what is not.
+MODULES = (
+    "fixtures.torch_samplers.under_test",
+    "fixtures.wraps.denoising_diffusion_ddim",
+    "fixtures.wraps.denoising_diffusion_ddpm",
+    "fixtures.wraps.diamond",
+    "fixtures.wraps.edm",
+    "fixtures.wraps.guided_ddim",
+    "fixtures.wraps.guided_ddpm",
+    "fixtures.wraps.guided_ddpm_learned",
+    "fixtures.wraps.policy_ddim",
+    "fixtures.wraps.policy_ddpm",
+    "fixtures.wraps.score_sde",
+    "fixtures.torch_training.under_test",
+)
+#: Schedulers of diffusers.
+SCHEDULERS = (
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "EDMEulerScheduler",
+    "EulerDiscreteScheduler",
+    "FlowMatchEulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+)
+#: Options of theirs, each value by itself; a scheduler that lacks one is not asked for it.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace"),
+    "beta_start": ("0.001",),
+    "beta_end": ("0.012",),
+    "clip_sample": ("true", "false"),
+    "clip_sample_range": ("2.0",),
+    "final_sigmas_type": ("zero", "sigma_min"),
+    "interpolation_type": ("linear", "log_linear"),
+    "num_train_timesteps": ("100", "1000"),
+    "prediction_type": ("epsilon", "sample", "v_prediction"),
+    "rescale_betas_zero_snr": ("true", "false"),
+    "rho": ("3.0",),
+    "set_alpha_to_one": ("true", "false"),
+    "shift": ("3.0",),
+    "sigma_data": ("1.0",),
+    "sigma_max": ("10.0",),
+    "sigma_min": ("0.01",),
+    "sigma_schedule": ("karras", "exponential"),
+    "steps_offset": ("0", "1"),
+    "thresholding": ("true",),
+    "timestep_spacing": ("linspace", "leading", "trailing"),
+    "timestep_type": ("discrete", "continuous"),
+    "use_beta_sigmas": ("true",),
+    "use_exponential_sigmas": ("true",),
+    "use_karras_sigmas": ("true",),
+    "variance_type": ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"),
+    "eta": ("0.3", "1.0"),
+    "s_churn": ("5.0",),
+    "s_noise": ("1.003",),
+}
+
+
+def sound(parts: list[str]) -> Iterator[tuple[str, AnySubject]]:
+    """Every subject that must conform, by a name of its own; those that a scheduler refuses are left out.
+
+    Args:
+        parts: of names; none for all.
+    """
+
+    def wanted(name: str) -> bool:
+        return not parts or any(part in name for part in parts)
+
+    for target in (*SOUND, *SOUND_TRAINING, *(one.subject_path for one in SOUND_DATA)):
+        if wanted(target):
+            yield target, load_subject(target)
+    for module in MODULES:
+        if wanted(module):
+            for subject in load_subjects(module):
+                yield subject.target, subject
+    for scheduler in SCHEDULERS:
+        target = f"diffusers:{scheduler}"
+        asked: list[dict[str, str]] = [{}, *({name: one} for name, values in OPTIONS.items() for one in values)]
+        for settings in asked:
+            told = " ".join([target, *(f"{name}={value}" for name, value in settings.items())])
+            if not wanted(told):
+                continue
+            try:
+                found = load_subjects(target, settings)
+            except ValueError:
+                continue  # no such scheduler, no such option, or a value that has no reference: refused in a sentence
+            for subject in found:
+                yield told if subject is found[0] else f"{told} ({subject.name})", subject
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Decide on everything; the exit status tells whether anything was flagged."""
+    parser = argparse.ArgumentParser(prog="false_alarms", description="what is sound and flagged all the same")
+    parser.add_argument("parts", nargs="*", metavar="NAME-PART", help="subjects whose name holds one of these")
+    parser.add_argument("--budget", choices=("quick", "standard", "thorough"), default="quick")
+    parser.add_argument("--starts", nargs="+", type=int, default=[strategies.START], metavar="N")
+    options = parser.parse_args(argv)
+    decided, flagged, began = 0, [], time.perf_counter()
+    for start in options.starts:
+        strategies.START = start
+        for name, subject in sound(options.parts):
+            verdict = check_sampler(subject, budget=options.budget, diagnose=False)
+            decided += 1
+            if not verdict.conforms:
+                flagged.append(f"{name}, from {start}: {_told(verdict)}")
+            margin = "" if verdict.margin is None else f"margin {verdict.margin:.3g}"
+            sys.stdout.write(f"{'conforms' if verdict.conforms else 'FLAGGED '} {name}, from {start}: {margin}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{decided} verdicts, {len(flagged)} flagged, {time.perf_counter() - began:.0f} s\n")
+    sys.stdout.writelines(f"  {line}\n" for line in flagged)
+    return 1 if flagged else 0
+
+
+def _told(verdict: Verdict) -> str:
+    return "; ".join(f"{one.id}: {one.message.splitlines()[0]}" for one in verdict.causes) or "nothing was decided"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

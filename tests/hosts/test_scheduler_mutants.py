@@ -1,0 +1,77 @@
+"""``make mutants TARGET=diffusers:NAME``: what a change changes is seen, and the installed scheduler stays as it is."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from sampler_harness.adapters import diffusers_options as options
+from scripts import mutations, scheduler_mutants
+
+DDIM = "DDIMScheduler"
+
+
+@pytest.fixture(autouse=True)
+def _foreign_warnings_are_not_ours() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def changed(name: str, before: str, after: str) -> scheduler_mutants.Mutant:
+    """One text of the installed source replaced by another."""
+    _, source = scheduler_mutants.released(name)
+    assert source.count(before) == 1
+    return scheduler_mutants.Mutant(1, after, ast.parse(source.replace(before, after)))
+
+
+@pytest.mark.slow
+def test_what_a_change_changes_is_seen() -> None:
+    """Of each kind one, and one that changes nothing."""
+    texts = {
+        scheduler_mutants.NOTHING: ("eta * variance ** (0.5)", "eta * variance ** (1 / 2)"),
+        "default loop": ("eta: float = 0.0,", "eta: float = 0.5,"),
+        "option": ("eta * variance ** (0.5)", "eta * variance ** (0.4)"),
+        "forward": ("velocity = sqrt_alpha_prod * noise -", "velocity = sqrt_alpha_prod * noise +"),
+        "state": ("def __len__(self) -> int:\n        return", "def __len__(self) -> int:\n        return 1 +"),
+        "dtype": ("dtype=original_samples.dtype", "dtype=torch.float32"),
+        "before set_timesteps": ("np.arange(0, num_train_timesteps)[::-1]", "np.arange(0, num_train_timesteps)"),
+    }
+    chosen = [changed(DDIM, *both) for both in texts.values()]
+    found = {one.told: one for one in scheduler_mutants.judged_all(DDIM, chosen, frozenset(), 1, "nothing")}
+    assert {kind: found[after].kind for kind, (_, after) in texts.items()} == {kind: kind for kind in texts}
+    assert not any(one.message for one in found.values())
+
+
+def test_lines_that_refuse_or_warn_are_left_alone() -> None:
+    source = (
+        "def step(x, kind: Literal['a', 'b'] = 'a'):\n"
+        "    '''1'''\n"
+        "    if kind == 'c':\n"
+        "        raise ValueError(1)\n"
+        "    warnings.warn('1', stacklevel=2)\n"
+        "    return x + 1\n"
+    )
+    lines = mutations.lines_of_methods(source)
+    found = [(line, told) for line, told, _ in mutations.mutants(source, lines)]
+    assert found == [(1, "a is b: 'a'"), (6, "Add is Sub: x + 1"), (6, "1 is 2: 1")]
+
+
+@pytest.mark.slow
+def test_a_change_that_counts_is_caught_and_one_that_does_not_is_not_flagged() -> None:
+    before = options.scheduler_class(DDIM)
+    module = sys.modules[before.__module__]
+    counts = changed(DDIM, "(1 - alpha_prod_t_prev - std_dev_t**2)", "(1 - alpha_prod_t_prev + std_dev_t**2)")
+    equal = changed(DDIM, "eta * variance ** (0.5)", "eta * variance ** (1 / 2)")
+    caught, spared = sorted(
+        scheduler_mutants.judged_all(DDIM, [counts, equal], frozenset(), 1), key=lambda one: one.kind, reverse=True
+    )
+    assert (caught.kind, caught.subject, caught.is_caught) == ("option", DDIM, True)
+    assert caught.message
+    assert (spared.kind, spared.is_caught) == (scheduler_mutants.NOTHING, False)
+    assert options.scheduler_class(DDIM) is before
+    assert sys.modules[before.__module__] is module
