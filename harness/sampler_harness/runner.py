@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .catalogue import RELATIVE, catalogue, check_ids
+from .causes import together
 from .evidence import AnyEvidence
 from .kinds import KIND_OF
 from .known_failures import KnownFailures
@@ -238,6 +239,8 @@ class Assessment:
         """
         nothing = self.unjudged(checks)
         findings = tuple(self.run(id) for id in nothing.planned)
+        diagnosis = self.diagnosis() if diagnose else None
+        findings = together(findings, diagnosis) if self.subject.kind == "sampler" else findings
         return dataclasses.replace(
             nothing,
             reference=self._against_name(),
@@ -245,7 +248,7 @@ class Assessment:
             coverage=self.coverage(),
             seconds=self._spent,
             versions=versions(),
-            diagnosis=self.diagnosis() if diagnose else None,
+            diagnosis=diagnosis,
             moved=self._moved(findings),
             portrait=self.portrait(findings) if self._portray else None,
             deviations=self._deviations,

@@ -29,6 +29,7 @@ class Place:
         text: what stands there, shortened.
         lines: files and their lines that ran towards the row.
         all_lines: files and their lines that ran at all.
+        hands_on: it only calls another function of the same person's, where the value is made.
     """
 
     file: str
@@ -37,6 +38,15 @@ class Place:
     text: str
     lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
     all_lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    hands_on: bool = False
+
+    def makes_the_same(self, other: Place | None) -> bool:
+        """Whether two wrong values are made in one line; one that calls the user's own function may hide two faults.
+
+        Args:
+            other: where the other value is made.
+        """
+        return other is not None and (self.file, self.line) == (other.file, other.line) and not self.hands_on
 
 
 @dataclass(frozen=True)
@@ -141,6 +151,11 @@ class Explanation:
     diff: str = ""
     effects: tuple[str, ...] = ()
     happened: tuple[Happened, ...] = ()
+
+    @property
+    def changes(self) -> int:
+        """How many things are otherwise: lines, fields, or the whole reference."""
+        return len(self.edits) + len(self.config) + bool(self.reference)
 
 
 @dataclass(frozen=True)

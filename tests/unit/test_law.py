@@ -206,3 +206,18 @@ def test_a_replay_on_the_fresh_noise_of_a_run_is_that_run(config: Any) -> None:
     again = replay(config, (6,), outputs, innovations(response, fields, 2.0**-53))
     assert again is not None
     assert np.allclose(again, rows, rtol=1e-9, atol=1e-9)
+
+
+def test_noise_that_enters_by_several_draws_is_handed_to_all_of_them() -> None:
+    """Churn raises the first level: its draw and the first one arrive together, and together are one unit normal."""
+    config = EDM(num_steps=3, s_churn=2.0)
+    response = respond_reference(config)
+    law = Law.of(response)
+    assert response.noise.shape[1] == len(law.opened) + 1
+    generator = np.random.default_rng(0)
+    fresh = {row: generator.normal(size=6) for row in law.opened}
+    outputs = generator.normal(size=(config.num_calls, 6))
+    rows = replay(config, (2, 3), outputs, fresh)
+    should_be = law.outputs @ outputs + law.factor @ np.stack([fresh[row] for row in law.opened])
+    assert rows is not None
+    np.testing.assert_allclose(rows, should_be, rtol=1e-9, atol=1e-9)

@@ -24,6 +24,7 @@ EDGES: dict[str, set[str]] = {
     "known_failures": {"pinned", "verdict"},
     "verdict": {"pinned", "portrait"},
     "sharing": set(),
+    "causes": {"verdict"},
     "wording": set(),
     "plain": set(),
     "catalogue": set(),
@@ -62,6 +63,7 @@ EDGES: dict[str, set[str]] = {
     "saved_laws": {"checks", "law", "observe", "verdict"},
     "runner": {
         "catalogue",
+        "causes",
         "checks",
         "diagnosis",
         "evidence",

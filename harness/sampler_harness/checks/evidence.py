@@ -7,10 +7,10 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reference_samplers.contract import Reference, as_reference
-from sampler_harness.cases import CoveringSet, covering_set
+from sampler_harness.cases import PAIRED_STEPS, CoveringSet, covering_set
 from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
@@ -27,6 +27,9 @@ from .repeats import as_drawn
 from .replayed import Held, hold
 from .sources import are_seeds
 from .standard import Standard
+
+if TYPE_CHECKING:
+    from .mending import Mending
 
 __all__ = ["Evidence", "expected_calls"]
 
@@ -207,6 +210,8 @@ class Evidence(AnyEvidence[Subject]):
         other = copy.copy(self)
         other.standard = standard
         other._compared, other._held, other._sides, other._own_grid = {}, {}, {}, {}
+        for name in ("mending", "mending_of_runs"):
+            vars(other).pop(name, None)
         # Whether draws that repeat are one draw depends on what with.
         other._bundles = {case: bundle for case, bundle in self._bundles.items() if not bundle.repeats}
         return other
@@ -285,6 +290,24 @@ class Evidence(AnyEvidence[Subject]):
             self._not_normal[case] = other[0] if other and not are_seeds(bundle) else ""
         return self._not_normal[case]
 
+    @functools.cached_property
+    def telling_cases(self) -> tuple[Case, ...]:
+        """The base, and short cases of the covering set in which each value of each option is seen once."""
+        found, seen = [self.base], set(self._values_of(self.base))
+        short = [case for case in self.cases if case.config.num_calls <= 2 * PAIRED_STEPS]
+        while short:
+            most = max(short, key=lambda case: len(self._values_of(case) - seen))
+            new = self._values_of(most) - seen
+            if not new:
+                break
+            found.append(most)
+            seen |= new
+        return tuple(found)
+
+    def _values_of(self, case: Case) -> frozenset[tuple[str, int]]:
+        rows = self.covering.index.get(case.config, ())
+        return frozenset(item for row in rows for item in row.items() if item[0] != "num_steps")
+
     @property
     def affine_cases(self) -> tuple[Case, ...]:
         """The cases whose reference has a law."""
@@ -344,6 +367,20 @@ class Evidence(AnyEvidence[Subject]):
                 self._deviations(self.bundle(case), dataclasses.replace(case, config=config))
             )
         return self._own_grid[case]
+
+    @functools.cached_property
+    def mending(self) -> Mending | None:
+        """The line of the sampler's own whose value, were it the reference's, would make all cases right."""
+        from .mending import mending_of
+
+        return mending_of(self)
+
+    @functools.cached_property
+    def mending_of_runs(self) -> Mending | None:
+        """The same of runs that have no law to go by, because of a clamp or of a step size from norms."""
+        from .mending_runs import mending_of_runs
+
+        return mending_of_runs(self)
 
     @functools.cached_property
     def place_map(self) -> PlaceMap | None:

@@ -16,6 +16,7 @@ from sampler_harness.subject.allowed import bounds_of, is_strategy, named_values
 from sampler_harness.verdict import Finding, Place
 
 from .evidence import Evidence, expected_calls
+from .places import line_of
 from .shown import shown as shown_by
 
 __all__ = ["Judged", "conclude", "nothing_seen", "skipped"]
@@ -64,9 +65,9 @@ def conclude(
         if (case := chosen.case) is not None:
             details |= described(case)
             lines.append(f"smallest configuration: {told(case.config)}, shape {case.shape}, {case.dtype}")
-            place = _place(evidence, chosen, case)
+            place = _place(id, evidence, chosen, case)
             if place is not None:
-                details |= dataclasses.asdict(place)
+                details |= {name: value for name, value in dataclasses.asdict(place).items() if name != "hands_on"}
                 lines.append(f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}")
         details["failing"] = f"{len(failing)} of {len(judged)}"
         script = _reproduction(evidence, chosen)
@@ -75,19 +76,14 @@ def conclude(
     return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing, notes=notes)
 
 
-def _place(evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
+def _place(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
     """Where in the user's own code the failing row is computed; None where no line of theirs ran."""
-    step, term = chosen.evidence.get("step"), str(chosen.evidence.get("term", ""))
-    walked = evidence.walked(case)
-    row = step if isinstance(step, int) and not isinstance(step, bool) else None
-    draw = chosen.evidence.get("draw")
-    line = walked.clamping() if "clamped_to" in chosen.evidence else None
-    if isinstance(draw, int):
-        line = walked.line_of_draw(draw, seeded="seeded" in chosen.evidence)
-    if line is None and "clamped_to" not in chosen.evidence:
-        line = walked.place(row, term)
+    line = line_of(id, evidence, chosen, case)
     if line is None:
         return None
+    step = chosen.evidence.get("step")
+    row = step if isinstance(step, int) and not isinstance(step, bool) else None
+    walked = evidence.walked(case)
     return Place(
         shown(line.file),
         line.line,
@@ -95,6 +91,7 @@ def _place(evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
         shorten(line.text, 80),
         {shown(file): lines for file, lines in walked.ran(row).items()},
         {shown(file): lines for file, lines in walked.ran(None).items()},
+        walked.hands_on(line),
     )
 
 

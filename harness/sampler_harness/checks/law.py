@@ -121,6 +121,19 @@ def _only_grid(evidence: Evidence, case: Case, cause: Deviation, terms: tuple[Te
     return evidence.only_the_grid_differs(case)
 
 
+def _one_cause(evidence: Evidence) -> str | None:
+    """The check that speaks first, where one line of the sampler's makes all that is wrong; else None."""
+    if evidence.mending is None:
+        return None
+    found = {
+        CHECK_OF[d.term]
+        for case in evidence.affine_cases
+        for d in evidence.compared(case)
+        if d.ratio > 1.0 and not d.consequence
+    }
+    return next((id for id in dict.fromkeys(CHECK_OF[term] for term in _ORDER) if id in found), None)
+
+
 def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judged]:
     deviations = evidence.compared(case)
     calls = evidence.bundle(case).num_calls
@@ -137,6 +150,8 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
         consequence_of = CHECK_OF[cause.term]
     elif cause is not None and _only_grid(evidence, case, cause, terms):
         consequence_of = "law/times"
+    elif not first.consequence and (root := _one_cause(evidence)) not in {CHECK_OF[t] for t in terms}:
+        consequence_of = root
     text = in_words(first, calls)
     if evidence.is_mapped(case) and "time" not in terms:
         consequence_of, text = "law/outputs", f"at one place, {text}"

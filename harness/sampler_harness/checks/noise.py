@@ -72,13 +72,18 @@ def _place(shape: tuple[int, ...], element: int) -> str:
     return f"item {index[0]}, place {index[1:]}"
 
 
-def _sharing(layout: Layout, draws: Sequence[Draw], shape: tuple[int, ...]) -> str:
-    """Which draw is shared, and by what: items, channels or places."""
+def _most_shared(layout: Layout) -> Field:
+    """The field of which one drawn number reaches the most elements."""
 
-    def most_shared(field: Field) -> int:
+    def reached(field: Field) -> int:
         return int(np.unique(field.offset_of[field.offset_of >= 0], return_counts=True)[1].max(initial=0))
 
-    field = max(layout.fields, key=most_shared)
+    return max(layout.fields, key=reached)
+
+
+def _sharing(layout: Layout, draws: Sequence[Draw], shape: tuple[int, ...]) -> str:
+    """Which draw is shared, and by what: items, channels or places."""
+    field = _most_shared(layout)
     values, counts = np.unique(field.offset_of[field.offset_of >= 0], return_counts=True)
     together = np.flatnonzero(field.offset_of == values[int(counts.argmax())])
     index = np.stack(np.unravel_index(together, shape))
@@ -142,6 +147,8 @@ def check_shape(evidence: Evidence) -> Finding:
                 else f"{layout.missing} elements of the sample receive no noise"
             )
             details = {"shared": layout.shared, "missing": layout.missing}
+            if layout.shared:
+                details["draw"] = _most_shared(layout).parts[0]
             return [Judged(math.inf, text, case, details)]
         leaked = [leak for leak in bundle.first.leaks if leak.primitive.kind == "draw"]
         if leaked and not all(bundle.first.arrived):

@@ -195,7 +195,7 @@ def _rows_in_draws(program: Response) -> list[dict[int, float]]:
     alone = [row for row in rows if row is not None]
     if len(set(alone)) == len(alone):
         return [{} if row is None else {row: sign} for row, sign in zip(rows, signs, strict=True)]
-    _, opened, rotation = row_echelon(program.noise)
+    _, opened, rotation = row_echelon(program.noise, precision=2.0**-53, gain=rounding_gain(program.outputs))
     return [{row: float(weight) for row, weight in zip(opened, column, strict=True) if weight} for column in rotation.T]
 
 

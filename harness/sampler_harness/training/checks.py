@@ -165,10 +165,11 @@ def _judge_noise(law: StepLaw, item: ItemLaw) -> Judged:
                 f"{at} several elements share one normal: noise is drawn with shape {draw.shape} for an input of shape "
                 f"{case.shape}"
             )
-            return Judged(math.inf, message, case, {"draw": list(draw.shape)})
+            return Judged(math.inf, message, case, {"draw": list(draw.shape), "in_input": True})
         others = [d.operator for d in law.draws if not d.gaussian and d.numel >= np.prod(case.shape)]
         how = f"; it is drawn with {others[0]}, should be a normal" if others else ""
-        return Judged(math.inf, f"no normal noise reaches the model's input {at}{how}", case)
+        message = f"no normal noise reaches the model's input {at}{how}"
+        return Judged(math.inf, message, case, {"in_input": True})
     if item.unexplained > UNEXPLAINED:
         message = (
             f"{at} the model's input holds something that is neither data nor a normal of the element's own "

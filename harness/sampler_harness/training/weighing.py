@@ -1,4 +1,4 @@
-"""Which draws of a step weigh its loss: neither time nor noise, by them an item counts more in one step than another."""
+"""Which draws of a step weigh its loss: neither time nor noise, but how much an item counts in one step."""
 
 from __future__ import annotations
 
