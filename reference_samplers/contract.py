@@ -127,6 +127,16 @@ class Reference(Configuration):
         """Noise levels of the grid between which the edge of a window may lie, data units."""
         return ()
 
+    @property
+    def exact_window_ends(self) -> Mapping[str, Sequence[float]]:
+        """Field that is an end of a window to the values that put it on a level, in numbers that every dtype holds."""
+        return {}
+
+    @property
+    def window_ends(self) -> Mapping[str, bool]:
+        """Field that is an end of a window in effect here, to whether a level lies on it in exact numbers."""
+        return {}
+
     def either_side(self, times: Sequence[float]) -> Iterator[Reference]:
         """Configurations that differ only in how a rounding decides: a half, an edge that lies on a level.
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from . import prediction
 from .grids.timesteps import Timesteps
 from .openings import Array, Model, Noise
-from .processes.table_chain import TableChain
+from .processes.table_chain import FinalAlphaBar, TableChain
 from .validation import choice, flag, real
 
 __all__ = ["DDIM", "FinalAlphaBar"]
-
-FinalAlphaBar = Literal["one", "first"]
 
 
 @dataclass(frozen=True)

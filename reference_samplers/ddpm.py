@@ -9,7 +9,7 @@ import numpy as np
 
 from .grids.timesteps import Timesteps
 from .openings import Array, Denoise, Model, Noise
-from .processes.table_chain import TableChain
+from .processes.table_chain import FinalAlphaBar, TableChain
 from .validation import choice
 
 __all__ = ["DDPM", "Variance"]
@@ -29,12 +29,15 @@ class DDPM(TableChain, Timesteps):
         variance: of each step's draw: ``"fixed_small"`` is the posterior's, ``"fixed_large"`` is beta; with
             ``"learned_range"`` the model's second output in [-1, 1] interpolates their logarithms, with
             ``"learned"`` it is the logarithm itself.
+        final_alpha_bar: level after the last step: ``"one"``, or ``"first"``, the table's entry 0, where a program's
+            table begins before its first timestep and the run ends there.
 
     Raises:
         ValueError: names field, value and legal range.
     """
 
     variance: Variance = choice("fixed_small")
+    final_alpha_bar: FinalAlphaBar = choice("one")
 
     def sample(self, model: Model, noise: Noise) -> Array:
         """Draw one sample: Algorithm 2, line for line.
@@ -66,6 +69,14 @@ class DDPM(TableChain, Timesteps):
         if self.variance == "learned":
             return np.exp(0.5 * v)
         return np.sqrt(posterior_variance)  # section 3.2
+
+    def final_alpha_bar_of(self, table: Array) -> Any:
+        """alpha_bar behind the last step.
+
+        Args:
+            table: ``(T,)`` alpha_bar of the timesteps.
+        """
+        return table[0] if self.final_alpha_bar == "first" else 1.0
 
     def split(self, output: Any) -> tuple[Array, Any]:
         """Prediction and variance output of the model; the latter is None where the variance is fixed."""

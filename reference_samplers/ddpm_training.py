@@ -10,9 +10,9 @@ import numpy as np
 
 from .openings import Array
 from .processes import betas
-from .training_contract import TrainingReference
+from .training_contract import OfLevel, TrainingReference, of_level
 from .training_openings import Draws, TrainedModel, column
-from .validation import choice, real, refuse, whole
+from .validation import choice, choice_or_function, real, real_or_function, refuse, whole
 
 __all__ = ["DDPMTraining"]
 
@@ -30,16 +30,20 @@ class DDPMTraining(TrainingReference):
 
     Args:
         num_train_timesteps: T, >= 1.
-        beta_schedule: ``"linear"``, ``"scaled_linear"``, ``"cosine"`` or ``"sigmoid"``; not scaled with T.
-        beta_start: in (0, 1); the cosine schedule does not use it.
-        beta_end: in (0, 1), >= ``beta_start``; the cosine schedule does not use it.
+        beta_schedule: ``"linear"`` (Ho et al. 2020), ``"scaled_linear"`` (Rombach et al. 2022), ``"cosine"`` (Nichol &
+            Dhariwal 2021), ``"sigmoid"`` (Xu et al. 2022, as diffusers has it) or ``"sigmoid_jabri"`` (Jabri et al.
+            2022, as denoising-diffusion-pytorch has it); not scaled with T.
+        beta_start: in (0, 1); ``"cosine"`` and ``"sigmoid_jabri"`` do not use it.
+        beta_end: in (0, 1), >= ``beta_start``; ``"cosine"`` and ``"sigmoid_jabri"`` do not use it.
         prediction: what the network predicts: ``"epsilon"``, ``"x0"`` or ``"v"``.
         weighting: ``"uniform"`` weighs every squared error by 1; ``"snr"`` is the weight that makes it the squared
             error of x0 times the SNR: 1, SNR, SNR/(SNR + 1) for epsilon, x0, v; ``"objective"`` is
             denoising-diffusion-pytorch's name for the same; ``"min_snr"`` caps the SNR in it at ``snr_gamma``:
-            min(SNR, gamma) over SNR, 1, SNR + 1.
+            min(SNR, gamma) over SNR, 1, SNR + 1. Or a function of the timestep that gives the weight, as
+            ``lambda t: 1 / (snr[t] + 1)`` for debiased estimation of v (Yu et al. 2023, arXiv:2310.08442).
         snr_gamma: > 0, the cap.
-        offset_noise: >= 0, strength of one more normal per item and channel in the noise.
+        offset_noise: >= 0, strength of one more normal per item and channel in the noise; or a function of the timestep
+            that gives it.
         input_perturbation: >= 0, strength of noise that the input has and the target has not.
 
     Raises:
@@ -51,9 +55,9 @@ class DDPMTraining(TrainingReference):
     beta_start: float = real(1e-4, above=0, below=1)
     beta_end: float = real(0.02, above=0, below=1)
     prediction: TrainedPrediction = choice("epsilon")
-    weighting: Weighting = choice("uniform")
+    weighting: Weighting | OfLevel = choice_or_function("uniform")
     snr_gamma: float = real(5.0, above=0)
-    offset_noise: float = real(0.0, low=0)
+    offset_noise: float | OfLevel = real_or_function(0.0, low=0)
     input_perturbation: float = real(0.0, low=0)
 
     def check(self) -> None:
@@ -78,8 +82,9 @@ class DDPMTraining(TrainingReference):
         """
         t = draws.integers(0, self.num_train_timesteps, x0.shape[0])  # line 3, counted from 0
         epsilon = draws.normal(x0.shape)  # line 4
-        if self.offset_noise > 0:
-            epsilon = epsilon + self.offset_noise * draws.normal((*x0.shape[:2], *[1] * (x0.ndim - 2)))
+        if self.offset_noise != 0:
+            strength = column([self.offset_scale(one) for one in t], x0.ndim)
+            epsilon = epsilon + strength * draws.normal((*x0.shape[:2], *[1] * (x0.ndim - 2)))
         added = epsilon
         if self.input_perturbation > 0:
             added = epsilon + self.input_perturbation * draws.normal(x0.shape)
@@ -150,6 +155,8 @@ class DDPMTraining(TrainingReference):
         """An item's loss is this times the mean squared difference of output and target."""
         if self.weighting == "uniform":
             return 1.0
+        if callable(self.weighting):
+            return of_level("weighting", self.weighting, int(level))
         snr = self.snr(level)
         capped = np.minimum(snr, self.snr_gamma) if self.weighting == "min_snr" else snr
         divisor = {"epsilon": snr, "x0": 1.0, "v": snr + 1.0}[self.prediction]
@@ -157,6 +164,8 @@ class DDPMTraining(TrainingReference):
 
     def offset_scale(self, level: float) -> float:
         """Strength of the normal per item and channel, in units of the noise at a level."""
+        if callable(self.offset_noise):
+            return of_level("offset_noise", self.offset_noise, int(level))
         return self.offset_noise
 
     @property

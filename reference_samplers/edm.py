@@ -61,11 +61,20 @@ class Churn(Reference):
         """Up to here gamma grows with ``s_churn``, above it no more: a sampler is to be seen on either side."""
         return {"s_churn": (np.sqrt(2.0) - 1) * (len(self.levels) - 1)}
 
+    @property
+    def window_ends(self) -> Mapping[str, bool]:
+        """The ends of the window that there are."""
+        ends = {"s_tmin": self.s_tmin, "s_tmax": self.s_tmax}
+        in_effect = {name: edge for name, edge in ends.items() if self.s_churn and 0 < edge < float("inf")}
+        return {name: edge in self.exact_window_ends.get(name, ()) for name, edge in in_effect.items()}
+
     def either_side(self, times: Sequence[float]) -> Iterator[Reference]:
         """With an edge of the window just beside the level that it lies on."""
         if not self.s_churn:
             return
         for name, edge in (("s_tmin", self.s_tmin), ("s_tmax", self.s_tmax)):
+            if edge in self.exact_window_ends.get(name, ()):
+                continue  # nothing is rounded: the edge belongs to the window
             if any(abs(sigma - edge) <= EDGE * sigma for sigma in self.levels[:-1]):
                 for factor in (1 - 2 * EDGE, 1 + 2 * EDGE):
                     changes: dict[str, Any] = {name: edge * factor}
@@ -140,6 +149,12 @@ class EDM(VarianceExploding, LevelsByHand, StochasticSampler, Churn, _Solver, Ka
         if has_table_time and self.train_sigmas is None and self.stochasticity is None:
             legal = "given where s_churn > 0: times has none for the levels that churn rises to"
             raise refuse("train_sigmas", None, legal)
+
+    @property
+    def exact_window_ends(self) -> Mapping[str, Sequence[float]]:
+        """Levels that are given by hand, of at most eight binary digits."""
+        levels = [sigma for sigma in self.sigmas or () if sigma > 0 and float(256 * np.frexp(sigma)[0]).is_integer()]
+        return {"s_tmin": levels, "s_tmax": levels} if levels else {}
 
     def on_grid_of(self, times: Sequence[float]) -> Reference | None:
         """On the levels that a denoiser was told, without churn; the first noise stays as it is."""

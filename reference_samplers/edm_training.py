@@ -9,9 +9,9 @@ import numpy as np
 
 from . import prediction
 from .openings import Array
-from .training_contract import TrainingReference
+from .training_contract import OfLevel, TrainingReference, of_level
 from .training_openings import Draws, TrainedModel, column, standard_normal_quantile
-from .validation import choice, real, refuse
+from .validation import choice, choice_or_function, real, real_or_function, refuse
 
 __all__ = ["EDMTraining"]
 
@@ -33,12 +33,14 @@ class EDMTraining(TrainingReference):
         sigma_data: standard deviation of the data, > 0.
         sigma_min: drawn levels below it are raised to it, data units, >= 0.
         sigma_max: drawn levels above it are lowered to it, data units, > ``sigma_min``.
-        offset_noise: >= 0, strength of one more normal per item and channel in the noise, in units of sigma.
+        offset_noise: >= 0, strength of one more normal per item and channel in the noise, in units of sigma; or a
+            function of sigma that gives it.
         sigma_offset_noise: >= 0, the same in data units, at every level; the model then hears of the whole noise,
             sqrt(sigma^2 + sigma_offset_noise^2), in its preconditioning, weight and time (Alonso et al. 2024,
             arXiv:2405.12399, released code). Excludes ``offset_noise``.
         model_kind: ``"denoiser"`` is D(x; sigma), told sigma; ``"network"`` is F inside the preconditioning.
         weighting: ``"edm"`` is lambda(sigma) of table 1; ``"snr"`` weighs F by sigma_data^2 / (sigma^2 + sigma_data^2).
+            Or a function of sigma that gives the weight of the squared error of what the model returns, D or F.
         told: what ``"network"`` is told: ``"c_noise"`` is ln(sigma)/4; ``"sigma"`` the level itself; None for the
             kind's own convention.
 
@@ -51,17 +53,17 @@ class EDMTraining(TrainingReference):
     sigma_data: float = real(0.5, above=0)
     sigma_min: float = real(0.0, low=0)
     sigma_max: float = real(float("inf"), low=0, finite=False)
-    offset_noise: float = real(0.0, low=0)
+    offset_noise: float | OfLevel = real_or_function(0.0, low=0)
     sigma_offset_noise: float = real(0.0, low=0)
     model_kind: ModelKind = choice("denoiser")
-    weighting: Weighting = choice("edm")
+    weighting: Weighting | OfLevel = choice_or_function("edm")
     told: Told | None = choice(None)
 
     def check(self) -> None:
         """One kind of offset noise, and a level that the model can be told."""
         if self.sigma_max <= self.sigma_min:
             raise refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
-        if self.offset_noise > 0 and self.sigma_offset_noise > 0:
+        if self.offset_noise != 0 and self.sigma_offset_noise > 0:
             raise refuse("sigma_offset_noise", self.sigma_offset_noise, "0 where offset_noise is given")
         if self.model_kind == "denoiser" and self.told == "c_noise":
             raise refuse("told", self.told, "'sigma' or None for model_kind='denoiser'")
@@ -85,19 +87,18 @@ class EDMTraining(TrainingReference):
         sigma = np.clip(np.exp(ln_sigma), self.sigma_min, self.sigma_max)
         n = draws.normal(x0.shape)
         x = x0 + column(sigma, x0.ndim) * n  # eq. 2: y + n, n of variance sigma^2
-        if self.offset_noise > 0 or self.sigma_offset_noise > 0:
+        if self.offset_noise != 0 or self.sigma_offset_noise > 0:
             strength = column([self.offset_scale(one) * one for one in sigma], x0.ndim)
             x = x + strength * draws.normal((*x0.shape[:2], *[1] * (x0.ndim - 2)))
         told = np.array([self.told_time(one) for one in sigma])
         s = column(self.total(sigma), x0.ndim)
         if self.model_kind == "denoiser":
             difference = model(x, told) - x0
-            weight = self._lambda(s)
         else:
             # eq. 8: lambda c_out^2 || F(c_in x; c_noise) - (y - c_skip x) / c_out ||^2
             effective = (x0 - prediction.c_skip(s, self.sigma_data) * x) / prediction.c_out(s, self.sigma_data)
             difference = model(prediction.c_in(s, self.sigma_data) * x, told) - effective
-            weight = self._lambda(s) * prediction.c_out(s, self.sigma_data) ** 2
+        weight = column([self.weight(one) for one in sigma], x0.ndim)
         loss: Array = (weight * difference**2).reshape(x0.shape[0], -1).mean(axis=1)
         return loss
 
@@ -173,6 +174,8 @@ class EDMTraining(TrainingReference):
 
     def weight(self, level: float) -> float:
         """An item's loss is this times the mean squared difference of output and target."""
+        if callable(self.weighting):
+            return of_level("weighting", self.weighting, float(level))
         level = self.total(level)
         weight = float(self._lambda(level))
         return (
@@ -181,6 +184,8 @@ class EDMTraining(TrainingReference):
 
     def offset_scale(self, level: float) -> float:
         """Strength of the normal per item and channel, in units of the noise at a level."""
+        if callable(self.offset_noise):
+            return of_level("offset_noise", self.offset_noise, float(level))
         return self.sigma_offset_noise / float(level) if self.sigma_offset_noise else self.offset_noise
 
     @property

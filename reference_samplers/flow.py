@@ -31,7 +31,7 @@ class FlowEuler(RectifiedFlow, EvenTimes):
         """
         x = noise()  # Z_0 of the paper, at t = 1 here
         for time_cur, time_next in pairwise(self.time_grid):
-            flow = model(x, float(time_cur))
+            flow = model(x, self.time(time_cur))
             x = x + (time_next - time_cur) * flow  # eq. 1
         return x
 

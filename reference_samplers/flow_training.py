@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from .openings import Array
-from .training_contract import TrainingReference
+from .training_contract import OfLevel, TrainingReference, of_level
 from .training_openings import Draws, TrainedModel, column, standard_normal_quantile
-from .validation import choice, real
+from .validation import choice, choice_or_function, real
 
 __all__ = ["FlowTraining"]
 
@@ -28,6 +28,8 @@ class FlowTraining(TrainingReference):
         logit_mean: mean of ln(t / (1 - t)) before the shift, for ``"logit_normal"``.
         logit_std: its standard deviation, > 0.
         shift: > 0; above 1 it moves times towards noise.
+        time_scale: > 0, what the model is told in place of t = 1: 1000 where it is told 1000 t.
+        weighting: ``"uniform"`` weighs every squared error by 1; or a function of t that gives the weight.
 
     Raises:
         ValueError: names field, value and legal range.
@@ -37,6 +39,8 @@ class FlowTraining(TrainingReference):
     logit_mean: float = real(0.0)
     logit_std: float = real(1.0, above=0)
     shift: float = real(1.0, above=0)
+    time_scale: float = real(1.0, above=0)
+    weighting: Literal["uniform"] | OfLevel = choice_or_function("uniform")
 
     def step(self, model: TrainedModel, x0: Array, draws: Draws) -> Array:
         """The loss of each item, mean over its elements.
@@ -58,8 +62,9 @@ class FlowTraining(TrainingReference):
         noise = draws.normal(x0.shape)  # X_0 of the paper, at t = 1 here
         t_ = column(t, x0.ndim)
         x_t = (1 - t_) * x0 + t_ * noise
-        difference = model(x_t, t) - (noise - x0)  # eq. 1
-        loss: Array = (difference**2).reshape(count, -1).mean(axis=1)
+        difference = model(x_t, self.time_scale * t) - (noise - x0)  # eq. 1
+        weight = column([self.weight(one) for one in t], x0.ndim)
+        loss: Array = (weight * difference**2).reshape(count, -1).mean(axis=1)
         return loss
 
     @property
@@ -73,6 +78,18 @@ class FlowTraining(TrainingReference):
         if self.time == "logit_normal":
             t = 1 / (1 + np.exp(-(self.logit_mean + self.logit_std * t)))  # Esser et al. eq. 19
         return float(self.shift * t / (1 + (self.shift - 1) * t))  # Esser et al. eq. 23
+
+    def told_time(self, level: float) -> float:
+        """What the model is told."""
+        return float(self.time_scale * level)
+
+    def level_of_time(self, time: float) -> float:
+        """t, from what the model is told."""
+        return float(time / self.time_scale)
+
+    def weight(self, level: float) -> float:
+        """An item's loss is this times the mean squared difference of output and target."""
+        return 1.0 if self.weighting == "uniform" else of_level("weighting", self.weighting, level)
 
     def quantile(self, p: float) -> float:
         """The time below which a share ``p`` of the draws lies."""

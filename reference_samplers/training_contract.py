@@ -5,13 +5,35 @@ A *level* is the noise that an item is given, in the reference's own count: sigm
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 from .configuration import Configuration
 from .openings import Array
 from .training_openings import Draws, TrainedModel
 
-__all__ = ["TrainingReference"]
+__all__ = ["OfLevel", "TrainingReference", "of_level"]
+
+#: A function of the level, for a field that may be one. Steps that never declare one read a plain value, so that to
+#: type checkers it is anything.
+OfLevel = Any
+
+
+def of_level(name: str, given: Any, level: Any) -> float:
+    """What a field that is a function says of a level.
+
+    Args:
+        name: of the field, for the message.
+        given: the function.
+        level: in the reference's own count.
+
+    Raises:
+        ValueError: where it gives no finite number from 0 on.
+    """
+    value = float(given(level))
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must give finite numbers >= 0, gives {value!r} at {level!r}")
+    return value
 
 
 class TrainingReference(Configuration):

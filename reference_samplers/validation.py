@@ -29,8 +29,10 @@ __all__ = [
     "checked_whole",
     "checked_wholes",
     "choice",
+    "choice_or_function",
     "flag",
     "real",
+    "real_or_function",
     "reals",
     "refuse",
     "store",
@@ -39,6 +41,7 @@ __all__ = [
 
 _INFINITY = float("inf")
 _RULE = "rule"
+_OR_FUNCTION = "or a function"
 
 #: ``rule(name, value)`` gives the value as it is stored, or raises.
 _Rule = Callable[[str, Any], Any]
@@ -98,6 +101,16 @@ def choice(default: Any = dataclasses.MISSING) -> Any:
     return _field(default, None)
 
 
+def choice_or_function(default: str) -> Any:
+    """A field for one of the names that its ``Literal`` type lists, or for a function in its place."""
+    return dataclasses.field(default=default, metadata={_RULE: None, _OR_FUNCTION: True})
+
+
+def real_or_function(default: float, *, low: float) -> Any:
+    """A field for a finite number from ``low`` on, or for a function that gives one."""
+    return _field(default, lambda name, value: value if callable(value) else checked_real(name, value, low))
+
+
 def flag(default: bool) -> Any:
     """A field for True or False, and nothing that merely counts as such."""
 
@@ -129,7 +142,8 @@ def _rules(kind: Any) -> tuple[tuple[str, bool, _Rule], ...]:
             continue
         rule = field.metadata[_RULE]
         if rule is None:
-            rule = functools.partial(_choose, _names(hints[field.name]))
+            chosen = functools.partial(_choose, _names(hints[field.name]))
+            rule = functools.partial(_or_function, chosen) if field.metadata.get(_OR_FUNCTION) else chosen
         found.append((field.name, type(None) in typing.get_args(hints[field.name]), rule))
     return tuple(found)
 
@@ -145,6 +159,10 @@ def _names(hint: Any) -> tuple[str, ...]:
 def _choose(options: Sequence[str], name: str, value: Any) -> str:
     checked_choice(name, value, options)
     return str(value)
+
+
+def _or_function(rule: _Rule, name: str, value: Any) -> Any:
+    return value if callable(value) else rule(name, value)
 
 
 def check_fields(instance: Any) -> None:

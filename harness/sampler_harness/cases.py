@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from .subject import DeclarationError, ModelSubject
 from .subject.allowed import alternatives, bounds_of, combinations, is_strategy, named_values
 from .subject.fields import check_drawn
 
-__all__ = ["CoveringSet", "covering_set", "must_see"]
+__all__ = ["PAIRED_STEPS", "CoveringSet", "covering_set", "must_see"]
 
 
 #: Values that the number of steps must take, where the declaration allows them.
@@ -87,11 +87,11 @@ class CoveringSet:
     values: dict[str, list[Any]] = field(default_factory=dict)
     pairs: set[frozenset[tuple[str, int]]] = field(default_factory=set)
     not_varied: tuple[str, ...] = ()
-    index: dict[Any, dict[str, int]] = field(default_factory=dict)
+    index: dict[Any, list[dict[str, int]]] = field(default_factory=dict)
 
     def seen(self, measured: Sequence[Any]) -> tuple[dict[str, str], str]:
         """How many values and pairs the measured configurations saw, as ``"2/2"`` texts."""
-        rows = [self.index[c] for c in measured if c in self.index]
+        rows = [row for c in measured for row in self.index.get(c, ())]
         fields = {
             name: f"{len({row[name] for row in rows if name in row})}/{len(values)}"
             for name, values in self.values.items()
@@ -127,6 +127,9 @@ def covering_set(subject: ModelSubject, budget: Budget) -> CoveringSet:
             domain[name] = must_see(name, subject.fields[name], longest=longest, turning=at)
         result.index.clear()
         base_row, base = _base(subject, domain, reference_fields, build)
+    if _add_edges(subject, domain, build):
+        result.index.clear()
+        base_row, base = _base(subject, domain, reference_fields, build)
     check_drawn(reference, subject.fields, domain)
     result.base = base
     result.configurations.append(base)
@@ -154,11 +157,36 @@ def covering_set(subject: ModelSubject, budget: Budget) -> CoveringSet:
     # What is legal only where several other fields differ from the base has met no row so far.
     for name, values in domain.items():
         for i in range(len(values)):
-            if any(result.index[configuration][name] == i for configuration in result.configurations):
+            if any(row[name] == i for c in result.configurations for row in result.index[c]):
                 continue
             with contextlib.suppress(ValueError):
                 add(_first_legal(domain, build, {name: i})[0])
     return result
+
+
+def _add_edges(
+    subject: ModelSubject, domain: Mapping[str, list[Any]], build: Callable[[Mapping[str, int]], Any]
+) -> bool:
+    """Let ranges of a window's ends have a value on a level that is given by hand: there an end is decided.
+
+    Args:
+        subject: the declaration.
+        domain: field to values, of which those of the ends may grow.
+        build: makes a configuration of a row.
+    """
+    added = False
+    by_hand = [(name, i) for name, values in domain.items() for i, value in enumerate(values) if type(value) is tuple]
+    for name, i in by_hand:
+        with contextlib.suppress(ValueError):
+            edges = _first_legal(domain, build, {name: i})[1].exact_window_ends
+            for edge, levels in edges.items():
+                value = subject.fields.get(edge)
+                bounds = bounds_of(value) if is_strategy(value) else None
+                inside = [level for level in levels if bounds is not None and bounds[0] <= level <= bounds[1]]
+                if inside and not any(level in domain[edge] for level in inside):
+                    domain[edge].append(inside[len(inside) // 2])
+                    added = True
+    return added
 
 
 def _builder(
@@ -169,7 +197,9 @@ def _builder(
             configuration = subject.reference(**{name: domain[name][i] for name, i in row.items()})
         except ValueError:
             return None
-        result.index.setdefault(configuration, dict(row))
+        rows = result.index.setdefault(configuration, [])  # one configuration may be told in several ways
+        if row not in rows:
+            rows.append(dict(row))
         return configuration
 
     return build
@@ -234,24 +264,27 @@ def _pairwise(
     def gain(row: Mapping[str, int], name: str, value: int) -> int:
         return sum(frozenset(((name, value), (n, i))) in waiting for n, i in row.items() if n != name)
 
+    needs = _needs(domain, base, build)
     while waiting:
         pair = next(iter(waiting))
-        row: dict[str, int] = dict(pair)
-        for name in varied:
-            if name in row:
-                continue
-            best = max(domain[name], key=lambda v: (gain(row, name, v), v == base[name], -v))
-            trial = {**base, **row, name: best}
-            row[name] = best if build(trial) is not None else base[name]
-        full = {**base, **row}
+        needed: dict[str, int] = {}
+        for one in pair:
+            needed |= needs.get(one, {})
+        full = {**base, **needed, **dict(pair)}
         if build(full) is None:
-            full = {**base, **dict(pair)}
-        if build(full) is None:
-            legal = _repaired(full, pair, domain, build)
+            legal = _repaired(full, {name for name, _ in pair}, domain, build)
             if legal is None:
                 del waiting[pair]
                 continue
             full = legal
+        # Everything else is free as long as the reference accepts it: each row is to see as many pairs as it can.
+        row = {name: i for name, i in full.items() if name in dict(pair) or i != base[name]}
+        for name in varied:
+            if name in row:
+                continue
+            best = max(domain[name], key=lambda v: (gain(row, name, v), v == base[name], -v))
+            row[name] = best if build({**full, **row, name: best}) is not None else base[name]
+        full = {**full, **row}
         for met in itertools.combinations(sorted(n for n in full if n in varied), 2):
             key = frozenset((n, full[n]) for n in met)
             if key in waiting:
@@ -260,14 +293,29 @@ def _pairwise(
         yield full
 
 
+def _needs(
+    domain: Mapping[str, list[int]], base: Mapping[str, int], build: Callable[[Mapping[str, int]], Any]
+) -> dict[tuple[str, int], dict[str, int]]:
+    """For each value that the base refuses, which other fields must leave it: the fewest, at most two."""
+    found: dict[tuple[str, int], dict[str, int]] = {}
+    for name, values in domain.items():
+        for i in values:
+            row = {**base, name: i}
+            if build(row) is not None:
+                continue
+            legal = _repaired(row, {name}, domain, build) or _repaired_twice(row, name, domain, build)
+            if legal is not None:
+                found[name, i] = {other: j for other, j in legal.items() if other != name and j != base[other]}
+    return found
+
+
 def _repaired(
     row: Mapping[str, int],
-    pair: frozenset[tuple[str, int]],
+    kept: Collection[str],
     domain: Mapping[str, list[int]],
     build: Callable[[Mapping[str, int]], Any],
 ) -> dict[str, int] | None:
-    """Change one other field so that the reference accepts the pair."""
-    kept = {name for name, _ in pair}
+    """Change one other field so that the reference accepts the row."""
     for name, values in domain.items():
         if name in kept:
             continue
@@ -275,4 +323,17 @@ def _repaired(
             trial = {**row, name: value}
             if build(trial) is not None:
                 return trial
+    return None
+
+
+def _repaired_twice(
+    row: Mapping[str, int], kept: str, domain: Mapping[str, list[int]], build: Callable[[Mapping[str, int]], Any]
+) -> dict[str, int] | None:
+    """Change two other fields so that the reference accepts the row."""
+    for name, values in domain.items():
+        for value in values:
+            if name != kept and value != row[name]:
+                legal = _repaired({**row, name: value}, {kept, name}, domain, build)
+                if legal is not None:
+                    return legal
     return None

@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -153,8 +154,13 @@ def short(config: Any) -> str:
     values = config.values()
     given = [f for f in dataclasses.fields(config) if f.init and f.compare]
     usual = {f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory() for f in given}
-    parts = [f"{name}={values[name]!r}" for name, value in usual.items() if values[name] != value]
+    parts = [f"{name}={_written(values[name])}" for name, value in usual.items() if values[name] != value]
     return f"{type(config).__name__}({', '.join(parts)})"
+
+
+def _written(value: Any) -> str:
+    """A field's value; a function by its name, since its address is another one in each process."""
+    return value.__name__ if inspect.isfunction(value) else repr(value)
 
 
 def told(config: Any) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .catalogue import RELATIVE, catalogue, check_ids
+from .causes import together
 from .evidence import AnyEvidence
 from .kinds import KIND_OF
 from .known_failures import KnownFailures
@@ -238,6 +239,8 @@ class Assessment:
         """
         nothing = self.unjudged(checks)
         findings = tuple(self.run(id) for id in nothing.planned)
+        diagnosis = self.diagnosis() if diagnose else None
+        findings = together(findings, diagnosis) if self.subject.kind == "sampler" else findings
         return dataclasses.replace(
             nothing,
             reference=self._against_name(),
@@ -245,7 +248,7 @@ class Assessment:
             coverage=self.coverage(),
             seconds=self._spent,
             versions=versions(),
-            diagnosis=self.diagnosis() if diagnose else None,
+            diagnosis=diagnosis,
             moved=self._moved(findings),
             portrait=self.portrait(findings) if self._portray else None,
             deviations=self._deviations,
@@ -281,6 +284,7 @@ class Assessment:
     def _diagnosed(self, findings: tuple[Finding, ...]) -> Diagnosis | None:
         from .checks.standard import Standard
         from .diagnosis.diagnose import diagnose
+        from .diagnosis.foreign import with_foreign
 
         started = time.perf_counter()
         try:
@@ -290,12 +294,13 @@ class Assessment:
                 return Diagnosis(False, searched="what differs beside a declared deviation was not searched for")
             if self._deviations:
                 evidence = evidence.held_against(Standard.of_reference(evidence.subject))
-            found = diagnose(evidence, findings, budget=self.budget, declared=self._expected)
+            told = diagnose(evidence, findings, budget=self.budget, declared=self._expected)
+            found = told if self._deviations else with_foreign(evidence, told)
         except Exception as error:
             # A diagnosis is a help; without it the findings stand as they are.
             place = traceback.extract_tb(error.__traceback__)[-1]
-            told = f"the diagnosis itself failed with {type(error).__name__}: {error}"
-            found = Diagnosis(False, unsearched=f"{told} ({place.name}, line {place.lineno}); please report this")
+            failed = f"the diagnosis itself failed with {type(error).__name__}: {error}"
+            found = Diagnosis(False, unsearched=f"{failed} ({place.name}, line {place.lineno}); please report this")
         self._spent += time.perf_counter() - started
         return found
 

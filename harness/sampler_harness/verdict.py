@@ -29,6 +29,7 @@ class Place:
         text: what stands there, shortened.
         lines: files and their lines that ran towards the row.
         all_lines: files and their lines that ran at all.
+        hands_on: it only calls another function of the same person's, where the value is made.
     """
 
     file: str
@@ -37,6 +38,15 @@ class Place:
     text: str
     lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
     all_lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    hands_on: bool = False
+
+    def makes_the_same(self, other: Place | None) -> bool:
+        """Whether two wrong values are made in one line; one that calls the user's own function may hide two faults.
+
+        Args:
+            other: where the other value is made.
+        """
+        return other is not None and (self.file, self.line) == (other.file, other.line) and not self.hands_on
 
 
 @dataclass(frozen=True)
@@ -142,6 +152,24 @@ class Explanation:
     effects: tuple[str, ...] = ()
     happened: tuple[Happened, ...] = ()
 
+    @property
+    def changes(self) -> int:
+        """How many things are otherwise: lines, fields, or the whole reference."""
+        return len(self.edits) + len(self.config) + bool(self.reference)
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """That next to nothing of a reference is met, though no change of it explains the sampler.
+
+    Attributes:
+        told: what is known of it, for a person.
+        nearer: other references that it is, or of which it shares more weights; empty where there are none.
+    """
+
+    told: str
+    nearer: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -157,6 +185,7 @@ class Diagnosis:
         searched: how far the search went; empty where there was none.
         unsearched: why there was none.
         seconds: what it took.
+        foreign: that the reference may not be the sampler's own; None where much of it is met.
     """
 
     exact: bool
@@ -168,6 +197,7 @@ class Diagnosis:
     searched: str = ""
     unsearched: str = ""
     seconds: float = 0.0
+    foreign: Foreign | None = None
 
     @property
     def summary(self) -> str:
@@ -286,6 +316,11 @@ class Verdict:
     def causes(self) -> list[Finding]:
         """What of it no other failure explains."""
         return causes(self.bad)
+
+    @property
+    def foreign(self) -> Foreign | None:
+        """That the reference may not be the sampler's own."""
+        return None if self.diagnosis is None else self.diagnosis.foreign
 
     @property
     def expected(self) -> tuple[Finding, ...]:

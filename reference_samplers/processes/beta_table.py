@@ -23,9 +23,11 @@ class BetaTable(Reference):
 
     Args:
         num_train_timesteps: T, >= 1; where ``betas`` is given, their number.
-        beta_schedule: ``"linear"``, ``"scaled_linear"``, ``"cosine"`` or ``"sigmoid"``; not scaled with T.
-        beta_start: in (0, 1); the cosine schedule does not use it.
-        beta_end: in (0, 1), >= ``beta_start``; the cosine schedule does not use it.
+        beta_schedule: ``"linear"`` (Ho et al. 2020), ``"scaled_linear"`` (Rombach et al. 2022), ``"cosine"`` (Nichol &
+            Dhariwal 2021), ``"sigmoid"`` (Xu et al. 2022, as diffusers has it) or ``"sigmoid_jabri"`` (Jabri et al.
+            2022, as denoising-diffusion-pytorch has it); not scaled with T.
+        beta_start: in (0, 1); ``"cosine"`` and ``"sigmoid_jabri"`` do not use it.
+        beta_end: in (0, 1), >= ``beta_start``; ``"cosine"`` and ``"sigmoid_jabri"`` do not use it.
         betas: the table itself, in (0, 1), the last one at most 1; excludes the schedule.
     """
 

@@ -15,6 +15,7 @@ __all__ = [
     "betas",
     "cosine_betas",
     "exponential_betas",
+    "jabri_betas",
     "laplace_betas",
     "limited_betas",
     "linear_betas",
@@ -23,9 +24,10 @@ __all__ = [
     "sigmoid_betas",
 ]
 
-BetaSchedule = Literal["linear", "scaled_linear", "cosine", "sigmoid"]
+#: Two formulas are called sigmoid: the name alone is Xu et al.'s (as in diffusers), ``sigmoid_jabri`` Jabri et al.'s.
+BetaSchedule = Literal["linear", "scaled_linear", "cosine", "sigmoid", "sigmoid_jabri"]
 
-BETA_SCHEDULES: tuple[BetaSchedule, ...] = ("linear", "scaled_linear", "cosine", "sigmoid")
+BETA_SCHEDULES: tuple[BetaSchedule, ...] = ("linear", "scaled_linear", "cosine", "sigmoid", "sigmoid_jabri")
 
 
 def linear_betas(num_train_timesteps: int, beta_start: float, beta_end: float) -> Array:
@@ -110,6 +112,24 @@ def sigmoid_betas(num_train_timesteps: int, beta_start: float, beta_end: float) 
     return (beta_end - beta_start) / (1 + np.exp(-ramp)) + beta_start
 
 
+def jabri_betas(num_train_timesteps: int) -> Array:
+    """Variances whose alpha_bar falls along a sigmoid from -3 to 3, at most 0.999 each.
+
+    Source: Jabri et al. 2022, arXiv:2212.11972, the sigmoid gamma(t) with start = -3, end = 3 and tau = 1; cut into T
+    timesteps as denoising-diffusion-pytorch's ``sigmoid_beta_schedule`` does.
+
+    Args:
+        num_train_timesteps: T, length of the chain.
+
+    Returns:
+        ``(T,)`` betas.
+    """
+    time = np.linspace(0.0, 1.0, num_train_timesteps + 1)  # t / T
+    fallen = 1 / (1 + np.exp(3.0 - 6.0 * time))
+    level = (fallen[-1] - fallen) / (fallen[-1] - fallen[0])
+    return limited_betas(level)
+
+
 def exponential_betas(num_train_timesteps: int) -> Array:
     """Variances of the chain with alpha_bar = exp(-12 t / T), at most 0.999 each.
 
@@ -145,7 +165,7 @@ def laplace_betas(num_train_timesteps: int) -> Array:
 
 
 def betas(schedule: BetaSchedule, num_train_timesteps: int, beta_start: float, beta_end: float) -> Array:
-    """The table of a named schedule; the cosine one has no use for the ends.
+    """The table of a named schedule; ``"cosine"`` and ``"sigmoid_jabri"`` have no use for the ends.
 
     Args:
         schedule: its name.
@@ -167,6 +187,8 @@ def betas(schedule: BetaSchedule, num_train_timesteps: int, beta_start: float, b
         return cosine_betas(num_train_timesteps)
     if schedule == "sigmoid":
         return sigmoid_betas(num_train_timesteps, beta_start, beta_end)
+    if schedule == "sigmoid_jabri":
+        return jabri_betas(num_train_timesteps)
     raise ValueError(f"schedule must be one of {', '.join(BETA_SCHEDULES)}, got {schedule!r}")
 
 

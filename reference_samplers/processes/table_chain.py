@@ -18,9 +18,10 @@ from . import betas
 from .beta_table import BetaTable
 from .process import Process
 
-__all__ = ["ChainPrediction", "TableChain", "threshold_x0"]
+__all__ = ["ChainPrediction", "FinalAlphaBar", "TableChain", "threshold_x0"]
 
 ChainPrediction = Literal["epsilon", "x0", "v"]
+FinalAlphaBar = Literal["one", "first"]
 
 #: Stands in for a signal scale of 0 where a denoiser must be told of a finite noise level.
 _LEAST_SIGNAL = 1e-12

@@ -10,6 +10,7 @@ from fixtures.faulty_samplers.repeated import REPEATED, under_test
 from fixtures.sound_samplers.sources import INDEPENDENT
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject
+from sampler_harness.targets import load_sampler
 from sampler_harness.verdict import Verdict
 
 
@@ -99,3 +100,22 @@ def test_a_seed_of_the_sampler_s_own_is_noted_and_no_fault(name: str, notes: lis
     assert len(verdict.notes) == len(notes)
     assert all(got.startswith(wanted) for got, wanted in zip(verdict.notes, notes, strict=True))
     assert all("manual_seed(" in got for got in verdict.notes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["step_noise_is_the_start", "step_noise_of_seed_zero"])
+def test_the_script_shows_it(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    verdict = check_sampler(load_sampler(f"fixtures.faulty_samplers.repeated:{name}"), budget="quick", diagnose=False)
+    script = verdict.bad[0].reproduction
+    assert len(script.splitlines()) <= 15
+    exec(compile(script, name, "exec"), {})
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told in ("Overlap(draw=1, earlier=0, whole=True)", "not fed by the given generator [1, 2]")
+
+
+@pytest.mark.slow
+def test_noise_that_repeats_where_there_is_no_law() -> None:
+    verdict = check_sampler(
+        load_sampler("fixtures.faulty_samplers.repeated:seeded_by_the_model"), budget="quick", diagnose=False
+    )
+    assert [(f.id, f.consequence_of) for f in verdict.bad] == [("noise/shape", None)], verdict.bad

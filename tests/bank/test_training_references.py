@@ -208,7 +208,7 @@ def test_offset_noise_and_perturbation_stand_where_they_are_said() -> None:
         (lambda: DDPMTraining(num_train_timesteps=0), "num_train_timesteps must be a whole number >= 1"),
         (lambda: DDPMTraining(beta_end=1.0), "beta_end must be < 1"),
         (lambda: DDPMTraining(beta_start=0.03), "beta_end must be >= beta_start=0.03"),
-        (lambda: DDPMTraining(weighting="p2"), "weighting must be one of"),  # type: ignore[arg-type]
+        (lambda: DDPMTraining(weighting="p2"), "weighting must be one of"),
         (lambda: FlowTraining(shift=-1.0), "shift must be a finite number > 0"),
         (lambda: FlowTraining(time="cosmap"), "time must be one of"),  # type: ignore[arg-type]
     ],

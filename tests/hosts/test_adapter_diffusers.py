@@ -7,7 +7,6 @@ that the adapter and the taps cannot be wrong together.
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import re
 import sys
@@ -15,7 +14,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -36,6 +34,7 @@ from sampler_harness.subject import DeclarationError, Subject
 from sampler_harness.targets import TargetError, load_subject
 
 from . import findings
+from .rewriting import rewritten
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "fixtures" / "golden"
@@ -320,7 +319,7 @@ def test_options_reach_scheduler_and_reference_alike(
     subject = adapter.subject(name, settings)
     config = chosen(subject, **fields)
     # By hand a second output is 0 everywhere; the reference is asked with the same.
-    learned = subject.model_channels == 2
+    learned = config.model_channels == 2
     should_be = respond_with_zero_variance(config) if learned else Law.of(respond_reference(config))
     got = law_of(subject, config)
     np.testing.assert_allclose(got.times, should_be.times, rtol=1e-5, atol=2e-3)
@@ -518,31 +517,6 @@ def test_what_is_released_is_written_down_or_has_no_law(deviation: deviations.Kn
     got, should_be = law_of(subject, config), Law.of(respond_reference(config))
     np.testing.assert_allclose(got.times, should_be.times, rtol=1e-5, atol=2e-3)
     assert apart(got, should_be) < 2e-3
-
-
-@contextmanager
-def rewritten(name: str, before: str, after: str) -> Iterator[None]:
-    """A scheduler whose own source has another text in one place."""
-    library = importlib.import_module("diffusers.schedulers")
-    original = getattr(library, name)
-    module = importlib.import_module(original.__module__)
-    source = inspect.getsource(module)
-    assert source.count(before) == 1
-    copy = ModuleType(module.__name__)
-    copy.__dict__.update(__file__=module.__file__, __package__=module.__package__, __spec__=module.__spec__)
-    caches = (options.scheduler_class, options.constructor_options, options.accepts)
-    try:
-        sys.modules[module.__name__] = copy
-        exec(compile(source.replace(before, after), str(module.__file__), "exec"), copy.__dict__)
-        setattr(library, name, vars(copy)[name])
-        for cache in caches:
-            cache.cache_clear()
-        yield
-    finally:
-        sys.modules[module.__name__] = module
-        setattr(library, name, original)
-        for cache in caches:
-            cache.cache_clear()
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from sampler_harness.report.figures import BROKEN, curves, encode_png, filmstrip
+from sampler_harness.report.figures import BROKEN, curves, encode_png, filmstrip, flattened
 from sampler_harness.report.page import EXTRA, TEMPLATES, MissingExtraError, render_page, write_page
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -177,6 +177,22 @@ def test_the_base_page_stands_alone() -> None:
     assert "prefers-color-scheme: dark" in page
     assert not re.search(r"(src|href)=|url\(|@import", page), "a page fetches nothing"
     assert (TEMPLATES / "base.html.j2").is_file()
+
+
+def test_names_stand_along_an_axis_in_place_of_numbers() -> None:
+    lines = {"own": ([1, 2], [0.2, 0.9])}
+    drawn = curves(lines, xlabel="checkpoint", ylabel="power", ticks={1.0: "early.pt", 2.0: "late.pt"})
+    assert "early.pt" in drawn
+    assert "late.pt" in drawn
+    assert "rotate(-30" not in drawn
+    names = {float(n): f"a_long_name_of_a_checkpoint_{n}.pt" for n in range(1, 5)}
+    assert "rotate(-30" in curves({"own": ([1, 4], [0, 1])}, xlabel="x", ylabel="y", ticks=names)
+
+
+def test_a_value_that_presses_all_else_flat_is_told() -> None:
+    assert not flattened({"own": ([1, 2], [0.2, 1.3]), "reference": ([1, 2], [0.9, float("nan")])})
+    assert flattened({"own": ([1, 2], [0.2, 27.0]), "reference": ([1, 2], [0.9, 1.0])})
+    assert not flattened({})
 
 
 def test_a_page_is_written_where_it_was_asked_for(tmp_path: Path) -> None:

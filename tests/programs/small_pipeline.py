@@ -221,6 +221,47 @@ def steps_unknown(model: Any, shape: tuple[int, ...], config: EDM, *, device: An
     return edm(model, shape, config, dtype)
 
 
+# Sequences: a horizon of 32 steps, 7 numbers in each, as a policy makes them.
+
+HORIZON, ACTIONS = 32, 7
+
+
+def _motion_power() -> Array:
+    """``(T,)`` power of a motion at each frequency of time."""
+    frequency = np.abs(np.fft.fftfreq(HORIZON))
+    frequency[0] = 1 / HORIZON
+    shape = frequency**-2.0
+    scaled: Array = shape * STD**2 / shape.mean()
+    return scaled
+
+
+def motions(count: int = 48) -> Array:
+    white = np.random.Generator(np.random.PCG64(8)).standard_normal((count, HORIZON, ACTIONS))
+    moved: Array = np.fft.ifft(np.fft.fft(white, axis=1) * np.sqrt(_motion_power())[:, None], axis=1).real
+    return moved
+
+
+def load_motions(path: str | None, *, quick: float = 1.0) -> Any:
+    """The exact denoiser of such motions; ``quick`` takes for nothing what is quicker, cycles per step."""
+    known = torch.from_numpy(_motion_power() * (np.abs(np.fft.fftfreq(HORIZON)) <= quick)).float()[:, None]
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        gain = known / (known + torch.as_tensor(sigma, dtype=torch.float32).reshape(-1, 1, 1) ** 2)
+        answer: Tensor = torch.fft.ifft(torch.fft.fft(x, dim=1) * gain, dim=1).real
+        return answer
+
+    return model
+
+
+def load_slow_motions(path: str | None) -> Any:
+    return load_motions(path, quick=0.2)
+
+
+@sampler_under_test(EDM, shapes=[(2, HORIZON, ACTIONS)], **FIELDS)
+def motion_sampler(model: Any, shape: tuple[int, ...], config: EDM, *, device: Any, dtype: Any) -> Tensor:
+    return edm(model, shape, config, dtype)
+
+
 # Training steps.
 
 

@@ -201,3 +201,50 @@ def test_a_module_of_a_package_is_imported_from_it(
     if installed:
         assert "sys" not in text.split()
     assert main(["test_edm_sampler.py", "--budget", "quick", "--check", "law/times"]) == 0
+
+
+IN_DOUBLE_INSIDE = """
+import torch
+
+
+def ddim_sample(net, shape, steps=50, eta=0.0, churning=0.0, device="cpu"{argument}):
+    alpha_bar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), dim=0)
+    x = torch.randn(shape, device=device)
+    return {returned}
+
+
+class Heun:
+    def __init__(self, denoiser, n=18):
+        self.denoiser, self.sigmas = denoiser, n
+
+    def __call__(self, shape):
+        return torch.randn(shape)
+"""
+
+
+@pytest.mark.parametrize(
+    ("argument", "returned", "declared"),
+    [
+        ("", "alpha_bar[0] * x", True),
+        ("", "(alpha_bar[0] * x).to(x)", False),
+        ("", "x.float()", False),
+        (", dtype=torch.float32", "x", False),
+    ],
+)
+def test_a_table_in_double_is_no_sample_in_double(
+    argument: str, returned: str, declared: bool, own_folder: Path
+) -> None:
+    Path("mine.py").write_text(IN_DOUBLE_INSIDE.format(argument=argument, returned=returned), encoding="utf-8")
+    assert ("output_dtype" in sketch("mine.py:ddim_sample").declared) is declared
+
+
+def test_what_keeps_its_own_default_is_listed(own_folder: Path) -> None:
+    Path("mine.py").write_text(IN_DOUBLE_INSIDE.format(argument="", returned="x"), encoding="utf-8")
+    assert main(["--init", "mine.py:ddim_sample"]) == 0
+    assert "own default: churning. Pass" in Path("test_ddim_sample.py").read_text(encoding="utf-8")
+
+
+def test_a_class_that_is_called_gives_its_name_to_the_file(own_folder: Path) -> None:
+    Path("mine.py").write_text(IN_DOUBLE_INSIDE.format(argument="", returned="x"), encoding="utf-8")
+    assert main(["--init", "mine.py:Heun"]) == 0
+    assert "def heun_under_test(" in Path("test_heun.py").read_text(encoding="utf-8")

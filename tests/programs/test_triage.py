@@ -269,4 +269,5 @@ def test_the_command_line_answers(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "http" not in text.replace("http://www.w3.org", "")
     assert main([f"{here}:sound", *arguments]) == 0
     assert main([f"{here}:sound", "--model", f"{here}:load_perfect"]) == 2
+    assert main([f"{here}:sound", "--steps", "9"]) == 2
     assert main([f"{here}:sound", *arguments, "--checkpoint", str(tmp_path / "none.pt")]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ TABLE = (
     # Frames.
     _refused("frames uint8", "0 to 255", "[-1, 1], declared by batches", "x / 127.5 - 1", frames="frames_uint8"),
     _refused("frames in [0, 255]", "0 to 255", "x / 127.5 - 1", frames="frames_255"),
-    _refused("frames in [0, 255], nothing declared", "noise of std 5", "x / 127.5 - 1", frames="frames_255", others=()),
+    _refused("frames in [0, 255], nothing declared", "std 5,", "x / 127.5 - 1", frames="frames_255", others=()),
     _refused("frames in [0, 1]", "50.0% of the range [-1, 1]", "2 * x - 1", frames="frames_unit"),
     _refused(
         "frames in [0, 1], nothing declared", "the samples are what 2 * x - 1 would make of your frames",
@@ -106,7 +107,8 @@ TABLE = (
         model="load_blurred", others=(), keeps=(("capacity", "cannot tell"),),
     ),
     Row(
-        "a blurred model, no training declared", "unknown", 3, ("Cannot tell yet: look at the training path",),
+        "a blurred model, no training declared", "unknown", 3,
+        ("Cannot tell yet: look at the training path", "the training path was not looked at"),
         model="load_blurred", others=("batches",),
     ),
     Row("a model that leaves noise", "capacity", 1, ("leave noise in place of detail", "times"), model="load_noisy"),
@@ -150,6 +152,17 @@ TABLE = (
         ("the sampler conforms as declared, but with your model",), sampler="other_for_large_batches",
         keeps=(("sampler", "cannot tell"),),
     ),
+    # Sequences.
+    Row(
+        "sequences", "none", 0, ("Nothing found", "of 2 to 4 steps"), frames="motions", model="load_motions",
+        sampler="motion_sampler", others=(),
+    ),
+    Row(
+        "sequences, a model of slow ones", "unknown", 3, ("Both samplers lose detail", "of 2 to 4 steps"),
+        frames="motions", model="load_slow_motions", sampler="motion_sampler", others=(),
+    ),
+    _refused("sequences for a sampler of pictures", "are no pictures", "shapes=[(2, time", frames="motions"),
+    _refused("pictures for a sampler of sequences", "is declared for sequences", sampler="motion_sampler"),
     # Configuration.
     Row(
         "few steps", "configuration", 1, ("It is the configuration", "EDM(num_steps=3", "Take more steps"),
@@ -172,7 +185,8 @@ def test_each_combination_has_its_answer(row: Row, tmp_path: Path, capsys: pytes
     told = tmp_path / "told.json"
     words = [f"{HERE}:{row.sampler}", *(f"{HERE}:{name}" for name in row.others)]
     words += ["--model", f"{HERE}:{row.model}", "--data", f"{HERE}:{row.frames}", "--budget", "quick"]
-    words += [*row.options, "--json", str(told)]
+    page = tmp_path / "why.html"
+    words += [*row.options, "--json", str(told), "--html", str(page)]
     if row.checkpoints:
         words += [word for place in pipeline.write_checkpoints(tmp_path) for word in ("--checkpoint", str(place))]
     status = main(words)
@@ -192,6 +206,11 @@ def test_each_combination_has_its_answer(row: Row, tmp_path: Path, capsys: pytes
     for part, state in row.keeps:
         assert states[part] == state
     _check_no_contradiction(verdict, states)
+    shown_page = html.unescape(page.read_text(encoding="utf-8"))
+    told_once = [verdict["summary"], verdict["configuration"], verdict["frames"]]
+    for text in (*told_once, *verdict["advice"], *verdict["notes"]):
+        assert text in shown_page
+    assert all(stage["checkpoint"] in shown_page for stage in verdict["stages"] if stage["checkpoint"])
 
 
 def _percents(text: str) -> list[str]:

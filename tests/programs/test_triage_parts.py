@@ -142,6 +142,8 @@ SOUND_UNITS: dict[str, tuple[Any, ...]] = {
     "pictures in gray levels, declared so": (
         _pictures(0, 255), declared(EDM, sigma_max=20_000.0), data_under_test(range="[0,255]")(lambda: []),
     ),
+    "nearly black pictures, dark in [-1, 1]": (0.002 * (_pictures(-1, 1) + 1) - 1, declared(DDPM)),
+    "pictures, a run that starts from little noise": (_pictures(-1, 1), declared(EDM, sigma_max=0.5), _BATCHES),
     "dark pictures": (_gray_levels(0.1, 0) / 127.5 - 1, declared(EDM), _BATCHES),
     "bright pictures": (_gray_levels(0.3, 178) / 127.5 - 1, declared(EDM), _BATCHES),
     "black and white": (np.where(_pictures(-1, 1) > 0, 1.0, -1.0), declared(EDM), _BATCHES),
@@ -161,6 +163,9 @@ OTHER_UNITS: dict[str, tuple[Any, ...]] = {
     "gray levels, [-1, 1] declared by the way to them": (_pictures(0, 255), declared(EDM), _to_model),
     "[0, 1], [-1, 1] declared": (_pictures(0, 1), declared(EDM), _BATCHES),
     "standardised": (_pictures(-2.2, 2.4), declared(EDM), _BATCHES),
+    "gray levels, declared so, beside sigma_data": (
+        _pictures(0, 255), declared(EDM, sigma_data=0.5), data_under_test(range="[0,255]")(lambda: []),
+    ),
     "gray levels, the sampler clamps": (_pictures(0, 255), declared(DDPM, clip_denoised=True)),
     "gray levels, nothing declared of a chain": (_pictures(0, 255), declared(DDPM)),
     "gray levels, nothing declared of a flow": (_pictures(0, 255), declared(FlowEuler, num_steps=9)),
@@ -207,8 +212,14 @@ def test_samples_tell_a_change_of_units_and_nothing_else_does() -> None:
     assert "x / 127.5 - 1" in change_of_units(pipeline.frames_255(), _experiment(other, pipeline.frames_255()))
     assert change_of_units(pipeline.frames(), _experiment(other, pipeline.frames())) == ""
     noise = np.random.Generator(np.random.PCG64(2)).standard_normal(frames.shape)
-    wrong: Array
-    for wrong in (frames + 0.3 * noise, 0.5 * frames + 0.25, 2 * frames - 0.5, noise, np.full_like(frames, 0.5)):
+    others: list[Any] = [
+        frames + 0.3 * noise,
+        0.5 * frames + 0.25,
+        2 * frames - 0.5,
+        noise,
+        np.full_like(frames, 0.5),
+    ]
+    for wrong in others:
         assert change_of_units(frames, _experiment(wrong, frames)) == ""
 
 
@@ -263,6 +274,7 @@ def test_a_checkpoint_that_is_given_twice_is_refused() -> None:
         (np.zeros((8, 16, 7)), "are no pictures.*Sequences"),
         ([np.zeros((16, 7))] * 3, "are no pictures.*Sequences"),
         ("frames.npz", "no numbers"),
+        (np.full((8, 1, 16, 16), 0.5), "no detail at all of 2 to 4 px"),
     ],
 )
 def test_what_is_no_picture_is_refused(data: Any, words: str) -> None:

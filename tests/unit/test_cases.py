@@ -148,6 +148,34 @@ def test_a_value_that_is_legal_far_from_the_base_is_seen() -> None:
     assert covering.seen(covering.configurations)[0] == {"first": "2/2", "second": "2/2", "third": "2/2"}
 
 
+def test_a_value_that_is_legal_far_from_the_base_meets_every_other_value() -> None:
+    """What two other fields must make room for is seen with each value of the rest, in as few rows as hold them."""
+
+    @dataclass(frozen=True)
+    class Locked:
+        num_steps: int = 5
+        first: bool = False
+        second: bool = False
+        third: bool = False
+        kind: str = "a"
+        other: str = "a"
+
+        def __post_init__(self) -> None:
+            if self.third and not (self.first and self.second):
+                raise ValueError("third must be False where first or second is")
+
+        def sample(self, model: Any, noise: Any) -> Any: ...
+
+    switches = {name: st.booleans() for name in ("first", "second", "third")}
+    kinds = {name: st.sampled_from(["a", "b", "c"]) for name in ("kind", "other")}
+    covering = covering_set(subject(Locked, **switches, **kinds), BUDGETS["quick"])
+    third = [c for c in covering.configurations if c.third]
+    assert {c.kind for c in third} == {c.other for c in third} == {"a", "b", "c"}
+    assert len(third) == 3
+    done, planned = covering.seen(covering.configurations)[1].split("/")
+    assert done == planned
+
+
 def test_what_is_not_declared_is_told() -> None:
     covering = covering_set(subject(DDIM, num_steps=10), BUDGETS["quick"])
     assert "eta" in covering.not_varied

@@ -20,8 +20,9 @@ from fixtures.torch_samplers import under_test
 from reference_samplers import DDIM, DDPM, EDM
 from sampler_harness import sampler_under_test
 from sampler_harness.cli import main
+from sampler_harness.diagnosis.edited_text import edited_text
 from sampler_harness.diagnosis.known_faults import Replacement
-from sampler_harness.diagnosis.mutations import edited_text, mutations
+from sampler_harness.diagnosis.mutations import mutations
 from sampler_harness.diagnosis.search import Search
 from sampler_harness.diagnosis.target import run_program
 from sampler_harness.law.program import Program, Trace

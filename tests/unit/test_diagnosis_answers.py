@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fixtures.torch_samplers import under_test
-from reference_samplers import EDM
+from reference_samplers import DDIM, EDM
 from sampler_harness import sampler_under_test
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis import diagnose as room
@@ -153,6 +153,44 @@ def test_of_nan_alone_no_line_is_named() -> None:
     assert not diagnosis.answers
     assert not diagnosis.near
     assert "makes NaN out of numbers" in text_of(diagnosis)
+
+
+def test_of_draws_that_are_not_normal_no_line_is_named() -> None:
+    """They stand in no column of the law, so that an edit that draws nothing would have it."""
+
+    @sampler_under_test(EDM, num_steps=st.integers(2, 12), s_churn=st.floats(2, 20), solver="euler")
+    def uniform(model: Any, shape: Any, config: EDM, *, device: torch.device, dtype: torch.dtype) -> Tensor:
+        x: Tensor = torch.randn(shape, device=device, dtype=dtype) * config.sigma_grid[0]
+        for sigma, after in pairwise(config.sigma_grid.tolist()):
+            raised = sigma * (1 + float(config.gamma(sigma)))
+            x = x + (torch.rand_like(x) - 0.5) * max(raised**2 - sigma**2, 0.0) ** 0.5
+            x = x + (after - raised) * (x - model(x, told(shape, raised, dtype))) / raised
+        return x
+
+    diagnosis = diagnosed(uniform)
+    assert not diagnosis.answers
+    assert not diagnosis.near
+    assert "the noise is not Gaussian" in text_of(diagnosis)
+
+
+@pytest.mark.parametrize(("final", "says"), [("first", False), ("one", True)])
+def test_a_clamp_is_told_where_the_last_step_ends_in_data(final: Any, says: bool) -> None:
+    """Behind the level of the first timestep the sample holds what the clamp left: no clamp at 1.005, times 0.995."""
+
+    @sampler_under_test(DDIM, clip_denoised=True, num_train_timesteps=20, beta_start=0.01, beta_end=0.3)
+    def clamped_elsewhere(model: Any, shape: Any, config: DDIM, *, device: torch.device, dtype: torch.dtype) -> Tensor:
+        x: Tensor = torch.randn(shape, device=device, dtype=dtype)
+        for t, after in config.transitions:
+            level = float(config.alpha_bar[t])
+            level_next = float(config.alpha_bar[after]) if after or final == "one" else float(config.alpha_bar[1])
+            time = torch.full((shape[0],), t - 1, dtype=torch.int64)
+            data = (x - (1 - level) ** 0.5 * model(x, time)) / level**0.5
+            data = data.clamp(-0.9, 0.9) if says else data.clamp(-1, 1)
+            epsilon = (x - level**0.5 * data) / (1 - level) ** 0.5
+            x = level_next**0.5 * data + max(1 - level_next, 0.0) ** 0.5 * epsilon
+        return x
+
+    assert ("clamps at" in text_of(diagnosed(clamped_elsewhere))) is says
 
 
 # How it is told

@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 from reference_samplers import DDIM, DDPM, EDM, DDPMTraining, EDMTraining
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.law import Law, row_echelon
+from sampler_harness.law.replay import innovations, replay
 from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.law.rounding import ROUNDING_NUMPY, rounded_like, rounding
 from sampler_harness.law.tolerance import reference_law, tolerance_between, tolerance_of
@@ -184,3 +185,39 @@ def test_a_field_stands_in_the_place_of_a_method_by_its_name_where_source_rounds
     # A field hides what its parts say by that name; compiled as well, that would round another sampler.
     config = EDM(num_steps=3, sigma_max=5.0, s_churn=0.42, model_kind="network", sigma_data=0.5)
     assert tolerance_of(config, "float32").wide == 0
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        EDM(num_steps=4, solver="euler", s_churn=2.0),
+        EDM(num_steps=3, s_churn=2.0, s_tmax=20.0),
+        DDPM(num_steps=4),
+        DDIM(num_steps=4, eta=0.5),
+    ],
+)
+def test_a_replay_on_the_fresh_noise_of_a_run_is_that_run(config: Any) -> None:
+    """Also where a row has two draws: EDM draws its start, and churns before the first call."""
+    response = respond_reference(config)
+    generator = np.random.Generator(np.random.PCG64(3))
+    fields = generator.standard_normal((response.noise.shape[1], 6))
+    outputs = generator.standard_normal((response.num_calls, 6))
+    rows = response.offset[:, None] + response.noise @ fields + response.outputs @ outputs
+    again = replay(config, (6,), outputs, innovations(response, fields, 2.0**-53))
+    assert again is not None
+    assert np.allclose(again, rows, rtol=1e-9, atol=1e-9)
+
+
+def test_noise_that_enters_by_several_draws_is_handed_to_all_of_them() -> None:
+    """Churn raises the first level: its draw and the first one arrive together, and together are one unit normal."""
+    config = EDM(num_steps=3, s_churn=2.0)
+    response = respond_reference(config)
+    law = Law.of(response)
+    assert response.noise.shape[1] == len(law.opened) + 1
+    generator = np.random.default_rng(0)
+    fresh = {row: generator.normal(size=6) for row in law.opened}
+    outputs = generator.normal(size=(config.num_calls, 6))
+    rows = replay(config, (2, 3), outputs, fresh)
+    should_be = law.outputs @ outputs + law.factor @ np.stack([fresh[row] for row in law.opened])
+    assert rows is not None
+    np.testing.assert_allclose(rows, should_be, rtol=1e-9, atol=1e-9)

@@ -24,6 +24,7 @@ EDGES: dict[str, set[str]] = {
     "known_failures": {"pinned", "verdict"},
     "verdict": {"pinned", "portrait"},
     "sharing": set(),
+    "causes": {"verdict"},
     "wording": set(),
     "plain": set(),
     "catalogue": set(),
@@ -62,6 +63,7 @@ EDGES: dict[str, set[str]] = {
     "saved_laws": {"checks", "law", "observe", "verdict"},
     "runner": {
         "catalogue",
+        "causes",
         "checks",
         "diagnosis",
         "evidence",
@@ -74,6 +76,7 @@ EDGES: dict[str, set[str]] = {
         "subject",
         "verdict",
     },
+    "across": {"subject", "training"},
     # Who asks, and who tells.
     "report": {"catalogue", "detail", "plain", "portrait", "verdict", "wording"},
     "gate": {"catalogue", "pinned", "runner", "saved_laws", "targets", "verdict", "wording"},
@@ -89,6 +92,7 @@ EDGES: dict[str, set[str]] = {
         "wording",
     },
     "plugin": {
+        "across",
         "catalogue",
         "gate",
         "plain",
@@ -101,6 +105,7 @@ EDGES: dict[str, set[str]] = {
         "verdict",
     },
     "cli": {
+        "across",
         "adapters",
         "catalogue",
         "diagnosis",

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures.released.denoising_diffusion_pytorch import sigmoid_beta_schedule
 from reference_samplers.grids import sigmas as levels
 from reference_samplers.grids import spacings
 from reference_samplers.processes import betas as tables
@@ -71,6 +72,17 @@ def test_sigmoid_betas_by_hand() -> None:
     low = 1 / 404.4287934927351
     expected = [0.1 + 0.2 * low, 0.2, 0.3 - 0.2 * low]
     np.testing.assert_allclose(tables.sigmoid_betas(3, 0.1, 0.3), expected, rtol=1e-14)
+
+
+def test_the_sigmoid_of_jabri_by_hand_and_as_it_was_released() -> None:
+    # gamma(1/2) = (1/2) exactly: sigmoid(0) lies in the middle of sigmoid(-3) and sigmoid(3); gamma(1) is 0.
+    np.testing.assert_allclose(tables.jabri_betas(2), [0.5, 0.999], rtol=1e-14)
+    for length in (10, 1000):
+        released = sigmoid_beta_schedule(length).numpy()
+        np.testing.assert_allclose(
+            tables.betas("sigmoid_jabri", length, 1e-4, 0.02), released, rtol=5e-5
+        )  # its ends are float32
+    assert abs(tables.betas("sigmoid", 1000, 1e-4, 0.02) - released).max() > 0.1  # another formula of that name
 
 
 @pytest.mark.parametrize("length", [10, 1000, 4000])

@@ -157,6 +157,49 @@ def passes_its_generator(model: Any, x0: Tensor, config: DDPMTraining, *, genera
     return loss
 
 
+def item_by_item(
+    model: Any, x0: Tensor, config: DDPMTraining, generators: list[torch.Generator], first: torch.Generator | None
+) -> Tensor:
+    t = torch.randint(0, config.num_train_timesteps, (x0.shape[0],), generator=first)
+    noise = torch.cat([torch.randn(x0[:1].shape, generator=one) for one in generators])
+    signal, level = scales(x0, t, config)
+    loss: Tensor = (model(signal * x0 + level * noise, t) - noise).square().mean()
+    return loss
+
+
+def forks_its_generator(model: Any, x0: Tensor, config: DDPMTraining, *, generator: Any) -> Tensor:
+    forks = [torch.Generator().manual_seed(generator.initial_seed() + i) for i in range(x0.shape[0])]
+    return item_by_item(model, x0, config, forks, generator)
+
+
+def seeds_beside_its_generator(model: Any, x0: Tensor, config: DDPMTraining, *, generator: Any) -> Tensor:
+    forks = [torch.Generator().manual_seed(i) for i in range(x0.shape[0])]
+    return item_by_item(model, x0, config, forks, generator)
+
+
+def draws_one_seed_for_all_items(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    seed = int(torch.randint(0, 2**31, ()).item())
+    return item_by_item(model, x0, config, [torch.Generator().manual_seed(seed) for _ in x0], None)
+
+
+def draws_a_seed_for_each_item(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    seeds = [int(torch.randint(0, 2**31, ()).item()) for _ in x0]
+    return item_by_item(model, x0, config, [torch.Generator().manual_seed(seed) for seed in seeds], None)
+
+
+def puts_the_state_back_for_each_item(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
+    t = torch.randint(0, config.num_train_timesteps, (x0.shape[0],))
+    rows = []
+    for _ in x0:
+        with torch.random.fork_rng(devices=[]):
+            rows.append(torch.randn(x0[:1].shape))
+    torch.randn(1)
+    noise = torch.cat(rows)
+    signal, level = scales(x0, t, config)
+    loss: Tensor = (model(signal * x0 + level * noise, t) - noise).square().mean()
+    return loss
+
+
 def keeps_its_noise(model: Any, x0: Tensor, config: DDPMTraining, kept: dict[Any, Tensor] = {}) -> Tensor:  # noqa: B006
     t = torch.randint(0, config.num_train_timesteps, (x0.shape[0],))
     noise = kept.setdefault(x0.shape, torch.randn_like(x0))
@@ -199,6 +242,14 @@ def times_in_low_precision(model: Any, x0: Tensor, config: DDPMTraining) -> Tens
         (seeds_itself, {}, "noise-matches-target", "every step draws the same numbers"),
         (noise_of_a_generator_of_its_own, {}, "noise-matches-target", "every step draws the same numbers"),
         (does_not_pass_its_generator, {"takes_generator": True}, "noise-matches-target", "add generator="),
+        (
+            seeds_beside_its_generator,
+            {"takes_generator": True},
+            "noise-matches-target",
+            "the same state whatever the passed",
+        ),
+        (draws_one_seed_for_all_items, {}, "noise-matches-target", "items of a batch share their noise"),
+        (puts_the_state_back_for_each_item, {}, "noise-matches-target", "items of a batch share their noise"),
         (prefers_late_times, {}, "time-distribution", "the time below which"),
         (rounds_its_uniform, {}, "time-distribution", "the time below which"),
         (target_in_low_precision, {}, "gradient", "made in low precision"),
@@ -238,6 +289,8 @@ def casts_its_input(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
     ("step", "options"),
     [
         (passes_its_generator, {"takes_generator": True}),
+        (forks_its_generator, {"takes_generator": True}),
+        (draws_a_seed_for_each_item, {}),
         (flips_a_coin_that_decides_nothing, {}),
         (casts_its_input, {}),
     ],

@@ -8,7 +8,7 @@ scheduler is known to differ from its paper stands in :data:`KNOWN_DEVIATIONS` a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sampler_harness.pinned import Expected
@@ -17,121 +17,11 @@ from sampler_harness.subject import DeclarationError, Subject
 from .diffusers_deviations import KNOWN_DEVIATIONS, KnownDeviation
 from .diffusers_loop import SchedulerLoop
 from .diffusers_options import accepts, fields_from, names, parsed_settings, scheduler_class
+from .diffusers_varied import REFERENCED
 
 __all__ = ["names", "subject", "subjects"]
 
 _IMAGES = ((2, 3, 16, 16), (1, 1, 1, 1), (2, 1, 7, 5), (3, 4, 8, 2), (2, 3, 11), (2, 2, 3, 4, 5), (2, 17, 3, 3))
-
-
-# What is varied: every option that is mapped, as far as the scheduler follows its paper.
-
-
-def _chain_strategies() -> dict[str, Any]:
-    from hypothesis import strategies as st
-
-    return {
-        "num_steps": st.integers(1, 1000),
-        "num_train_timesteps": st.sampled_from([1000, 100]),
-        "beta_start": st.sampled_from([1e-4, 8.5e-4]),
-        "beta_end": st.sampled_from([0.02, 0.012]),
-        "timestep_spacing": st.sampled_from(["leading", "linspace", "trailing"]),
-        "steps_offset": st.sampled_from([0, 1]),
-        "rescale_zero_terminal_snr": st.booleans(),
-        "prediction": st.sampled_from(["epsilon", "x0", "v"]),
-        "clip_denoised": st.booleans(),
-        "clip_range": st.floats(0.5, 2.0),
-        "threshold": st.sampled_from([None, 0.995, 0.75]),
-        "threshold_max": st.sampled_from([1.0, 1.5]),
-    }
-
-
-def _ddpm() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners import DDPM
-
-    return DDPM, {
-        **_chain_strategies(),
-        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine", "sigmoid"]),
-        "variance": st.sampled_from(["fixed_small", "fixed_large"]),
-        "variance_as_logarithm": st.booleans(),
-    }
-
-
-def _ddim() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners import DDIM
-
-    return DDIM, {
-        **_chain_strategies(),
-        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
-        "eta": st.floats(0.0, 1.0),
-        "final_alpha_bar": st.sampled_from(["one", "first"]),
-        "rederive_epsilon": st.booleans(),
-    }
-
-
-def _edm_euler() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners import EDMEuler
-
-    return EDMEuler, {
-        "num_steps": st.integers(1, 200),
-        "sigma_min": st.floats(0.002, 0.1),
-        "sigma_max": st.floats(0.5, 80.0),
-        "rho": st.sampled_from([7.0, 3.0, 1.0]),
-        "sigma_spacing": st.sampled_from(["karras", "exponential"]),
-        "sigma_data": st.sampled_from([0.5, 0.25, 1.0]),
-        "prediction": st.sampled_from(["epsilon", "v"]),
-    }
-
-
-def _euler() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners import EulerDiscrete
-
-    return EulerDiscrete, {
-        "num_steps": st.integers(1, 200),
-        "num_train_timesteps": st.sampled_from([1000, 200]),
-        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
-        "beta_start": st.sampled_from([1e-4, 8.5e-4]),
-        "beta_end": st.sampled_from([0.02, 0.012]),
-        "rescale_zero_terminal_snr": st.booleans(),
-        "timestep_spacing": st.sampled_from(["linspace", "leading", "trailing"]),
-        "steps_offset": st.sampled_from([0, 1]),
-        "sigma_spacing": st.sampled_from(["timesteps", "karras", "exponential"]),
-        "sigma_min": st.sampled_from([None, 0.1]),
-        "sigma_max": st.sampled_from([None, 2.0]),
-        "prediction": st.sampled_from(["epsilon", "x0", "v"]),
-        "continuous_time": st.booleans(),
-    }
-
-
-def _heun() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners import HeunDiscrete
-
-    dropped = ("rescale_zero_terminal_snr", "sigma_min", "sigma_max", "continuous_time")
-    fields = {name: value for name, value in _euler()[1].items() if name not in dropped}
-    return HeunDiscrete, {
-        **fields,
-        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine", "exponential"]),
-        "clip_denoised": st.booleans(),
-        "clip_range": st.floats(0.5, 2.0),
-    }
-
-
-_REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
-    "DDPMScheduler": _ddpm,
-    "DDIMScheduler": _ddim,
-    "EDMEulerScheduler": _edm_euler,
-    "EulerDiscreteScheduler": _euler,
-    "HeunDiscreteScheduler": _heun,
-}
 
 
 def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
@@ -160,11 +50,13 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     if wanted is not None:
         known = ", ".join(d.name for d in mine) or "none"
         raise DeclarationError(f"{name} has no known deviation {wanted!r}; it has {known}")
-    if name not in _REFERENCED:
+    if name not in REFERENCED:
         return _unreferenced(name, options)
-    reference, strategies = _REFERENCED[name]()
-    learned = options.get("variance_type") == "learned_range"
-    return _subject(name, reference, {**strategies, **fields_from(name, options)}, options, learned=learned)
+    reference, strategies = REFERENCED[name]()
+    fields = {**strategies, **fields_from(name, options)}
+    # Where it is varied, a model with a second output stands ready, of which the loop takes what a configuration has.
+    learned = not isinstance(fields.get("variance", ""), str) or fields.get("variance") == "learned_range"
+    return _subject(name, reference, fields, options, learned=learned)
 
 
 def _split_known(name: str, given: dict[str, Any]) -> tuple[str, str | None]:
@@ -200,7 +92,7 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     from .diffusers_released import RELEASED
 
     name = deviation.scheduler
-    cornered, _ = _REFERENCED[name]()
+    cornered, _ = REFERENCED[name]()
     paper = cornered.__base__  # no corner is refused
     assert paper is not None
     varied = {field: values for field, values in deviation.varied.items() if field not in options}

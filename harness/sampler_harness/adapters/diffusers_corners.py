@@ -9,6 +9,7 @@ Reversed by: a release of diffusers in which a corner follows the paper; then it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +19,10 @@ from reference_samplers.contract import Reference
 from reference_samplers.grids import spacings
 from reference_samplers.grids.table_levels import TableLevels
 from reference_samplers.openings import Array, Model, Noise
-from reference_samplers.validation import flag, refuse, whole
+from reference_samplers.validation import choice, flag, real, refuse, store, whole
 
 from .diffusers_deviations import overruns
+from .diffusers_handling import Handling, Result
 
 __all__ = ["DDIM", "DDPM", "EDMEuler", "EulerDiscrete", "HeunDiscrete", "NoReference"]
 
@@ -39,20 +41,43 @@ def _refuse_trailing(num_train_timesteps: int, num_steps: int) -> None:
         )
 
 
+def _count_by_hand(config: Any) -> None:
+    """Where the grid is given by hand, how many steps it has is not said a second time."""
+    if config.timesteps is not None or config.values().get("sigmas") is not None:
+        store(config, "num_steps", None)
+
+
+def _check_handling(handling: Handling, num_steps: int | None, table: int) -> None:
+    """A scheduler that was never laid out visits its whole table, level by level."""
+    if handling == "unset" and num_steps != table:
+        raise refuse("num_steps", num_steps, f"{table} where set_timesteps is not called")
+
+
 @dataclass(frozen=True)
 class DDPM(reference_samplers.DDPM):
-    """DDPM where diffusers follows it.
+    """DDPM where diffusers follows it, with diffusers' defaults.
 
     Source: Ho et al. 2020, arXiv:2006.11239; see :class:`reference_samplers.DDPM`.
 
     Args:
         variance_as_logarithm: the program keeps the variance as a logarithm, which must change nothing.
+        handling: what was done to the scheduler before the run, which must change nothing.
+        result: what of ``step`` is taken, which must change nothing.
     """
 
+    clip_denoised: bool = flag(True)
+    threshold_max: float = real(1.0, low=1, finite=False)
     variance_as_logarithm: bool = flag(False)
+    handling: Handling = choice("new")
+    result: Result = choice("object")
+
+    def __post_init__(self) -> None:
+        _count_by_hand(self)
+        super().__post_init__()
 
     def check(self) -> None:
         """Timesteps end in time, and no noise is drawn on a last step above 0."""
+        _check_handling(self.handling, self.num_steps, self.num_train_timesteps)
         if self.variance_as_logarithm and self.variance != "fixed_small":
             raise refuse("variance_as_logarithm", True, "False unless variance is 'fixed_small'")
         if self.timestep_spacing == "trailing":
@@ -64,13 +89,33 @@ class DDPM(reference_samplers.DDPM):
 
 @dataclass(frozen=True)
 class DDIM(reference_samplers.DDIM):
-    """DDIM where diffusers follows it.
+    """DDIM where diffusers follows it, with diffusers' defaults.
 
     Source: Song et al. 2020, arXiv:2010.02502; see :class:`reference_samplers.DDIM`.
+
+    Args:
+        handling: what was done to the scheduler before the run, which must change nothing.
+        result: what of ``step`` is taken, which must change nothing.
+        hands_noise: the caller draws and hands the noise to ``step``, which must change nothing.
     """
+
+    clip_denoised: bool = flag(True)
+    threshold_max: float = real(1.0, low=1, finite=False)
+    rederive_epsilon: bool = flag(False)
+    handling: Handling = choice("new")
+    result: Result = choice("object")
+    hands_noise: bool = flag(False)
+
+    def __post_init__(self) -> None:
+        _count_by_hand(self)
+        super().__post_init__()
 
     def check(self) -> None:
         """A step of T // n timesteps ends at the next entry of the grid."""
+        if self.timesteps is not None:
+            raise refuse("timesteps", self.timesteps, "None: the scheduler takes none")
+        if self.handling == "unset":
+            raise refuse("handling", "unset", "another: step asks for set_timesteps")
         length, count = self.num_train_timesteps, len(self.grid)
         if self.timestep_spacing == "linspace" and count not in (1, length):
             legal = f"1 or {length} where timesteps are spaced by linspace (FINDINGS: t - T // n)"
@@ -93,10 +138,21 @@ class EDMEuler(diffusers.EDMEuler):
     """EDM's Euler steps where ``EDMEulerScheduler`` follows them.
 
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.EDMEuler`.
+
+    Args:
+        handling: what was done to the scheduler before the run, which must change nothing.
+        result: what of ``step`` is taken, which must change nothing.
+        hands_x0: the caller hands the denoised sample to ``step``, which must change nothing.
     """
+
+    handling: Handling = choice("new")
+    result: Result = choice("object")
+    hands_x0: bool = flag(False)
 
     def check(self) -> None:
         """One step has the highest level, and none are given by hand."""
+        if self.handling == "unset" and self.num_steps == 1:
+            raise refuse("num_steps", 1, "> 1 where set_timesteps is not called")
         if self.num_steps == 1 and self.sigma_spacing == "exponential":
             raise refuse("num_steps", 1, "> 1 where levels are exponential (FINDINGS: one step)")
         if self.sigmas is not None:
@@ -105,13 +161,18 @@ class EDMEuler(diffusers.EDMEuler):
 
 def _check_table_levels(config: TableLevels) -> None:
     """Timesteps end in time, and levels lie in the table."""
+    by_hand, table = (config.sigmas or ())[:-1], config.table
+    if by_hand and not table[0] <= min(by_hand) <= max(by_hand) <= table[-1]:
+        raise refuse("sigmas", config.sigmas, "levels in the table (FINDINGS: levels beyond it)")
+    last = config.num_train_timesteps - 1
+    if config.timesteps is not None and config.timesteps[0] > last:
+        raise refuse("timesteps", config.timesteps, f"<= {last}, in the table")
     if config.num_steps is None:
         return
     if config.timestep_spacing == "trailing":
         _refuse_trailing(config.num_train_timesteps, config.num_steps)
     if config.sigma_spacing == "timesteps" or config.num_steps == 1:
         return
-    table = config.table
     low, high = config.ends_of_levels(np.interp(config.grid, np.arange(len(table)), table))
     if not table[0] * (1 - 1e-6) <= low < high <= table[-1] * (1 + 1e-6):
         raise refuse("sigma_max", config.sigma_max, "levels in the table (FINDINGS: levels beyond it)")
@@ -122,10 +183,24 @@ class EulerDiscrete(diffusers.EulerDiscrete):
     """EDM's Euler steps where ``EulerDiscreteScheduler`` follows them.
 
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.EulerDiscrete`.
+
+    Args:
+        handling: what was done to the scheduler before the run, which must change nothing.
+        result: what of ``step`` is taken, which must change nothing.
     """
+
+    handling: Handling = choice("new")
+    result: Result = choice("object")
+
+    def __post_init__(self) -> None:
+        _count_by_hand(self)
+        super().__post_init__()
 
     def check(self) -> None:
         """The grid is one that the scheduler lays out as documented."""
+        _check_handling(self.handling, self.num_steps, self.num_train_timesteps)
+        if self.handling == "unset" and self.sigma_spacing != "timesteps":
+            raise refuse("sigma_spacing", self.sigma_spacing, "'timesteps' where set_timesteps is not called")
         _check_table_levels(self)
 
 
@@ -134,10 +209,22 @@ class HeunDiscrete(diffusers.HeunDiscrete):
     """EDM's Heun steps where ``HeunDiscreteScheduler`` follows them.
 
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.HeunDiscrete`.
+
+    Args:
+        handling: what was done to the scheduler before the run, which must change nothing.
+        result: what of ``step`` is taken, which must change nothing.
     """
+
+    handling: Handling = choice("new")
+    result: Result = choice("object")
+
+    def __post_init__(self) -> None:
+        _count_by_hand(self)
+        super().__post_init__()
 
     def check(self) -> None:
         """The grid is one that the scheduler lays out as documented."""
+        _check_handling(self.handling, self.num_steps, self.num_train_timesteps)
         _check_table_levels(self)
 
 

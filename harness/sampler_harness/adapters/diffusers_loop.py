@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .diffusers_defaults import left_out
+from .diffusers_forward import item_by_item, noised_in_every_way
+from .diffusers_handling import handled
 from .diffusers_options import STEP_FIELDS, accepts, constructor_options, options_from, scheduler_class
+from .diffusers_tables import check_tables
 
 if TYPE_CHECKING:
     import torch
@@ -33,33 +37,48 @@ class SchedulerLoop:
         return (scheduler_class(self.name).__module__,)
 
     def build(self, config: Any) -> Any:
-        """The scheduler with the configuration's options."""
+        """The scheduler with the configuration's options: those that are not its documented defaults."""
         accepted = constructor_options(self.name)
-        options = {**options_from(config), **self.pinned}
+        mapped = options_from(config)
+        if self.name == "EDMEulerScheduler" and config.values().get("handling") == "unset":
+            mapped["num_train_timesteps"] = config.num_steps - 1  # one level more than it is told
+        options = {k: v for k, v in mapped.items() if not left_out(self.name, k, v)} | dict(self.pinned)
         given = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items() if k in accepted}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return scheduler_class(self.name)(**given)
 
     def start(self, config: Any, device: Any) -> Any:
-        """A scheduler with its grid laid out on the device."""
+        """A scheduler with its grid laid out on the device, however it came to be."""
+        fields = config.values()
+        by_hand = any(self._by_hand(config, option) is not None for option in ("timesteps", "sigmas"))
+        return handled(
+            fields.get("handling", "new"),
+            self.build(config),
+            lambda scheduler: self._lay_out(scheduler, config, device),
+            by_hand=by_hand,
+            device=device,
+        )
+
+    def _lay_out(self, scheduler: Any, config: Any, device: Any) -> None:
+        """Its ``set_timesteps``, with no more arguments than are needed."""
         import torch
 
-        scheduler = self.build(config)
-        accepted = accepts(self.name, "set_timesteps")
-        arguments: dict[str, Any] = {"device": device} if "device" in accepted else {}
+        is_elsewhere = torch.device(device).type != "cpu" and "device" in accepts(self.name, "set_timesteps")
+        where: dict[str, Any] = {"device": device} if is_elsewhere else {}
         for option in ("timesteps", "sigmas"):
-            by_hand = self.pinned.get(option, config.values().get(option))
+            by_hand = self._by_hand(config, option)
             if by_hand is not None:
-                arguments[option] = list(by_hand)
+                given: Any = list(by_hand)
                 if option == "sigmas" and self.name == "EDMEulerScheduler":
-                    arguments[option] = torch.tensor(by_hand)  # it says a list will do, and asks it for its dtype
-                break
-        else:
-            steps = self.pinned.get("num_inference_steps", config.values().get("num_steps"))
-            arguments["num_inference_steps"] = config.num_train_timesteps if steps is None else steps
-        scheduler.set_timesteps(**arguments)
-        return scheduler
+                    given = torch.tensor(by_hand)  # it says a list will do, and asks it for its dtype
+                scheduler.set_timesteps(**{option: given}, **where)
+                return
+        steps = self.pinned.get("num_inference_steps", config.values().get("num_steps"))
+        scheduler.set_timesteps(config.num_train_timesteps if steps is None else steps, **where)
+
+    def _by_hand(self, config: Any, option: str) -> Any:
+        return self.pinned.get(option, config.values().get(option))
 
     def __call__(
         self,
@@ -100,47 +119,72 @@ class SchedulerLoop:
         return self._walk(scheduler, scheduler.timesteps[first:], model, x, config, generator)
 
     def forward(self, x0: Any, draw: Any, config: Any, index: int, *, device: Any, dtype: Any) -> Any:
-        """The scheduler's own noising at entry ``index``: as training calls it and as image-to-image does.
+        """The scheduler's own noising at entry ``index``, in every way in which it is called.
 
         Raises:
-            ValueError: where the two ways differ.
+            ValueError: where the ways differ, or the tables of a new scheduler are not the reference's.
         """
-        import torch
-
-        noised = []
-        for image_to_image in (False, True):
-            scheduler = self.start(config, device)
-            if image_to_image:
-                if not hasattr(scheduler, "set_begin_index"):
-                    break
-                scheduler.set_begin_index(index * scheduler.order)
-            method = scheduler.add_noise if hasattr(scheduler, "add_noise") else scheduler.scale_noise
-            noised.append(method(x0, draw, self._times(scheduler, index, x0)))
-        if len(noised) == 2 and not torch.equal(noised[0], noised[1]):
-            raise ValueError("add_noise differs after set_begin_index, which image-to-image calls first")
-        return noised[0]
+        if not index:
+            check_tables(self.build(config), config)
+        made = lambda: self.start(config, device)  # noqa: E731 - each way has a scheduler of its own
+        return noised_in_every_way(made, lambda: self.build(config), x0, draw, index)
 
     def velocity(self, x0: Any, draw: Any, config: Any, index: int, *, device: Any, dtype: Any) -> Any:
-        """The scheduler's ``get_velocity`` at entry ``index``."""
-        scheduler = self.start(config, device)
-        return scheduler.get_velocity(x0, draw, self._times(scheduler, index, x0))
+        """The scheduler's ``get_velocity`` at entry ``index``, for one timestep and for several at once.
 
-    def _times(self, scheduler: Any, index: int, x0: Any) -> Any:
-        time = scheduler.timesteps[index * scheduler.order]
-        return time.repeat(x0.shape[0])
+        Raises:
+            ValueError: where these differ.
+        """
+        scheduler = self.start(config, device)
+        return item_by_item("get_velocity", scheduler.get_velocity, scheduler, x0, draw, index)
 
     def _walk(self, scheduler: Any, timesteps: Any, model: Any, x: Any, config: Any, generator: Any) -> Any:
-        accepted = accepts(self.name, "step")
-        arguments: dict[str, Any] = {"generator": generator} if "generator" in accepted else {}
-        for name in STEP_FIELDS:
-            value = self.pinned.get(name, config.values().get(name))
-            if name in accepted and value is not None:
-                arguments[name] = value
-        if "use_clipped_model_output" in accepted and "rederive_epsilon" in config.values():
-            rederive = self.pinned.get("use_clipped_model_output", config.rederive_epsilon)
-            arguments["use_clipped_model_output"] = rederive
+        import torch
+
+        fields = config.values()
+        arguments = self._arguments(config, generator)
+        result = fields.get("result", "object")
         for timestep in timesteps:
             seen = scheduler.scale_model_input(x, timestep) if hasattr(scheduler, "scale_model_input") else x
             output = model(seen, timestep)
-            x = scheduler.step(output, timestep, x, **arguments).prev_sample
-        return x
+            if output.shape[1] != x.shape[1] and config.model_channels == 1:
+                output = output[:, : x.shape[1]]  # a model of another variance_type has no second half
+            given = self._given(scheduler, config, output, x, generator)
+            if "pred_original_sample" in given:
+                output = torch.zeros_like(output)  # it says no more than shape and dtype then
+            if result == "tuple":
+                x, x0 = scheduler.step(output, timestep, x, **{**arguments, **given}, return_dict=False)
+            else:
+                stepped = scheduler.step(output, timestep, x, **{**arguments, **given})
+                x, x0 = stepped.prev_sample, stepped.pred_original_sample if result == "x0" else None
+        is_data = result != "object" and fields.get("final_alpha_bar", "one") == "one"
+        return x0.to(x.dtype) if is_data else x  # two of the schedulers leave x0 in float32
+
+    def _arguments(self, config: Any, generator: Any) -> dict[str, Any]:
+        """What ``step`` is given at each step: what is not its documented default."""
+        accepted = accepts(self.name, "step")
+        fields = config.values()
+        mapped = {name: fields.get(name) for name in STEP_FIELDS}
+        mapped["use_clipped_model_output"] = fields.get("rederive_epsilon")
+        arguments = {
+            name: value
+            for name, value in mapped.items()
+            if name in accepted and value is not None and not left_out(self.name, name, value)
+        }
+        arguments |= {name: value for name, value in self.pinned.items() if name in mapped and name in accepted}
+        if generator is not None and "generator" in accepted:
+            arguments["generator"] = generator
+        return arguments
+
+    def _given(self, scheduler: Any, config: Any, output: Any, x: Any, generator: Any) -> dict[str, Any]:
+        """What the caller may make by itself and hand to ``step``: the noise, or the denoised sample."""
+        import torch
+
+        fields = config.values()
+        if fields.get("hands_noise") and self.pinned.get("eta", fields["eta"]) > 0:
+            drawn = torch.randn(x.shape, generator=generator, device=output.device, dtype=output.dtype)
+            return {"variance_noise": drawn, "generator": None}
+        if fields.get("hands_x0"):
+            sigma = scheduler.sigmas[scheduler.step_index]
+            return {"pred_original_sample": scheduler.precondition_outputs(x.to(torch.float32), output, sigma)}
+        return {}

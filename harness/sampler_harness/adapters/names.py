@@ -23,7 +23,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "DIAMOND: num_steps_denoising",
     ),
     "num_train_timesteps": ("guided-diffusion: diffusion_steps", "denoising-diffusion-pytorch: timesteps"),
-    "beta_schedule": ('diffusers: "cosine" is squaredcos_cap_v2',),
+    "beta_schedule": (
+        'diffusers: "cosine" is squaredcos_cap_v2, "sigmoid" is sigmoid',
+        'denoising-diffusion-pytorch: "sigmoid_jabri" is sigmoid; its linear is scaled with 1000 / T: give betas',
+    ),
     "betas": ("diffusers: trained_betas",),
     "timestep_spacing": ('guided-diffusion: timestep_respacing="25" is "respaced"',),
     "rescale_zero_terminal_snr": ("diffusers: rescale_betas_zero_snr",),

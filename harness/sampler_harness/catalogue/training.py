@@ -36,7 +36,8 @@ TRAINING_CHECKS: tuple[CheckInfo, ...] = (
         "noise dimensions",
         claim="the noise that is added is the noise that is predicted, a normal of its own for every element",
         catches=(
-            "noise drawn a second time for the target, shared by the batch or the channels, uniform, or not from torch"
+            "noise drawn a second time for the target, shared by the batch or the channels, uniform, or not from "
+            "torch, one seed for all items or all steps"
         ),
         blind_to="its strength (training/forward-backward-consistent)",
         remedy=(

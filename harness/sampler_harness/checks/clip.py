@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -12,13 +13,14 @@ from sampler_harness.law.clamped import NO_CLAMP, Bounds, clamped_end, end_clamp
 from sampler_harness.law.replay import innovations, with_fresh_noise
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY
 from sampler_harness.observe.learned_variance import learned_variance
+from sampler_harness.observe.narrowed import first_narrowing
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
 from .evidence import Evidence
 from .judging import Judged, conclude, nothing_seen, skipped
 from .law import cause_of, where
-from .noise import affine_ratio
+from .noise import AFFINE_ULP, affine_ratio
 from .replayed import ends_clamped, hold, row_ratios, row_tolerance
 
 #: A power of two, far below any clamp.
@@ -27,6 +29,8 @@ SCALED_DOWN = 2.0**-20
 #: Where the reference is not affine: outputs this much smaller and larger. A step size from norms grows as they shrink;
 #: what a step adds is then seen beside what others added, whatever the level.
 OUTPUT_SCALES = (2.0**-9, 2.0**3)
+#: What one rounding to the coarsest type may change, as a share of the size.
+COARSEST = 2.0**-7
 #: Steps that are looked at one by one, with what came before them silenced, at most.
 STAGES = 6
 
@@ -139,6 +143,22 @@ def _biting(bundle: Bundle, dense: DenseRun) -> tuple[DenseRun | Problem, float]
     return bundle.run_dense(draw_scale=scale, output_scale=scale), scale
 
 
+def _of_a_cast(evidence: Evidence, case: Case, ratio: float, own: float) -> str | None:
+    """``precision/dtype`` where a cast to fewer digits is made, and rounding to those explains what is not affine.
+
+    Args:
+        evidence: as measured.
+        case: that was run.
+        ratio: of the worst deviation.
+        own: of the dense run from the sampler's own coefficients; runs that are scaled down fall below what such a type
+            holds.
+    """
+    if ratio <= 1.0 or not own * AFFINE_ULP * PRECISIONS[case.dtype].unit < COARSEST:
+        return None
+    narrowed = first_narrowing(evidence.subject, case, evidence.fixtures)
+    return None if narrowed is None else "precision/dtype"
+
+
 def _stages(calls: int) -> list[int]:
     """Model calls from which a run is looked at: all, or some of them from first to last."""
     last = calls - 1
@@ -229,7 +249,9 @@ def check_replay(evidence: Evidence) -> Finding:
         if evidence.is_mapped(case):
             return [Judged(0.0, case=case)]  # affine, with weights that law/outputs tells of
         if not clipped:
-            return [_linear(bundle, dense, scale, only_the_end=not any(earlier))]
+            linear = _linear(bundle, dense, scale, only_the_end=not any(earlier))
+            blame = _of_a_cast(evidence, case, linear.ratio, affine_ratio(bundle, dense)[0]) if linear.fails else None
+            return [linear if blame is None else dataclasses.replace(linear, consequence_of=blame)]
         found = replayed_ratio(evidence.side_of(case), dense, bundle)
         if found is None:
             return []

@@ -7,10 +7,10 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reference_samplers.contract import Reference, as_reference
-from sampler_harness.cases import CoveringSet, covering_set
+from sampler_harness.cases import PAIRED_STEPS, CoveringSet, covering_set
 from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
@@ -25,7 +25,11 @@ from sampler_harness.verdict import Coverage
 
 from .repeats import as_drawn
 from .replayed import Held, hold
+from .sources import are_seeds
 from .standard import Standard
+
+if TYPE_CHECKING:
+    from .mending import Mending
 
 __all__ = ["Evidence", "expected_calls"]
 
@@ -77,6 +81,7 @@ class Evidence(AnyEvidence[Subject]):
         self._held: dict[Case, Held] = {}
         self._sides: dict[Case, Case] = {}
         self._own_grid: dict[Case, bool] = {}
+        self._not_normal: dict[Case, str] = {}
         self._references_law: dict[Case, bool] = {}
         self._walks: dict[Case, Walk] = {}
 
@@ -205,6 +210,8 @@ class Evidence(AnyEvidence[Subject]):
         other = copy.copy(self)
         other.standard = standard
         other._compared, other._held, other._sides, other._own_grid = {}, {}, {}, {}
+        for name in ("mending", "mending_of_runs"):
+            vars(other).pop(name, None)
         # Whether draws that repeat are one draw depends on what with.
         other._bundles = {case: bundle for case, bundle in self._bundles.items() if not bundle.repeats}
         return other
@@ -234,7 +241,7 @@ class Evidence(AnyEvidence[Subject]):
                 call_limit=4 * expected_calls(case.config) + 64,
                 spend=self._spend,
                 fixtures=self.fixtures,
-                unread=self.reading_calls(case) > self.budget.model_calls and case.shape != self.shape_for(case.config),
+                unread=case.shape != self.shape_for(case.config) and self.reading_calls(case) > self.budget.model_calls,
             )
             self._bundles[case] = as_drawn(self, case, bundle)
         return self._bundles[case]
@@ -246,7 +253,13 @@ class Evidence(AnyEvidence[Subject]):
             case: whose sample has room for one impulse in two elements; calls and draws need one each.
         """
         calls = expected_calls(case.config)
-        return 2 * calls * math.ceil(2 * calls / max(1, case.numel // 2))
+        return 2 * calls * math.ceil((calls + self._draws_of(case)) / max(1, case.numel // 2))
+
+    def _draws_of(self, case: Case) -> int:
+        """How many unit normals a case draws, if it draws as many for a call as the base: a tree makes dozens."""
+        calls, zero = expected_calls(case.config), self.bundle(self.base).zero
+        drawn = sum(d.numel for d in zero.draws if d.gaussian) // self.base.numel
+        return max(calls, calls * drawn // max(1, len(zero.calls)))
 
     def walked(self, case: Case) -> Walk:
         """Which of the sampler's own lines run in a case."""
@@ -267,6 +280,33 @@ class Evidence(AnyEvidence[Subject]):
             bundle = self.bundle(case)
             self._held[case] = hold(bundle, bundle.dense)
         return self._held[case]
+
+    def not_normal(self, case: Case) -> str:
+        """What a sampler draws that is not normal noise, which no law holds; empty where it is none, or meant."""
+        if case not in self._not_normal:
+            bundle = self.bundle(case)
+            meant = bundle.problem is not None or self.subject.noise != "gaussian"
+            other = [] if meant else [draw.operator for draw in bundle.zero.draws if not draw.gaussian]
+            self._not_normal[case] = other[0] if other and not are_seeds(bundle) else ""
+        return self._not_normal[case]
+
+    @functools.cached_property
+    def telling_cases(self) -> tuple[Case, ...]:
+        """The base, and short cases of the covering set in which each value of each option is seen once."""
+        found, seen = [self.base], set(self._values_of(self.base))
+        short = [case for case in self.cases if case.config.num_calls <= 2 * PAIRED_STEPS]
+        while short:
+            most = max(short, key=lambda case: len(self._values_of(case) - seen))
+            new = self._values_of(most) - seen
+            if not new:
+                break
+            found.append(most)
+            seen |= new
+        return tuple(found)
+
+    def _values_of(self, case: Case) -> frozenset[tuple[str, int]]:
+        rows = self.covering.index.get(case.config, ())
+        return frozenset(item for row in rows for item in row.items() if item[0] != "num_steps")
 
     @property
     def affine_cases(self) -> tuple[Case, ...]:
@@ -327,6 +367,20 @@ class Evidence(AnyEvidence[Subject]):
                 self._deviations(self.bundle(case), dataclasses.replace(case, config=config))
             )
         return self._own_grid[case]
+
+    @functools.cached_property
+    def mending(self) -> Mending | None:
+        """The line of the sampler's own whose value, were it the reference's, would make all cases right."""
+        from .mending import mending_of
+
+        return mending_of(self)
+
+    @functools.cached_property
+    def mending_of_runs(self) -> Mending | None:
+        """The same of runs that have no law to go by, because of a clamp or of a step size from norms."""
+        from .mending_runs import mending_of_runs
+
+        return mending_of_runs(self)
 
     @functools.cached_property
     def place_map(self) -> PlaceMap | None:

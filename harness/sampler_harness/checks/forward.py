@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -27,9 +28,18 @@ from .replayed import NOT_AFFINE
 __all__ = ["check_forward", "check_partial"]
 
 
+def _is_half(dtype: str) -> bool:
+    return PRECISIONS[dtype].bits < PRECISIONS["float32"].bits
+
+
+def _amplitude(dtype: str) -> float:
+    """Of an impulse: small, and where that would underflow 1."""
+    return 1.0 if _is_half(dtype) else AMPLITUDE
+
+
 def _impulse(case: Case, element: int) -> torch.Tensor:
     values = torch.zeros(case.shape, dtype=getattr(torch, case.dtype), device=case.device)
-    values.view(-1)[element] = AMPLITUDE
+    values.view(-1)[element] = _amplitude(case.dtype)
     return values
 
 
@@ -45,8 +55,12 @@ def _scales(case: Case, index: int, function: Callable[..., Any]) -> tuple[float
         return f"raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     if not isinstance(result, torch.Tensor) or tuple(result.shape) != case.shape:
         return f"returned {type(result).__name__} of shape {getattr(result, 'shape', None)}, should be {case.shape}"
+    if result.dtype != dtype:
+        got = str(result.dtype).removeprefix("torch.")
+        return f"returned {got} for data and noise of {case.dtype}, should be {case.dtype}"
     flat = result.detach().to("cpu", torch.float64).reshape(-1)
-    return float(flat[data_at]) / AMPLITUDE, float(flat[draw_at]) / AMPLITUDE
+    amplitude = _amplitude(case.dtype)
+    return float(flat[data_at]) / amplitude, float(flat[draw_at]) / amplitude
 
 
 @functools.lru_cache(maxsize=4096)
@@ -67,6 +81,15 @@ def _forward_spread(config: Any, index: int, bits: int, *, velocity: bool) -> tu
     return largest[0], largest[1]
 
 
+def _cast_spread(scales: tuple[float, float], unit: float) -> tuple[float, float]:
+    """What a table of alpha_bar that is cast to half precision does: 1 - alpha_bar is then off by the cast."""
+    signal, noise = scales
+    off = unit * signal**2
+    if abs(signal**2 + noise**2 - 1) > 1e-6:  # noise levels are no differences
+        return 0.0, 0.0
+    return unit * signal, max(math.sqrt(noise**2 + off) - noise, noise - math.sqrt(max(noise**2 - off, 0.0)))
+
+
 def _judge_scales(
     evidence: Evidence,
     case: Case,
@@ -79,14 +102,19 @@ def _judge_scales(
     if isinstance(found, str):
         return Judged(math.inf, f"{name} at entry {index} of the grid {found}", case, {"step": index})
     precision = PRECISIONS[case.dtype]
-    spread = _forward_spread(case.config, index, precision.bits, velocity=name == "get_velocity")
+    if _is_half(case.dtype):  # programs keep their tables in float32 and cast what they read there
+        spread = _cast_spread(case.config.forward_scales(index), precision.unit)
+        spread = spread[::-1] if name == "get_velocity" else spread
+    else:
+        spread = _forward_spread(case.config, index, precision.bits, velocity=name == "get_velocity")
     allowed = [
         precision.floor * abs(s) + SAFETY * d + 32 * precision.unit for s, d in zip(should_be, spread, strict=True)
     ]
     ratios = [abs(g - s) / a for g, s, a in zip(found, should_be, allowed, strict=True)]
     which = int(np.argmax(ratios))
+    where = f"in {case.dtype} " if _is_half(case.dtype) else ""
     text = (
-        f"{name} at entry {index} of the grid weighs the {'data' if which == 0 else 'noise'} with "
+        f"{where}{name} at entry {index} of the grid weighs the {'data' if which == 0 else 'noise'} with "
         f"{found[which]:.6g}, should be {should_be[which]:.6g}: the run from there starts at another level"
     )
     ratio = ratios[which] if math.isfinite(ratios[which]) else math.inf
@@ -101,7 +129,10 @@ def check_forward(evidence: Evidence) -> Finding:
     if not evidence.base.config.has_forward:
         return skipped("law/forward", f"{type(evidence.base.config).__name__} states no forward process")
     judged: list[Judged] = []
-    for case in evidence.cases[:12]:
+    told = dict.fromkeys((*evidence.cases[:12], *evidence.telling_cases))
+    halves = [dtype for dtype in subject.dtypes if _is_half(dtype) and dtype != evidence.dtype]
+    in_half = [dataclasses.replace(case, dtype=dtype) for case in evidence.telling_cases for dtype in halves]
+    for case in (*told, *in_half):
         for index in range(min(case.config.num_levels or evidence.bundle(case).num_calls, 50)):
             if subject.forward is not None:
                 wanted = case.config.forward_scales(index)

@@ -16,6 +16,7 @@ from sampler_harness.subject.allowed import bounds_of, is_strategy, named_values
 from sampler_harness.verdict import Finding, Place
 
 from .evidence import Evidence, expected_calls
+from .places import line_of
 from .shown import shown as shown_by
 
 __all__ = ["Judged", "conclude", "nothing_seen", "skipped"]
@@ -64,9 +65,9 @@ def conclude(
         if (case := chosen.case) is not None:
             details |= described(case)
             lines.append(f"smallest configuration: {told(case.config)}, shape {case.shape}, {case.dtype}")
-            place = _place(evidence, chosen, case)
+            place = _place(id, evidence, chosen, case)
             if place is not None:
-                details |= dataclasses.asdict(place)
+                details |= {name: value for name, value in dataclasses.asdict(place).items() if name != "hands_on"}
                 lines.append(f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}")
         details["failing"] = f"{len(failing)} of {len(judged)}"
         script = _reproduction(evidence, chosen)
@@ -75,19 +76,14 @@ def conclude(
     return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing, notes=notes)
 
 
-def _place(evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
+def _place(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
     """Where in the user's own code the failing row is computed; None where no line of theirs ran."""
-    step, term = chosen.evidence.get("step"), str(chosen.evidence.get("term", ""))
-    walked = evidence.walked(case)
-    row = step if isinstance(step, int) and not isinstance(step, bool) else None
-    draw = chosen.evidence.get("draw")
-    line = walked.clamping() if "clamped_to" in chosen.evidence else None
-    if isinstance(draw, int):
-        line = walked.line_of_draw(draw, seeded="seeded" in chosen.evidence)
-    if line is None and "clamped_to" not in chosen.evidence:
-        line = walked.place(row, term)
+    line = line_of(id, evidence, chosen, case)
     if line is None:
         return None
+    step = chosen.evidence.get("step")
+    row = step if isinstance(step, int) and not isinstance(step, bool) else None
+    walked = evidence.walked(case)
     return Place(
         shown(line.file),
         line.line,
@@ -95,6 +91,7 @@ def _place(evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
         shorten(line.text, 80),
         {shown(file): lines for file, lines in walked.ran(row).items()},
         {shown(file): lines for file, lines in walked.ran(None).items()},
+        walked.hands_on(line),
     )
 
 
@@ -150,6 +147,8 @@ def _reproduction(evidence: Evidence, chosen: Judged) -> str:
     if chosen.case is None or ":" not in target or target.startswith("diffusers:"):
         return ""
     case = chosen.case
+    if "draw" in chosen.evidence:
+        return _script_of_draws(evidence, chosen, case, target)
     if not case.config.is_affine:
         return "\n".join(
             [
@@ -173,6 +172,26 @@ def _reproduction(evidence: Evidence, chosen: Judged) -> str:
         'print("times  ", response.times)',
         'print("noise  ", response.noise, sep="\\n")',
         'print("outputs", response.outputs, sep="\\n")',
+        f"# {chosen.message.splitlines()[0]}",
+    ]
+    return "\n".join(lines)
+
+
+def _script_of_draws(evidence: Evidence, chosen: Judged, case: Case, target: str) -> str:
+    """A script that shows from which states of their generators draws are made."""
+    fed = "earlier" not in chosen.evidence
+    lines = [
+        "from sampler_harness.law.bundle import Bundle",
+        "from sampler_harness.observe.trace import Case",
+        "from sampler_harness.targets import load_subject",
+        *(["from sampler_harness.checks.sources import not_fed"] if fed else []),
+        import_line(case.config),
+        f"subject = load_subject({target!r})",
+        f"config = {_pasted(evidence, case.config)}",
+        f"bundle = Bundle(subject, Case(config, {case.shape}, {case.dtype!r}))",
+        "for index, draw in enumerate(bundle.followed.draws):",
+        '    print(index, draw.operator, draw.shape, "generator state", draw.stretch.before)',
+        'print("not fed by the given generator", not_fed(bundle))' if fed else "print(*bundle.overlaps())",
         f"# {chosen.message.splitlines()[0]}",
     ]
     return "\n".join(lines)

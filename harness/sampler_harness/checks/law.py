@@ -38,6 +38,8 @@ CHECK_OF: dict[Term, str] = {
     "noise": "law/noise",
     "offset": "law/offset",
 }
+#: Terms that a draw takes part in, or its mean.
+_OF_DRAWS: tuple[Term, ...] = ("initial-noise", "noise", "offset")
 _ORDER: tuple[Term, ...] = ("count", "time", "initial-noise", "outputs", "noise", "offset")
 
 
@@ -56,7 +58,14 @@ def cause_of(evidence: Evidence, case: Case) -> str | None:
     cause = first_difference(evidence.compared(case))
     if cause is None:
         return None
-    return "law/outputs" if evidence.is_mapped(case) and cause.term not in ("count", "time") else CHECK_OF[cause.term]
+    if evidence.is_mapped(case) and cause.term not in ("count", "time"):
+        return "law/outputs"
+    return _missing_in(evidence, case, cause) or CHECK_OF[cause.term]
+
+
+def _missing_in(evidence: Evidence, case: Case, deviation: Deviation) -> str | None:
+    """The check that a difference in noise follows from where what is drawn is not normal: no law holds that noise."""
+    return "noise/shape" if deviation.term in _OF_DRAWS and evidence.not_normal(case) else None
 
 
 def _number(value: float) -> str:
@@ -112,6 +121,19 @@ def _only_grid(evidence: Evidence, case: Case, cause: Deviation, terms: tuple[Te
     return evidence.only_the_grid_differs(case)
 
 
+def _one_cause(evidence: Evidence) -> str | None:
+    """The check that speaks first, where one line of the sampler's makes all that is wrong; else None."""
+    if evidence.mending is None:
+        return None
+    found = {
+        CHECK_OF[d.term]
+        for case in evidence.affine_cases
+        for d in evidence.compared(case)
+        if d.ratio > 1.0 and not d.consequence
+    }
+    return next((id for id in dict.fromkeys(CHECK_OF[term] for term in _ORDER) if id in found), None)
+
+
 def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judged]:
     deviations = evidence.compared(case)
     calls = evidence.bundle(case).num_calls
@@ -128,9 +150,14 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
         consequence_of = CHECK_OF[cause.term]
     elif cause is not None and _only_grid(evidence, case, cause, terms):
         consequence_of = "law/times"
+    elif not first.consequence and (root := _one_cause(evidence)) not in {CHECK_OF[t] for t in terms}:
+        consequence_of = root
     text = in_words(first, calls)
     if evidence.is_mapped(case) and "time" not in terms:
         consequence_of, text = "law/outputs", f"at one place, {text}"
+    elif (cause_of_noise := _missing_in(evidence, case, first)) is not None:
+        consequence_of = consequence_of or cause_of_noise
+        text += f" (normal noise alone is counted, and none of what {evidence.not_normal(case)!r} draws)"
     return [
         Judged(
             max(d.ratio for d in mine),
@@ -267,6 +294,20 @@ def check_outputs(evidence: Evidence) -> Finding:
     )
 
 
+def _undecided_edges(evidence: Evidence) -> list[str]:
+    """Ends of windows of which no case tells whether they belong to it."""
+    named = evidence.subject.fields
+    seen = [one for case in evidence.cases for one in case.config.window_ends.items() if one[0] in named]
+    decided = {name for name, is_exact in seen if is_exact}
+    return [
+        f"whether a level on {name} is in the window ({name} {sign} sigma, or {sign.strip('=')}) is not decided: "
+        "rounding moves levels to either side. Give sigmas with a level of few binary digits (0.5, 2.0), and a "
+        f"{name} that equals it"
+        for name, sign in (("s_tmin", "<="), ("s_tmax", ">="))
+        if name in {one for one, _ in seen} - decided
+    ]
+
+
 def check_noise(evidence: Evidence) -> Finding:
     """Fresh noise enters with the right strength at each step, and where the paper has none, none."""
     if len(evidence.affine_cases) < len(evidence.cases):
@@ -282,6 +323,7 @@ def check_noise(evidence: Evidence) -> Finding:
         judged,
         passed="fresh noise enters with the reference's strength at every step",
         shrink=lambda case: _judge(evidence, case, ("noise",)),
+        notes=_undecided_edges(evidence),
     )
 
 

@@ -24,6 +24,7 @@ from sampler_harness.verdict import Finding
 
 from .evidence import Evidence, expected_calls
 from .judging import Judged, conclude, skipped
+from .law import cause_of
 
 __all__ = ["check_gaussian", "check_order"]
 
@@ -257,6 +258,8 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
     base = evidence.covering.base
     if not base.has_network:
         return skipped(id, f"{type(base).__name__} gives no exact network")
+    if drawn := evidence.not_normal(evidence.base):
+        return skipped(id, f"what is drawn with {drawn!r} is not normal noise, of which alone the law tells")
     config = _plain(evidence, deterministic=deterministic)
     if config is None:
         kind = "deterministic configuration" if deterministic else "configuration with a closed form"
@@ -273,6 +276,11 @@ def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, 
             id, f"its {cost} model calls are too many for the {evidence.budget.name} budget: run with a larger one"
         )
     return config, ladder
+
+
+def _blame(evidence: Evidence, measured: Sequence[_Rung]) -> str | None:
+    """The check that says what is wrong with these runs; None where they have the reference's law."""
+    return next((cause for _, _, case, _ in measured if (cause := cause_of(evidence, case)) is not None), None)
 
 
 def _errors(measured: Sequence[_Rung]) -> list[float]:
@@ -328,10 +336,11 @@ def check_gaussian(evidence: Evidence) -> Finding:
     )
     case = measured[0][2]
     details = {"errors": dict(zip(map(str, steps), errors, strict=True)), "limit": left}
+    blame = _blame(evidence, measured) if not ratio <= 1.0 else None
     return conclude(
         "limit/gaussian",
         evidence,
-        [Judged(float(ratio), text, case, details)],
+        [Judged(float(ratio), text, case, details, blame)],
         passed=f"distance to the exact solution falls from {errors[0]:.2g} to {errors[-1]:.2g} "
         f"between {steps[0]} and {steps[-1]} steps",
     )
@@ -391,9 +400,11 @@ def check_order(evidence: Evidence) -> Finding:
         f"the error falls with slope {slope:.2f} between {usable[0][0]} and {usable[-1][0]} steps, should be "
         f"{order}: the method has not the order that it claims"
     )
+    missing = short_by(measured)
+    blame = _blame(evidence, measured) if not missing <= 1.0 else None
     return conclude(
         "limit/order",
         evidence,
-        [Judged(short_by(measured), text, case, details | {"slope": slope})],
+        [Judged(missing, text, case, details | {"slope": slope}, blame)],
         passed=f"slope {slope:.2f} for order {order}",
     )

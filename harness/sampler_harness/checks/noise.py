@@ -24,7 +24,7 @@ from .judging import Judged, conclude, skipped
 from .law import where
 from .repeats import judge_repeats, numbers, when
 from .replayed import NOT_AFFINE
-from .sources import always_alike, are_seeds, not_fed
+from .sources import always_alike, not_fed
 
 #: ulp of the scale by which a dense run may miss what the coefficients predict: 2 % in float32.
 AFFINE_ULP = 2.0**18.4
@@ -72,13 +72,18 @@ def _place(shape: tuple[int, ...], element: int) -> str:
     return f"item {index[0]}, place {index[1:]}"
 
 
-def _sharing(layout: Layout, draws: Sequence[Draw], shape: tuple[int, ...]) -> str:
-    """Which draw is shared, and by what: items, channels or places."""
+def _most_shared(layout: Layout) -> Field:
+    """The field of which one drawn number reaches the most elements."""
 
-    def most_shared(field: Field) -> int:
+    def reached(field: Field) -> int:
         return int(np.unique(field.offset_of[field.offset_of >= 0], return_counts=True)[1].max(initial=0))
 
-    field = max(layout.fields, key=most_shared)
+    return max(layout.fields, key=reached)
+
+
+def _sharing(layout: Layout, draws: Sequence[Draw], shape: tuple[int, ...]) -> str:
+    """Which draw is shared, and by what: items, channels or places."""
+    field = _most_shared(layout)
     values, counts = np.unique(field.offset_of[field.offset_of >= 0], return_counts=True)
     together = np.flatnonzero(field.offset_of == values[int(counts.argmax())])
     index = np.stack(np.unravel_index(together, shape))
@@ -110,8 +115,8 @@ def check_shape(evidence: Evidence) -> Finding:
         if bundle.problem is not None:
             return []
         should_be = evidence.standard.law(case)
-        other = [d for d in bundle.zero.draws if not d.gaussian]
-        if other and evidence.subject.noise == "gaussian" and not are_seeds(bundle):
+        if evidence.not_normal(case):
+            other = [d for d in bundle.zero.draws if not d.gaussian]
             text = (
                 f"the sampler draws {len(other)} times with {other[0].operator!r} (shape {other[0].shape}): the noise "
                 'is not Gaussian, which is outside what the law covers; if it is meant, declare noise="other"'
@@ -142,6 +147,8 @@ def check_shape(evidence: Evidence) -> Finding:
                 else f"{layout.missing} elements of the sample receive no noise"
             )
             details = {"shared": layout.shared, "missing": layout.missing}
+            if layout.shared:
+                details["draw"] = _most_shared(layout).parts[0]
             return [Judged(math.inf, text, case, details)]
         leaked = [leak for leak in bundle.first.leaks if leak.primitive.kind == "draw"]
         if leaked and not all(bundle.first.arrived):
@@ -154,7 +161,13 @@ def check_shape(evidence: Evidence) -> Finding:
         # Weights that differ from place to place are no shared noise: law/outputs tells of them.
         return [Judged(0.0, case=case)] if evidence.is_mapped(case) else _every_element(bundle, case)
 
-    judged = [j for case in _few(evidence) for j in judge(case)]
+    few = _few(evidence)
+    judged = [j for case in few for j in judge(case)]
+    # Seeds may run out after so many steps or items: every case is asked which draws are new.
+    shaped = [evidence.case(evidence.covering.base, shape=shape) for shape in evidence.shapes]
+    for case in dict.fromkeys((*evidence.cases, *shaped)):
+        if case not in few and evidence.bundle(case).zero.problem is None:
+            judged += judge_repeats(evidence.bundle(case))
     if not judged and not evidence.affine_cases and evidence.bundle(evidence.base).problem is None:
         return skipped("noise/shape", NOT_AFFINE)
     return conclude(

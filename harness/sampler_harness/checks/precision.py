@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 
 from sampler_harness.law.bundle import DenseRun
 from sampler_harness.law.clamped import clamped_end
@@ -46,7 +47,7 @@ def check_dtype(evidence: Evidence) -> Finding:
             if bundle.zero.problem is not None:
                 blame = "law/times" if evidence.bundle(evidence.base).problem is not None else None
                 text = f"in {dtype}: {bundle.zero.problem.message}"
-                judged.append(Judged(math.inf, text, case, {}, blame))
+                judged.append(Judged(math.inf, text, case, {}, blame, bundle.zero.problem.kind))
                 continue
             judged.append(_returned_dtype(evidence, case))
             inside = {str(c.x.dtype).removeprefix("torch.") for c in bundle.zero.calls}
@@ -65,9 +66,11 @@ def check_dtype(evidence: Evidence) -> Finding:
 
 
 def _cases_for(evidence: Evidence, dtype: str) -> list[Case]:
-    """The base and, for what rounds most, the longest chain of few steps that was measured."""
+    """The base and, for what rounds most, chains of few steps; in half precision each value of each option once."""
     configs = [evidence.covering.base]
-    if dtype not in _HALF:
+    if dtype in _HALF:
+        configs = [case.config for case in evidence.telling_cases]
+    else:
         paired = [c.config for c in evidence.cases if c.config != evidence.covering.base]
         configs += paired[:3]
     return [evidence.case(config, shape=evidence.base.shape, dtype=dtype) for config in configs]
@@ -79,6 +82,15 @@ def _returned_dtype(evidence: Evidence, case: Case) -> Judged:
     should_be = evidence.subject.output_dtype or case.dtype
     text = f"asked for {case.dtype}, the sampler returns {got}, should be {should_be}"
     return Judged(0.0 if got == should_be else math.inf, text, case, {"got": got, "should_be": should_be})
+
+
+def _cast_between(got: float, should_be: float) -> str | None:
+    """The type whose rounding makes one time of the other; None where none does."""
+    whole = torch.tensor(should_be, dtype=torch.float64)
+    for dtype in (torch.bfloat16, torch.float16):
+        if math.isclose(float(whole.to(dtype)), got, rel_tol=1e-6):
+            return str(dtype).removeprefix("torch.")
+    return "whole numbers" if got == math.trunc(should_be) != should_be else None
 
 
 def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
@@ -94,12 +106,12 @@ def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
     call = int(ratio.argmax())
     base = evidence.compared(evidence.base)
     wrong_anyway = any(d.term in ("time", "count") and d.ratio > 1.0 for d in base)
-    text = (
-        f"in {case.dtype} model call {call} is told time {got[call]:.8g}, should be {should_be.times[call]:.8g}: "
-        "the time was rounded by a cast"
-    )
+    cast = _cast_between(float(got[call]), float(should_be.times[call]))
+    why = f": the time was rounded by a cast to {cast}" if cast else ""
+    told = f"is told time {got[call]:.8g}, should be {should_be.times[call]:.8g}{why}"
+    text = f"in {case.dtype} model call {call} {told}"
     blame = "law/times" if wrong_anyway else None
-    return [Judged(float(ratio[call]), text, case, {"step": call}, blame)]
+    return [Judged(float(ratio[call]), text, case, {"step": call, "term": "time"}, blame)]
 
 
 def _law(evidence: Evidence, case: Case) -> list[Judged]:

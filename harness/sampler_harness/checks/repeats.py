@@ -9,7 +9,7 @@ each of them were new, that they repeat is the fault, and all else is judged as 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["as_drawn", "judge_repeats", "numbers", "when"]
 
 _OF_NOISE = ("initial-noise", "noise")
+#: Where coefficients can be read.
+_WIDE = ("float32", "float64")
 
 
 def as_drawn(evidence: Evidence, case: Case, bundle: Bundle) -> Bundle:
@@ -46,8 +48,10 @@ def as_drawn(evidence: Evidence, case: Case, bundle: Bundle) -> Bundle:
         return bundle
     if not bundle.is_affine:
         return bundle.apart()
+    if not any(dtype in _WIDE for dtype in evidence.subject.dtypes):
+        return bundle.apart()
     decisive = evidence.case(case.config)
-    if case != decisive and (bundle.unread or case.dtype not in ("float32", "float64")):
+    if case != decisive and (bundle.unread or case.dtype not in _WIDE):
         return bundle.apart() if evidence.bundle(decisive).is_apart else bundle
     if evidence.standard.law(case) is None or bundle.problem is not None:
         return bundle
@@ -78,8 +82,7 @@ def judge_repeats(bundle: Bundle) -> list[Judged]:
     Args:
         bundle: from :func:`as_drawn`.
     """
-    layout = bundle.layout
-    if layout is None:
+    if not bundle.overlaps() or bundle.problem is not None or (layout := bundle.layout) is None:
         return []
     reach = _reaching(bundle, layout)
     found = bundle.overlaps({part for field in reach for part in field.parts})
@@ -89,12 +92,17 @@ def judge_repeats(bundle: Bundle) -> list[Judged]:
     of_draw = {part: field for field in layout.fields for part in field.parts}
     shared = [one for one in found if of_draw[one.draw] is of_draw[one.earlier]]
     whole = [one for one in found if one.whole and one not in shared]
+    shape = bundle.case.shape
+    whose = {
+        part: f", item {numbers(list(_items(field, part, shape)))}" if len(field.parts) > 1 else ""
+        for part, field in of_draw.items()
+    }
     if shared:
-        text = _in_one_field(shared, of_draw[shared[0].draw], draws, bundle.case.shape)
+        text = _in_one_field(shared, of_draw[shared[0].draw], draws, shape)
     elif whole:
-        text = _in_words(whole, draws)
+        text = _in_words(whole, draws, whose)
     else:
-        text = _in_part(found[0], draws)
+        text = _in_part(found[0], draws, whose)
     chosen = (shared or whole or list(found))[0]
     details = {
         "step": draws[chosen.draw].calls_before,
@@ -122,9 +130,9 @@ def when(draw: Draw) -> str:
     return "before the first model call" if draw.calls_before == 0 else f"after model call {draw.calls_before - 1}"
 
 
-def _drawn(index: int, draws: Sequence[Draw]) -> str:
+def _drawn(index: int, draws: Sequence[Draw], whose: Mapping[int, str]) -> str:
     draw = draws[index]
-    return f"draw {index} ({draw.operator} of shape {draw.shape}, {when(draw)})"
+    return f"draw {index} ({draw.operator} of shape {draw.shape}, {when(draw)}{whose[index]})"
 
 
 def numbers(indices: Sequence[int], most: int = 4) -> str:
@@ -138,14 +146,15 @@ def numbers(indices: Sequence[int], most: int = 4) -> str:
     return f"{shown} and {len(indices) - most} more" if len(indices) > most else " and ".join(shown.rsplit(", ", 1))
 
 
-def _in_words(whole: Sequence[Overlap], draws: Sequence[Draw]) -> str:
+def _in_words(whole: Sequence[Overlap], draws: Sequence[Draw], whose: Mapping[int, str]) -> str:
     first = whole[0]
     alike = [first.earlier, *(one.draw for one in whole if one.earlier == first.earlier)]
     if len(alike) == 2:
-        named = (
-            f"{_drawn(first.draw, draws)} is made from the state that a generator was in for {_drawn(alike[0], draws)}"
+        one, other = (_drawn(index, draws, whose) for index in alike)
+        text = (
+            f"{other} is made from the same state of a generator as {one}: both are the same tensor, and the later one "
         )
-        text = f"{named}: both are the same tensor, and the later one should be new noise"
+        text += "should be new noise"
     else:
         text = (
             f"draws {numbers(alike)} (the last {when(draws[alike[-1]])}) are made from one state of a generator: "
@@ -172,8 +181,9 @@ def _items(field: Field, part: int, shape: tuple[int, ...]) -> Iterator[int]:
     yield from np.unique(np.unravel_index(mine, shape)[0]).tolist()
 
 
-def _in_part(overlap: Overlap, draws: Sequence[Draw]) -> str:
+def _in_part(overlap: Overlap, draws: Sequence[Draw], whose: Mapping[int, str]) -> str:
+    later, earlier = _drawn(overlap.draw, draws, whose), _drawn(overlap.earlier, draws, whose)
     return (
-        f"{_drawn(overlap.draw, draws)} is made of random numbers that {_drawn(overlap.earlier, draws)} was made of "
-        "too: a generator was put back, copied or given the seed of another, and their noise is not independent"
+        f"{later} is made of random numbers that {earlier} was made of too: a generator was put back, copied or given "
+        "the seed of another, and their noise is not independent"
     )

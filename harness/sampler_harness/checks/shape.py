@@ -221,7 +221,8 @@ def check_any(evidence: Evidence) -> Finding:
         bundle = evidence.bundle(case)
         if bundle.problem is not None:
             broken = "law/times" if evidence.bundle(evidence.base).problem is not None else None
-            judged.append(Judged(math.inf, f"shape {shape}: {bundle.problem.message}", case, {}, broken))
+            told = f"shape {shape}: {bundle.problem.message}"
+            judged.append(Judged(math.inf, told, case, {}, broken, bundle.problem.kind))
             continue
         if not bundle.is_affine:
             judged += _by_replay(evidence, case, blame)

@@ -25,14 +25,13 @@ def check_any(evidence: Evidence) -> Finding:
     if len({_steps_of(config) for config in evidence.covering.configurations}) < 2:
         return skipped("steps/any", "the number of steps is not varied: declare num_steps=st.integers(…)")
     failing = {case: _worst(evidence, case) for case in cases}
-    everywhere = all(not ratio <= 1.0 for ratio, _ in failing.values())
     judged = [
         Judged(
             ratio,
             f"with {_steps_of(case.config)} steps: {text}",
             case,
             {},
-            (cause_of(evidence, case) or "law/times") if everywhere else None,
+            "law/times" if evidence.bundle(case).problem is not None else cause_of(evidence, case),
         )
         for case, (ratio, text) in failing.items()
     ]

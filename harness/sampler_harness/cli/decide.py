@@ -96,10 +96,20 @@ def _verdict(plan: Plan, job: Job) -> Verdict:
         # A person at a terminal gets a sentence, never the harness's own traceback.
         problem = f"the harness itself failed with {type(error).__name__}: {error}"
     else:
-        return verdict
+        return dataclasses.replace(verdict, beside=(*verdict.beside, *_beside(plan, job)))
     nothing = assessment.unjudged()
     finding = Finding(nothing.planned[0], "error", f"could not be judged: {problem}")
     return dataclasses.replace(nothing, findings=(finding,))
+
+
+def _beside(plan: Plan, job: Job) -> tuple[str, ...]:
+    """What the job's declaration says together with others of the run; nothing where one of them cannot be built."""
+    from sampler_harness.across import beside_others
+
+    try:
+        return beside_others(job.subject, [other.subject for other in plan.jobs])
+    except ValueError:
+        return ()  # told where it is judged
 
 
 # Telling of it
@@ -211,6 +221,10 @@ def _why(plan: Plan, stream: TextIO) -> int:
         )
     except (ValueError, ImportError) as error:
         raise UsageError(str(error)) from error
+    except Exception as error:
+        # A person at a terminal gets a sentence, never the harness's own traceback.
+        sys.stderr.write(f"check-sampler: the harness itself failed with {type(error).__name__}: {error}\n")
+        return NOT_RUN
 
 
 def _status(plan: Plan, verdicts: Sequence[Verdict]) -> int:

@@ -74,8 +74,8 @@ class Sketch:
         settings: per argument the dataclass of the same file that it is, and what that is built with.
         declared: fields and options of the declaration, as text.
         todo: what a person must answer.
+        left: arguments that keep the sampler's own default.
         returns_tuple: whether the sample is the first of several.
-        in_double: whether the source asks for float64.
     """
 
     file: Path
@@ -86,8 +86,8 @@ class Sketch:
     settings: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
     todo: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     returns_tuple: bool = False
-    in_double: bool = False
 
 
 def init(target: str, out: Path | None = None) -> tuple[Path, Sketch]:
@@ -105,7 +105,7 @@ def init(target: str, out: Path | None = None) -> tuple[Path, Sketch]:
         ValueError: when there is no such sampler, or the file is there already.
     """
     found = sketch(target)
-    place = out or Path(f"test_{found.name.replace('.', '_').strip('_').lower()}.py")
+    place = out or Path(f"test_{_plain_name(found.name)}.py")
     if place.exists():
         raise ValueError(f"{place} is there already: move it away, or edit it")
     place.write_text(_text(found), encoding="utf-8")
@@ -190,10 +190,18 @@ def _read(file: Path, name: str, functions: dict[str, ast.FunctionDef], tree: as
         found.todo.insert(0, f"build your {owner} here, with `model` in place of its network")
     _model_attributes(found, node)
     found.returns_tuple = any(isinstance(n, ast.Return) and isinstance(n.value, ast.Tuple) for n in _own(node))
-    found.in_double = any(isinstance(n, ast.Attribute) and n.attr in ("float64", "double") for n in ast.walk(node))
-    if found.in_double:
+    in_double = any(isinstance(n, ast.Attribute) and n.attr in ("float64", "double") for n in ast.walk(node))
+    if in_double and not _casts_back(node):
         found.declared["output_dtype"] = "torch.float64"
     return found
+
+
+def _casts_back(node: ast.FunctionDef) -> bool:
+    """Whether a sampler is told its dtype, or returns what it made another dtype of."""
+    told = any(argument.arg == "dtype" for argument in [*node.args.args, *node.args.kwonlyargs])
+    returned = [one.value for one in _own(node) if isinstance(one, ast.Return) and one.value is not None]
+    casts = [one.attr for value in returned for one in ast.walk(value) if isinstance(one, ast.Attribute)]
+    return told or any(name in ("to", "float", "type_as", "astype") for name in casts)
 
 
 def _model_text(sources: Iterable[ast.FunctionDef]) -> str:
@@ -300,7 +308,8 @@ def _argument(
         if known in _VARIED:
             found.declared[known] = _VARIED[known]
     elif default is not None:
-        return  # its own default will do
+        found.left.append(name)  # its own default will do
+        return
     else:
         text = f"TODO_{name}"
         found.todo.append(
@@ -357,11 +366,13 @@ def _text(found: Sketch) -> str:
     )
     lines += ["", ""]
     lines += [f"# TODO: {todo}" for todo in found.todo]
+    if found.left:
+        lines.append(f"# At the sampler's own default: {', '.join(found.left)}. Pass config.… where one is a field.")
     options = "".join(f"    {name}={value},\n" for name, value in found.declared.items())
     lines.append(f"# What a field of {reference} means, and what else it may be: check-sampler --explain {reference}")
     lines.append(f"@sampler_under_test(\n    {reference},\n{options})")
     generator = ", generator" if "takes_generator" in found.declared else ""
-    lines.append(f"def {_own_name(found)}(model, shape, config, *, device, dtype{generator}):")
+    lines.append(f"def {_plain_name(found.name)}_under_test(model, shape, config, *, device, dtype{generator}):")
     lines.append(
         '    """Run the sampler once; `model` stands in for the network. Fields not named above are not varied."""'
     )
@@ -384,5 +395,5 @@ def _imported_as(file: Path) -> tuple[str, Path | None]:
     return ".".join(parts), None if folder in known else folder
 
 
-def _own_name(found: Sketch) -> str:
-    return f"{found.name.replace('.', '_').strip('_').lower()}_under_test"
+def _plain_name(name: str) -> str:
+    return name.removesuffix(".__call__").replace(".", "_").strip("_").lower()

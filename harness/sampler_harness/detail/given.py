@@ -73,12 +73,13 @@ def check_data(data: Array, data_range: tuple[float, float]) -> None:
         )
 
 
-def check_pictures(given: Any, name: str) -> None:
+def check_pictures(given: Any, name: str, instead: str = "cannot be compared here") -> None:
     """Refuse what has an axis of time in place of a height: it has no wavelengths in pixels.
 
     Args:
         given: frames as they came, an array, a tensor, or a list of one each.
         name: what to call them.
+        instead: what is said of sequences.
 
     Raises:
         ValueError: for three axes of which one is shorter than any picture's side.
@@ -89,8 +90,8 @@ def check_pictures(given: Any, name: str) -> None:
     if len(shape) == 3 and 0 < min(shape[1:]) < SMALLEST_SIDE:
         raise ValueError(
             f"{name} of shape {shape} are no pictures: as (N, H, W) they would be {shape[1]} x {shape[2]} pixels. "
-            "Sequences (N, time, channels) have no detail in pixels and cannot be compared here; pictures of that size "
-            "are given as (N, 1, H, W)"
+            f"Sequences (N, time, channels) have no detail in pixels and {instead}; pictures of that size are given as "
+            "(N, 1, H, W)"
         )
 
 

@@ -140,16 +140,17 @@ def radial_spectrum(frames: Any, *, window: bool = True) -> Spectrum:
     What all frames share (a static background) counts as power too: it is detail that a person sees.
 
     Args:
-        frames: ``(N, C, H, W)`` or ``(N, H, W)``, data units.
+        frames: ``(N, C, H, W)`` or ``(N, H, W)``, data units. An axis of one has no frequencies: sequences are
+            ``(N, A, T, 1)``.
         window: weigh pixels by Hann's window first; False where frames are periodic, as in closed forms.
 
     Raises:
-        ValueError: when there are no finite frames, or they are smaller than 2 × 2.
+        ValueError: when there are no finite frames, or they are single pixels.
     """
     values = as_frames(frames)
     number, channels, height, width = values.shape
-    if min(height, width) < 2:
-        raise ValueError(f"frames of {height} × {width} have no spatial frequencies: at least 2 × 2 are needed")
+    if max(height, width) < 2:
+        raise ValueError(f"frames of {height} × {width} have no spatial frequencies: an axis of at least 2 is needed")
     values = values - values.mean(axis=(2, 3), keepdims=True)
     if window:
         weights = hann_window(height, width)

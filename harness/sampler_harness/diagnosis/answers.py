@@ -17,7 +17,11 @@ from .target import Target
 __all__ = ["Answer", "grouped", "laws_of", "same_laws"]
 
 #: Fields that stand for a line of the algorithm rather than for what a user chooses.
-_LEFT_OUT = frozenset({"initial_scale", "sigmas", "times", "betas", "timesteps"})
+_LEFT_OUT = frozenset({"initial_scale", "sigmas", "times", "betas", "timesteps", "time_scale"})
+#: Laws whose entries differ by less, as a share of the entry, are one where a number in them was solved for.
+FITTED = 1e-3
+#: The same of entries next to the largest.
+NEGLIGIBLE = 1e-6
 #: Variants of one answer that are kept.
 VARIANTS = 40
 
@@ -70,12 +74,27 @@ def grouped(fitting: Sequence[Explanation], targets: Sequence[Target]) -> list[A
     answers: list[Answer] = []
     for one in sorted(fitting, key=_rank):
         laws = laws_of(one, targets)
-        same = next((answer for answer in answers if same_laws(answer.laws, laws)), None)
+        same = next((answer for answer in answers if _is_one(answer, one, laws)), None)
         if same is None:
             answers.append(Answer([one], laws))
         elif len(same.variants) < VARIANTS:
             same.variants.append(one)
     return answers
+
+
+def _is_one(answer: Answer, one: Explanation, laws: Sequence[Array]) -> bool:
+    """Whether an explanation has an answer's law; what has a solved number in it is known to the tolerance alone."""
+    if not (one.digits or answer.first.digits):
+        return same_laws(answer.laws, laws)
+    return len(laws) == len(answer.laws) and all(_close(a, b) for a, b in zip(answer.laws, laws, strict=True))
+
+
+def _close(one: Array, other: Array) -> bool:
+    if one.shape != other.shape:
+        return False
+    size = np.abs(one)
+    allowed = FITTED * size + NEGLIGIBLE * float(size.max(initial=0.0))
+    return bool((np.abs(one - other) <= allowed).all())
 
 
 def _rank(one: Explanation) -> tuple[Any, ...]:
@@ -84,7 +103,7 @@ def _rank(one: Explanation) -> tuple[Any, ...]:
     # An option that people leave out says less than the line that is wrong.
     left_out = one.kind == "configuration" and set(one.fields) <= _LEFT_OUT
     order = KINDS.index("edit") + 0.5 if left_out else float(KINDS.index(one.kind))
-    return changes, order, -len(one.faults), one.size
+    return changes, bool(one.form), order, bool(one.digits), -len(one.faults), one.size, one.digits
 
 
 def _vector(explanation: Explanation, target: Target) -> Array:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.response import Array
+from sampler_harness.law.tolerance import reference_law
+from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.probes import Dense
 
-__all__ = ["clamp_of", "named"]
+__all__ = ["clamp_of", "clipped", "is_read_off_last_step", "named"]
 
 #: Predicted data that is tried reaches this far, data units: well beyond any clamp.
 REACH = 3.0
+#: An output that weighs less is not seen in the sample.
+LEAST = 1e-6
 #: How well a function must fit, data units.
 FIT = 2e-3
+#: How well weights must fit where the sample is rounded to steps of 1/64 or less.
+COARSE = 1 / 64
 
 
 def clamp_of(bundle: Bundle) -> tuple[Array, Array] | None:
@@ -31,7 +38,7 @@ def clamp_of(bundle: Bundle) -> tuple[Array, Array] | None:
     """
     calls = bundle.num_calls
     weight = float(bundle.law.outputs[calls, calls - 1])
-    if calls == 0 or abs(weight) < 1e-6:
+    if calls == 0 or abs(weight) < LEAST:
         return None
     size = bundle.case.numel
     before: Array = REACH * (2 * np.mod(np.arange(1, size + 1) * 0.6180339887498949, 1.0) - 1)
@@ -45,6 +52,50 @@ def clamp_of(bundle: Bundle) -> tuple[Array, Array] | None:
         return None
     after: Array = (run.rows() - bundle.zero.rows())[-1]
     return before, after
+
+
+def clipped(config: Any, before: Array) -> Array:
+    """Predicted data as the reference leaves it.
+
+    Args:
+        config: of the reference.
+        before: flat array.
+    """
+    after: Array = config.clipped(before.reshape(1, -1)).reshape(-1)
+    return after
+
+
+def is_read_off_last_step(bundle: Bundle, before: Array, after: Array) -> bool:
+    """Whether the sample is the data that the last step predicts: so it is with the reference, and weighed like it.
+
+    A run that ends above data adds the noise that the clamped data leaves: its clamp would be told as another one, with
+    a factor behind it.
+
+    Args:
+        bundle: of a case whose law could be read.
+        before: predicted data that is tried.
+        after: what the sampler made of it.
+    """
+    config, calls = bundle.case.config, bundle.num_calls
+    law = reference_law(config, learned_variance(config))
+    if law.num_calls != calls:
+        return False
+    weight, own = (float(one.outputs[calls, calls - 1]) for one in (law, bundle.law))
+    # A sample of few steps is measured to half of one.
+    allowed = FIT if _steps(after) is None else COARSE
+    if abs(weight) < LEAST or abs(weight - own) > allowed * abs(weight):
+        return False
+    asked = 0
+
+    def model(_x: Array, _time: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        output = (before / weight if asked == calls else np.zeros(before.size)).reshape(shape)
+        return (output, np.zeros(shape)) if learned_variance(config) else output
+
+    shape = (1, before.size)
+    sample = config.sample(model, lambda: np.zeros(shape))
+    return _close(np.asarray(sample).reshape(-1), clipped(config, before))
 
 
 def named(before: Array, after: Array) -> str:

@@ -64,6 +64,8 @@ def target_of(evidence: Evidence, case: Case) -> Target | None:
         return None
     if bundle.layout.shared or bundle.layout.missing:
         return None  # noise that elements share has no law of one element
+    if evidence.subject.noise == "gaussian" and any(not draw.gaussian for draw in bundle.zero.draws):
+        return None  # what is drawn otherwise stands in no column: it would seem that nothing is drawn there
     law = bundle.law
     if not is_same(bundle.second_law, law, tolerance_between(law, "float32")):
         return None  # another law at another place or sign: no reference has two

@@ -15,8 +15,8 @@ from reference_samplers import ALL_REFERENCES, ScoreSDE
 from reference_samplers.processes.table_chain import TableChain
 from sampler_harness.law.response import Array
 
-from .explanation import Explanation, Shift
-from .solving import FAR, as_written
+from .explanation import Explanation, SameAs, Shift
+from .solving import FAR, as_written, digits_of
 from .target import Target
 
 __all__ = ["other_references", "other_values", "solved_values"]
@@ -73,6 +73,10 @@ def other_values(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]
         for value in _discrete(_field_types(kind)[f.name], values[f.name], f.default):
             singles.append((f.name, value))
             yield Explanation("configuration", kind, {f.name: value})
+    if {"num_train_timesteps", "num_steps"} <= values.keys():
+        # The chain is made as long as the run, and visited whole.
+        whole_chain = {"num_train_timesteps": SameAs("num_steps"), "num_steps": None}
+        yield Explanation("configuration", kind, whole_chain)
     few = [(n, v) for n, v in singles if isinstance(v, (str, bool)) or v is None]
     for (one, a), (other, b) in itertools.combinations(few, 2):
         if one != other:
@@ -131,13 +135,18 @@ def solved_values(base: Explanation, targets: Sequence[Target], count: Callable[
             continue
         start = declared if isinstance(declared, float) and math.isfinite(declared) else 1.0
         for value in _solve(base, targets[:1], name, start, count):
-            found = dataclasses.replace(base, fields={**base.fields, name: value})
+            found = _with(base, name, value)
             yield found
             several = targets[:SEVERAL]
             if not all(found.fits(target) for target in several):
                 # One case may leave the value open (a limit that is reached): several together need not.
                 for other in _solve(base, several, name, start, count):
-                    yield dataclasses.replace(base, fields={**base.fields, name: other})
+                    yield _with(base, name, other)
+
+
+def _with(base: Explanation, name: str, value: float) -> Explanation:
+    digits = base.digits + digits_of([value])
+    return dataclasses.replace(base, fields={**base.fields, name: value}, digits=digits)
 
 
 def _thresholds(base: Explanation, targets: Sequence[Target], name: str) -> Iterator[Explanation]:

@@ -7,11 +7,11 @@ import difflib
 from collections.abc import Sequence
 
 from sampler_harness.law.comparison import compare
-from sampler_harness.law.program import source_text
 from sampler_harness.law.tolerance import tolerance_of
 
 from .explanation import Explanation
-from .search import Found
+from .forms import text_as
+from .found import Found
 from .target import Target
 from .words import told
 
@@ -39,15 +39,15 @@ def _parts(explanation: Explanation) -> list[Explanation]:
         dataclasses.replace(explanation, fields={k: v}, texts={}, faults=()) for k, v in explanation.fields.items()
     ]
     for file, text in explanation.texts.items():
-        for block in _blocks(file, text):
+        for block in _blocks(file, text, explanation.form):
             part = dataclasses.replace(explanation, fields={}, texts={file: block}, faults=())
             parts.append(dataclasses.replace(part, faults=_faults_in(part, explanation.faults)))
     return parts
 
 
-def _blocks(file: str, text: str) -> list[str]:
+def _blocks(file: str, text: str, form: str) -> list[str]:
     """Texts with one block of changed lines each."""
-    before = source_text(file).splitlines(keepends=True)
+    before = text_as(file, form).splitlines(keepends=True)
     after = text.splitlines(keepends=True)
     changes = [
         code

@@ -80,6 +80,9 @@ def _found(evidence: Evidence, budget: str) -> tuple[Found | None, list[Target],
     Reversed by: nothing but a search that cannot fail.
     """
     ordered: list[Target] = []
+    if drawn := next(filter(None, map(evidence.not_normal, evidence.affine_cases)), ""):
+        # Any edit that has this law would leave out noise that the sampler does add.
+        return None, ordered, f"what it draws with {drawn!r} is not normal noise, of which alone a law tells"
     try:
         searched_as(evidence.subject.reference)
     except ValueError as error:

@@ -12,15 +12,16 @@ from typing import Any, Literal
 import numpy as np
 
 from sampler_harness.law.law import Law
-from sampler_harness.law.program import Program, source_text
+from sampler_harness.law.program import Program
 from sampler_harness.law.response import Array, Response
 from sampler_harness.law.rounding import ROUNDING_NUMPY
 from sampler_harness.law.tolerance import Tolerance, derived_tolerance
 from sampler_harness.observe.learned_variance import learned_variance
 
+from .forms import text_as
 from .target import Lawless, Outcome, Target, limits_of, run_program
 
-__all__ = ["Explanation", "Kind", "Shift", "searched_as"]
+__all__ = ["Explanation", "Kind", "SameAs", "Shift", "searched_as"]
 
 #: What is changed, the simplest first; of two explanations with one law the simpler one is told.
 Kind = Literal["configuration", "reference", "known", "edit", "pair"]
@@ -34,6 +35,13 @@ class Shift:
     by: int
 
 
+@dataclass(frozen=True)
+class SameAs:
+    """The value that was declared for another field."""
+
+    field: str
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """What may have been run in place of the reference.
@@ -41,9 +49,12 @@ class Explanation:
     Attributes:
         kind: what is changed.
         reference: the class whose source is run.
-        fields: fields that have another value than was declared; a :class:`Shift` is added to the declared one.
+        fields: fields that have another value than was declared; a :class:`Shift` is added to the declared
+            one, :class:`SameAs` is that of another.
         texts: files with edits in them, by name.
         faults: names of the known faults among the edits.
+        digits: of numbers in it that were solved for; 0 where there are none.
+        form: in which form of the reference the texts are edited; empty for its own.
     """
 
     kind: Kind
@@ -51,6 +62,8 @@ class Explanation:
     fields: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    digits: int = 0
+    form: str = ""
 
     @functools.cached_property
     def program(self) -> Program:
@@ -82,7 +95,12 @@ class Explanation:
     @property
     def size(self) -> int:
         """How many things are changed: fields, and lines of the text."""
-        return len(self.fields) + sum(_changed(file, text) for file, text in self.texts.items())
+        return len(self.fields) + sum(_changed(file, text, self.form) for file, text in self.texts.items())
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything differs from the reference in that form."""
+        return bool(self.fields or self.faults) or self.size > 0
 
     def config(self, declared: Any) -> Any | None:
         """The configuration that this runs where another was declared; None where there is none.
@@ -91,7 +109,7 @@ class Explanation:
             declared: of the sampler's own reference.
         """
         given = declared.values()
-        values = {k: (given[k] or 0) + v.by if isinstance(v, Shift) else v for k, v in self.fields.items()}
+        values = {name: _value(name, value, given) for name, value in self.fields.items()}
         try:
             if self.reference is type(declared):
                 own: Any = declared
@@ -195,6 +213,13 @@ class Explanation:
         return None if response is None else Law.of(response)
 
 
+def _value(name: str, value: Any, given: Mapping[str, Any]) -> Any:
+    """A field's value where others were declared."""
+    if isinstance(value, Shift):
+        return (given[name] or 0) + value.by
+    return given[value.field] if isinstance(value, SameAs) else value
+
+
 def searched_as(reference: type) -> type:
     """The class whose source is searched: of a reference that only refuses some of its corners, the one below.
 
@@ -218,8 +243,8 @@ def _program(reference: type, texts: tuple[tuple[str, str], ...]) -> Program:
 
 
 @functools.lru_cache(maxsize=4096)
-def _changed(file: str, text: str) -> int:
+def _changed(file: str, text: str, form: str) -> int:
     """How many lines of a file are not the package's."""
-    before, after = source_text(file).splitlines(), text.splitlines()
+    before, after = text_as(file, form).splitlines(), text.splitlines()
     blocks = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     return sum(max(i2 - i1, j2 - j1) for tag, i1, i2, j1, j2 in blocks if tag != "equal")

@@ -9,8 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -18,7 +17,7 @@ from typing import Any
 
 from sampler_harness.law.program import Function, Program, Trace
 
-__all__ = ["Mutation", "edited_text", "mutations"]
+__all__ = ["Mutation", "mutations"]
 
 _Slot = tuple[ast.AST, str, int | None]
 
@@ -49,8 +48,6 @@ _TAKEN_FOR = {
     "cos": "sin",
 }
 _WHOLE = ("round", "int", "float")
-#: A power of simple terms is written without spaces.
-_POWER = re.compile(r"([\w)\]]) \*\* (\w)")
 
 
 @dataclass
@@ -108,6 +105,7 @@ class _Editor:
         self._lines = lines
         self._trace = trace
         self._scopes: list[str] = []
+        self._walked: list[ast.expr] = []
 
     def all(self) -> Iterator[Mutation]:
         yield from self._function_body(self._function.node)
@@ -158,7 +156,9 @@ class _Editor:
                 yield self._of(
                     (statement, "target", None), statement.target, ast.Tuple([second, first], statement.target.ctx)
                 )
+            self._walked += _walked_in_pairs(statement)
             yield from self._block(statement, "body")
+            self._walked.clear()
         elif isinstance(statement, ast.Return):
             if statement.value is not None:
                 yield from self._expression((statement, "value", None), statement.value)
@@ -284,6 +284,9 @@ class _Editor:
             endpoint = ast.copy_location(ast.keyword("endpoint", ast.Constant(False)), node)
             without_end = [*node.keywords, ast.fix_missing_locations(endpoint)]
             yield Mutation(self._function, (node, "keywords", None), node.keywords, without_end)
+        if isinstance(function, ast.Name) and not arguments and not node.keywords:
+            for array in self._names("array"):  # what the model returned, say, where something is drawn
+                yield self._of(slot, node, ast.Name(array, ast.Load()))
         if isinstance(function, ast.Name) and function.id == "reversed" and arguments:
             yield self._of(slot, node, arguments[0])
         if isinstance(function, ast.Name) and function.id == "range":
@@ -336,6 +339,9 @@ class _Editor:
             for operator in (ast.Add(), ast.Sub()):
                 yield self._of(slot, node, ast.BinOp(node, operator, ast.Constant(1)))
         if kind == "number":
+            for walked in self._walked:  # the first of all, or the last, where the loop has its own
+                yield self._of(slot, node, ast.Subscript(walked, ast.Constant(0), ast.Load()))
+                yield self._of(slot, node, ast.Subscript(walked, ast.UnaryOp(ast.USub(), ast.Constant(1)), ast.Load()))
             yield self._of(slot, node, ast.Call(_numpy("sqrt"), [node], []))
             yield self._of(slot, node, ast.BinOp(node, ast.Pow(), ast.Constant(2)))
         yield self._of(slot, node, ast.UnaryOp(ast.USub(), node))
@@ -396,6 +402,14 @@ class _Editor:
             yield from self._expression((node, "elts", index), entry)
 
 
+def _walked_in_pairs(loop: ast.For) -> list[ast.expr]:
+    """What ``for a, b in pairwise(…)`` walks along; nothing where the loop is another one."""
+    match loop.iter:
+        case ast.Call(func=ast.Name(id="pairwise"), args=[ast.Attribute() as walked]):
+            return [walked]
+    return []
+
+
 def _is_name(node: ast.expr, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
@@ -412,66 +426,3 @@ def _numpy(name: str) -> ast.Attribute:
 
 def _count(function: Any) -> int:
     return function.__code__.co_argcount if inspect.isfunction(function) else -1
-
-
-# What an edit looks like in the text
-
-
-def edited_text(text: str, mutation: Mutation) -> str:
-    """A file's text with an edit in it; everything else stays as it is written.
-
-    Args:
-        text: of the file that the edited function stands in.
-        mutation: the edit.
-    """
-    parent, field, _ = mutation.slot
-    if field in ("body", "orelse") and isinstance(mutation.old, list):
-        return _with_statements(text, mutation.old, mutation.new)
-    # Where no expression was replaced as a whole (an operator, a name, an argument), the node around it was.
-    around = mutation.old if isinstance(mutation.old, ast.expr) else parent
-    with mutation.applied():
-        new = mutation.new if around is mutation.old else around
-        written = ast.unparse(new)
-    written = _POWER.sub(r"\1**\2", written)
-    start, end = _span(text, around)
-    bracketed = f"{text[:start]}({written}){text[end:]}"
-    options = [text[:start] + written + text[end:]]
-    if text[start - 1] == "(" and text[end] == ")":
-        # Brackets around what is left out are left out with it, where they are not needed any more.
-        options.insert(0, text[: start - 1] + written + text[end + 1 :])
-    return next((option for option in options if _means(option, mutation)), bracketed)
-
-
-def _span(text: str, node: ast.AST) -> tuple[int, int]:
-    lines = text.splitlines(keepends=True)
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
-    assert isinstance(node, (ast.expr, ast.stmt))
-    assert node.end_lineno is not None
-    assert node.end_col_offset is not None
-    return starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
-
-
-def _means(text: str, mutation: Mutation) -> bool:
-    """Whether the text says what the edited tree does."""
-    from sampler_harness.law.program import _Plain
-
-    try:
-        tree = _Plain().visit(ast.parse(text))
-    except SyntaxError:
-        return False
-    with mutation.applied():
-        wanted = ast.dump(mutation.function.node)
-    return any(isinstance(n, ast.FunctionDef) and ast.dump(n) == wanted for n in ast.walk(tree))
-
-
-def _with_statements(text: str, old: Sequence[ast.stmt], new: Sequence[ast.stmt]) -> str:
-    """Statements of one block in another order, or without one of them, each with its own lines and comments."""
-    lines = text.splitlines(keepends=True)
-    first, last = old[0].lineno - 1, (old[-1].end_lineno or old[-1].lineno)
-    ends = [s.end_lineno or s.lineno for s in old]
-    begins = [first, *ends[:-1]]
-    chunks = {id(s): lines[b:e] for s, b, e in zip(old, begins, ends, strict=True)}
-    kept = [line for s in new for line in chunks[id(s)]]
-    return "".join([*lines[:first], *kept, *lines[last:]])

@@ -67,10 +67,10 @@ def _clamped(evidence: Evidence) -> Iterator[str]:
         if bundle.problem is not None or not bundle.is_affine:
             continue
         found = clamp.clamp_of(bundle)
-        if found is None:
+        if found is None or not clamp.is_read_off_last_step(bundle, *found):
             continue
         does = clamp.named(*found)
-        right = clamp.named(found[0], case.config.clipped(found[0].reshape(1, -1)).reshape(-1))
+        right = clamp.named(found[0], clamp.clipped(case.config, found[0]))
         if does == right:
             continue
         yield f"what the sampler does to the predicted data {does}; it should {case.config.clip_told}"

@@ -25,10 +25,12 @@ from sampler_harness.observe.learned_variance import learned_variance
 
 from .answers import Answer, grouped, laws_of, same_laws
 from .configuration import other_references, other_values, solved_values
+from .edited_text import edited_text
 from .explanation import KINDS, Explanation, Kind, searched_as
+from .forms import forms_of, text_as
 from .found import Found, Near
 from .known_faults import KNOWN_FAULTS, KnownFault
-from .mutations import Mutation, edited_text, mutations
+from .mutations import Mutation, mutations
 from .solved_edits import solved_edits
 from .target import Lawless, Target, run_program
 
@@ -122,6 +124,11 @@ class Search:
             if lead.terms > reference_terms and lead.is_ground:
                 promising.append(lead)
             fitting += self._whole(lead)
+        if not fitting and not self._but_lawless:
+            for form in self._forms(start):
+                for lead in self._edits(form, self.targets[0]):
+                    promising += [lead] if lead.terms > reference_terms else []
+                    fitting += self._whole(lead)
         # What has the law wherever there is one is all that numbers tell: two changes would be one that shows in them,
         # and another of which nothing is known but that it makes NaN, as many do.
         if not fitting and not self._but_lawless:
@@ -219,6 +226,13 @@ class Search:
                     outcome.terms, whole, _kind(base, "edit"), functools.partial(_written, base, program, mutation)
                 )
 
+    def _forms(self, start: Explanation) -> Iterator[Explanation]:
+        """The reference in the other forms that people write it in."""
+        files = {function.place.file for function in start.program.functions.values()}
+        for form in forms_of(files):
+            texts = {one.file: text_as(one.file, form.name) for one in form.replacements}
+            yield dataclasses.replace(start, texts=texts, form=form.name)
+
     def _numbers(self, base: Explanation, target: Target) -> Iterator[_Lead]:
         """Edits with a number in them, where nothing simpler explains everything."""
         config = base.config(target.config)
@@ -227,8 +241,9 @@ class Search:
         program, trace = base.program, Trace()
         with np.errstate(all="ignore"):
             program.traced(lambda: base.response(target, stop=False), trace)
-            for texts in solved_edits(program, config, target, trace, self._count):
-                explanation = dataclasses.replace(base, kind=_kind(base, "edit"), texts={**base.texts, **texts})
+            for one in solved_edits(program, config, target, trace, self._count):
+                texts = {**base.texts, **one.texts}
+                explanation = dataclasses.replace(base, kind=_kind(base, "edit"), texts=texts, digits=one.digits)
                 yield self._lead(explanation, target)
                 if not self._room():
                     return
@@ -368,7 +383,7 @@ def _written(base: Explanation, program: Program, mutation: Mutation) -> Explana
 
 def _kind(base: Explanation, kind: Any) -> Any:
     """A change of something changed is a pair."""
-    return "pair" if base.texts or base.fields or base.faults else kind
+    return "pair" if base.is_changed else kind
 
 
 def with_fault(texts: Mapping[str, str], fault: KnownFault) -> dict[str, str] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,12 @@ from sampler_harness.law.program import Function, Program, Trace
 from sampler_harness.law.response import Array
 from sampler_harness.observe.learned_variance import learned_variance
 
-from .mutations import Mutation, edited_text
-from .solving import FAR, as_written
+from .edited_text import edited_text
+from .mutations import Mutation
+from .solving import FAR, as_written, digits_of
 from .target import Target, run_program
 
-__all__ = ["solved_edits"]
+__all__ = ["SolvedEdit", "solved_edits"]
 
 #: Statements of this many numbers at most are solved for together.
 TOGETHER = 3
@@ -40,17 +42,32 @@ class _Site:
         statement: an assignment, or what is returned.
         value: what stands there instead, with names for the numbers.
         starts: where each number's search begins; the first row is what stands there now, where numbers do.
+        numbers: how many of the statement's own numbers these are; 0 for a factor or a bound.
     """
 
     function: Function
     statement: ast.Assign | ast.Return
     value: ast.expr
     starts: tuple[tuple[float, ...], ...]
+    numbers: int = 0
+
+
+@dataclass(frozen=True)
+class SolvedEdit:
+    """A text with solved numbers in it.
+
+    Attributes:
+        texts: files with the edit, by name.
+        digits: it takes to write the numbers down.
+    """
+
+    texts: dict[str, str]
+    digits: int
 
 
 def solved_edits(
     program: Program, config: Any, target: Target, trace: Trace, count: Callable[[], None]
-) -> Iterator[dict[str, str]]:
+) -> Iterator[SolvedEdit]:
     """Texts in which one statement's numbers, a factor or a bound of it make the case's law the sampler's.
 
     Args:
@@ -61,7 +78,7 @@ def solved_edits(
         count: told of each program that is measured.
 
     Yields:
-        Files with the edit in them, by name.
+        Of a statement's own numbers the fewest that do, and of these the ones that are shortest to write.
     """
     for function in program.functions.values():
         lines = {line for file, line in trace.lines if file == function.place.file}
@@ -70,10 +87,21 @@ def solved_edits(
                 continue
             if statement.value is None or isinstance(statement.value, (ast.Constant, ast.Tuple)):
                 continue
+            enough, own = TOGETHER, []
             for site in _sites(function, statement, statement.value):
-                text = _solve(program, config, target, site, count)
-                if text is not None:
-                    yield {function.place.file: text}
+                if site.numbers > enough:
+                    continue
+                found = _solve(program, config, target, site, count)
+                if found is None:
+                    continue
+                solved = SolvedEdit({function.place.file: found[0]}, found[1])
+                if site.numbers:
+                    enough = site.numbers
+                    own.append(solved)
+                else:
+                    yield solved
+            if own:
+                yield min(own, key=lambda one: one.digits)
 
 
 def _sites(function: Function, statement: ast.Assign | ast.Return, value: ast.expr) -> Iterator[_Site]:
@@ -82,8 +110,15 @@ def _sites(function: Function, statement: ast.Assign | ast.Return, value: ast.ex
     inside = {id(c) for n in ast.walk(value) if isinstance(n, ast.Subscript) for c in ast.walk(n.slice)}
     free = [n for n in numbers if id(n) not in exponents | inside]
     if 1 <= len(free) <= TOGETHER and any(isinstance(n.value, float) for n in free):
-        starts = tuple(float(n.value) for n in free)  # type: ignore[arg-type]  # numbers, as was asked
-        yield _Site(function, statement, _with_names(value, free), (starts,))
+        for one, other in itertools.permutations(free, 2):
+            if abs(float(one.value) + 1 - float(other.value)) < 1e-9:  # type: ignore[arg-type]  # numbers
+                # One number that stands there twice: s and 1 + s of a cosine schedule.
+                start = float(one.value)  # type: ignore[arg-type]
+                yield _Site(function, statement, _with_names(value, (one,), one_more=other), ((start,),), 1)
+        for several in range(1, len(free) + 1):
+            for chosen in itertools.combinations(free, several):
+                starts = tuple(float(n.value) for n in chosen)  # type: ignore[arg-type]  # numbers, as was asked
+                yield _Site(function, statement, _with_names(value, chosen), (starts,), several)
     factor = ast.BinOp(ast.Name(_PLACE.format(0), ast.Load()), ast.Mult(), value)
     yield _Site(function, statement, factor, tuple((start,) for start in FACTORS))
     for bound in ("maximum", "minimum"):
@@ -92,12 +127,22 @@ def _sites(function: Function, statement: ast.Assign | ast.Return, value: ast.ex
         yield _Site(function, statement, limited, tuple((start,) for start in BOUNDS))
 
 
-def _with_names(value: ast.expr, numbers: Sequence[ast.Constant]) -> ast.expr:
-    """A copy of an expression with names in place of some of its numbers."""
+def _with_names(value: ast.expr, numbers: Sequence[ast.Constant], one_more: ast.Constant | None = None) -> ast.expr:
+    """A copy of an expression with names in place of some of its numbers.
+
+    Args:
+        value: the expression.
+        numbers: of it, those that get a name.
+        one_more: the number that is 1 more than the first of them, and stays so.
+    """
     names = {(n.lineno, n.col_offset): _PLACE.format(index) for index, n in enumerate(numbers)}
+    more = None if one_more is None else (one_more.lineno, one_more.col_offset)
 
     class Named(ast.NodeTransformer):
         def visit_Constant(self, node: ast.Constant) -> ast.expr:
+            if more == (node.lineno, node.col_offset):
+                first = ast.Name(_PLACE.format(0), ast.Load())
+                return ast.copy_location(ast.BinOp(ast.Constant(1), ast.Add(), first), node)
             name = names.get((node.lineno, node.col_offset))
             return node if name is None else ast.copy_location(ast.Name(name, ast.Load()), node)
 
@@ -105,7 +150,10 @@ def _with_names(value: ast.expr, numbers: Sequence[ast.Constant]) -> ast.expr:
     return copied
 
 
-def _solve(program: Program, config: Any, target: Target, site: _Site, count: Callable[[], None]) -> str | None:
+def _solve(
+    program: Program, config: Any, target: Target, site: _Site, count: Callable[[], None]
+) -> tuple[str, int] | None:
+    """The text with the numbers in it, and how many digits they have; None where there are no such numbers."""
     from scipy.optimize import least_squares
 
     old = site.statement.value
@@ -161,7 +209,7 @@ def _solve(program: Program, config: Any, target: Target, site: _Site, count: Ca
     written = _Filled(values).visit(copy.deepcopy(site.value))
     ast.fix_missing_locations(ast.copy_location(written, old))
     filled = Mutation(site.function, (site.statement, "value", None), old, written)
-    return edited_text(program.text(site.function.place.file), filled)
+    return edited_text(program.text(site.function.place.file), filled), digits_of(values)
 
 
 class _Filled(ast.NodeTransformer):

@@ -11,11 +11,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sampler_harness.law.program import source_text
 from sampler_harness.verdict import Edit, Happened
 from sampler_harness.verdict import Explanation as Told
 
-from .explanation import Explanation, Shift
+from .explanation import Explanation, SameAs, Shift
+from .forms import text_as
 from .known_faults import KNOWN_FAULTS, KnownFault
 
 __all__ = ["told", "told_as_part"]
@@ -40,7 +40,7 @@ def told(explanation: Explanation, declared: Sequence[Any], variants: Sequence[E
     levels = sorted({float(s) for config in declared for s in config.window_levels})
     fields = {name: _range(name, value, variants, levels) for name, value in explanation.fields.items()}
     explanation = dataclasses.replace(explanation, fields=fields)
-    edits = tuple(edit for file, text in explanation.texts.items() for edit in _edits(file, text, explanation.faults))
+    edits = tuple(edit for file, text in explanation.texts.items() for edit in _edits(file, text, explanation))
     faults = [_fault(name) for name in explanation.faults]
     effects = tuple(fault.effect for fault in faults)
     happened = tuple(
@@ -52,7 +52,7 @@ def told(explanation: Explanation, declared: Sequence[Any], variants: Sequence[E
         edits=edits,
         config={name: _shown(value) for name, value in explanation.fields.items()},
         reference=explanation.reference.__name__ if explanation.kind == "reference" else "",
-        diff="".join(_diff(file, text) for file, text in explanation.texts.items()),
+        diff="".join(_diff(file, text, explanation.form) for file, text in explanation.texts.items()),
         effects=effects,
         happened=happened,
     )
@@ -66,7 +66,7 @@ def told_as_part(explanation: Explanation, declared: Sequence[Any]) -> Told:
         declared: the declared configurations that it was held against.
     """
     found = told(explanation, declared)
-    name = paper(explanation.reference)
+    name = paper(explanation.reference) + (f", written {explanation.form}," if explanation.form else "")
     fields = [_field_text(field, value, declared) for field, value in explanation.fields.items()]
     parts = [" and ".join(fields)] if fields else []
     if found.edits:
@@ -97,6 +97,8 @@ def _range(name: str, value: Any, variants: Sequence[Explanation], levels: Seque
 
 
 def _shown(value: Any) -> Any:
+    if isinstance(value, SameAs):
+        return value.field
     return f"declared {'+' if value.by > 0 else '-'} {abs(value.by)}" if isinstance(value, Shift) else value
 
 
@@ -104,6 +106,8 @@ def _field_text(name: str, value: Any, declared: Sequence[Any]) -> str:
     """``rho=5.0 (you declared 7.0)``."""
     if isinstance(value, Shift):
         return f"{name} one {'more' if value.by > 0 else 'less'} than declared"
+    if isinstance(value, SameAs):
+        return f"{name}={value.field}"
     shown = f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value!r}"
     if isinstance(value, str) and " to " in value:
         shown = f"{name} from {value}, which do the same"
@@ -117,7 +121,8 @@ def _field_text(name: str, value: Any, declared: Sequence[Any]) -> str:
 
 def _summary(explanation: Explanation, edits: Sequence[Edit], fields: dict[str, str], declared: Sequence[Any]) -> str:
     name = explanation.reference.__name__
-    of_lines = f"{paper(explanation.reference)} with {_of_lines(edits, explanation.faults)}" if edits else ""
+    written = f", written {explanation.form}," if explanation.form else ""
+    of_lines = f"{paper(explanation.reference)}{written} with {_of_lines(edits, explanation.faults)}" if edits else ""
     if explanation.kind == "reference":
         others = ", ".join(fields.values())
         start = f"this is {name}" + (f" with {others}" if others else "")
@@ -145,9 +150,9 @@ def paper(reference: type) -> str:
     return f"{reference.__name__} ({number.group()})" if number else reference.__name__
 
 
-def _edits(file: str, text: str, faults: Sequence[str]) -> list[Edit]:
+def _edits(file: str, text: str, explanation: Explanation) -> list[Edit]:
     """The blocks of lines in which a file differs from the package's."""
-    before, after = source_text(file).splitlines(), text.splitlines()
+    before, after, faults = text_as(file, explanation.form).splitlines(), text.splitlines(), explanation.faults
     found = []
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if tag == "equal":
@@ -190,8 +195,8 @@ def _stands_in(name: str, file: str, old: str, new: str) -> bool:
     return False
 
 
-def _diff(file: str, text: str) -> str:
-    lines = difflib.unified_diff(
-        source_text(file).splitlines(), text.splitlines(), file, "your sampler", n=2, lineterm=""
-    )
+def _diff(file: str, text: str, form: str) -> str:
+    name = f"{file}, written {form}" if form else file
+    before = text_as(file, form).splitlines()
+    lines = difflib.unified_diff(before, text.splitlines(), name, "your sampler", n=2, lineterm="")
     return "".join(f"{line}\n" for line in lines)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -21,7 +20,7 @@ from sampler_harness.observe.streams import Overlap, overlaps
 from sampler_harness.observe.trace import Case, Following, Problem, Run, execute
 from sampler_harness.subject import Subject
 
-from .clamped import Bounds
+from .clamped import Bounds, side_of_zero, sleeping_amplitude
 from .dense import DenseRun, as_dtype, dense_values
 from .law import Law
 from .layouts import layout_by_size, read_with_layout
@@ -36,11 +35,6 @@ __all__ = ["Bundle", "DenseRun", "Leak", "Reading", "dense_values"]
 QUIET = 2.0**-30
 #: Sizes of the outputs of an item and its neighbours, where they are to differ.
 UNEVEN = (1.0, 0.25, 4.0)
-#: Where something constant is added impulses are large, and made this much smaller until no clamp bites, down to here.
-SMALLER = 2.0**-4
-SMALLEST = AMPLITUDE
-#: Elements up to which all of them get values of one sign.
-FEW = 8
 #: Runs of this many calls times draws are searched for draws that reach nothing.
 SEARCHED = 4_000
 
@@ -183,40 +177,8 @@ class Bundle:
             return AMPLITUDE
         largest = float(self.case.config.sleeping_amplitude) if self.case.config.is_clipped else 1.0
         # A clamp that nobody declared, or one on another grid than declared, may bite there.
-        found = largest
-        while found >= SMALLEST and self._bites(found):
-            found *= SMALLER
-        return found if found >= SMALLEST else largest
-
-    def _bites(self, size: float) -> bool:
-        """Whether values of this size are more than those of a smaller one made larger: a clamp bites."""
-
-        def signs(index: int, shape: tuple[int, ...]) -> Array:
-            # Of one element draws and outputs pull apart, as epsilon does in x0 = x - epsilon; of many, at random.
-            count = int(np.prod(shape))
-            values = dense_values(0, index, count) if count > FEW else np.ones(count)
-            return np.copysign(1.0, values).reshape(shape)
-
-        def run_at(scale: float) -> Run:
-            return self.execute(
-                Dense(
-                    draws=lambda index, shape: scale * signs(index, shape),
-                    outputs=lambda call, shape: -scale * signs(997 + call, shape),
-                )
-            )
-
-        rows = []
-        for scale in (size, size * SMALLER):
-            run = run_at(scale)
-            if run.problem is not None or len(run.calls) != self.num_calls:
-                return False
-            rows.append((run.rows() - self.zero.rows()) / scale)
-        large, small = rows
-        allowed = 0.25 * (np.abs(small) + np.sqrt(np.mean(small**2, axis=1, keepdims=True)))
-        allowed += 8 * self._precision * (np.abs(self.zero.rows()) + 1e-30) / (size * SMALLER)
-        allowed[-1] += 8 * self._precision * abs(self.shift) / (size * SMALLER)
-        rest = slice(None) if self.subject.quantised is None else slice(-1)
-        return bool((np.abs(large - small) > allowed)[rest].any())
+        given = (largest, self.zero, self.execute, self._precision, self.shift)
+        return sleeping_amplitude(*given, last_row=self.subject.quantised is None) or largest
 
     @property
     def shift(self) -> float:
@@ -237,7 +199,7 @@ class Bundle:
         Impulses of the other sign are lost there: the last row is then read from both signs together.
         """
         declared = self.subject.output_clip
-        return declared if declared is not None and 0.0 in declared else self._side_of_zero() or declared
+        return declared if declared and 0.0 in declared else self._side_of_zero() or declared
 
     def _side_of_zero(self) -> Bounds | None:
         if self.unread or not self.is_affine or self._found[0].problem is not None or self._again.problem is not None:
@@ -248,12 +210,7 @@ class Bundle:
         if one.shape != other.shape or not bool(((one == 0) != (other == 0)).any()):
             return None
         ends = self.of_both_signs(self.amplitude)
-        # A place that is never written to loses both signs: only what loses one is a clamp.
-        if ends is None or not bool(((ends[0] == 0) & (ends[1] != 0)).any()):
-            return None
-        if all((values >= 0).all() for values in ends):
-            return 0.0, math.inf
-        return (-math.inf, 0.0) if all((values <= 0).all() for values in ends) else None
+        return None if ends is None else side_of_zero(*ends)
 
     @property
     def ends_at_zero(self) -> bool:

@@ -186,6 +186,19 @@ def rows_of_draws(response: Response) -> tuple[list[int | None], list[float]]:
     return rows, signs
 
 
+def _rows_in_draws(program: Response) -> list[dict[int, float]]:
+    """For each of a program's draws how much of each row's fresh noise it has.
+
+    A row that several draws come in at (the start and the first churn) divides its noise among them as it weighs them.
+    """
+    rows, signs = rows_of_draws(program)
+    alone = [row for row in rows if row is not None]
+    if len(set(alone)) == len(alone):
+        return [{} if row is None else {row: sign} for row, sign in zip(rows, signs, strict=True)]
+    _, opened, rotation = row_echelon(program.noise, precision=2.0**-53, gain=rounding_gain(program.outputs))
+    return [{row: float(weight) for row, weight in zip(opened, column, strict=True) if weight} for column in rotation.T]
+
+
 def matched_noise(
     program: Response,
     shape: tuple[int, ...],
@@ -204,15 +217,15 @@ def matched_noise(
         otherwise: given a draw's index, the noise of a draw that the other program has no counterpart of; None for
             zeros.
     """
-    rows, signs = rows_of_draws(program)
+    weights = _rows_in_draws(program)
     drawn = [0]
 
     def noise() -> Array:
         index = drawn[0]
         drawn[0] += 1
-        row = rows[index]
-        if row is not None and row in fresh:
-            return wrap(signs[index] * fresh[row].reshape(shape))
+        held = [weight * fresh[row] for row, weight in weights[index].items() if row in fresh]
+        if held:
+            return wrap(sum(held[1:], held[0]).reshape(shape))
         return wrap(np.zeros(shape) if otherwise is None else otherwise(index).reshape(shape))
 
     return noise

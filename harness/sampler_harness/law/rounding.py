@@ -13,6 +13,8 @@ Reversed by: a published forward-error bound for each algorithm.
 from __future__ import annotations
 
 import functools
+import math
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +25,9 @@ from .program import Program
 from .response import Array
 
 __all__ = ["ROUNDING_NUMPY", "RoundedArray", "rounded_like", "rounding"]
+
+
+_NUMBER, _BITS, _WORD = struct.Struct("=d"), struct.Struct("=Q"), 2**64 - 1
 
 
 class _Mode:
@@ -37,11 +42,20 @@ class _Mode:
         if self.seed is None and self.bits == 24:
             single: Array = values.astype(np.float32).astype(np.float64)
             return single
+        if values.size == 1 and 1e-300 < abs(value := values.item()) < 1e300:
+            return np.full(values.shape, self._round_number(value))
         mantissa, exponent = np.frexp(values)
         scaled = mantissa * 2.0**self.bits
         whole = np.rint(scaled) if self.seed is None else np.floor(scaled + _shares(values, self.seed))
         rounded: Array = np.ldexp(whole, exponent - self.bits)
         return rounded
+
+    def _round_number(self, value: float) -> float:
+        """The same for one number, of which most tables and weights are made: in Python several times as fast."""
+        mantissa, exponent = math.frexp(value)
+        scaled = math.ldexp(mantissa, self.bits)
+        whole = round(scaled) if self.seed is None else math.floor(scaled + _share(value, self.seed))
+        return math.ldexp(whole, exponent - self.bits)
 
 
 _MODE = _Mode()
@@ -52,12 +66,28 @@ def _shares(values: Array, seed: int) -> Array:
 
     Source of the mixing constants: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".
     """
-    mixed = np.ascontiguousarray(values, dtype=np.float64).reshape(-1).view(np.uint64)
-    mixed = mixed + np.uint64(0x9E3779B97F4A7C15 * (seed + 1) % 2**64)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    shares: Array = np.ldexp(((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64), -53)
+    mixed = np.array(values, dtype=np.float64).reshape(-1).view(np.uint64)
+    mixed += np.uint64(_start(seed))
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    shares: Array = np.ldexp((mixed >> np.uint64(11)).astype(np.float64), -53)
     return shares.reshape(np.shape(values))
+
+
+def _share(value: float, seed: int) -> float:
+    """That of one number."""
+    (bits,) = _BITS.unpack(_NUMBER.pack(value))
+    mixed = (bits + _start(seed)) & _WORD
+    mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & _WORD
+    mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & _WORD
+    return math.ldexp((mixed ^ (mixed >> 31)) >> 11, -53)
+
+
+def _start(seed: int) -> int:
+    return 0x9E3779B97F4A7C15 * (seed + 1) & _WORD
 
 
 class RoundedArray(np.ndarray[Any, np.dtype[np.float64]]):

@@ -7,11 +7,11 @@ stands.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
-import linecache
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
@@ -23,10 +23,41 @@ import reference_samplers
 from sampler_harness.subject import Subject
 
 from .probes import Impulses
-from .stand_in import StandIn
+from .problems import Problem
+from .stand_in import Playing
+from .statements import (
+    Line,
+    assigned_by,
+    called_by,
+    calls_in,
+    guard_of,
+    is_method_call,
+    leaves_loop,
+    names_assigned,
+    names_read,
+    names_used,
+    names_written_into,
+    node_of,
+    only_hands_on,
+    same_function,
+    shown,
+    statement_at,
+    writes_outside_of,
+)
 from .trace import Case, execute
 
-__all__ = ["Line", "Walk", "shown", "walk"]
+__all__ = [
+    "Line",
+    "Walk",
+    "assigned_by",
+    "is_own",
+    "own_stack",
+    "shown",
+    "statement_at",
+    "walk",
+    "walk_of",
+    "writes_outside",
+]
 
 #: The harness, and the references that a sampler reads its options from.
 _PACKAGES = (
@@ -38,26 +69,6 @@ _CLAMPS = {"clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_max", "hardta
 #: How a generator is seeded or put into a state.
 _SEEDING = frozenset({"manual_seed", "set_state", "graphsafe_set_state", "set_offset", "clone_state"})
 _NOT_OWN = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")})
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the user's code.
-
-    Attributes:
-        file: as Python loaded it, absolute.
-        line: from 1.
-        function: that it stands in.
-    """
-
-    file: str
-    line: int
-    function: str
-
-    @property
-    def text(self) -> str:
-        """What stands there."""
-        return linecache.getline(self.file, self.line).strip()
 
 
 @dataclass
@@ -76,6 +87,60 @@ class Walk:
     calls: list[tuple[Line, ...]] = field(default_factory=list)
     draws: list[tuple[int, tuple[Line, ...]]] = field(default_factory=list)
     seeds: list[tuple[int, tuple[Line, ...]]] = field(default_factory=list)
+    #: The innermost own line that raised what the run ended in.
+    raised: Line | None = None
+
+    def drawn(self, draw: int) -> Line | None:
+        """The line that makes a draw; behind a helper that only hands on what it is given, the line that calls it.
+
+        Args:
+            draw: its index.
+        """
+        stack = self.draws[draw][1] if draw < len(self.draws) else ()
+        return next((line for line in stack if not only_hands_on(line)), stack[0] if stack else None)
+
+    def drawn_ahead(self) -> Line | None:
+        """The last draw before the first model call, where there are several and none later."""
+        ahead = [number for number, (before, _) in enumerate(self.draws) if not before]
+        return self.drawn(ahead[-1]) if len(ahead) == len(self.draws) > 1 else None
+
+    def guard_of_draws(self) -> Line | None:
+        """The ``if`` that decides whether a step draws; None where none does, or several do."""
+        lines = {line for before, stack in self.draws if before for line in stack[:1] or ()}
+        lines |= {line for before, stack in self.draws if before for line in stack if not only_hands_on(line)}
+        found = {guard for line in lines if (guard := guard_of(line)) is not None}
+        return found.pop() if len(found) == 1 else None
+
+    def way_out(self) -> Line | None:
+        """The one ``if`` by which a loop is left or a step of it passed over; None where there is none, or several."""
+        lines = {line for part in self.segments for line in part}
+        found = {line for line in lines if leaves_loop(node_of(line))}
+        return found.pop() if len(found) == 1 else None
+
+    def last_return(self) -> Line | None:
+        """The line by which what ran gives its value back, in the function that was entered first."""
+        lines = [line for part in self.segments for line in part]
+        own = [line for line in lines if same_function(line, lines[0])]
+        found = next((line for line in reversed(own) if isinstance(node_of(line), ast.Return)), None)
+        return self.returned(found) if found is not None and only_hands_on(found) else found
+
+    def hands_on(self, line: Line) -> bool:
+        """Whether a line only calls a function of the user's own, which ran."""
+        name = called_by(line)
+        return name is not None and any(one.function == name for part in self.segments for one in part)
+
+    def returned(self, line: Line) -> Line:
+        """Behind a line that only calls a function of the user's own, the line there that gives its value back."""
+        name = called_by(line)
+        by_method = is_method_call(line)
+        lines = [one for part in self.segments for one in part]
+        if name is None or line not in lines:
+            return line
+        behind = [one for one in lines[lines.index(line) :] if one.function == name]
+        # Elsewhere a function is shared: what it was asked for is as likely wrong as what it gives.
+        behind = [one for one in behind if by_method or one.file == line.file]
+        found = next((one for one in behind if isinstance(node_of(one), ast.Return)), None)
+        return line if found is None or found == line else self.returned(found)
 
     def line_of_draw(self, draw: int, *, seeded: bool) -> Line | None:
         """The line that makes a draw; None where no own line does.
@@ -99,7 +164,7 @@ class Walk:
             outermost = self.calls[0][0] if self.calls and self.calls[0] else None
             return outermost or next((line for part in self.segments for line in part), None)
         if term == "time" and row < len(self.calls) and self.calls[row]:
-            return self.calls[row][0]
+            return self._told(row) or self.calls[row][0]
         assigned = self._assigned(row)
         if assigned is not None:
             return assigned
@@ -115,12 +180,12 @@ class Walk:
         """The line that clamps the finished sample: the outermost, then the last; None where no own line says so."""
         behind = list(reversed(self.segments[-1]))
         for at in reversed(self.calls[-1] if self.calls else ()):
-            here = [line for line in behind if _same_function(line, at)]
+            here = [line for line in behind if same_function(line, at)]
             # A statement that calls the sampler and clamps what it returns began before the model was called.
-            found = next((line for line in (at, *here) if _called(line) & _CLAMPS), None)
+            found = next((line for line in (at, *here) if calls_in(line) & _CLAMPS), None)
             if found is not None:
                 return found
-        return next((line for line in behind if _called(line) & _CLAMPS), None)
+        return next((line for line in behind if calls_in(line) & _CLAMPS), None)
 
     def ran(self, row: int | None) -> dict[str, list[int]]:
         """Files and lines that ran towards a row, or in the whole run.
@@ -140,14 +205,33 @@ class Walk:
         stack = self.calls[row] if row < len(self.calls) else tuple(segment[-1:])
         before = self.calls[row - 1] if row else ()
         for at in stack:
-            here = [line for line in reversed(segment) if _same_function(line, at) and line.line != at.line]
-            for names in _names_used(at):
+            # The statement that asked the model last is done only now that it has its answer.
+            done = [*before[:1], *segment]
+            here = [line for line in reversed(done) if same_function(line, at) and line.line != at.line]
+            for names in names_used(at):
                 assigned = _last_assignment(names, here)
                 if assigned is not None:
                     return assigned
-                if at in before and names & _names_assigned(at):
+                if at in before and names & names_assigned(at):
                     return at  # the statement that calls the model updates the sample too
         return None
+
+    def _told(self, row: int) -> Line | None:
+        """The line that makes the time of a call, where that has a name of its own."""
+        at = self.calls[row][0]
+        node = node_of(at)
+        if node is None:
+            return None
+        first, every = names_used(at)
+        rest = {
+            name
+            for call in ast.walk(node)
+            if isinstance(call, ast.Call)
+            for argument in (*call.args[1:], *(keyword.value for keyword in call.keywords))
+            for name in names_read(argument)
+        }
+        here = [line for line in reversed(self.segments[row]) if same_function(line, at) and line.line != at.line]
+        return next((line for line in here if names_assigned(line) & (rest & every - first)), None)
 
 
 def _last_assignment(names: set[str], lines: list[Line]) -> Line | None:
@@ -155,7 +239,7 @@ def _last_assignment(names: set[str], lines: list[Line]) -> Line | None:
 
     One that writes into a part, ``x[known] = …``, comes after one that makes the whole.
     """
-    for assigned in (_names_assigned, _names_written_into):
+    for assigned in (names_assigned, names_written_into):
         for number, line in enumerate(lines):
             if names & assigned(line):
                 copied = _copied(line)
@@ -165,100 +249,15 @@ def _last_assignment(names: set[str], lines: list[Line]) -> Line | None:
 
 def _copied(line: Line) -> str:
     """The name on the right of a plain copy; empty for any other statement."""
-    match _statements(line.file).get(line.line):
+    match node_of(line):
         case ast.Assign(value=ast.Name(id=name)):
             return name
         case _:
             return ""
 
 
-def shown(file: str) -> str:
-    """A file as a person names it: relative where it lies below the working directory.
-
-    Args:
-        file: absolute.
-    """
-    path = Path(file)
-    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.as_posix()
-
-
-@functools.lru_cache(maxsize=64)
-def _statements(file: str) -> Mapping[int, ast.stmt]:
-    """The innermost statement of each line."""
-    try:
-        tree = ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError):
-        return {}
-    found: dict[int, ast.stmt] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.stmt):
-            # Outer statements come first in a walk, so that inner ones write over them.
-            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                found[line] = node
-    return found
-
-
-def _same_function(line: Line, other: Line) -> bool:
-    return (line.file, line.function) == (other.file, other.function)
-
-
-def _names_used(at: Line) -> tuple[set[str], set[str]]:
-    """What a statement reads: in the first arguments of its calls, where the sample stands, and everywhere."""
-    node = _statements(at.file).get(at.line)
-    if node is None:
-        return set(), set()
-    first = [call.args[0] for call in ast.walk(node) if isinstance(call, ast.Call) and call.args]
-    return {name for argument in first for name in _read(argument)}, set(_read(node))
-
-
-def _read(node: ast.AST) -> Iterator[str]:
-    return (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
-
-
-def _names_assigned(line: Line) -> set[str]:
-    """What a simple statement gives a value to, as a whole."""
-    return {name for target in _targets(line) for name in _named(target) if not _is_part(target)}
-
-
-def _names_written_into(line: Line) -> set[str]:
-    """What a simple statement changes some entries of."""
-    return {name for target in _targets(line) for name in _named(target) if _is_part(target)}
-
-
-def _is_part(target: ast.expr) -> bool:
-    whole = (ast.Constant, ast.Slice)
-    return isinstance(target, ast.Subscript) and not isinstance(target.slice, whole)
-
-
-def _called(line: Line) -> set[str]:
-    """Names of the functions and methods that a simple statement calls."""
-    node = _statements(line.file).get(line.line)
-    if node is None or (
-        isinstance(node, ast.stmt) and any(isinstance(inner, ast.stmt) for inner in ast.walk(node) if inner is not node)
-    ):
-        return set()
-    calls = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
-    return {f.attr if isinstance(f, ast.Attribute) else f.id for f in calls if isinstance(f, (ast.Attribute, ast.Name))}
-
-
-def _named(target: ast.expr) -> Iterator[str]:
-    return (n.id for n in ast.walk(target) if isinstance(n, ast.Name))
-
-
-def _targets(line: Line) -> list[ast.expr]:
-    match _statements(line.file).get(line.line):
-        case ast.Assign(targets=targets):
-            return targets
-        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
-            return [target]
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=value))):
-            return [value]  # x.add_(…) writes into x
-        case _:
-            return []
-
-
 @functools.lru_cache(maxsize=4096)
-def _is_own(file: str) -> bool:
+def is_own(file: str) -> bool:
     """Whether a file is the user's: no library's and not the harness's."""
     if file.startswith("<"):
         return False
@@ -266,25 +265,40 @@ def _is_own(file: str) -> bool:
     return not path.startswith((*_PACKAGES, *_NOT_OWN)) and "site-packages" not in path
 
 
+def writes_outside(walks: Iterable[Walk]) -> Line | None:
+    """The one line that writes what was worked out into what outlives a run; None where there is none, or several.
+
+    Args:
+        walks: of runs.
+    """
+    lines = {line for walked in walks for part in walked.segments for line in part}
+    found = {line for line in lines if writes_outside_of(line)}
+    return found.pop() if len(found) == 1 else None
+
+
 class _Tracer:
     """A trace function that follows own code, and notices model calls and draws."""
 
     def __init__(self) -> None:
         self.walk = Walk()
-        self._call: CodeType = StandIn.forward.__code__
+        self._error: BaseException | None = None
+        self._call: CodeType = Playing.forward.__code__
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
         code = frame.f_code
         if code is self._call:
-            self.walk.calls.append(tuple(_stack(frame)))
+            self.walk.calls.append(tuple(own_stack(frame)))
             self.walk.segments.append([])
-        elif _is_own(code.co_filename):
+        elif is_own(code.co_filename):
             return self._line
         return None
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "line":
             self.walk.segments[-1].append(_line_of(frame))
+        elif event == "exception" and argument[1] is not self._error:
+            # Told from the innermost frame outwards; what came last is what ended the run.
+            self._error, self.walk.raised = argument[1], _line_of(frame)
         return self._line
 
     def profile(self, frame: FrameType, event: str, argument: Any) -> None:
@@ -294,20 +308,24 @@ class _Tracer:
             and getattr(argument, "__name__", "") in _SEEDING
             and isinstance(getattr(argument, "__self__", None), torch.Generator)
         ):
-            self.walk.seeds.append((len(self.walk.draws), tuple(_stack(frame))))
+            self.walk.seeds.append((len(self.walk.draws), tuple(own_stack(frame))))
 
     def note_draw(self) -> None:
-        self.walk.draws.append((len(self.walk.calls), tuple(_stack(sys._getframe()))))
+        self.walk.draws.append((len(self.walk.calls), tuple(own_stack(sys._getframe()))))
 
 
 def _line_of(frame: FrameType) -> Line:
     return Line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
 
 
-def _stack(frame: FrameType | None) -> Iterator[Line]:
-    """Own lines above a frame, innermost first."""
+def own_stack(frame: FrameType | None) -> Iterator[Line]:
+    """Own lines of a frame and of those above it, innermost first.
+
+    Args:
+        frame: of any code.
+    """
     while frame is not None:
-        if _is_own(frame.f_code.co_filename):
+        if is_own(frame.f_code.co_filename):
             yield _line_of(frame)
         if frame.f_code is execute.__code__:
             return
@@ -326,7 +344,14 @@ class _Noticed(Impulses):
         return super().draw(index, shape)
 
 
-def walk(subject: Subject, case: Case, *, fixtures: Mapping[str, Any] | None = None, call_limit: int = 20_000) -> Walk:
+def walk(
+    subject: Subject,
+    case: Case,
+    *,
+    fixtures: Mapping[str, Any] | None = None,
+    call_limit: int = 20_000,
+    entry: Callable[..., Any] | None = None,
+) -> Walk:
     """Run a sampler once more and note its lines.
 
     Args:
@@ -334,17 +359,43 @@ def walk(subject: Subject, case: Case, *, fixtures: Mapping[str, Any] | None = N
         case: what to run.
         fixtures: values for the sampler's further keyword-only arguments.
         call_limit: model calls after which the run is stopped.
+        entry: what to call instead of the subject's function, with the same arguments.
 
     Returns:
         The lines, as far as the run came.
     """
     tracer = _Tracer()
+    with _following(tracer):
+        run = execute(subject, case, _Noticed(tracer), call_limit=call_limit, fixtures=fixtures, entry=entry)
+    if run.problem is None or run.problem.kind not in ("raised", "exit"):
+        tracer.walk.raised = None
+    return tracer.walk
+
+
+def walk_of(run: Callable[[], Problem | None]) -> Walk:
+    """Note the own lines of anything that asks a stand-in for a model.
+
+    Args:
+        run: what is run once; why that cannot be used.
+
+    Returns:
+        The lines, as far as the run came; its draws are not noted.
+    """
+    tracer = _Tracer()
+    with _following(tracer):
+        problem = run()
+    if problem is None or problem.kind not in ("raised", "exit"):
+        tracer.walk.raised = None
+    return tracer.walk
+
+
+@contextlib.contextmanager
+def _following(tracer: _Tracer) -> Iterator[None]:
     before, profiled = sys.gettrace(), sys.getprofile()
     sys.settrace(tracer)
     sys.setprofile(tracer.profile)
     try:
-        execute(subject, case, _Noticed(tracer), call_limit=call_limit, fixtures=fixtures)
+        yield
     finally:
         sys.settrace(before)
         sys.setprofile(profiled)
-    return tracer.walk

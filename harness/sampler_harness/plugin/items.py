@@ -252,11 +252,23 @@ class CheckItem(pytest.Function):
             told = dataclasses.replace(
                 told, coverage=verdict.coverage, versions=verdict.versions, deviations=verdict.deviations
             )
+        if check_id == "training/forward-backward-consistent":
+            told = dataclasses.replace(told, beside=self._beside())
         if finding.outcome in ("failed", "error") and not measured.diagnosed:
             # Of all checks, so that it is the same whichever of them fails first, and in whichever worker.
             measured.diagnosed = True
             told = dataclasses.replace(told, diagnosis=assessment.diagnosis(of_all=True))
         return told
+
+    def _beside(self) -> tuple[str, ...]:
+        """What this declaration says together with the others of the session."""
+        from sampler_harness.across import beside_others
+
+        collectors = dict.fromkeys(item.collector for item in self.session.items if isinstance(item, CheckItem))
+        try:
+            return beside_others(self.collector.subject, [one.subject for one in collectors])
+        except ValueError:
+            return ()  # a declaration that cannot be built is told where it is judged
 
     def _measured(self) -> _Measured:
         every, owner = self.config.stash.setdefault(_MEASURED, {}), self.collector

@@ -82,6 +82,7 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
         "alternatives": [_explanation(one) for one in diagnosis.answers[1:]],
         "near": [_explanation(one) for one in diagnosis.near],
         "declared": [_explanation(one) for one in diagnosis.declared],
+        "foreign": None if diagnosis.foreign is None else dataclasses.asdict(diagnosis.foreign),
         "searched": diagnosis.searched,
         "unsearched": diagnosis.unsearched,
         "seconds": round(diagnosis.seconds, 3),

@@ -16,7 +16,7 @@ from sampler_harness.catalogue import catalogue
 from sampler_harness.verdict import Diagnosis, Explanation, Finding, Moved, Verdict, causes
 from sampler_harness.wording import counted
 
-from .words import claim, counts, first_line, headline, margin_text, remedy, state, sureness, varied
+from .words import claim, counts, first_line, headline, is_universal, margin_text, remedy, state, sureness, varied
 
 __all__ = ["Line", "closing_line", "diagnosis_lines", "failure_text", "render", "summary_lines", "write"]
 
@@ -92,6 +92,11 @@ def _faults(verdict: Verdict) -> list[Line]:
     lines: list[Line] = []
     by_id = {finding.id: finding for finding in verdict.bad}
     reasons = verdict.causes
+    foreign = verdict.foreign
+    if foreign is not None:
+        lines += [Line(""), *(Line(line.text, "warn") for line in _wrapped(_sentence(foreign.told), 0))]
+        if foreign.nearer:
+            reasons = [cause for cause in reasons if is_universal(cause)]
     if len(reasons) > 1:
         lines += [Line(""), Line(f"{len(reasons)} separate causes; begin with the first.", "bold")]
     for cause in reasons:
@@ -109,6 +114,10 @@ def _faults(verdict: Verdict) -> list[Line]:
                 same.setdefault(first_line(finding.message), []).append(finding.id)
             for told_once, ids in same.items():
                 lines += [Line(line.text, "dim") for line in _wrapped(f"{', '.join(ids)}: {told_once}", 4)]
+    if foreign is not None and foreign.nearer:
+        rest = [cause for cause in verdict.causes if cause not in reasons]
+        lines += [Line(""), Line(f"Held against {verdict.reference} all the same, it fails:", "bold")]
+        lines += [line for one in rest for line in _wrapped(f"{one.id}: {first_line(one.message)}", 2)]
     return lines
 
 
@@ -256,6 +265,8 @@ def summary_lines(verdict: Verdict) -> list[Line]:
     lines = _head(verdict)
     if verdict.not_run is not None:
         return lines
+    if verdict.foreign is not None:
+        lines += [Line(line.text, "warn") for line in _wrapped(_sentence(verdict.foreign.told), 2)]
     for cause in verdict.causes:
         lines += _wrapped(f"cause: {cause.id}: {first_line(cause.message)}", 2)
     if verdict.diagnosis is not None:

@@ -42,6 +42,8 @@ def headline(verdict: Verdict) -> str:
         reasons = len(verdict.causes)
         if reasons < failed + errors:
             what.append(f"all from {counted(reasons, 'cause')}" if reasons > 1 else "all from one cause")
+        if verdict.foreign is not None and verdict.foreign.nearer:
+            return f"{name} does not conform to {verdict.reference}, which does not seem to be its own reference"
         meant = f" with {counted(len(verdict.deviations), 'declared deviation')}" if verdict.deviations else ""
         return f"{name} does not conform to {verdict.reference}{meant}: {', '.join(what)}"
     if not any(f.outcome in ("passed", "expected") for f in verdict.findings):
@@ -54,9 +56,34 @@ def headline(verdict: Verdict) -> str:
     selected = verdict.num_planned
     # A part of the checks is no verdict on the whole.
     every = len(catalogue(verdict.kind, verdict.checks_as_of))
+    if verdict.kind == "sampler" and selected < every and not any(compares(f) for f in verdict.findings):
+        passed = counted(selected, "check")
+        return f"{name} passes {passed} of {every}, none of which tells whether it is {verdict.reference}"
     part = f", as far as {selected} of {every} checks can tell" if selected < every else ""
     part += f" (checks as of {verdict.checks_as_of})" if verdict.checks_as_of else ""
     return f"{name} conforms to {verdict.reference}{but}{part}"
+
+
+#: Checks that hold a sampler's weights against its reference's: without one of them nothing says which sampler it is.
+_COMPARING = ("law/outputs", "clip/replay")
+
+
+def compares(finding: Finding) -> bool:
+    """Whether a finding tells that a sampler is its reference, as far as it goes."""
+    return finding.id in _COMPARING and finding.outcome in ("passed", "expected")
+
+
+def is_universal(finding: Finding) -> bool:
+    """Whether a check means the same whatever the reference is.
+
+    Args:
+        finding: of the check.
+    """
+    return finding.outcome == "error" or bool(finding.problem) or finding.id in _UNIVERSAL
+
+
+#: Checks of which no reference is asked: where noise comes from, that items are apart, that nothing is left behind.
+_UNIVERSAL = ("noise/shape", "noise/generator", "shape/batch", "state/rerun", "state/side-effects")
 
 
 def _short_name(sampler: str) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.observe.trace import GENERATOR_SEED
+from sampler_harness.subject import Subject
 from sampler_harness.verdict import Finding
 
+from .beside import base_of, beside
 from .evidence import TrainingEvidence
 from .expected import Expected, expected, is_half
 from .gradient import judged_gradients
@@ -32,6 +33,8 @@ __all__ = [
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
+#: Relative change of the loss's curvature from which on it is no square in the output.
+BENT = 1e-2
 #: A response this much smaller than the input is none.
 NOTHING = 1e-5
 #: Rounding leaves this much of the largest entry unexplained, in unit roundoffs of float32; a wide one, since sums of
@@ -98,6 +101,7 @@ def check_noise_matches_target(evidence: TrainingEvidence) -> Finding:
         judged += [_judge_stream(law, index) for index in range(len(law.draws))]
         if evidence.subject.takes_generator:
             judged += [_judge_generator(law, index) for index in range(len(law.draws))]
+        judged += _judge_items(law)
         judged += [_judge_noise(law, item) for item in law.items if not is_half(law.case.dtype)]
     return conclude(
         "training/noise-matches-target",
@@ -127,7 +131,24 @@ def _judge_generator(law: StepLaw, index: int) -> Judged:
     """Whether a draw is from the generator that the harness passed."""
     draw = law.draws[index]
     message = f"{draw.operator} of shape {draw.shape} does not draw from the generator that was passed: add generator="
-    return Judged(0.0 if draw.generator_seed == GENERATOR_SEED else math.inf, message, law.case)
+    if draw.generator_seed is not None:
+        message = (
+            f"{draw.operator} of shape {draw.shape} draws from a generator that stands in the same state whatever the "
+            "passed one's seed is: pass that one, or seed from it"
+        )
+    return Judged(math.inf if index in law.drawn_from.not_fed else 0.0, message, law.case)
+
+
+def _judge_items(law: StepLaw) -> list[Judged]:
+    """Whether items that are drawn one by one are drawn from one state."""
+    if law.drawn_from.alike is None:
+        return []
+    later, earlier = law.drawn_from.alike
+    message = (
+        f"draws {earlier} and {later} of shape {law.draws[later].shape} are made from one state of a generator: items "
+        "of a batch share their noise; give each item's generator a seed of its own"
+    )
+    return [Judged(math.inf, message, law.case)]
 
 
 def _judge_noise(law: StepLaw, item: ItemLaw) -> Judged:
@@ -144,10 +165,11 @@ def _judge_noise(law: StepLaw, item: ItemLaw) -> Judged:
                 f"{at} several elements share one normal: noise is drawn with shape {draw.shape} for an input of shape "
                 f"{case.shape}"
             )
-            return Judged(math.inf, message, case, {"draw": list(draw.shape)})
+            return Judged(math.inf, message, case, {"draw": list(draw.shape), "in_input": True})
         others = [d.operator for d in law.draws if not d.gaussian and d.numel >= np.prod(case.shape)]
         how = f"; it is drawn with {others[0]}, should be a normal" if others else ""
-        return Judged(math.inf, f"no normal noise reaches the model's input {at}{how}", case)
+        message = f"no normal noise reaches the model's input {at}{how}"
+        return Judged(math.inf, message, case, {"in_input": True})
     if item.unexplained > UNEXPLAINED:
         message = (
             f"{at} the model's input holds something that is neither data nor a normal of the element's own "
@@ -204,6 +226,11 @@ def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
         judged.append(Judged(item.offset / tolerance, message, law.case))
     if evidence.subject.sampler is not None:
         judged += judged_beside_sampler(evidence.subject.sampler, evidence.base)
+    notes: list[str] = []
+    if evidence.subject.sampler is not None:
+        sampler = evidence.subject.sampler
+        declared = base_of(sampler) if isinstance(sampler, Subject) else sampler
+        notes += beside(evidence.base.config, declared, f"the declared {type(declared).__name__}")
     after = [check_noise_matches_target(evidence)]
     with_sampler = " and as the declared sampler" if evidence.subject.sampler is not None else ""
     return conclude(
@@ -212,6 +239,7 @@ def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
         judged,
         passed=f"the input is as the reference's{with_sampler} at each time",
         after=after,
+        notes=notes,
     )
 
 
@@ -227,17 +255,25 @@ def _hint(got: float, value: float) -> str:
 # Target and weight
 
 
+def _is_square(item: ItemLaw) -> bool:
+    """Whether the loss is quadratic in the output: only then are there a target and a weight to be read."""
+    return item.bend < BENT
+
+
 @check("training/target")
 def check_target(evidence: TrainingEvidence) -> Finding:
     """The model's output is compared with what the reference says, at each time."""
     judged = []
     for law, item, should in _usable(evidence):
-        if not item.curvature or item.spread > 0.5:
-            continue  # does not count, or not throughout: the weight's business
         at = f"at time {item.time:.6g}"
-        if not item.bend < 1e-2:
-            judged.append(Judged(math.inf, f"{at} the loss is not the squared error of the model's output", law.case))
+        if not item.curvature:
+            continue  # does not count: the weight's business
+        if not _is_square(item):
+            message = f"{at} the loss is not the squared error of the model's output: it is no square in it"
+            judged.append(Judged(math.inf, message, law.case))
             continue
+        if item.spread > 0.5:
+            continue  # does not count throughout: the weight's business too
         _, noise, _ = noise_scales(item, law.case.config.perturbation)
         figures = (
             ("data", item.target_x0, should.target_x0, should.tolerances[2]),
@@ -267,6 +303,7 @@ def check_weight(evidence: TrainingEvidence) -> Finding:
     judged: list[Judged] = []
     factors: list[tuple[StepLaw, float]] = []
     for law in evidence.laws:
+        judged += [_judge_random(law, index) for index in law.weighing]
         if not is_half(law.case.dtype):
             factors += [(law, factor) for factor in _judge_weights(law, judged)]
     usual = float(np.median([factor for _, factor in factors])) if factors else 0.0
@@ -281,6 +318,15 @@ def check_weight(evidence: TrainingEvidence) -> Finding:
     return conclude(
         "training/weight", evidence, judged, passed=f"times are weighed as the reference weighs them{free}", after=after
     )
+
+
+def _judge_random(law: StepLaw, index: int) -> Judged:
+    draw = law.draws[index]
+    message = (
+        f"the weight is random: {draw.operator} of shape {draw.shape} is neither time nor noise, and by it items count "
+        "more in one step than in another"
+    )
+    return Judged(math.inf, message, law.case, {"draw": list(draw.shape)})
 
 
 def _judge_weights(law: StepLaw, judged: list[Judged]) -> list[float]:
@@ -299,6 +345,10 @@ def _judge_weights(law: StepLaw, judged: list[Judged]) -> list[float]:
         tolerance = should.tolerances[4]
         if item.curvature <= 0:
             judged.append(Judged(math.inf, f"item {item.item} does not count in the loss {at}", law.case))
+            continue
+        if not _is_square(item):
+            message = f"{at} the loss is no square in the model's output, so that no weight can be read"
+            judged.append(Judged(math.inf, message, law.case))
             continue
         if item.spread > 0.01:
             message = f"{at} elements of one item count differently ({item.spread:.2g} of their mean)"
@@ -347,7 +397,7 @@ def check_shape(evidence: TrainingEvidence) -> Finding:
         _judge_weights(law, judged)
         for item in law.items:
             should = expected(law.case.config, item.time, law.case.dtype)
-            if should is None:
+            if should is None or not _is_square(item):
                 continue
             s, noise, _ = noise_scales(item, law.case.config.perturbation)
             got = (item.a, s, item.target_x0, noise)

@@ -14,6 +14,7 @@ from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
 
 from .evidence import TrainingEvidence
+from .places import place_of
 
 __all__ = ["Judged", "check", "conclude"]
 
@@ -81,8 +82,13 @@ def conclude(
         cases = [(j, j.case) for j in failing if j.case is not None]
         chosen, case = min(cases, key=lambda pair: (len(short(pair[1].config)), -bounded(pair[0].ratio)))
         details = {**chosen.evidence, **described(case), "failing": f"{len(failing)} of {len(judged)}"}
-        place = f"smallest configuration: {told(case.config)}, x0 of shape {case.shape}, {case.dtype}"
-        return Failure(f"{chosen.message}\n{place}", details, _reproduction(evidence, chosen, case), cause)
+        lines = [chosen.message]
+        lines.append(f"smallest configuration: {told(case.config)}, x0 of shape {case.shape}, {case.dtype}")
+        place = place_of(id, evidence, case, in_input=bool(chosen.evidence.get("in_input")))
+        if place is not None:
+            details |= {name: value for name, value in dataclasses.asdict(place).items() if name != "hands_on"}
+            lines.append(f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}")
+        return Failure("\n".join(lines), details, _reproduction(evidence, chosen, case), cause, place=place)
 
     why_nothing = "no item of any case could be judged"
     return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing, notes=notes)

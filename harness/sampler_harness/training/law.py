@@ -22,7 +22,9 @@ from sampler_harness.subject.training import TrainingSubject
 from .arrivals import coefficient, is_own, left_over, parts_of_one, placed
 from .expected import is_half
 from .probing import Array, Chosen, ModelCall, StepRun, answer_pattern
+from .sources import NOTHING_ASKED, Sources, sources_of
 from .times import Runner, Stop, Told, read_times, time_draws, tracked, with_draws
+from .weighing import weighing_draws
 
 __all__ = ["ItemLaw", "StepLaw", "Told", "fixed_data", "measure"]
 
@@ -89,7 +91,9 @@ class StepLaw:
         runs: executions of the step.
         lost: indices of tracked calls whose answer received no gradient.
         repeated: indices of draws that are the same in every step, since the step seeds their generator.
+        weighing: indices of draws by which items count more in one step than in another.
         foreign: global generators of others than torch that are drawn from, without any effect on the law.
+        drawn_from: what draws come from.
     """
 
     case: Case
@@ -102,6 +106,8 @@ class StepLaw:
     lost: tuple[int, ...] = ()
     repeated: tuple[int, ...] = ()
     foreign: tuple[str, ...] = ()
+    weighing: tuple[int, ...] = ()
+    drawn_from: Sources = NOTHING_ASKED
 
 
 def fixed_data(shape: tuple[int, ...], stream: int) -> Array:
@@ -132,17 +138,22 @@ def measure(
     try:
         first = run(Chosen(np.zeros(case.shape)))
         foreign, repeated = _hidden_draws(run, first) if times else ((), ())
+        drawn_from = sources_of(run, first) if times else NOTHING_ASKED
         sources = time_draws(run, first)
         told = tuple(read_times(run, first, sources)) if times else ()
+        weighing = weighing_draws(run, first, sources)
         items: list[ItemLaw] = []
         per_run = max(1, min(case.shape[0], len(SHARES)))
         for start in range(0, len(SHARES), per_run):
-            items += _read_items(run, first, sources, SHARES[start : start + per_run])
+            items += _read_items(run, first, sources, SHARES[start : start + per_run], weighing)
         lost = tuple(k for k in tracked(first) if first.calls[k].gradient is None)
     except Stop as stop:
         return StepLaw(case, stop.problem, remarks=tuple(run.remarks), runs=run.runs)
     remarks = tuple(run.remarks)
-    return StepLaw(case, None, told, tuple(items), tuple(first.draws), remarks, run.runs, lost, repeated, foreign)
+    draws = tuple(first.draws)
+    return StepLaw(
+        case, None, told, tuple(items), draws, remarks, run.runs, lost, repeated, foreign, weighing, drawn_from
+    )
 
 
 def _hidden_draws(run: Runner, first: StepRun) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -198,13 +209,19 @@ def _difference(first: StepRun, other: StepRun) -> str:
 
 
 def _read_items(
-    run: Runner, first: StepRun, sources: Mapping[int, Mapping[int, Draw]], shares: Sequence[float]
+    run: Runner,
+    first: StepRun,
+    sources: Mapping[int, Mapping[int, Draw]],
+    shares: Sequence[float],
+    weighing: Sequence[int],
 ) -> list[ItemLaw]:
     """The law with the items' times at the given shares."""
     shape = run.case.shape
     every = {i: d for draws in sources.values() for i, d in draws.items()}
     zero, data = np.zeros(shape), fixed_data(shape, 1)
-    normals = {i: fixed_data(d.shape, 2 + i) for i, d in enumerate(first.draws) if d.gaussian and i not in every}
+    # What only weighs the loss stays where it is: target and weight are read at one value of it.
+    kept = {*every, *weighing}
+    normals = {i: fixed_data(d.shape, 2 + i) for i, d in enumerate(first.draws) if d.gaussian and i not in kept}
 
     def at(x0: Array, given: Mapping[int, Array] | None = None, answer: float = 0.0) -> StepRun:
         return run(with_draws(every, shares, x0, normals=dict(given or {}), answer=answer))

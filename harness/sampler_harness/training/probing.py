@@ -18,7 +18,7 @@ from sampler_harness.observe.global_state import OF_TORCH
 from sampler_harness.observe.problems import Misuse, Problem, RunStopped
 from sampler_harness.observe.stand_in import ABSENT, Asked, Playing, kept
 from sampler_harness.observe.tape import Draw, NoiseTap
-from sampler_harness.observe.trace import Case
+from sampler_harness.observe.trace import Case, Following
 from sampler_harness.observe.watched import GENERATOR_SEED, watched
 from sampler_harness.subject.training import TrainingSubject
 
@@ -43,6 +43,7 @@ class Chosen:
         answers: index of a model call to what it answers instead, shaped like its input.
         low: whether the model answers in autocast's dtype, where autocast is on.
         seed: of all global generators before the run; None to leave them as they are.
+        following: to note what each draw is made of; None where that is not asked.
     """
 
     x0: Array
@@ -52,6 +53,7 @@ class Chosen:
     answers: Mapping[int, Array] = field(default_factory=dict)
     low: bool = False
     seed: int | None = None
+    following: Following | None = None
 
 
 @functools.lru_cache(maxsize=64)
@@ -216,10 +218,13 @@ def run_step(
         RunStopped,
         other=lambda index, draw: _given(chosen.others, index, draw.shape),
         whose="step",
+        follow=chosen.following is not None,
+        keep_others=chosen.following is not None and chosen.following.keep_others,
     )
     x0 = torch.from_numpy(np.ascontiguousarray(chosen.x0)).to(device=device, dtype=dtype)
     untouched = x0.clone()
-    keywords = _keywords(subject, device, dtype, fixtures)
+    given_seed = GENERATOR_SEED if chosen.following is None else chosen.following.given_seed
+    keywords = _keywords(subject, device, dtype, fixtures, given_seed)
 
     model = answers if network is None else network
 
@@ -232,7 +237,8 @@ def run_step(
         with torch.enable_grad():
             return _judge_loss(loss) or _went_backward(model) or _go_backward(loss)
 
-    seed = None if chosen.seed is None else functools.partial(_seed_all, chosen.seed)
+    wanted = chosen.seed if chosen.following is None else chosen.following.global_seed
+    seed = None if wanted is None else functools.partial(_seed_all, wanted)
     found = watched(step, tap, device, "step", seed=seed, then=backward)
     run = StepRun(tap.draws, problem=found.problem, remarks=found.side_effects, torch_state=found.torch_state)
     run.foreign = [name for name in found.generators_moved if name not in OF_TORCH]
@@ -288,7 +294,11 @@ def _judge_times(run: StepRun) -> Problem | None:
 
 
 def _keywords(
-    subject: TrainingSubject, device: torch.device, dtype: torch.dtype, fixtures: Mapping[str, Any] | None
+    subject: TrainingSubject,
+    device: torch.device,
+    dtype: torch.dtype,
+    fixtures: Mapping[str, Any] | None,
+    given_seed: int,
 ) -> dict[str, Any]:
     parameters = inspect.signature(subject.function).parameters
     any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -296,7 +306,7 @@ def _keywords(
     filled = {"device": device, "dtype": dtype}
     keywords.update({name: value for name, value in filled.items() if name in parameters or any_name})
     if subject.takes_generator:
-        keywords["generator"] = torch.Generator(device=device).manual_seed(GENERATOR_SEED)
+        keywords["generator"] = torch.Generator(device=device).manual_seed(given_seed)
     return keywords
 
 

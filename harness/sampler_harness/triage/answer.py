@@ -127,14 +127,16 @@ def answer(
             after = "then train again: what this training made of the weights, no sampler repairs."
             return _answer(step.name, told, parts, [_mend(step), f"Mend it, {after}"])
     costs = seen.differ() or (experiment.apart or 0.0) > ALIKE
-    if sampler.state == "at fault" and (costs or not any(seen.spoiled(seen.reference))):
+    if sampler.state == "at fault" and (costs or not any(seen.spoiled(seen.reference, sure=True))):
         piled = _spaced(clamped(experiment))
         told = f"The sampler is at fault: {_sentence(sampler.headline)} {piled}{_clue(sampler)}{both}"
         if not costs:
             told += " In this configuration it costs no detail."
         check = f"check-sampler {target}" if target else "check-sampler"
         again = f"Run {check} until it conforms; then sample this checkpoint again, which needs no new training."
-        return _answer("sampler", told, parts, [_mend(sampler), again])
+        after = "With this model the reference spoils detail as well: ask again once the sampler conforms."
+        more = [after] if any(seen.spoiled(seen.reference, sure=True)) else []
+        return _answer("sampler", told, parts, [_mend(sampler), again, *more])
     if experiment.own.problem is not None and experiment.reference.problem is None:
         told = f"The sampler does not get through: {experiment.own.problem}. The reference, with the same model, does."
         return _answer(
@@ -149,20 +151,18 @@ def answer(
         return _no_answers(experiment.reference.problem, parts, experiment)
     sure = [any(seen.spoiled(kept, sure=True)) for kept in (seen.own, seen.reference)]
     if not deviates and seen.differ() and (experiment.same_draws or sure[0] != sure[1]):
+        judged = sampler.state == "sound"
+        what = "conforms as declared" if judged else f"could not be judged by its checks ({sampler.headline})"
         told = (
-            "Cannot tell yet: the sampler conforms as declared, but with your model it keeps other detail than the "
-            f"reference. {_spaced(clamped(experiment))}{both} Does the run that fades use the declared configuration, "
-            "dtype and model?"
+            f"Cannot tell yet: the sampler {what}, but with your model it keeps other detail than the reference. "
+            f"{_spaced(clamped(experiment))}{both} Does the run that fades use the declared configuration, dtype and "
+            "model?"
         )
-        parts["sampler"] = dataclasses.replace(
-            sampler, state="cannot tell", headline=f"{sampler.headline}; with your model it does something else"
-        )
-        return _answer(
-            "unknown",
-            told,
-            parts,
-            ["Look at what your function does with config, device and dtype, and with what the model returns."],
-        )
+        if judged:
+            headline = f"{sampler.headline}; with your model it does something else"
+            parts["sampler"] = dataclasses.replace(sampler, state="cannot tell", headline=headline)
+        advice = ["Look at what your function does with config, device and dtype, and with what the model returns."]
+        return _answer("unknown", told, parts, advice)
     if equal:
         parts["training"] = dataclasses.replace(training, state="at fault", headline=equal)
         told = f"Training does not reach the model that is sampled: {equal}. {both}"
@@ -252,7 +252,7 @@ def _model_or_before(seen: _Seen, parts: dict[str, Step], both: str) -> Answer:
         which = " and ".join(f"the {_title(name)}" for name in unseen)
         told = (
             f"Cannot tell yet: look at {which}. {first}, so it is not the sampler but the model, its training or the "
-            f"data, and {'neither of the two' if len(unseen) > 1 else 'that'} was looked at: declare it. "
+            f"data, of which {'neither was' if len(unseen) > 1 else f'{which} was not'} looked at: declare it. "
         )
         if capacity.state == "suspect":
             told += f"The model alone: {capacity.headline}. "
@@ -296,7 +296,10 @@ def _mend(step: Step) -> str:
     """What to try, with the line."""
     where = step.clue.rpartition("Look at ")[2] if "Look at " in step.clue else ""
     tried = f"{step.remedy[:1].upper()}{step.remedy[1:]}" if step.remedy else ""
-    return " ".join(part for part in (f"At {where.partition(': ')[0]}:" if where else "", tried) if part)
+    where = where.partition(": ")[0]
+    if where and tried:
+        return f"At {where}: {tried}"
+    return f"Look at {where}." if where else tried
 
 
 def _clue(step: Step) -> str:

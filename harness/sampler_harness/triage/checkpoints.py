@@ -32,7 +32,7 @@ def fingerprint(model: Callable[..., Any], experiment: Experiment) -> str:
         experiment: of it.
     """
     digest = hashlib.sha256()
-    parameters = [one for network in networks_of(model) for one in network.parameters()]
+    parameters = [one for network in networks_of(model) for one in network.parameters() if not one.is_meta]
     for one in parameters:
         digest.update(one.detach().to("cpu").contiguous().flatten().view(torch.uint8).numpy().tobytes())
     if not parameters:

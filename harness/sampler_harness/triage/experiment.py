@@ -21,6 +21,7 @@ from sampler_harness.observe.tape import NoiseTap
 from sampler_harness.observe.watched import watched
 from sampler_harness.subject import Subject
 
+from .layout import PICTURES, Layout
 from .raised import raised
 
 __all__ = ["Experiment", "Side", "compare_samplers"]
@@ -82,10 +83,11 @@ class Experiment:
 class _Recorder:
     """Hands calls on to the user's model and keeps what passed."""
 
-    def __init__(self, model: Callable[..., Any], limit: int, channels: int) -> None:
+    def __init__(self, model: Callable[..., Any], limit: int, channels: int, layout: Layout) -> None:
         self.model = model
         self.limit = limit
         self.channels = channels
+        self.layout = layout
         self.inputs: list[Array] = []
         self.outputs: list[Array] = []
         self.times: list[float] = []
@@ -107,8 +109,8 @@ class _Recorder:
             what = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
             self.raised = f"returned {what} for an input of shape {tuple(x.shape)}, should be {wanted}"
             raise ValueError(f"the model {self.raised}")
-        self.inputs.append(_array(x))
-        self.outputs.append(_array(values[:, : x.shape[1]]))  # beside it is a learned variance
+        self.inputs.append(self.layout.frames(_array(x)))
+        self.outputs.append(self.layout.frames(_array(values[:, : x.shape[1]])))  # beside it is a learned variance
         self.times.append(float(torch.as_tensor(time, dtype=torch.float64).reshape(-1)[0]))
         return values
 
@@ -154,7 +156,13 @@ def _draw(index: int, shape: tuple[int, ...]) -> Array:
 
 
 def compare_samplers(
-    subject: Subject, model: Callable[..., Any], data: Any, *, config: Any, device: str = "cpu"
+    subject: Subject,
+    model: Callable[..., Any],
+    data: Any,
+    *,
+    config: Any,
+    device: str = "cpu",
+    layout: Layout = PICTURES,
 ) -> Experiment:
     """Run the model once under each of the two samplers and measure both results.
 
@@ -164,16 +172,17 @@ def compare_samplers(
         data: ``(N, C, H, W)`` frames that samples should look like, data units.
         config: what both run; an instance of the subject's reference.
         device: of the model.
+        layout: how the sampler's items turn into frames.
 
     Raises:
         ValueError: when the data cannot be used. What sampler and model do stands in the result.
     """
     frames = as_frames(data, "data")
-    shape = frames.shape
+    shape = layout.items(frames).shape
     limit = CALLS * max(1, config.num_calls) + 16
     with evaluating(networks_of(model)):
-        own, drawn = _own_side(subject, model, shape, config, device, limit)
-        reference, asked = _reference_side(subject, model, shape, config, device, limit)
+        own, drawn = _own_side(subject, model, shape, config, device, limit, layout)
+        reference, asked = _reference_side(subject, model, shape, config, device, limit, layout)
     spectrum = radial_spectrum(frames)
     kept = [None if s.sample is None else retained(s.sample, spectrum) for s in (own, reference)]
     shown = reference.sample if reference.sample is not None else own.sample
@@ -185,11 +194,17 @@ def compare_samplers(
 
 
 def _own_side(
-    subject: Subject, model: Callable[..., Any], shape: tuple[int, ...], config: Any, name: str, limit: int
+    subject: Subject,
+    model: Callable[..., Any],
+    shape: tuple[int, ...],
+    config: Any,
+    name: str,
+    limit: int,
+    layout: Layout,
 ) -> tuple[Side, int]:
     device = torch.device(name)
     dtype: torch.dtype = getattr(torch, next((d for d in subject.dtypes if d == "float32"), subject.dtypes[0]))
-    recorder = _Recorder(model, limit, config.model_channels)
+    recorder = _Recorder(model, limit, config.model_channels, layout)
     whole: list[int] = []
 
     def unit_normal(index: int, drawn: tuple[int, ...]) -> Tensor:
@@ -208,6 +223,7 @@ def _own_side(
         sample, problem = _sample_of(subject, found.result, shape)
     else:
         sample, problem = None, f"your sampler stopped with {raised(found.error)}"
+    sample = None if sample is None else layout.frames(sample)
     return recorder.side("own", sample, problem), len(tap.draws) if len(whole) == len(tap.draws) else -1
 
 
@@ -222,10 +238,16 @@ def _sample_of(subject: Subject, result: Any, shape: tuple[int, ...]) -> tuple[A
 
 
 def _reference_side(
-    subject: Subject, model: Callable[..., Any], shape: tuple[int, ...], config: Any, name: str, limit: int
+    subject: Subject,
+    model: Callable[..., Any],
+    shape: tuple[int, ...],
+    config: Any,
+    name: str,
+    limit: int,
+    layout: Layout,
 ) -> tuple[Side, int]:
     device = torch.device(name)
-    recorder = _Recorder(model, limit, config.model_channels)
+    recorder = _Recorder(model, limit, config.model_channels, layout)
     dead = _dead_draws(config)
     drawn = count = 0
 
@@ -252,7 +274,7 @@ def _reference_side(
         problem = f"the model stopped under the reference sampler with {raised(found.error)}"
     elif not np.isfinite(found.result).all():
         sample, problem = None, "the model answers NaN or infinity under the reference sampler"
-    return recorder.side("reference", sample, problem), count
+    return recorder.side("reference", None if sample is None else layout.frames(sample), problem), count
 
 
 def _dead_draws(config: Any) -> frozenset[int]:

@@ -92,16 +92,11 @@ def _sides(experiment: Experiment) -> tuple[tuple[str, Side], ...]:
 
 
 def _samples(verdict: TriageVerdict, experiment: Experiment) -> str:
-    rows: dict[str, Array] = {"data": _shown(verdict.data[:COLUMNS])}
+    rows: dict[str, Array] = {"data": verdict.layout.shown(verdict.data[:COLUMNS])}
     for label, side in _sides(experiment):
         if side.sample is not None:
-            rows[label] = _shown(side.sample[: len(verdict.data)])
+            rows[label] = verdict.layout.shown(side.sample[: len(verdict.data)])
     return filmstrip(rows, data_range=verdict.ends)
-
-
-def _shown(frames: Array) -> Array:
-    """All channels where these are colors, else the first."""
-    return frames if frames.shape[1] == 3 else frames[:, :1]
 
 
 def _denoising_strips(verdict: TriageVerdict, experiment: Experiment) -> list[dict[str, str]]:
@@ -112,8 +107,8 @@ def _denoising_strips(verdict: TriageVerdict, experiment: Experiment) -> list[di
             continue
         chosen = np.unique(np.linspace(0, len(side.outputs) - 1, COLUMNS).astype(int))
         rows = {
-            "given": _fitted(_shown(side.inputs[chosen, 0]), verdict.ends),
-            "answered": _fitted(_shown(side.outputs[chosen, 0]), verdict.ends),
+            "given": _fitted(verdict.layout.shown(side.inputs[chosen, 0]), verdict.ends),
+            "answered": _fitted(verdict.layout.shown(side.outputs[chosen, 0]), verdict.ends),
         }
         titles = [f"{call + 1}: {level}" for call, level in zip(chosen, _levels(experiment, side, chosen), strict=True)]
         strips.append({"name": label, "strip": filmstrip(rows, titles=titles, data_range=verdict.ends)})

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import gmean
+from torch import Tensor
 
 from sampler_harness.detail.baselines import linear_error
 from sampler_harness.detail.capacity import worse_levels
 from sampler_harness.detail.denoising import as_denoiser, default_levels, denoising_errors
-from sampler_harness.detail.given import check_pictures
 from sampler_harness.detail.retention import retention
-from sampler_harness.detail.spectrum import Array, Spectrum, as_frames, octaves, radial_spectrum
+from sampler_harness.detail.spectrum import Array, Spectrum, octaves, radial_spectrum, retained
 from sampler_harness.law.tolerance import reference_law
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.runner import check_sampler
@@ -33,6 +33,7 @@ from .checkpoints import equal_checkpoints, fingerprint, still_averages
 from .clue import step_at_fault
 from .configuration import Chosen, chosen_configuration, told_values
 from .experiment import Experiment, compare_samplers
+from .layout import Layout, laid_out
 from .raised import Unusable, called, raised
 from .units import Units, change_of_units, declared_units
 from .verdict import Stage, Step, TriageVerdict, last_run
@@ -60,8 +61,9 @@ def triage(
     Args:
         model: ``(x, time) -> output``, called as the sampler calls it, for ``frames`` items, conditioning inside. With
             ``checkpoints`` a loader: ``model(path)`` returns such a model.
-        data: ``(N, C, H, W)`` frames that samples should look like, data units; the first ``frames`` are used. Where
-            the model is conditioned, these must be the frames that belong to its conditioning.
+        data: ``(N, C, H, W)`` frames that samples should look like, data units, or ``(N, T, A)`` sequences where the
+            sampler's declared shapes are such; the first ``frames`` are used. Where the model is conditioned, these
+            must be the frames that belong to its conditioning.
         sampler: what ``@sampler_under_test`` made of the user's sampler.
         checkpoints: files, the earliest first.
         training: what ``@training_under_test`` made of the training step; None where there is none.
@@ -78,7 +80,7 @@ def triage(
             configuration is not known, or model or loader raise.
     """
     chosen = _chosen(sampler, config, settings)
-    values, dtype = _frames(data, frames)
+    layout, values, dtype = _laid_out(data, chosen.subject, frames)
     declared = [one for one in (preprocess, data_stream) if one is not None]
     images = [one for one in declared if isinstance(one, ImageSubject)]
     if data_stream is not None:
@@ -86,8 +88,10 @@ def triage(
     units = declared_units(values, dtype, chosen.subject, chosen.config, images, training)
     if units.problem:
         _refuse_unless_declared_data_is_at_fault(units, declared, budget, device)
+    spectrum = radial_spectrum(values)
+    _refuse_frames_without_detail(spectrum)
     # Before the checks: what a sampler keeps between runs is then as its own program left it, not as hundreds do.
-    stages = _stages(model, checkpoints, values, chosen, device)
+    stages = _stages(model, checkpoints, values, layout, chosen, device)
     last = last_run(stages)
     assert last.experiment is not None
     steps = [_step("data", declared, budget, device)]
@@ -97,10 +101,9 @@ def triage(
         _step("training", [] if training is None else [training], budget, device),
         _step("sampler", [chosen.subject], budget, device),
     ]
-    spectrum = radial_spectrum(values)
     linear = tuple(linear_error(spectrum, one.sigma) for one in last.errors)
     steps.append(_capacity(last, linear))
-    names = tuple(octave.name for octave in octaves(spectrum))
+    names = tuple(layout.named(octave.name) for octave in octaves(spectrum))
     possible = _possible(spectrum, chosen.config)
     equal = equal_checkpoints(stages, checkpoints)
     found = answer(steps, last, names, possible, equal=equal, configuration=chosen.told, target=chosen.subject.target)
@@ -112,6 +115,7 @@ def triage(
         configuration=chosen.sentence,
         units=units.told,
         ends=units.ends or _ends(values),
+        layout=layout,
         advice=found.advice,
         notes=(*units.remarks, *(note for note in (equal, still) if note)),
         diff=next((step.diff for step in found.steps if step.diff and step.state in ("at fault", "remark")), ""),
@@ -127,14 +131,21 @@ def _chosen(sampler: Subject, config: Any, settings: Mapping[str, Any] | None) -
         raise Unusable(str(error)) from None
 
 
-def _frames(data: Any, count: int) -> tuple[Array, str]:
-    """The frames as they are compared, and in what they came."""
-    dtype = str(
-        getattr(data, "dtype", getattr(data[0], "dtype", "")) if hasattr(data, "__getitem__") and len(data) else ""
-    )
+def _laid_out(data: Any, sampler: Subject, count: int) -> tuple[Layout, Array, str]:
     try:
-        check_pictures(data, "frames")
-        return as_frames(data, "data")[:count], dtype.removeprefix("torch.")
+        return laid_out(data, sampler, count)
+    except ValueError as error:
+        raise Unusable(str(error)) from None
+
+
+def _refuse_frames_without_detail(spectrum: Spectrum) -> None:
+    """Refuse frames of which no share can be kept, before anything runs.
+
+    Raises:
+        Unusable: names the octave that they have nothing of.
+    """
+    try:
+        retained(spectrum, spectrum)
     except ValueError as error:
         raise Unusable(str(error)) from None
 
@@ -208,7 +219,12 @@ def _step(name: str, subjects: Sequence[AnySubject], budget: str, device: str) -
 
 
 def _stages(
-    model: Callable[..., Any], checkpoints: Sequence[str | Path], values: Array, chosen: Chosen, device: str
+    model: Callable[..., Any],
+    checkpoints: Sequence[str | Path],
+    values: Array,
+    layout: Layout,
+    chosen: Chosen,
+    device: str,
 ) -> list[Stage]:
     """Every checkpoint under both samplers.
 
@@ -216,7 +232,7 @@ def _stages(
         Unusable: when the last one cannot be loaded or raises: it is what is asked about.
     """
     if not checkpoints:
-        return [_stage("", model, values, chosen, device)]
+        return [_stage("", model, values, layout, chosen, device)]
     paths = [str(Path(checkpoint)) for checkpoint in checkpoints]
     if len(set(paths)) < len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
@@ -232,7 +248,7 @@ def _stages(
             found.append(Stage(name, None, problem=f"{name} cannot be loaded: {raised(error)}"))
             continue
         try:
-            found.append(_stage(name, loaded, values, chosen, device))
+            found.append(_stage(name, loaded, values, layout, chosen, device))
         except Unusable as error:
             if path == paths[-1]:
                 raise
@@ -240,19 +256,27 @@ def _stages(
     return found
 
 
-def _stage(name: str, model: Callable[..., Any], values: Array, chosen: Chosen, device: str) -> Stage:
+def _stage(name: str, model: Callable[..., Any], values: Array, layout: Layout, chosen: Chosen, device: str) -> Stage:
     what = f"the model of {name}" if name else "the model"
     if not callable(model):
         raise Unusable(
             f"{what} is {type(model).__name__}, should be callable as model(x, time): does the loader return it?"
         )
-    experiment = compare_samplers(chosen.subject, model, values, config=chosen.config, device=device)
+    experiment = compare_samplers(chosen.subject, model, values, config=chosen.config, device=device, layout=layout)
     _refuse_a_model_that_raises(what, experiment)
     weights = fingerprint(model, experiment)
     try:
         levels = default_levels(0.05, max(1.0, 4 * float(values.std())), 6)
         denoiser = as_denoiser(model, chosen.config)
-        errors = denoising_errors(denoiser, values, levels, device=device, items=len(values))
+
+        def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+            answer: Tensor = layout.frames(denoiser(layout.items(x), sigma))
+            return answer
+
+        # Pictures go to the denoiser itself: a function would hide which dtype the network's weights have.
+        errors = denoising_errors(
+            denoise if layout.is_sequence else denoiser, values, levels, device=device, items=len(values)
+        )
     except Exception as error:  # a model is the user's, and is asked at levels that no sampler tells it
         told = str(error) if isinstance(error, ValueError) else raised(error)
         return Stage(name, experiment, problem=f"the denoising error cannot be measured: {told}", weights=weights)

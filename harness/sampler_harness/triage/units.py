@@ -29,8 +29,8 @@ from .experiment import Experiment
 
 __all__ = ["Units", "change_of_units", "declared_units"]
 
-#: Spreads of frames over the scale that a model is made for, beyond which they are in other units: pictures in [-1, 1]
-#: have 0.1 to 1, in gray levels 10 to 120, divided by 255 twice 0.002 at most.
+#: Sizes of frames over the scale that a model is made for, beyond which they are in other units: pictures in [-1, 1]
+#: have 0.1 to 1, in gray levels 10 to 120, divided by 255 twice 0.004 at most.
 WIDE, FAINT = 10.0, 0.01
 #: A run must start from noise that drowns the frames: at least so many of their root mean squares.
 DROWNED = 2.0
@@ -99,10 +99,11 @@ def declared_units(
         problem = f"{problem} ({by})"
     if not problem and clamp and (problem := _out_of_range(frames, (-reach, reach), None)):
         ends, problem = (-reach, reach), f"{problem} ({clamp})"
-    problem = problem or _out_of_scale(frames, subject, config, training)
+    scale, start = _scale(subject, config, training), _start(config)
+    problem = problem or _out_of_scale(frames, scale, start, ranged=bool(by))
     if problem:
         problem = f"{problem}{_way_back(frames, ends)}"
-    return Units(told, ends, problem, _remarks(frames, subject, config, training))
+    return Units(told, ends, problem, _remarks(frames, scale, start))
 
 
 def _out_of_range(frames: Array, ends: tuple[float, float] | None, declared: ImageSubject | None) -> str:
@@ -137,19 +138,26 @@ def _scale(subject: Subject, config: Any, training: AnySubject | None) -> tuple[
     return (1.0, "the unit scale that this process is made for") if start[0] < UNSCALED else None
 
 
-def _out_of_scale(frames: Array, subject: Subject, config: Any, training: AnySubject | None) -> str:
-    spread = float(frames.std())
-    scale = _scale(subject, config, training)
-    if scale is not None and spread > 0 and not FAINT <= spread / scale[0] <= WIDE:
+def _out_of_scale(frames: Array, scale: tuple[float, str] | None, start: float | None, *, ranged: bool) -> str:
+    """What the sampler's own scale says of frames; of those in a declared range only what no picture bridges."""
+    spread, size = float(frames.std()), _size(frames)
+    if scale is not None and spread > WIDE * scale[0]:
         return f"frames have a spread of {spread:.3g}, {scale[0]:g} is {scale[1]}"
-    start = _start(config)
-    size = float(np.sqrt((frames**2).mean()))
-    if start is not None and start < DROWNED * size:
-        return (
-            f"the sampler starts from noise of std {start:.3g}, in which frames of root mean square {size:.3g} would "
-            "still be seen"
-        )
-    return ""
+    if ranged:
+        return ""
+    if scale is not None and 0 < size < FAINT * scale[0]:
+        return f"frames have a root mean square of {size:.3g}, {scale[0]:g} is {scale[1]}"
+    return _not_drowned(size, start)
+
+
+def _not_drowned(size: float, start: float | None) -> str:
+    if start is None or start >= DROWNED * size:
+        return ""
+    return f"a run starts from noise of std {start:.3g}, which does not drown frames of root mean square {size:.3g}"
+
+
+def _size(frames: Array) -> float:
+    return float(np.sqrt((frames**2).mean()))
 
 
 def _start(config: Any) -> float | None:
@@ -160,14 +168,14 @@ def _start(config: Any) -> float | None:
     return None if signal <= 0 else noise / signal
 
 
-def _remarks(frames: Array, subject: Subject, config: Any, training: AnySubject | None) -> tuple[str, ...]:
-    scale = _scale(subject, config, training)
+def _remarks(frames: Array, scale: tuple[float, str] | None, start: float | None) -> tuple[str, ...]:
+    """What is odd, and may be meant."""
     spread = float(frames.std())
-    if scale is None or "sigma_data" not in scale[1] or 0.5 <= spread / scale[0] <= 2.0:
-        return ()
-    return (
-        f"frames have a spread of {spread:.2g}, {scale[1]} is {scale[0]:g}: the network's input is not of unit size",
-    )
+    remarks = [_not_drowned(_size(frames), start)]
+    if scale is not None and "sigma_data" in scale[1] and not 0.5 <= spread / scale[0] <= 2.0:
+        told = f"frames have a spread of {spread:.2g}, {scale[1]} is {scale[0]:g}"
+        remarks.append(f"{told}: the network's input is not of unit size")
+    return tuple(one for one in remarks if one)
 
 
 def _way_back(frames: Array, ends: tuple[float, float] | None) -> str:

@@ -10,6 +10,7 @@ from sampler_harness.detail.spectrum import Array, LevelError
 from sampler_harness.verdict import Verdict
 
 from .experiment import Experiment
+from .layout import PICTURES, Layout
 
 __all__ = ["DETAIL", "Cause", "Stage", "State", "Step", "TriageVerdict", "last_run"]
 
@@ -95,6 +96,7 @@ class TriageVerdict:
         advice: what to do next, a sentence each.
         notes: what else a reader should know.
         diff: of the reference's source, where the sampler's deviation has one.
+        layout: how items and frames turn into each other.
     """
 
     cause: Cause
@@ -111,6 +113,7 @@ class TriageVerdict:
     advice: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     diff: str = ""
+    layout: Layout = PICTURES
 
     @property
     def status(self) -> int:

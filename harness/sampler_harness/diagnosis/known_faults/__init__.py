@@ -71,13 +71,14 @@ def file_at(bug_id: str, repository: str, commit: str, path: str) -> Occurrence:
 
 
 # The lists are made of what is defined above.
-from . import chain, ddim, ddpm, edm, flow, prediction, schedules  # noqa: E402
+from . import chain, ddim, ddpm, edm, flow, prediction, schedules, step_lengths  # noqa: E402
 
 KNOWN_FAULTS: tuple[KnownFault, ...] = (
     *edm.FAULTS,
     *ddpm.FAULTS,
     *ddim.FAULTS,
     *flow.FAULTS,
+    *step_lengths.FAULTS,
     *chain.FAULTS,
     *schedules.FAULTS,
     *prediction.FAULTS,

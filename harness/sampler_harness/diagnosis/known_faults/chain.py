@@ -104,6 +104,15 @@ FAULTS: tuple[KnownFault, ...] = (
             "866511d982ce13de55b603b06bdf0e266ed229ab",
         ),
     ),
+    chain(
+        "table-made-for-steps-of-run",
+        _TABLE,
+        "visited = np.array(self.levels[:-1])\n"
+        "        short = betas.betas(self.beta_schedule, len(visited), self.beta_start, self.beta_end)\n"
+        "        table = np.ones(self.num_train_timesteps)\n"
+        "        table[visited - 1] = betas.alpha_bar(short)[::-1]",
+        "The levels are those of a chain as short as the run, and the model is told of far more noise than there is.",
+    ),
     # From the model's output to x0.
     chain(
         "noise-scale-without-root",

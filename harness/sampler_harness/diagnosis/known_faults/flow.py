@@ -10,7 +10,7 @@ method = edits_of("reference_samplers/flow.py")
 grid = edits_of("reference_samplers/grids/even_times.py")
 
 _LOOP = "for time_cur, time_next in pairwise(self.time_grid):"
-_CALL = "flow = model(x, float(time_cur))"
+_CALL = "flow = model(x, self.time(time_cur))"
 _STEP = "x = x + (time_next - time_cur) * flow  # eq. 1"
 _EVEN = "even = np.linspace(1.0, 0.0, self.num_steps + 1)"
 _SHIFTED = "shifted: Array = self.shift * even / (1 + (self.shift - 1) * even)  # Esser et al. eq. 23"
@@ -35,29 +35,54 @@ FAULTS: tuple[KnownFault, ...] = (
         "x = x - flow / self.num_steps  # eq. 1",
         "With a shift the steps are not as long as the model is told, and noise stays in the samples.",
     ),
+    # Noise on the way, which a flow has none of.
+    method(
+        "flow-noise-as-long-as-step",
+        _STEP,
+        f"{_STEP}\n            x = x + (time_cur - time_next) * noise()",
+        "Noise is added at every step, also the last, and nothing takes it out again: samples are grainy.",
+    ),
+    method(
+        "flow-noise-as-long-as-step-but-the-last",
+        _STEP,
+        f"{_STEP}\n            x = x + ((time_cur - time_next) * noise() if time_next > 0 else 0)",
+        "Noise is added at every step but the last, and the model is told of less than there is.",
+    ),
+    method(
+        "flow-noise-as-root-of-step",
+        _STEP,
+        f"{_STEP}\n            x = x + (time_cur - time_next) ** 0.5 * noise()",
+        "Noise is added at every step, also the last, and nothing takes it out again: samples are grain.",
+    ),
+    method(
+        "flow-noise-as-root-of-step-but-the-last",
+        _STEP,
+        f"{_STEP}\n            x = x + ((time_cur - time_next) ** 0.5 * noise() if time_next > 0 else 0)",
+        "Noise is added at every step but the last without the drift that belongs to it, and much of it stays in.",
+    ),
     # What the model is told.
     method(
         "time-told-in-thousandths",
         _CALL,
-        "flow = model(x, float(1000 * time_cur))",
+        "flow = model(x, self.time(1000 * time_cur))",
         "A model that knows times from 0 to 1 is told of others, and samples are noise.",
     ),
     method(
         "time-told-from-other-end",
         _CALL,
-        "flow = model(x, float(1 - time_cur))",
+        "flow = model(x, self.time(1 - time_cur))",
         "The model takes noise for data and data for noise, and samples are neither.",
     ),
     method(
         "next-time-told",
         _CALL,
-        "flow = model(x, float(time_next))",
+        "flow = model(x, self.time(time_next))",
         "The model takes the sample for cleaner than it is, and noise stays in.",
     ),
     method(
         "times-told-not-shifted",
         _CALL,
-        "flow = model(x, float(time_cur / (self.shift - (self.shift - 1) * time_cur)))",
+        "flow = model(x, self.time(time_cur / (self.shift - (self.shift - 1) * time_cur)))",
         "With a shift the model is told a lower level than that of the sample, and images are blurry.",
         issue("flowmatch-custom-timesteps-not-shifted", "huggingface/diffusers", 14013),
     ),

@@ -1,0 +1,123 @@
+"""What an option of diffusers' schedulers is where nobody says it: written down by hand from the library's own lines.
+
+Context: most callers write ``DDIMScheduler()``, ``set_timesteps(n)`` and ``step(output, t, x)``; a default that moved
+changes all of their samples, and whoever passes every option never sees it.
+Choice: what a configuration has at its documented default is not passed at all, so that the scheduler's own default
+runs. Reversed by: a release that moves a default on purpose; then its entry here moves with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["DOCUMENTED", "left_out"]
+
+#: Options of the constructor and of ``step`` by scheduler, as diffusers 0.42.1 has them.
+DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
+    # scheduling_ddpm.py, line 186
+    "DDPMScheduler": {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.0001,
+        "beta_end": 0.02,
+        "beta_schedule": "linear",
+        "trained_betas": None,
+        "variance_type": "fixed_small",
+        "clip_sample": True,
+        "prediction_type": "epsilon",
+        "thresholding": False,
+        "dynamic_thresholding_ratio": 0.995,
+        "clip_sample_range": 1.0,
+        "sample_max_value": 1.0,
+        "timestep_spacing": "leading",
+        "steps_offset": 0,
+        "rescale_betas_zero_snr": False,
+    },
+    # scheduling_ddim.py, lines 193 and 384
+    "DDIMScheduler": {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.0001,
+        "beta_end": 0.02,
+        "beta_schedule": "linear",
+        "trained_betas": None,
+        "clip_sample": True,
+        "set_alpha_to_one": True,
+        "steps_offset": 0,
+        "prediction_type": "epsilon",
+        "thresholding": False,
+        "dynamic_thresholding_ratio": 0.995,
+        "clip_sample_range": 1.0,
+        "sample_max_value": 1.0,
+        "timestep_spacing": "leading",
+        "rescale_betas_zero_snr": False,
+        "eta": 0.0,
+        "use_clipped_model_output": False,
+    },
+    # scheduling_edm_euler.py, lines 87 and 427
+    "EDMEulerScheduler": {
+        "sigma_min": 0.002,
+        "sigma_max": 80.0,
+        "sigma_data": 0.5,
+        "sigma_schedule": "karras",
+        "num_train_timesteps": 1000,
+        "prediction_type": "epsilon",
+        "rho": 7.0,
+        "final_sigmas_type": "zero",
+        "s_churn": 0.0,
+        "s_tmin": 0.0,
+        "s_tmax": float("inf"),
+        "s_noise": 1.0,
+    },
+    # scheduling_euler_discrete.py, lines 202 and 685
+    "EulerDiscreteScheduler": {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.0001,
+        "beta_end": 0.02,
+        "beta_schedule": "linear",
+        "trained_betas": None,
+        "prediction_type": "epsilon",
+        "interpolation_type": "linear",
+        "use_karras_sigmas": False,
+        "use_exponential_sigmas": False,
+        "use_beta_sigmas": False,
+        "sigma_min": None,
+        "sigma_max": None,
+        "timestep_spacing": "linspace",
+        "timestep_type": "discrete",
+        "steps_offset": 0,
+        "rescale_betas_zero_snr": False,
+        "final_sigmas_type": "zero",
+        "s_churn": 0.0,
+        "s_tmin": 0.0,
+        "s_tmax": float("inf"),
+        "s_noise": 1.0,
+    },
+    # scheduling_heun_discrete.py, line 148
+    "HeunDiscreteScheduler": {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "linear",
+        "trained_betas": None,
+        "prediction_type": "epsilon",
+        "use_karras_sigmas": False,
+        "use_exponential_sigmas": False,
+        "use_beta_sigmas": False,
+        "clip_sample": False,
+        "clip_sample_range": 1.0,
+        "timestep_spacing": "linspace",
+        "steps_offset": 0,
+    },
+}
+
+
+def left_out(scheduler: str, option: str, value: Any) -> bool:
+    """Whether an option need not be passed, since its documented default is that value.
+
+    Args:
+        scheduler: the class.
+        option: of its constructor or of ``step``.
+        value: what it is to be.
+    """
+    defaults = DOCUMENTED.get(scheduler, {})
+    return option in defaults and type(value) is type(defaults[option]) and bool(value == defaults[option])

@@ -1,0 +1,70 @@
+"""Which failures of a sampler are one: known to have the same cause, though each check sees it in its own way."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from .verdict import Diagnosis, Finding
+
+__all__ = ["together"]
+
+#: What is read off a law; a single change of the reference that has the sampler's law explains all of it.
+_OF_THE_LAW = frozenset(
+    (
+        "law/times",
+        "law/initial-noise",
+        "law/outputs",
+        "law/noise",
+        "law/offset",
+        "clip/replay",
+        "shape/any",
+        "steps/any",
+        "limit/gaussian",
+        "limit/order",
+    )
+)
+#: What is seen of a value that is made wrongly in one line.
+_OF_A_LINE = _OF_THE_LAW | {"noise/shape", "shape/batch", "precision/dtype"}
+#: What compares a run with an earlier one: where that leaves something behind, they differ.
+_OF_TWO_RUNS = frozenset(("noise/shape", "clip/replay"))
+
+
+def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[Finding, ...]:
+    """Findings that are known to have one cause, told as one: the first of them, and what follows from it.
+
+    They have where one line of the sampler's makes the wrong value of each, or stops the run; where elements share a
+    draw, so that no coefficient can be read at one of them; where a run leaves something behind, by which the next one
+    differs; and where one change of the reference has the sampler's law in every configuration.
+
+    Args:
+        findings: of the checks that ran, in the catalogue's order.
+        diagnosis: of the sampler.
+    """
+    one_change = diagnosis is not None and diagnosis.exact and diagnosis.answers[0].changes == 1
+    shared = any(f.id == "noise/shape" and f.outcome == "failed" and f.evidence.get("shared") for f in findings)
+    left_behind = any(f.id == "state/rerun" and f.outcome == "failed" for f in findings)
+    causes: list[Finding] = []
+    told: list[Finding] = []
+    for finding in findings:
+        if finding.outcome == "failed" and finding.consequence_of is None:
+            cause = next((c.id for c in causes if _is_one(c, finding, one_change)), None)
+            if shared and finding.id in _OF_THE_LAW | {"shape/batch"}:
+                cause = "noise/shape"
+            if left_behind and (finding.problem == "outside" or finding.id in _OF_TWO_RUNS):
+                cause = "state/rerun"
+            if cause is None:
+                causes.append(finding)
+            else:
+                finding = dataclasses.replace(finding, consequence_of=cause)
+        told.append(finding)
+    return tuple(told)
+
+
+def _is_one(cause: Finding, other: Finding, one_change: bool) -> bool:
+    if cause.problem:  # the run ended there, in other checks' runs too
+        return bool(cause.place and other.place and cause.place.line == other.place.line)
+    if one_change and {cause.id, other.id} <= _OF_THE_LAW:
+        return True
+    same_line = cause.place is not None and cause.place.makes_the_same(other.place)
+    return same_line and {cause.id, other.id} <= _OF_A_LINE and not other.problem

@@ -1,0 +1,177 @@
+"""Where in the sampler's own code a failure is made: each kind of failure has its own way to tell.
+
+Where the line cannot be known, none is named.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from sampler_harness.judging import Judged
+from sampler_harness.law.dense import dense_values
+from sampler_harness.observe.assigned import KEPT, Assigned, assigning
+from sampler_harness.observe.global_state import settings_now
+from sampler_harness.observe.narrowed import first_narrowing
+from sampler_harness.observe.probes import Dense, Impulses
+from sampler_harness.observe.trace import Case
+from sampler_harness.observe.walk import Line, Walk, walk, writes_outside
+
+from .evidence import Evidence, expected_calls
+from .mending import Mending
+
+__all__ = ["line_of"]
+
+#: Checks that speak of a law's entries: what makes these right makes them pass.
+_OF_THE_LAW = (
+    "law/times",
+    "law/initial-noise",
+    "law/outputs",
+    "law/noise",
+    "law/offset",
+    "steps/any",
+    "limit/gaussian",
+    "limit/order",
+)
+
+
+def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | None:
+    """The line to look at first.
+
+    Args:
+        id: of the check that fails.
+        evidence: as measured.
+        chosen: what of it is told.
+        case: where that was seen.
+
+    Returns:
+        None where no own line is known to make it.
+    """
+    step, term, draw = (chosen.evidence.get(name) for name in ("step", "term", "draw"))
+    row = step if isinstance(step, int) and not isinstance(step, bool) else None
+    if chosen.problem == "not-finite":
+        return _first_nan(evidence, case)
+    walked = evidence.walked(case)
+    if "clamped_to" in chosen.evidence:
+        return walked.clamping()
+    if chosen.problem or walked.raised is not None:
+        return walked.raised
+    if id in _OF_THE_LAW and evidence.mending is not None:
+        return _made_in(walked, evidence.mending)
+    by_runs = id in ("clip/replay", *_OF_THE_LAW) and (not case.config.is_affine or case.config.is_clipped)
+    if by_runs and evidence.mending_of_runs is not None:
+        return _made_in(walked, evidence.mending_of_runs)
+    if id == "shape/batch" and evidence.mending is not None:
+        return _made_in(walked, evidence.mending)
+    if isinstance(draw, int):
+        seeded = "seeded" in chosen.evidence
+        return walked.line_of_draw(draw, seeded=True) if seeded else walked.drawn(draw)
+    match id:
+        case "law/forward":
+            return _of_forward(evidence, case, row or 0)
+        case "law/partial":
+            return _of_partial(evidence, case, row or 0)
+        case "precision/dtype" if term != "time":
+            return first_narrowing(evidence.subject, case, evidence.fixtures) or _placed(evidence, walked, row, chosen)
+        case "state/rerun":
+            others = [evidence.case(case.config, dtype=dtype) for dtype in evidence.subject.dtypes]
+            return writes_outside(evidence.walked(one) for one in (case, *others, *evidence.cases[:4]))
+        case "state/side-effects":
+            return _changing(evidence, case)
+    return _placed(evidence, walked, row, chosen)
+
+
+def _made_in(walked: Walk, mending: Mending) -> Line:
+    return mending.line if mending.is_argument else walked.returned(mending.line)
+
+
+def _placed(evidence: Evidence, walked: Walk, row: int | None, chosen: Judged) -> Line | None:
+    """The line that makes a row, or its noise; None where there is no row in particular."""
+    term, got = chosen.evidence.get("term"), chosen.evidence.get("got")
+    if term == "count":
+        return walked.way_out()
+    if row is None:
+        return None
+    if term == "noise" and chosen.evidence.get("column") == row and got == 0.0:
+        runs = [walked, *(evidence.walked(one) for one in evidence.cases[:3])]
+        found = next((guard for one in runs if (guard := one.guard_of_draws()) is not None), None)
+        found = found or walked.drawn_ahead()
+        if found is not None:
+            return found
+    return walked.place(row, str(term or ""))
+
+
+def _first_nan(evidence: Evidence, case: Case) -> Line | None:
+    """The first own line that gives a name NaN; where none does, infinity."""
+    nan: list[Line] = []
+    infinite: list[Line] = []
+
+    def visit(one: Assigned) -> Any:
+        values = one.value
+        if isinstance(values, float) or (isinstance(values, torch.Tensor) and values.is_floating_point()):
+            held = torch.as_tensor(values).detach()
+            if bool(torch.isnan(held).any()):
+                nan.append(one.line)
+            elif not isinstance(values, float) and bool(torch.isinf(held).any()):
+                infinite.append(one.line)
+        return KEPT
+
+    bundle = evidence.bundle(case)
+    bundle.execute(
+        Dense(
+            draws=lambda index, shape: dense_values(0, index, int(torch.Size(shape).numel())).reshape(shape),
+            outputs=lambda call, shape: dense_values(1, call, int(torch.Size(shape).numel())).reshape(shape),
+        ),
+        entry=assigning(evidence.subject.function, visit),
+    )
+    found = nan or infinite
+    return found[0] if found else None
+
+
+def _changing(evidence: Evidence, case: Case) -> Line | None:
+    """The first own line after which a global setting, or an answer of the model, is another one."""
+    before = settings_now()
+    versions: dict[int, int] = {}
+    found: list[Line] = []
+
+    def visit(one: Assigned) -> Any:
+        changed = settings_now() != before
+        for call, (_, answer) in enumerate(one.calls):
+            if isinstance(answer, torch.Tensor):
+                changed = changed or versions.setdefault(call, answer._version) != answer._version
+        if changed:
+            found.append(one.line)
+        return KEPT
+
+    evidence.bundle(case).execute(Impulses(), entry=assigning(evidence.subject.function, visit))
+    return found[0] if found else None
+
+
+def _of_forward(evidence: Evidence, case: Case, index: int) -> Line | None:
+    """The line that gives back what the declared forward process makes."""
+    subject = evidence.subject
+    forward = subject.forward or subject.velocity
+
+    def run(model: Any, shape: tuple[int, ...], config: Any, *, device: Any, dtype: Any, **_: Any) -> Any:
+        values = torch.zeros(shape, device=device, dtype=dtype)
+        assert forward is not None
+        return forward(values, values.clone(), config, index, device=device, dtype=dtype)
+
+    walked = walk(subject, case, fixtures=evidence.fixtures, entry=run)
+    return walked.last_return()
+
+
+def _of_partial(evidence: Evidence, case: Case, index: int) -> Line | None:
+    """The line of the declared run from the middle that starts the steps."""
+    subject = evidence.subject
+    partial = subject.partial
+    limit = 4 * expected_calls(case.config) + 64
+
+    def run(model: Any, shape: tuple[int, ...], config: Any, *, device: Any, dtype: Any, **keywords: Any) -> Any:
+        assert partial is not None
+        values = torch.zeros(shape, device=device, dtype=dtype)
+        return partial(model, values, config, index, device=device, dtype=dtype, **keywords)
+
+    walked = walk(subject, case, fixtures=evidence.fixtures, call_limit=limit, entry=run)
+    return walked.calls[0][-1] if walked.calls and walked.calls[0] else walked.last_return()

@@ -1,0 +1,383 @@
+"""A sampler's own values replaced by a reference's: which of them may be, by which, and in what form."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from reference_samplers.contract import Reference
+from sampler_harness.law.intermediates import Blend, Intermediates
+from sampler_harness.observe.assigned import KEPT, Assigned
+from sampler_harness.observe.walk import Line
+
+__all__ = ["Change", "Path", "Variable", "Variables", "changes", "likeliest_first", "moved", "path_of", "replacing"]
+
+#: Times that a line may run in one step: loops over tables are no places where a step is worked out.
+MOST_TIMES = 4
+
+#: Values by segment, told as a path that ends where the run does.
+Path = tuple[tuple[int, Any], ...]
+
+
+class Variable(NamedTuple):
+    """A name that a line assigns; of a named tuple or a dataclass one number in it."""
+
+    line: Line
+    name: str
+    part: str
+
+    @property
+    def is_argument(self) -> bool:
+        """Of a function of the user's own."""
+        return self.name.endswith(")")
+
+
+class Change(NamedTuple):
+    """A value of the reference's in place of a variable's.
+
+    Attributes:
+        variable: whose.
+        kind: ``"numbers"``, ``"tables"`` or ``"blends"``.
+        site: where the reference works it out.
+        lag: 0 where the variable has what the reference has by then; -1 where it has that of a model call before.
+        turned: for a table, whether it runs the other way.
+        shift: what is added to a table's entries, or to a count: timesteps are counted from 0 or from 1.
+        power: of a number.
+    """
+
+    variable: Variable
+    kind: str
+    site: Any
+    lag: int = 0
+    turned: bool = False
+    shift: float = 0.0
+    power: float = 1.0
+
+
+def moved(variable: Variable, shape: tuple[int, ...]) -> Callable[[Assigned], Any]:
+    """Gives a variable a value that is a little off."""
+
+    def visit(one: Assigned) -> Any:
+        if one.line != variable.line or one.name != variable.name:
+            return KEPT
+        for part, old in _parts(one.value):
+            if part != variable.part or _kind(old, shape) is None:
+                continue
+            if isinstance(old, (list, tuple)):
+                new: Any = type(old)(_off(each) for each in old)
+            else:
+                new = _off(old)
+            return _put(one.value, part, new)
+        return KEPT
+
+    return visit
+
+
+def _off(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value + 1 if not value.is_floating_point() else value * 1.25 + 0.125 * float(value.ndim == 0)
+    return value + 1 if isinstance(value, (int, np.integer)) else value * 1.25 + 0.125
+
+
+def _put(held: Any, part: str, new: Any) -> Any:
+    """A value with one of its parts replaced; the new value itself where it has none."""
+    if not part:
+        return new
+    if isinstance(held, tuple):
+        return type(held)(*(new if name == part else old for name, old in _parts(held)))
+    return dataclasses.replace(held, **{part: new})
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """A value, or the numbers of a small record."""
+    if isinstance(value, tuple) and "_fields" in vars(type(value)):
+        yield from zip(vars(type(value))["_fields"], value, strict=True)
+    elif isinstance(value, Reference):
+        return  # the configuration that the sampler was given
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield from ((field.name, vars(value).get(field.name)) for field in dataclasses.fields(value))
+    else:
+        yield "", value
+
+
+def _kind(value: Any, shape: tuple[int, ...]) -> str | None:
+    """As what a value is replaced; None for what is left alone."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float, np.floating, np.integer)):
+        return "numbers"
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        if isinstance(value, torch.Tensor) and tuple(value.shape) == shape and value.is_floating_point():
+            return "blends"
+        if value.ndim == 1 and value.shape[0] != shape[0] and value.shape[0] > 1:
+            return "tables"
+        size = value.numel() if isinstance(value, torch.Tensor) else value.size
+        if size and bool((value == value.reshape(-1)[0]).all()):
+            return "numbers"
+        return "arrays" if isinstance(value, torch.Tensor) and value.is_floating_point() else None
+    if isinstance(value, (list, tuple)) and len(value) > 1:
+        whole = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in value)
+        return "tables" if whole else None
+    return None
+
+
+def _kept(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, torch.Tensor) else value
+
+
+def changes(
+    variable: Variable, seen: dict[int, Any], values: Intermediates, shape: tuple[int, ...]
+) -> Iterator[Change]:
+    """All values of the reference that a variable may be given, each once.
+
+    Args:
+        variable: of the sampler's.
+        seen: its own values, by segment.
+        values: the reference's.
+        shape: of the sample.
+    """
+    own = _kind(next(iter(seen.values())), shape)
+    told: set[Any] = set()
+    forms = _forms(variable, seen, values, own)
+    for kind in _SOURCES.get(own or "", ()):
+        for site in vars(values)[kind]:
+            for change in _of_site(variable, kind, site, forms):
+                path = path_of(values, change)
+                if path is None:
+                    continue
+                at = tuple((segment, _at(path, segment)) for segment in seen)
+                key = tuple(value.tobytes() if isinstance(value, np.ndarray) else value for _, value in at)
+                if key in told or any(value is None for _, value in at):
+                    continue
+                told.add(key)
+                if not all(_is_same(seen[segment], value) for segment, value in at):
+                    yield change
+
+
+def likeliest_first(
+    variables: dict[Variable, dict[int, Any]], values: Intermediates, shape: tuple[int, ...]
+) -> list[tuple[Variable, dict[int, Any]]]:
+    """Names in the order in which it is asked whether another value there would do.
+
+    First those that hold nothing that the reference works out, as they are assigned. Then arrays and arguments that do:
+    they are right, and another value there mends what is wrong with their use; the last of them is the nearest to it.
+    At last what a step ends in, which always can be made right.
+
+    Args:
+        variables: with their values by segment, as they are first assigned.
+        values: the reference's.
+        shape: of the sample.
+    """
+    order = list(variables.items())
+    whole = [one for one, seen in order if _kind(next(iter(seen.values())), shape) == "blends" and not one.is_argument]
+    ends = [one for one in order if one[0] == whole[-1]] if whole else []
+    rest = [one for one in order if not whole or one[0] != whole[-1]]
+    known = [one for one in rest if _is_known(*one, values, shape)]
+    names = {variable for variable, _ in known}
+    return [*(one for one in rest if one[0] not in names), *reversed(known), *ends]
+
+
+def _is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, shape: tuple[int, ...]) -> bool:
+    own = _kind(next(iter(seen.values())), shape)
+    if own == "tables" or (own == "numbers" and not variable.is_argument):
+        return False
+    for kind in _SOURCES.get(own or "", ()):
+        for site in vars(values)[kind]:
+            for change in _of_site(variable, kind, site, _AS_IT_IS):
+                path = path_of(values, change)
+                at = [(segment, None if path is None else _at(path, segment)) for segment in seen]
+                if all(value is not None and _holds(seen[segment], value) for segment, value in at):
+                    return True
+    return False
+
+
+def _holds(value: Any, other: Any) -> bool:
+    if isinstance(other, np.ndarray):
+        return value.numel() == other.size and _is_same(value, other)
+    # Of an argument only what does nothing counts: any other number may be the wrong one of two.
+    return other in (0.0, 1.0) and _is_same(value, other)
+
+
+#: From which values of a reference one of the sampler's is replaced, by its kind.
+_SOURCES = {
+    "numbers": ("numbers",),
+    "tables": ("tables",),
+    "blends": ("blends", "arrays"),
+    "arrays": ("arrays",),
+}
+
+_Form = tuple[bool, float, float]
+_AS_IT_IS: tuple[_Form, ...] = ((False, 0.0, 1.0),)
+#: A table may run the other way, and count timesteps from 1.
+_OF_TABLES: tuple[_Form, ...] = (*_AS_IT_IS, (True, 0.0, 1.0), (False, -1.0, 1.0), (True, -1.0, 1.0))
+#: A count may be of gaps or of levels.
+_OF_COUNTS: tuple[_Form, ...] = (*_AS_IT_IS, (False, -1.0, 1.0))
+#: A variance may be meant for a standard deviation, and the other way round.
+_OF_NUMBERS: tuple[_Form, ...] = (*_AS_IT_IS, (False, 0.0, 2.0), (False, 0.0, 0.5))
+
+
+def _forms(variable: Variable, seen: dict[int, Any], values: Intermediates, own: str | None) -> tuple[_Form, ...]:
+    """In which forms a value of the reference may stand for one of the sampler's."""
+    if own == "tables":
+        return _OF_TABLES
+    if own != "numbers" or variable.is_argument:
+        return _AS_IT_IS
+    if all(isinstance(value, int) for value in seen.values()):
+        return _OF_COUNTS
+    known = any(
+        all((value := _at(path, segment)) is not None and _is_same(seen[segment], value) for segment in seen)
+        for site in values.numbers
+        for change in _of_site(variable, "numbers", site, _AS_IT_IS)
+        if (path := path_of(values, change)) is not None
+    )
+    return _AS_IT_IS if known else _OF_NUMBERS
+
+
+def _of_site(variable: Variable, kind: str, site: Any, forms: tuple[_Form, ...]) -> Iterator[Change]:
+    for lag in (0, -1):
+        for turned, shift, power in forms:
+            yield Change(variable, kind, site, lag, turned, shift, power)
+
+
+def path_of(values: Intermediates, change: Change) -> Path | None:
+    """The reference's values by segment, as a change takes them."""
+    found = vars(values)[change.kind].get(change.site)
+    if found is None:
+        return None
+    made = []
+    for segment, value in sorted(found.items()):
+        if change.kind == "tables":
+            value = tuple(one + change.shift for one in (reversed(value) if change.turned else value))
+        elif change.kind == "numbers":
+            value = abs(value) ** change.power if change.power != 1.0 else value + change.shift
+        made.append((segment - change.lag, value))
+    return tuple(made)
+
+
+def _at(path: Path, segment: int) -> Any:
+    """The latest value up to a segment; None before the first."""
+    latest = None
+    for at, value in path:
+        if at > segment:
+            break
+        latest = value
+    return latest
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """Whether a replacement would change nothing."""
+    if isinstance(other, Blend):
+        return False
+    if isinstance(other, np.ndarray):
+        mine = value.detach().to("cpu", torch.float64).numpy()
+        if mine.size != other.size:
+            return True  # it cannot stand there
+        gap = np.abs(mine.reshape(-1) - other.reshape(-1)).max(initial=0.0)
+        return bool(gap <= 1e-4 * np.abs(other).max(initial=0.0))
+    try:
+        got = np.asarray(value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    wanted = np.asarray(other, dtype=float)
+    if isinstance(other, tuple) and got.shape != wanted.shape:
+        return False
+    with np.errstate(invalid="ignore"):
+        return bool(np.all(np.abs(got - wanted) <= 1e-6 * np.abs(wanted)))
+
+
+def replacing(change: Change, path: Path, shape: tuple[int, ...]) -> Callable[[Assigned], Any]:
+    """Puts a value of the reference's in place of a variable's.
+
+    Args:
+        change: what in place of what.
+        path: the reference's values by segment.
+        shape: of the sample.
+    """
+    variable = change.variable
+
+    def visit(one: Assigned) -> Any:
+        if one.line != variable.line or one.name != variable.name:
+            return KEPT
+        value = _at(path, one.segment)
+        if value is None:
+            return KEPT
+        held = one.value
+        for part, old in _parts(held):
+            if part != variable.part:
+                continue
+            if change.kind not in _SOURCES.get(_kind(old, shape) or "", ()):
+                return KEPT
+            new = _made(old, value, one.calls)
+            return new if new is KEPT else _put(held, part, new)
+        return KEPT
+
+    return visit
+
+
+def _made(old: Any, value: Any, calls: list[tuple[Any, Any]]) -> Any:
+    """A reference's value in the form of the sampler's own."""
+    if isinstance(value, Blend):
+        return _blended(old, value, calls)
+    if isinstance(value, np.ndarray):
+        fits = isinstance(old, torch.Tensor) and old.numel() == value.size
+        return torch.from_numpy(value.reshape(tuple(old.shape))).to(old) if fits else KEPT
+    if isinstance(value, tuple):
+        if isinstance(old, torch.Tensor):
+            return torch.tensor(value, dtype=old.dtype, device=old.device)
+        if isinstance(old, np.ndarray):
+            return np.array(value, dtype=old.dtype)
+        whole = all(isinstance(one, int) for one in old) and all(one == int(one) for one in value)
+        return type(old)(int(one) if whole else one for one in value)
+    if not math.isfinite(value):
+        return KEPT
+    if isinstance(old, torch.Tensor):
+        return torch.full_like(old, value)
+    if isinstance(old, np.ndarray):
+        return np.full_like(old, value)
+    return int(value) if isinstance(old, int) and value == int(value) else type(old)(value)
+
+
+def _blended(old: torch.Tensor, blend: Blend, calls: list[tuple[Any, Any]]) -> Any:
+    if len(calls) < len(blend.inputs):
+        return KEPT
+    total = torch.zeros_like(old)
+    for back, (of_input, of_answer) in enumerate(zip(blend.inputs, blend.outputs, strict=True), 1):
+        x, answer = calls[-back]
+        answer = answer[0] if isinstance(answer, tuple) else answer
+        if not isinstance(answer, torch.Tensor) or answer.shape != old.shape or x.shape != old.shape:
+            return KEPT
+        total = total + of_input * x.to(old.dtype) + of_answer * answer.to(old.dtype)
+    return total
+
+
+class Variables:
+    """Collects what own lines assign, in the order in which they first do, with the last value of each segment.
+
+    Args:
+        shape: of the sample.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._seen: dict[Variable, dict[int, Any]] = {}
+        self._times: dict[tuple[Variable, int], int] = {}
+
+    def visit(self, one: Assigned) -> Any:
+        """Told of each value."""
+        for part, value in _parts(one.value):
+            if _kind(value, self._shape) is not None:
+                variable = Variable(one.line, one.name, part)
+                at = variable, one.segment
+                self._times[at] = self._times.get(at, 0) + 1
+                self._seen.setdefault(variable, {})[one.segment] = _kept(value)
+        return KEPT
+
+    def found(self) -> dict[Variable, dict[int, Any]]:
+        """What was told, without lines that run many times in a step."""
+        often = {variable for (variable, _), count in self._times.items() if count > MOST_TIMES}
+        return {variable: seen for variable, seen in self._seen.items() if variable not in often}

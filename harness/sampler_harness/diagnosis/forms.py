@@ -1,0 +1,115 @@
+"""Other forms in which people write a reference's step: the same law, other lines to make a mistake in.
+
+Context: a root that is lost in a step's ``tau`` is one character in one form of equation 12, and nothing that a line of
+another form can become. Programs are written in a handful of forms.
+Choice: where no edit of the reference's own lines explains a sampler, edits of these are tried.
+Reversed by: a reference that is itself written in that form.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sampler_harness.law.program import source_text
+from sampler_harness.law.replacement import Replacement
+
+__all__ = ["FORMS", "Form", "form_named", "forms_of", "text_as"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A step in other lines.
+
+    Attributes:
+        name: as a verdict says it, after "written".
+        replacements: what turns the reference's lines into it; its law stays what it is.
+    """
+
+    name: str
+    replacements: tuple[Replacement, ...]
+
+
+_DDIM = "reference_samplers/ddim.py"
+_DDPM = "reference_samplers/ddpm.py"
+
+FORMS: tuple[Form, ...] = (
+    # probabilists/azula, released code: DDIMSampler.step; its eta is the square of the paper's.
+    Form(
+        "with tau, the share of the noise that is drawn anew",
+        (
+            Replacement(
+                _DDIM,
+                """            sigma = self.sigma(alpha_bar, alpha_bar_next) if t_next > 0 else 0.0  # eq. 16
+            # 0 where alpha_bar is 0 and eta 1: rounding must not take it below.
+            direction_weight = np.sqrt(np.maximum(1 - alpha_bar_next - sigma**2, 0))
+            x = np.sqrt(alpha_bar_next) * x0 + direction_weight * epsilon  # eq. 12, with "direction"
+            if sigma > 0:  # a draw times 0 would leave the law as it is
+                x = x + sigma * noise()  # eq. 12, "random noise"
+""",
+                """            signal, level = np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)
+            signal_next, level_next = np.sqrt(alpha_bar_next), np.sqrt(1 - alpha_bar_next)
+            tau = 1 - (signal / signal_next * level_next / level) ** 2  # eq. 16
+            tau = self.eta**2 * tau if t_next > 0 else 0.0
+            kept = level_next * np.sqrt(1 - tau)  # eq. 12, "direction"
+            x = signal_next * x0 + kept * epsilon  # eq. 12
+            if tau > 0:
+                x = x + level_next * np.sqrt(tau) * noise()  # eq. 12, "random noise"
+""",
+            ),
+        ),
+    ),
+    # Ho et al. 2020, arXiv:2006.11239, Algorithm 2 as it stands there.
+    Form(
+        "as Algorithm 2 has it, by the noise that is predicted",
+        (
+            Replacement(
+                _DDPM,
+                """            x0_weight = np.sqrt(alpha_bar_next) * beta / (1 - alpha_bar)  # eq. 7
+            x_weight = np.sqrt(1 - beta) * (1 - alpha_bar_next) / (1 - alpha_bar)  # eq. 7
+            x = x0_weight * x0 + x_weight * x  # line 4, mean
+""",
+                """            alpha = 1 - beta
+            epsilon = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
+            x = (x - beta / np.sqrt(1 - alpha_bar) * epsilon) / np.sqrt(alpha)  # line 4, mean
+""",
+            ),
+        ),
+    ),
+)
+
+
+def form_named(name: str) -> Form:
+    """A form by its name."""
+    return next(form for form in FORMS if form.name == name)
+
+
+def forms_of(files: set[str]) -> Iterator[Form]:
+    """The forms of what stands in some files.
+
+    Args:
+        files: as ``reference_samplers/edm.py``.
+    """
+    yield from (form for form in FORMS if {one.file for one in form.replacements} <= files)
+
+
+@functools.cache
+def text_as(file: str, form: str) -> str:
+    """A file's text in a form.
+
+    Args:
+        file: as ``reference_samplers/edm.py``.
+        form: its name; empty for the text as it stands.
+
+    Raises:
+        ValueError: where the lines that the form replaces are not there any more.
+    """
+    text = source_text(file)
+    for one in form_named(form).replacements if form else ():
+        if one.file != file:
+            continue
+        if text.count(one.before) != 1:
+            raise ValueError(f"{form!r} replaces lines that are not in {file}")
+        text = text.replace(one.before, one.after)
+    return text

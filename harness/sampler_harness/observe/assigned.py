@@ -1,0 +1,153 @@
+"""What a sampler's own lines give their names: seen as they run, and replaced by something else where that is asked.
+
+A trace function is told of a line before it runs; what a line has assigned is there when the next one is told.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+from .stand_in import Playing
+from .statements import Line, assigned_by, statement_at
+from .walk import is_own
+
+__all__ = ["KEPT", "Assigned", "assigning"]
+
+#: Told by a visitor that leaves a value as it is.
+KEPT: Any = object()
+_MISSING: Any = object()
+
+
+class Assigned(NamedTuple):
+    """A value that an own line has made.
+
+    Attributes:
+        segment: model calls before it.
+        line: where; of an argument the line of the call.
+        name: what was given the value, as ``"x"``, ``"self.table"``; of an argument the function's and its own,
+            ``"slope(sigma)"``.
+        value: what it was given.
+        calls: the input of each model call so far and its answer.
+    """
+
+    segment: int
+    line: Line
+    name: str
+    value: Any
+    calls: list[tuple[Any, Any]]
+
+
+Visitor = Callable[[Assigned], Any]
+
+
+def assigning(
+    function: Callable[..., Any], visit: Visitor, *, only: tuple[Line, str] | None = None
+) -> Callable[..., Any]:
+    """A sampler whose own lines tell what they assign.
+
+    Args:
+        function: the sampler.
+        visit: told of each value; what it returns stands in its place, but for :data:`KEPT`.
+        only: a line and a name that it assigns: of others nothing need be told, which is faster.
+
+    Returns:
+        A function to call in the sampler's place.
+    """
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        tracer = _Tracer(visit, only)
+        before = sys.gettrace()
+        sys.settrace(tracer)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            sys.settrace(before)
+
+    return run
+
+
+class _Tracer:
+    """A trace function; of each frame of own code it remembers the line that is running."""
+
+    def __init__(self, visit: Visitor, only: tuple[Line, str] | None) -> None:
+        self._visit = visit
+        self._place = None if only is None else (only[0].file, only[0].function)
+        self._callee = None if only is None or not only[1].endswith(")") else only[1].partition("(")[0]
+        self._running: dict[FrameType, int] = {}
+        self._calls: list[tuple[Any, Any]] = []
+        self._model: CodeType = Playing.forward.__code__
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
+        code = frame.f_code
+        if code is self._model:
+            return self._answered
+        if code.co_name.startswith("<") or not is_own(code.co_filename):
+            return None
+        if self._callee is None:
+            if self._place not in (None, (code.co_filename, code.co_name)):
+                return None
+        elif code.co_name != self._callee:
+            return None
+        self._arguments(frame)
+        return self._line if self._callee is None else None
+
+    def _answered(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "return":
+            asked = frame.f_locals["args"]
+            self._calls.append((asked[0] if asked else None, argument))
+        return self._answered
+
+    def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event in ("line", "return"):
+            ran = self._running.get(frame)
+            if ran is not None and not (event == "return" and argument is None and frame.f_lineno != ran):
+                self._assigned(frame, ran)
+            if event == "line":
+                self._running[frame] = frame.f_lineno
+            else:
+                self._running.pop(frame, None)
+        return self._line
+
+    def _assigned(self, frame: FrameType, ran: int) -> None:
+        file = frame.f_code.co_filename
+        node = statement_at(file, ran)
+        if node is None or (node.end_lineno != node.lineno and node is statement_at(file, frame.f_lineno)):
+            return  # a statement of several lines is not yet done
+        line = Line(file, ran, frame.f_code.co_name)
+        told = [self._told(frame, line, path, path) for path in assigned_by(node)]
+        if not any(told):  # that the line is done is told all the same
+            self._visit(Assigned(len(self._calls), line, "", None, self._calls))
+
+    def _arguments(self, frame: FrameType) -> None:
+        """Arguments are given by the line of the call, where that is own code too."""
+        caller = frame.f_back
+        if caller is None or not is_own(caller.f_code.co_filename):
+            return
+        code = frame.f_code
+        line = Line(caller.f_code.co_filename, caller.f_lineno, caller.f_code.co_name)
+        for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+            self._told(frame, line, name, f"{code.co_name}({name})")
+
+    def _told(self, frame: FrameType, line: Line, path: str, name: str) -> bool:
+        """Tell of a name; False where it has no value."""
+        first, _, rest = path.partition(".")
+        held = frame.f_locals.get(first, _MISSING)
+        value = _attributes(held).get(rest, _MISSING) if rest else held
+        if value is _MISSING:
+            return False
+        new = self._visit(Assigned(len(self._calls), line, name, value, self._calls))
+        if new is not KEPT and rest:
+            setattr(held, rest, new)
+        elif new is not KEPT:
+            frame.f_locals[first] = new  # put into the frame when the trace function returns
+        return True
+
+
+def _attributes(held: Any) -> dict[str, Any]:
+    try:
+        return dict(vars(held))
+    except TypeError:
+        return {}

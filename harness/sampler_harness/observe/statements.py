@@ -1,0 +1,278 @@
+"""What a line of a person's code does, read off its source: what it assigns, reads, calls, guards and writes into."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = [
+    "Line",
+    "assigned_by",
+    "called_by",
+    "calls_in",
+    "function_of",
+    "guard_of",
+    "is_method_call",
+    "leaves_loop",
+    "names_assigned",
+    "names_read",
+    "names_used",
+    "names_written_into",
+    "node_of",
+    "only_hands_on",
+    "parameters",
+    "same_function",
+    "shown",
+    "statement_at",
+    "writes_outside_of",
+]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the user's code.
+
+    Attributes:
+        file: as Python loaded it, absolute.
+        line: from 1.
+        function: that it stands in.
+    """
+
+    file: str
+    line: int
+    function: str
+
+    @property
+    def text(self) -> str:
+        """What stands there."""
+        return linecache.getline(self.file, self.line).strip()
+
+
+@functools.lru_cache(maxsize=64)
+def _statements(file: str) -> Mapping[int, ast.stmt]:
+    """The innermost statement of each line."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return {}
+    found: dict[int, ast.stmt] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            # Outer statements come first in a walk, so that inner ones write over them.
+            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                found[line] = node
+    return found
+
+
+def statement_at(file: str, line: int) -> ast.stmt | None:
+    """The innermost statement of a line; None where there is none, or no source.
+
+    Args:
+        file: absolute.
+        line: from 1.
+    """
+    return _statements(file).get(line)
+
+
+def assigned_by(node: ast.stmt) -> Iterator[str]:
+    """What a statement gives a value to, whole or in part: names, and attributes of names as ``"self.table"``.
+
+    Args:
+        node: a statement; of a loop only its targets are meant.
+    """
+    match node:
+        case ast.For(target=target):
+            targets = [target]
+        case ast.With():
+            targets = [item.optional_vars for item in node.items if item.optional_vars is not None]
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            targets = [target]
+        case ast.Assign():
+            targets = node.targets
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=value))):
+            targets = [value]  # x.add_(…) writes into x
+        case _:
+            return
+    waiting = list(targets)
+    for one in waiting:
+        match one:
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                waiting += parts
+            case ast.Starred(value=value) | ast.Subscript(value=value):
+                waiting.append(value)
+            case ast.Name(id=name):
+                yield name
+            case ast.Attribute(value=ast.Name(id=owner), attr=name):
+                yield f"{owner}.{name}"
+
+
+def same_function(line: Line, other: Line) -> bool:
+    """Whether two lines stand in one function."""
+    return (line.file, line.function) == (other.file, other.function)
+
+
+def names_used(at: Line) -> tuple[set[str], set[str]]:
+    """What a statement reads: in the first arguments of its calls, where the sample stands, and everywhere."""
+    node = _statements(at.file).get(at.line)
+    if node is None:
+        return set(), set()
+    first = [call.args[0] for call in ast.walk(node) if isinstance(call, ast.Call) and call.args]
+    return {name for argument in first for name in names_read(argument)}, set(names_read(node))
+
+
+def names_read(node: ast.AST) -> Iterator[str]:
+    """Names whose values a part of a statement reads."""
+    return (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+
+
+def names_assigned(line: Line) -> set[str]:
+    """What a simple statement gives a value to, as a whole."""
+    return {name for target in _targets(line) for name in _named(target) if not _is_part(target)}
+
+
+def names_written_into(line: Line) -> set[str]:
+    """What a simple statement changes some entries of."""
+    return {name for target in _targets(line) for name in _named(target) if _is_part(target)}
+
+
+def _is_part(target: ast.expr) -> bool:
+    whole = (ast.Constant, ast.Slice)
+    return isinstance(target, ast.Subscript) and not isinstance(target.slice, whole)
+
+
+def _named(target: ast.expr) -> Iterator[str]:
+    return (n.id for n in ast.walk(target) if isinstance(n, ast.Name))
+
+
+def _targets(line: Line) -> list[ast.expr]:
+    match _statements(line.file).get(line.line):
+        case ast.Assign(targets=targets):
+            return targets
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            return [target]
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=value))):
+            return [value]  # x.add_(…) writes into x
+        case _:
+            return []
+
+
+def calls_in(line: Line) -> set[str]:
+    """Names of the functions and methods that a simple statement calls."""
+    node = _statements(line.file).get(line.line)
+    if node is None or (
+        isinstance(node, ast.stmt) and any(isinstance(inner, ast.stmt) for inner in ast.walk(node) if inner is not node)
+    ):
+        return set()
+    calls = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
+    return {f.attr if isinstance(f, ast.Attribute) else f.id for f in calls if isinstance(f, (ast.Attribute, ast.Name))}
+
+
+def guard_of(line: Line) -> Line | None:
+    """The innermost ``if`` around a line, in its own function and loop."""
+    function = function_of(line)
+    if function is None:
+        return None
+    around = [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, (ast.If, ast.For, ast.While)) and node.lineno < line.line <= (node.end_lineno or 0)
+    ]
+    inner = max(around, key=lambda node: node.lineno, default=None)
+    return Line(line.file, inner.lineno, line.function) if isinstance(inner, ast.If) else None
+
+
+def leaves_loop(node: ast.stmt | None) -> bool:
+    """Whether a statement is an ``if`` that leaves a loop, or a step of it."""
+    return isinstance(node, ast.If) and any(isinstance(one, (ast.Break, ast.Continue)) for one in node.body)
+
+
+def is_method_call(line: Line) -> bool:
+    """Whether a line hands on what a method returns, which another class may have given another body."""
+    match node_of(line):
+        case ast.Assign(value=ast.Call(func=ast.Attribute())) | ast.Return(value=ast.Call(func=ast.Attribute())):
+            return True
+        case _:
+            return False
+
+
+def node_of(line: Line) -> ast.stmt | None:
+    """The innermost statement of a line."""
+    return statement_at(line.file, line.line)
+
+
+def called_by(line: Line) -> str | None:
+    """The name of the function whose value a line only hands on: ``y = f(x)``, ``return f(x)``."""
+    match node_of(line):
+        case ast.Assign(value=ast.Call(func=func)) | ast.Return(value=ast.Call(func=func)):
+            return func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else None
+        case _:
+            return None
+
+
+@functools.lru_cache(maxsize=256)
+def _functions(file: str) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
+    """All functions of a file, inner ones last."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return ()
+    return tuple(node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+
+
+def function_of(line: Line) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    """The innermost function around a line."""
+    found = [f for f in _functions(line.file) if f.lineno <= line.line <= (f.end_lineno or f.lineno)]
+    return found[-1] if found else None
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """Names of what a function is given."""
+    arguments = function.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    return {one.arg for one in every if one is not None}
+
+
+def only_hands_on(line: Line) -> bool:
+    """Whether a line returns a call whose arguments are its function's own: what it makes is decided by its caller."""
+    function, node = function_of(line), node_of(line)
+    if function is None or not isinstance(node, ast.Return) or not isinstance(node.value, ast.Call):
+        return False
+    given = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
+    return all(isinstance(one, ast.Name) and one.id in parameters(function) for one in given)
+
+
+def writes_outside_of(line: Line) -> bool:
+    """Whether a line writes what was worked out into what is not its function's own."""
+    function = function_of(line)
+    if function is None:
+        return False
+    bound = parameters(function) - {"self"}
+    shared: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, (ast.Global, ast.Nonlocal)):
+            shared |= set(node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+    written = {name for target in _targets(line) for name in _named(target) if _is_within(target) or name in shared}
+    match node_of(line):
+        case ast.Expr() | ast.Assign(value=ast.Constant()):
+            return False  # a call that changes nothing that is kept, or a value that is put back
+    return bool(written - (bound - shared))
+
+
+def _is_within(target: ast.expr) -> bool:
+    return isinstance(target, (ast.Subscript, ast.Attribute))
+
+
+def shown(file: str) -> str:
+    """A file as a person names it: relative where it lies below the working directory.
+
+    Args:
+        file: absolute.
+    """
+    path = Path(file)
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.as_posix()
