@@ -1,0 +1,52 @@
+"""A failure names the line in which the fault is, and faults are counted once: held against the marks of the fixtures."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.faulty_samplers import FAULTY, FAULTY_SCORE_SDE, Faulty
+from fixtures.faulty_samplers.marks import marked_lines
+from scripts.kill_matrix import counts_right, looks_right, verdict_of
+
+BY_NAME = {faulty.name: faulty for faulty in (*FAULTY, *FAULTY_SCORE_SDE)}
+
+#: One for each way in which a line is found.
+FOUND = (
+    "edm_churn-gamma-without-limit",  # a number, without which nothing else would be wrong
+    "edm-levels-are-variances",  # a table
+    "edm-denoiser-at-sigma-after-churn",  # an argument
+    "edm_corrector-second-slope-from-first-state",  # an array
+    "clip-tanh-for-clamp",  # an array, of a run on given draws
+    "edm-s-noise-forgotten",  # nothing that is assigned: the line that makes the row
+    "edm-one-step-schedule-fails",  # what is raised
+    "edm-nan-into-zero",  # the first NaN
+    "ddpm-noise-shared-by-batch",  # a draw
+    "state-generator-ignored",
+    "ddim-add-noise-at-begin-index",  # the declared forward process
+    "ddim-partial-run-one-step-late",  # the declared run from the middle
+    "state-running-sum-survives",  # what outlives a run
+    "state-default-dtype-left-changed",  # a setting
+    "casts-outputs-through-float16",  # a cast
+)
+
+
+@pytest.mark.parametrize("faulty", BY_NAME.values(), ids=BY_NAME)
+def test_the_faulty_lines_are_marked(faulty: Faulty) -> None:
+    _, lines = marked_lines(faulty)
+    assert len(lines) in (1, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOUND)
+def test_the_line_is_found_and_the_fault_is_counted_once(name: str) -> None:
+    verdict = verdict_of(BY_NAME[name].subject_path)
+    assert looks_right(BY_NAME[name], verdict)
+    assert counts_right(BY_NAME[name], verdict)
+
+
+@pytest.mark.slow
+def test_two_faults_are_two_causes() -> None:
+    faulty = BY_NAME["diamond-diamond"]
+    verdict = verdict_of(faulty.subject_path)
+    assert counts_right(faulty, verdict)
+    assert {f.place.line for f in verdict.causes if f.place} == marked_lines(faulty)[1]
