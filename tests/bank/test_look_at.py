@@ -1,4 +1,4 @@
-"""A failure names the line in which the fault is, and faults are counted once: held against the marks of the fixtures."""
+"""A failure names the line in which the fault is, and a fault is counted once: held against the fixtures' marks."""
 
 from __future__ import annotations
 
