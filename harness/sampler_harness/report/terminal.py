@@ -16,7 +16,7 @@ from sampler_harness.catalogue import catalogue
 from sampler_harness.verdict import Diagnosis, Explanation, Finding, Moved, Verdict, causes
 from sampler_harness.wording import counted
 
-from .words import counts, first_line, headline, margin_text, remedy, state, sureness, varied
+from .words import counts, first_line, headline, margin_text, remedy, should_be, state, sureness, varied
 
 __all__ = ["Line", "closing_line", "diagnosis_lines", "failure_text", "render", "summary_lines", "write"]
 
