@@ -65,15 +65,15 @@ def test_there_are_twenty_of_each() -> None:
         (
             "one_seed_for_items",
             "before the first model call, are made from one state of a generator: items 0 and 1",
-            "manual_seed(seed)",
+            "seeded(",
         ),
         (
             "steps_from_same_seed",
             "both are the same tensor, and the later one should be new noise",
-            "manual_seed(seed)",
+            "seeded(",
         ),
         ("forked_around_each", "all are the same tensor", "fork_rng"),
-        ("ahead_from_same_seed", "is made of random numbers that draw 0", "manual_seed(seed)"),
+        ("ahead_from_same_seed", "is made of random numbers that draw 0", "seeded("),
         ("constant_beside_given", "the same state whatever the given one's seed is", "torch.randn"),
     ],
 )
