@@ -1,17 +1,22 @@
-"""Which check fails which faulty sampler: printed by ``make kill-matrix``, proven by its test in ``tests/bank``."""
+"""Which check fails which faulty sampler, where it says to look, and how many causes it counts.
+
+Printed by ``make kill-matrix``, proven by its tests in ``tests/bank``.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from fixtures.faulty_samplers import FAULTY, FAULTY_SCORE_SDE, Faulty
+from fixtures.faulty_samplers.marks import marked_lines
 from fixtures.sound_samplers import SOUND
 from sampler_harness.runner import check_sampler
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Verdict
 
-__all__ = ["causes", "main", "verdict_of"]
+__all__ = ["causes", "counts_right", "looks_right", "main", "verdict_of"]
 
 _verdicts: dict[str, Verdict] = {}
 
@@ -38,6 +43,19 @@ def margin(verdict: Verdict, ids: tuple[str, ...]) -> float:
     return max((f.margin or 0.0 for f in verdict.findings if f.id in ids), default=0.0)
 
 
+def looks_right(faulty: Faulty, verdict: Verdict) -> bool:
+    """Whether the first cause names a line in which the fault is."""
+    file, lines = marked_lines(faulty)
+    first = next((f for f in verdict.findings if f.id in causes(verdict)), None)
+    place = None if first is None else first.place
+    return place is not None and Path(place.file).resolve() == Path(file).resolve() and place.line in lines
+
+
+def counts_right(faulty: Faulty, verdict: Verdict) -> bool:
+    """Whether as many causes are told as there are faulty lines."""
+    return len(causes(verdict)) == len(marked_lines(faulty)[1])
+
+
 def rows() -> Iterator[tuple[Faulty, Verdict]]:
     """Every faulty sampler with its verdict."""
     for faulty in (*FAULTY, *FAULTY_SCORE_SDE):
@@ -46,7 +64,8 @@ def rows() -> Iterator[tuple[Faulty, Verdict]]:
 
 def main() -> int:
     """Print the matrix; the exit status tells whether a fault slipped through or a sound sampler was flagged."""
-    bad = 0
+    bad = looked = counted = 0
+    every = (*FAULTY, *FAULTY_SCORE_SDE)
     killed: dict[str, int] = {}
     for faulty, verdict in rows():
         hit = [i for i in faulty.expected if i in failing(verdict)]
@@ -55,11 +74,16 @@ def main() -> int:
         mark = "killed  " if hit else "SURVIVED"
         bad += not hit
         made = " (constructed)" if faulty.constructed else ""
+        looks, counts = looks_right(faulty, verdict), counts_right(faulty, verdict)
+        looked += looks
+        counted += counts
+        told = f"{'' if looks else '  look at: not the line'}{'' if counts else f'  causes: {len(causes(verdict))}'}"
         others = [i for i in causes(verdict) if i not in hit]
         sys.stdout.write(
             f"{mark} {faulty.name:48} {', '.join(hit) or '-':34} margin {margin(verdict, tuple(hit)):10.3g}"
-            f"{'  also ' + ', '.join(others) if others else ''}{made}\n"
+            f"{'  also ' + ', '.join(others) if others else ''}{told}{made}\n"
         )
+    sys.stdout.write(f"look at: right in {looked} of {len(every)}; causes: counted right in {counted}\n")
     for target in SOUND:
         verdict = verdict_of(target)
         bad += not verdict.conforms

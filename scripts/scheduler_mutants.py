@@ -187,7 +187,7 @@ class _Trial:
     def _sweep(self, scheduler: type[Any], should_be: list[tuple[Use, Any]]) -> None:
         for use, wanted in should_be:
             self.in_use = use
-            if not does_the_same(seen(use, scheduler), wanted):
+            if not any(does_the_same(seen(use, scheduler, sign), wanted) for sign in (1.0, -1.0)):
                 return self._is(kind=use.kind, use=use.name)
 
     def _is(self, **fields: Any) -> None:
@@ -269,6 +269,11 @@ def _told(one: Judged, source: list[str]) -> str:
     return f"  survives [{one.kind}: {one.use}] line {one.line}, {one.told} | {text}\n"
 
 
+def _survivors(file: Path) -> set[tuple[int, str]]:
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return {(one["line"], one["told"]) for one in found if one["kind"] != NOTHING and not one["subject"]}
+
+
 def _answer(one: Judged, source: list[str]) -> str:
     if one.answered is None:
         return ""
@@ -299,6 +304,7 @@ def of_target(target: str, arguments: list[str]) -> int:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--jobs", type=int, default=1, help="processes at a time")
     options.add_argument("--lines", type=int, nargs="*", help="only changes in these lines")
+    options.add_argument("--again", type=Path, help="only what survives in a file that --json wrote")
     options.add_argument("--no-verdicts", action="store_true", help="only what each changes")
     options.add_argument(
         "--diagnose", action="store_true", help="changes of formulas, and whether the diagnosis is right"
@@ -314,6 +320,9 @@ def of_target(target: str, arguments: list[str]) -> int:
         chosen = [one for one in chosen if one.line in given.lines]
     if asked == "diagnosis":
         chosen = of_formulas(source, chosen)
+    if given.again is not None:
+        survivors = _survivors(given.again)
+        chosen = [one for one in chosen if (one.line, one.told) in survivors]
     if given.sample is not None and given.sample < len(chosen):
         chosen = random.Random(given.seed).sample(chosen, given.sample)
     # First without a change: what fails there is no mutant's, and what is measured of references is kept for all.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 from sampler_harness.adapters.diffusers_options import accepts, constructor_options
 
 __all__ = [
+    "DRAWS",
     "SHAPE",
     "Option",
     "begin",
@@ -102,6 +105,37 @@ def tensor(seed: int, shape: Sequence[int] = SHAPE, dtype: torch.dtype = torch.f
     return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
+class Draws:
+    """What a scheduler draws in a step: the same whatever was drawn before, so that a draw times 0 moves no other.
+
+    Attributes:
+        sign: of all draws; a law knows none.
+        step: of the run.
+    """
+
+    def __init__(self) -> None:
+        self.sign, self.step = 1.0, 0
+
+    @contextmanager
+    def of(self, scheduler: Any) -> Iterator[None]:
+        """Let a scheduler draw from here; whether it passes its generator on shows in what it gets."""
+        module = vars(sys.modules[type(scheduler).__module__])
+        released, count = module.get("randn_tensor"), itertools.count(1000 * (self.step + 1))
+
+        def drawn(shape: Sequence[int], generator: Any = None, dtype: Any = None, **_: Any) -> Tensor:
+            seed = next(count) + (0 if generator is None else 1_000_000)
+            return self.sign * tensor(seed, shape, dtype or torch.float32)
+
+        module["randn_tensor"] = drawn
+        try:
+            yield
+        finally:
+            module["randn_tensor"] = released
+
+
+DRAWS = Draws()
+
+
 def make(scheduler: type[Any], options: Sequence[Option]) -> Any:
     """A scheduler with those options that are its constructor's."""
     return scheduler(**{name: value for where, name, value in options if where == "made"})
@@ -131,6 +165,7 @@ def walk(
     x = x * scheduler.init_noise_sigma if not first else x
     found: list[Any] = [x, scheduler.timesteps]
     for number, timestep in enumerate(scheduler.timesteps[first:]):
+        DRAWS.step = number
         if noised:
             stepped["variance_noise"] = tensor(100 + number, dtype=dtype)
         model_input = scheduler.scale_model_input(x, timestep)
@@ -138,7 +173,8 @@ def walk(
         if learned:
             answer = torch.cat([answer, tensor(200 + number, dtype=dtype).abs()], dim=1)
         kept = [one.clone() for one in (x, answer)]
-        out = scheduler.step(answer, timestep, x, **stepped)
+        with DRAWS.of(scheduler):
+            out = scheduler.step(answer, timestep, x, **stepped)
         found += [torch.equal(one, other) for one, other in zip(kept, (x, answer), strict=True)]
         if isinstance(out, tuple):
             found += [len(out), *out]

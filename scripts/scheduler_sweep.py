@@ -2,7 +2,8 @@
 
 A use is legal where the released scheduler raises nothing. What a changed one does differently in none of them changes
 nothing, as far as seen; the first kind of use in which it differs is the kind of the change. Values are compared to
-rounding, dtypes exactly, and what raises where the release does not differs.
+rounding, dtypes exactly, and what raises where the release does not differs. Draws may have another sign, and there may
+be one times 0: no law knows of either.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from .scheduler_runs import (
+    DRAWS,
     SHAPE,
     Option,
     begin,
@@ -71,9 +73,10 @@ class Use(NamedTuple):
     run: Callable[[type[Any]], list[Any]]
 
 
-def seen(use: Use, scheduler: type[Any]) -> list[Any] | None:
-    """What a scheduler does in one use; None where it raises."""
+def seen(use: Use, scheduler: type[Any], sign: float = 1.0) -> list[Any] | None:
+    """What a scheduler does in one use, with draws of one sign; None where it raises."""
     torch.manual_seed(0)
+    DRAWS.sign = sign
     try:
         return [_value(one) for one in use.run(scheduler)]
     except Exception:  # whatever a changed program raises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -64,15 +65,15 @@ def test_there_are_twenty_of_each() -> None:
         (
             "one_seed_for_items",
             "before the first model call, are made from one state of a generator: items 0 and 1",
-            "manual_seed(seed)",
+            "seeded(",
         ),
         (
             "steps_from_same_seed",
             "both are the same tensor, and the later one should be new noise",
-            "manual_seed(seed)",
+            "seeded(",
         ),
         ("forked_around_each", "all are the same tensor", "fork_rng"),
-        ("ahead_from_same_seed", "is made of random numbers that draw 0", "manual_seed(seed)"),
+        ("ahead_from_same_seed", "is made of random numbers that draw 0", "seeded("),
         ("constant_beside_given", "the same state whatever the given one's seed is", "torch.randn"),
     ],
 )
@@ -119,3 +120,15 @@ def test_noise_that_repeats_where_there_is_no_law() -> None:
         load_sampler("fixtures.faulty_samplers.repeated:seeded_by_the_model"), budget="quick", diagnose=False
     )
     assert [(f.id, f.consequence_of) for f in verdict.bad] == [("noise/shape", None)], verdict.bad
+
+
+def test_noise_that_is_drawn_again_is_one_draw_where_a_constant_is_added_too() -> None:
+    """The size of impulses is then asked of runs, before it is known how draws make fields."""
+    plain = in_one_configuration("tree_that_keeps_its_seed")
+
+    def shifted(*arguments: Any, **named: Any) -> Any:
+        return plain.function(*arguments, **named) + 0.5
+
+    subject = dataclasses.replace(plain, function=shifted, output_shift=0.5)
+    verdict = check_sampler(subject, budget="quick", diagnose=False, checks={"noise/shape", "law/noise", "law/offset"})
+    assert verdict.conforms, verdict.bad

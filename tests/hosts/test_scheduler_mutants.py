@@ -47,6 +47,15 @@ def test_what_a_change_changes_is_seen() -> None:
     assert not any(one.message for one in found.values())
 
 
+@pytest.mark.slow
+def test_a_law_knows_no_sign_of_a_draw_and_no_draw_times_nothing() -> None:
+    name = "EDMEulerScheduler"
+    texts = (("sample = sample + eps", "sample = sample - eps"), ("if gamma > 0:", "if True:"))
+    chosen = [changed(name, *both) for both in texts]
+    found = list(scheduler_mutants.judged_all(name, chosen, frozenset(), 1, "nothing"))
+    assert [one.kind for one in found] == [scheduler_mutants.NOTHING] * 2
+
+
 def test_lines_that_refuse_or_warn_are_left_alone() -> None:
     source = (
         "def step(x, kind: Literal['a', 'b'] = 'a'):\n"
@@ -59,6 +68,17 @@ def test_lines_that_refuse_or_warn_are_left_alone() -> None:
     lines = mutations.lines_of_methods(source)
     found = [(line, told) for line, told, _ in mutations.mutants(source, lines)]
     assert found == [(1, "a is b: 'a'"), (6, "Add is Sub: x + 1"), (6, "1 is 2: 1")]
+
+
+@pytest.mark.slow
+def test_whether_a_diagnosis_is_right_is_seen_where_it_was_not_looked() -> None:
+    mutant = changed(DDIM, "eta * variance ** (0.5)", "eta * variance ** (0.45)")
+    (found,) = scheduler_mutants.judged_all(DDIM, [mutant], frozenset(), 1, "diagnosis")
+    assert found.answered is not None
+    assert found.answered.unseen > 0
+    assert found.answered.right
+    assert not found.answered.is_wrong_but_exact
+    assert found.answered.lines[0].startswith("reference_samplers/ddim.py:")
 
 
 @pytest.mark.slow

@@ -138,7 +138,7 @@ TABLE = (
     ),
     Row(
         "a sampler clamps", "sampler", 1,
-        ("The sampler is at fault", "are exactly -0.2 or 0.2", "they are clamped there", "small_pipeline.py, line"),
+        ("The sampler is at fault", "the returned sample is clamped to ±0.2", "small_pipeline.py, line", "x.clamp("),
         sampler="clamps_the_sample",
     ),
     Row("a sampler crashes", "sampler", 1, ("OSError", "the disk is gone"), sampler="crashes"),

@@ -18,7 +18,7 @@ from sampler_harness.detail.spectrum import Array, retained, retained_error
 from sampler_harness.subject import Subject
 from sampler_harness.triage.answer import answer
 from sampler_harness.triage.checkpoints import equal_checkpoints, still_averages
-from sampler_harness.triage.clue import step_at_fault
+from sampler_harness.triage.clue import clamped, step_at_fault
 from sampler_harness.triage.configuration import chosen_configuration
 from sampler_harness.triage.experiment import Experiment, Side, compare_samplers
 from sampler_harness.triage.telling import kept_text, share_text
@@ -167,6 +167,7 @@ OTHER_UNITS: dict[str, tuple[Any, ...]] = {
         _pictures(0, 255), declared(EDM, sigma_data=0.5), data_under_test(range="[0,255]")(lambda: []),
     ),
     "gray levels, the sampler clamps": (_pictures(0, 255), declared(DDPM, clip_denoised=True)),
+    "gray levels, the sample is clamped": (_pictures(0, 255), declared(EDM, sigma_max=20_000.0, output_clip=1.0)),
     "gray levels, nothing declared of a chain": (_pictures(0, 255), declared(DDPM)),
     "gray levels, nothing declared of a flow": (_pictures(0, 255), declared(FlowEuler, num_steps=9)),
     "gray levels, nothing declared of EDM": (_pictures(0, 255), declared(EDM)),
@@ -324,6 +325,20 @@ def test_the_best_clue_of_the_checks_is_kept(diagnosis: Diagnosis | None, words:
         assert "g(x)" not in step.clue, "what explains a part is no clue to the whole"
 
 
+def test_samples_that_pile_up_at_their_ends_are_told() -> None:
+    frames = pipeline.frames()
+    made = _experiment(frames, frames)
+    soft: Array = np.asarray(np.random.Generator(np.random.PCG64(4)).standard_normal(frames.shape))
+    reference = dataclasses.replace(made.reference, sample=soft)
+
+    def told(own: Array) -> str:
+        side = dataclasses.replace(made.own, sample=own)
+        return clamped(dataclasses.replace(made, own=side, reference=reference))
+
+    assert "are exactly -1 or 0.5, the reference's are not" in told(soft.clip(-1, 0.5))
+    assert told(soft) == told(soft + 0.1) == ""
+
+
 # Figures that a person can read, and the frames that carry them.
 
 
@@ -366,3 +381,23 @@ def test_a_share_is_judged_by_factors(share: float, error: float, count: int, ca
     """27 times the power is no chance of a few frames, however wide its error is in itself."""
     names = ("2 to 4 px", "4 to 8 px", "8 to 16 px")
     assert answer(_steps(), _kept(share, error, count), names, ()).cause == cause
+
+
+@pytest.mark.parametrize(
+    ("share", "error", "possible", "cause"),
+    [
+        (0.5, 0.02, 0.5, "configuration"),
+        (6.5, 0.3, 6.5, "configuration"),
+        (0.7, 0.2, 0.6, "none"),
+        (1.0, 0.02, 1.33, "none"),
+        (0.9, 0.02, 1.33, "none"),
+        (0.6, 0.02, 1.33, "capacity"),
+        (3.0, 0.02, 0.7, "capacity"),
+    ],
+)
+def test_the_configuration_is_named_for_what_it_does_itself(
+    share: float, error: float, possible: float, cause: str
+) -> None:
+    """Where a perfect model would leave noise, detail that is lost has another cause."""
+    names = ("2 to 4 px", "4 to 8 px", "8 to 16 px")
+    assert answer(_steps(), _kept(share, error, 16), names, (possible,) * 3).cause == cause

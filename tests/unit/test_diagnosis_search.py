@@ -45,7 +45,9 @@ CONFIGURATIONS = [
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_a_form_has_the_references_law(form: Form) -> None:
     files = {one.file for one in form.replacements}
-    configs = [config for config in CONFIGURATIONS if f"{type(config).__module__.replace('.', '/')}.py" in files]
+    configs = [
+        config for config in CONFIGURATIONS if files <= {place.file for place in Program(type(config)).functions}
+    ]
     assert len(configs) >= 3
     for config in configs:
         learned = learned_variance(config)
@@ -222,6 +224,46 @@ def test_a_chain_as_long_as_the_run_is_named() -> None:
     answer = found_for(short_chain)
     assert answer.config == {"num_train_timesteps": "num_steps", "num_steps": None}
     assert "num_train_timesteps=num_steps" in answer.summary
+
+
+# One branch of a program
+
+
+@pytest.mark.slow
+def test_a_mistake_of_one_branch_is_named_with_the_branch() -> None:
+    """The root is forgotten for epsilon, and v is right; eta is not read where it is not 0."""
+
+    def run(model: Any, shape: Any, config: DDIM, *, device: torch.device, dtype: torch.dtype) -> Tensor:
+        x = torch.randn(shape, device=device, dtype=dtype)
+        for t, after in config.transitions:
+            level, level_next = float(config.alpha_bar[t]), float(config.alpha_bar[after])
+            signal, noise = math.sqrt(level), math.sqrt(1 - level)
+            output = model(x, at(shape, t - 1, torch.int64))
+            if config.prediction == "v":
+                data, epsilon = signal * x - noise * output, signal * output + noise * x
+            else:
+                data, epsilon = math.sqrt(1 / level) * x - (1 / level - 1) * output, output
+            x = math.sqrt(level_next) * data + math.sqrt(1 - level_next) * epsilon
+        return x
+
+    fields: dict[str, Any] = {"num_train_timesteps": 100, "num_steps": st.integers(1, 12)}
+    answer = found_for(sampler_under_test(DDIM, prediction=st.sampled_from(["epsilon", "v"]), **fields)(run))
+    assert answer.edits[0].sampler == "x0: Array = np.sqrt(1 / alpha_bar) * x - (1 / alpha_bar - 1) * epsilon"
+
+    def noisy(model: Any, shape: Any, config: DDIM, *, device: torch.device, dtype: torch.dtype) -> Tensor:
+        eta = 1.0 if config.eta else 0.0
+        x = torch.randn(shape, device=device, dtype=dtype)
+        for t, after in config.transitions:
+            level, level_next = float(config.alpha_bar[t]), float(config.alpha_bar[after])
+            output = model(x, at(shape, t - 1, torch.int64))
+            data = (x - math.sqrt(1 - level) * output) / math.sqrt(level)
+            sigma = eta * math.sqrt((1 - level_next) / (1 - level) * (1 - level / level_next)) if after else 0.0
+            x = math.sqrt(level_next) * data + math.sqrt(max(1 - level_next - sigma**2, 0.0)) * output
+            x = x + sigma * torch.randn_like(x)
+        return x
+
+    answer = found_for(sampler_under_test(DDIM, eta=st.floats(0, 1), **fields)(noisy))
+    assert answer.summary.startswith("where eta is above 0, your sampler")
 
 
 # Numbers: the smallest description

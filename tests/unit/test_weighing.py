@@ -42,8 +42,8 @@ def test_a_loss_that_is_no_square_is_said_to_be_none() -> None:
 @pytest.mark.parametrize(
     ("subject", "operator"),
     [
-        (flow.weight_drawn_anew, "normal"),
-        (stepping(lambda x0: 0.5 + torch.rand(x0.shape[0]).view(-1, 1, 1, 1)), "rand"),
+        (flow.weight_drawn_anew, "rand"),
+        (stepping(lambda x0: torch.normal(0.0, 1.0, (x0.shape[0],)).sigmoid().view(-1, 1, 1, 1)), "normal"),
         (stepping(lambda x0: 1 + torch.randint(0, 2, (1,))), "randint"),
     ],
 )

@@ -189,9 +189,9 @@ def _script_of_draws(evidence: Evidence, chosen: Judged, case: Case, target: str
         f"subject = load_subject({target!r})",
         f"config = {_pasted(evidence, case.config)}",
         f"bundle = Bundle(subject, Case(config, {case.shape}, {case.dtype!r}))",
-        "for index, draw in enumerate(bundle.followed.draws):",
+        "for index, draw in enumerate(bundle.draws.run.draws):",
         '    print(index, draw.operator, draw.shape, "generator state", draw.stretch.before)',
-        'print("not fed by the given generator", not_fed(bundle))' if fed else "print(*bundle.overlaps())",
+        'print("not fed by the given generator", not_fed(bundle))' if fed else "print(*bundle.draws.overlaps())",
         f"# {chosen.message.splitlines()[0]}",
     ]
     return "\n".join(lines)

@@ -236,7 +236,7 @@ def check_generator(evidence: Evidence) -> Finding:
 def _seeded_inside(evidence: Evidence, cases: Sequence[Case]) -> list[str]:
     """Noise that is the same in every run, where no generator is given that should change it."""
     for case in cases:
-        drawn = [i for i, d in enumerate(evidence.bundle(case).followed.draws) if d.gaussian and d.numel]
+        drawn = [i for i, d in enumerate(evidence.bundle(case).draws.run.draws) if d.gaussian and d.numel]
         alike = [i for i in always_alike(evidence.bundle(case)) if i in drawn]
         if not alike:
             continue

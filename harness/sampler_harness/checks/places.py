@@ -65,8 +65,7 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | N
     if id == "shape/batch" and evidence.mending is not None:
         return _made_in(walked, evidence.mending)
     if isinstance(draw, int):
-        seeded = "seeded" in chosen.evidence
-        return walked.line_of_draw(draw, seeded=True) if seeded else walked.drawn(draw)
+        return walked.line_of_draw(draw, seeded="seeded" in chosen.evidence)
     match id:
         case "law/forward":
             return _of_forward(evidence, case, row or 0)

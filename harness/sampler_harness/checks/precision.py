@@ -24,7 +24,7 @@ from .law import cause_of, in_words, where
 from .noise import affine_ratio
 from .replayed import hold
 
-__all__ = ["check_dtype"]
+__all__ = ["cast_between", "check_dtype"]
 
 _HALF = ("float16", "bfloat16")
 #: Times what rounding does to the reference, in the mean over a row: of programs of any form at most 2^2.4 was seen.
@@ -84,8 +84,13 @@ def _returned_dtype(evidence: Evidence, case: Case) -> Judged:
     return Judged(0.0 if got == should_be else math.inf, text, case, {"got": got, "should_be": should_be})
 
 
-def _cast_between(got: float, should_be: float) -> str | None:
-    """The type whose rounding makes one time of the other; None where none does."""
+def cast_between(got: float, should_be: float) -> str | None:
+    """The type whose rounding makes one time of the other; None where none does.
+
+    Args:
+        got: what the model was told.
+        should_be: what it should have been.
+    """
     whole = torch.tensor(should_be, dtype=torch.float64)
     for dtype in (torch.bfloat16, torch.float16):
         if math.isclose(float(whole.to(dtype)), got, rel_tol=1e-6):
@@ -106,7 +111,7 @@ def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
     call = int(ratio.argmax())
     base = evidence.compared(evidence.base)
     wrong_anyway = any(d.term in ("time", "count") and d.ratio > 1.0 for d in base)
-    cast = _cast_between(float(got[call]), float(should_be.times[call]))
+    cast = cast_between(float(got[call]), float(should_be.times[call]))
     why = f": the time was rounded by a cast to {cast}" if cast else ""
     told = f"is told time {got[call]:.8g}, should be {should_be.times[call]:.8g}{why}"
     text = f"in {case.dtype} model call {call} {told}"

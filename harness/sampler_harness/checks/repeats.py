@@ -82,10 +82,10 @@ def judge_repeats(bundle: Bundle) -> list[Judged]:
     Args:
         bundle: from :func:`as_drawn`.
     """
-    if not bundle.overlaps() or bundle.problem is not None or (layout := bundle.layout) is None:
+    if not bundle.draws.overlaps() or bundle.problem is not None or (layout := bundle.layout) is None:
         return []
     reach = _reaching(bundle, layout)
-    found = bundle.overlaps({part for field in reach for part in field.parts})
+    found = bundle.draws.overlaps({part for field in reach for part in field.parts})
     if not found:
         return []
     draws = bundle.zero.draws

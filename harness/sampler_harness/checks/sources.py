@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from sampler_harness.law.bundle import Bundle, DenseRun
-from sampler_harness.observe.probes import Impulses
 from sampler_harness.observe.tape import Draw
 from sampler_harness.observe.trace import GENERATOR_SEED, OTHER_SEED, Following
 
@@ -24,7 +23,7 @@ def not_fed(bundle: Bundle) -> list[int]:
     """
     alike = _alike(bundle, Following(keep_others=True, given_seed=OTHER_SEED))
     unknown = [
-        i for i, d in enumerate(bundle.followed.draws) if d.stretch is None and d.generator_seed != GENERATOR_SEED
+        i for i, d in enumerate(bundle.draws.run.draws) if d.stretch is None and d.generator_seed != GENERATOR_SEED
     ]
     return sorted({*alike, *unknown})
 
@@ -39,7 +38,7 @@ def always_alike(bundle: Bundle) -> list[int]:
 
 
 def _alike(bundle: Bundle, other: Following) -> list[int]:
-    first, second = bundle.followed, bundle.execute(Impulses(), same={}, following=other)
+    first, second = bundle.draws.run, bundle.draws.again(other)
     pairs = enumerate(zip(first.draws, second.draws, strict=False))
     return [index for index, (one, two) in pairs if _is_alike(one, two)]
 

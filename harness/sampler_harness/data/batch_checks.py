@@ -8,7 +8,7 @@ from typing import Any
 from sampler_harness.subject.data import DataSubject
 from sampler_harness.verdict import Finding
 
-from .batches import DataEvidence
+from .batches import Batch, DataEvidence
 from .judging import Judged, conclude, nothing_seen, skipped
 
 __all__ = [
@@ -76,15 +76,34 @@ def check_frames(evidence: DataEvidence) -> Finding:
                 for batch in batches
                 if batch.items == 0
             ),
-            *_size_seen(sizes, subject),
+            *(_size_seen(sizes, subject) if subject.horizon is None else _horizon_seen(batches, subject.horizon)),
             *_sameness_seen(evidence, different, flat),
         ]
-    passed = f"{len(frames)} images in {len(batches)} batches, {different} of them different"
+    what = _noun(subject)
+    passed = f"{len(frames)} {what} in {len(batches)} batches, {different} of them different"
     passed += f"; {flat} have one value everywhere" if flat else ""
     passed += "; all are the same, too few to call it a mistake" if different == 1 and len(frames) > 1 else ""
     if batches and len({batch.frames for batch in batches}) == 1 and len(batches) > 1:
         passed += f"; every batch holds the same {len(set(batches[0].frames))} images as the first"
     return conclude(id, seen, passed=passed, evidence=told, reproduction=reproduction(subject))
+
+
+def _noun(subject: DataSubject) -> str:
+    return "images" if subject.horizon is None else "sequences"
+
+
+def _horizon_seen(batches: list[Batch], horizon: int) -> list[Judged]:
+    """Sequences have the declared number of time steps."""
+    wrong = [batch for batch in batches if batch.items and batch.shape[1] != horizon]
+    if not wrong:
+        return [Judged(0.0)]
+    got = wrong[0].shape[1]
+    swapped = ": time and channels are swapped" if wrong[0].shape[2] == horizon else ""
+    message = (
+        f"sequences of batch {wrong[0].index} have {got} time steps (shape {wrong[0].shape}), should have "
+        f"{horizon}{swapped}"
+    )
+    return [Judged(math.inf, message, evidence={"got": got, "should_be": horizon})]
 
 
 def _size(shape: tuple[int, ...], last: bool) -> tuple[int, int]:
@@ -152,7 +171,8 @@ def check_channels(evidence: DataEvidence) -> Finding:
         ),
         Judged(
             0.0 if got == subject.channels else math.inf,
-            f"images have {got} channels (shape {shape}), should have {subject.channels}",
+            f"{_noun(subject)} have {got} channels (shape {shape}), should have {subject.channels}"
+            f"{_hint(shape, subject)}",
             evidence={"got": got, "should_be": subject.channels},
         ),
     ]
@@ -173,7 +193,16 @@ def check_channels(evidence: DataEvidence) -> Finding:
     return conclude(id, seen, passed=passed, evidence=told, reproduction=reproduction(subject))
 
 
+def _hint(shape: tuple[int, ...], subject: DataSubject) -> str:
+    """What else a batch of three axes may be."""
+    if len(shape) != 3 or subject.horizon is not None or subject.channels == 1:
+        return ""
+    return f"; sequences (batch, time, channels) are declared with horizon={shape[1]}, channels={shape[2]}"
+
+
 def _channels(shape: tuple[int, ...], evidence: DataEvidence) -> int:
+    if evidence.subject.horizon is not None:
+        return shape[2]
     if len(shape) == 3:
         return shape[0] if evidence.subject.channels > 1 and shape[0] == evidence.subject.channels else 1
     return shape[-1] if evidence.channels_last else shape[-3]
@@ -211,14 +240,15 @@ def check_finite(evidence: DataEvidence) -> Finding:
     for batch in broken[:1]:
         assert batch.not_finite is not None
         place, what = batch.not_finite
+        inside = f"row {place[2]}, column {place[3]}" if evidence.subject.horizon is None else f"time step {place[3]}"
         seen.append(
             Judged(
                 math.inf,
-                f"batch {batch.index}, item {place[0]} holds {what} (channel {place[1]}, row {place[2]}, column "
-                f"{place[3]}; {len(broken)} of {len(evidence.batches)} batches do): a frame of one value divided by "
-                "its own spread, or a corrupt file",
+                f"batch {batch.index}, item {place[0]} holds {what} (channel {place[1]}, {inside}; {len(broken)} of "
+                f"{len(evidence.batches)} batches do): a frame of one value divided by its own spread, or a corrupt "
+                "file",
                 evidence={"batch": batch.index, "item": place[0], "place": list(place[1:]), "what": what},
             )
         )
-    passed = f"{evidence.items} images are finite"
+    passed = f"{evidence.items} {_noun(evidence.subject)} are finite"
     return conclude(id, seen, passed=passed, reproduction=reproduction(evidence.subject))

@@ -98,8 +98,8 @@ class Values:
         mean = self.total / self.count
         return math.sqrt(max(self.squares / self.count - mean * mean, 0.0))
 
-    def add(self, images: Array, ends: tuple[float, float]) -> None:
-        """Take in finite images ``(N, C, H, W)``."""
+    def add(self, images: Array, ends: tuple[float, float], *, pictures: bool = True) -> None:
+        """Take in finite images ``(N, C, H, W)``; of what is no picture nothing is asked of neighbors."""
         low, high = ends
         self.low, self.high = min(self.low, float(images.min())), max(self.high, float(images.max()))
         self.count += images.size
@@ -117,6 +117,8 @@ class Values:
             self.distinct = here if len(here) <= MANY else None
         if images.shape[1] > 1:
             self.equal_channels = self.equal_channels and bool((images == images[:, :1]).all())
+        if not pictures:
+            return
         self._count_jumps(images, high - low)
         if images.shape[1] == 3 and min(images.shape[2:]) > 3:
             self.rough += _roughness(images)
@@ -229,6 +231,9 @@ class DataEvidence(AnyEvidence[DataSubject]):
     def _take(self, index: int, images: Any) -> None:
         array = as_array(images, "its images are")
         dtype = dtype_name(images) if hasattr(images, "dtype") else str(array.dtype)
+        horizon = self.subject.horizon
+        if horizon is not None and array.ndim != 3:
+            raise Unreadable(f"its sequences have shape {array.shape}, should be (batch, time, channels)")
         if array.ndim not in (3, 4, 5):
             raise Unreadable(
                 f"its images have shape {array.shape}, should be (batch, channels, height, width), or with time "
@@ -238,6 +243,10 @@ class DataEvidence(AnyEvidence[DataSubject]):
             self.batches.append(Batch(index, tuple(array.shape), dtype, 0, None, (), 0))
             return
         channels = self.subject.channels
+        if horizon is not None:
+            # As pictures one row high: what is looked at along the width is then looked at along time.
+            self._keep(index, array, dtype, np.swapaxes(array, 1, 2)[:, :, None])
+            return
         if array.ndim == 3:
             stacked = array[None] if channels > 1 and array.shape[0] == channels else array[:, None]
         else:
@@ -246,7 +255,17 @@ class DataEvidence(AnyEvidence[DataSubject]):
             stacked.shape[1] != channels and stacked.shape[3] <= FEW_CHANNELS < stacked.shape[1]
         )
         self.channels_last = self.channels_last or last
-        stacked = stacked.transpose(0, 3, 1, 2) if last else stacked
+        self._keep(index, array, dtype, stacked.transpose(0, 3, 1, 2) if last else stacked)
+
+    def _keep(self, index: int, array: Any, dtype: str, stacked: Any) -> None:
+        """Take in the figures of a batch.
+
+        Args:
+            index: which.
+            array: as it came.
+            dtype: as it was declared to its makers.
+            stacked: the same as ``(N, C, H, W)``.
+        """
         stacked = np.ascontiguousarray(stacked, dtype=np.float64)
         finite = np.isfinite(stacked)
         found = None
@@ -259,7 +278,7 @@ class DataEvidence(AnyEvidence[DataSubject]):
         self.batches.append(Batch(index, tuple(array.shape), dtype, len(stacked), found, digests, even))
         sound = stacked[finite.all(axis=(1, 2, 3))]
         if sound.size:
-            self.values.add(sound, self.ends)
+            self.values.add(sound, self.ends, pictures=self.subject.horizon is None)
 
 
 def _is_images(value: Any) -> bool:

@@ -85,11 +85,12 @@ def _remarks(evidence: DataEvidence) -> str:
     """What looks odd, and a sound data set may have."""
     values, (low, high) = evidence.values, evidence.ends
     parts = []
+    pictures = evidence.subject.horizon is None
     if values.outside:
-        parts.append(
-            f"{values.outside / values.count:.2%} of them lie outside of [{low:g}, {high:g}] (a kernel that "
-            "overshoots?)"
-        )
+        why = " (a kernel that overshoots?)" if pictures else ""
+        parts.append(f"{values.outside / values.count:.2%} of them lie outside of [{low:g}, {high:g}]{why}")
+    if not pictures:
+        return "".join(f"; {part}" for part in parts)
     if low < 0 <= values.low:
         parts.append(
             f"none is below 0 though the range begins at {low:g}: bright data does so, and data in [0, {high:g}]"

@@ -103,7 +103,16 @@ def _rank(one: Explanation) -> tuple[Any, ...]:
     # An option that people leave out says less than the line that is wrong.
     left_out = one.kind == "configuration" and set(one.fields) <= _LEFT_OUT
     order = KINDS.index("edit") + 0.5 if left_out else float(KINDS.index(one.kind))
-    return changes, bool(one.form), order, bool(one.digits), -len(one.faults), one.size, one.digits
+    return (
+        changes,
+        one.where is not None,
+        bool(one.form),
+        order,
+        bool(one.digits),
+        -len(one.faults),
+        one.size,
+        one.digits,
+    )
 
 
 def _vector(explanation: Explanation, target: Target) -> Array:

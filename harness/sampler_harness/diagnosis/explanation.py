@@ -20,6 +20,7 @@ from sampler_harness.observe.learned_variance import learned_variance
 
 from .forms import text_as
 from .target import Lawless, Outcome, Target, limits_of, run_program
+from .where import Where
 
 __all__ = ["Explanation", "Kind", "SameAs", "Shift", "searched_as"]
 
@@ -53,6 +54,7 @@ class Explanation:
             one, :class:`SameAs` is that of another.
         texts: files with edits in them, by name.
         faults: names of the known faults among the edits.
+        where: in which configurations; None for all. Elsewhere it is the declared reference.
         digits: of numbers in it that were solved for; 0 where there are none.
         form: in which form of the reference the texts are edited; empty for its own.
     """
@@ -62,6 +64,7 @@ class Explanation:
     fields: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    where: Where | None = None
     digits: int = 0
     form: str = ""
 
@@ -102,6 +105,12 @@ class Explanation:
         """Whether anything differs from the reference in that form."""
         return bool(self.fields or self.faults) or self.size > 0
 
+    def _in(self, declared: Any) -> Explanation:
+        """What is run in a configuration: this, or the reference where this is another part's."""
+        if self.where is None or self.where.holds(declared):
+            return self
+        return Explanation("edit", searched_as(type(declared)))
+
     def config(self, declared: Any) -> Any | None:
         """The configuration that this runs where another was declared; None where there is none.
 
@@ -130,6 +139,9 @@ class Explanation:
         Raises:
             SyntaxError: when its texts are no program.
         """
+        here = self._in(target.config)
+        if here is not self:
+            return here.outcome(target, stop=stop)
         config = self.config(target.config)
         if config is None:
             return Outcome(0)
@@ -159,6 +171,9 @@ class Explanation:
             exactly: within the tolerance that is derived from this program, not the one that is used while searching,
                 which is narrower where small differences of large numbers are taken.
         """
+        here = self._in(target.config)
+        if here is not self:
+            return here.fits(target, exactly=exactly)
         response = self.response(target, stop=not exactly)
         config = self.config(target.config)
         if response is None or config is None:
@@ -167,10 +182,11 @@ class Explanation:
             law = Law.of(response)
             if exactly and target.is_hopeless(law):
                 return False
-            tolerance = self.tolerance(law, response, config, target.dtype) if exactly else None
-            if target.ratio(law, tolerance) > 1.0:
+            # Deriving a tolerance costs far more than a run at large values does.
+            if target.dense is not None and target.replayed(self.program.configured(config), response) > 1.0:
                 return False
-            return target.dense is None or target.replayed(self.program.configured(config), response) <= 1.0
+            tolerance = self.tolerance(law, response, config, target.dtype) if exactly else None
+            return target.ratio(law, tolerance) <= 1.0
 
     def explains(self, target: Target) -> bool:
         """Whether the sampler does in a case what this does: the quick tolerance or the derived one says so.
@@ -186,6 +202,9 @@ class Explanation:
         Args:
             lawless: where.
         """
+        here = self._in(lawless.config)
+        if here is not self:
+            return here.has_none_either(lawless)
         config = self.config(lawless.config)
         if config is None:
             return False
@@ -201,6 +220,9 @@ class Explanation:
 
     def rows(self, target: Target) -> Array | None:
         """What it makes of the sampler's large outputs, where the reference clamps; None elsewhere."""
+        here = self._in(target.config)
+        if here is not self:
+            return here.rows(target)
         response = None if target.dense is None else self.response(target, stop=False)
         config = self.config(target.config)
         if response is None or config is None:

@@ -33,6 +33,14 @@ class Form:
 
 _DDIM = "reference_samplers/ddim.py"
 _DDPM = "reference_samplers/ddpm.py"
+_PREDICTION = "reference_samplers/prediction.py"
+_STEP = """            sigma = self.sigma(alpha_bar, alpha_bar_next) if t_next > 0 else 0.0  # eq. 16
+            # 0 where alpha_bar is 0 and eta 1: rounding must not take it below.
+            direction_weight = np.sqrt(np.maximum(1 - alpha_bar_next - sigma**2, 0))
+            x = np.sqrt(alpha_bar_next) * x0 + direction_weight * epsilon  # eq. 12, with "direction"
+            if sigma > 0:  # a draw times 0 would leave the law as it is
+                x = x + sigma * noise()  # eq. 12, "random noise"
+"""
 
 FORMS: tuple[Form, ...] = (
     # probabilists/azula, released code: DDIMSampler.step; its eta is the square of the paper's.
@@ -41,13 +49,7 @@ FORMS: tuple[Form, ...] = (
         (
             Replacement(
                 _DDIM,
-                """            sigma = self.sigma(alpha_bar, alpha_bar_next) if t_next > 0 else 0.0  # eq. 16
-            # 0 where alpha_bar is 0 and eta 1: rounding must not take it below.
-            direction_weight = np.sqrt(np.maximum(1 - alpha_bar_next - sigma**2, 0))
-            x = np.sqrt(alpha_bar_next) * x0 + direction_weight * epsilon  # eq. 12, with "direction"
-            if sigma > 0:  # a draw times 0 would leave the law as it is
-                x = x + sigma * noise()  # eq. 12, "random noise"
-""",
+                _STEP,
                 """            signal, level = np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)
             signal_next, level_next = np.sqrt(alpha_bar_next), np.sqrt(1 - alpha_bar_next)
             tau = 1 - (signal / signal_next * level_next / level) ** 2  # eq. 16
@@ -56,6 +58,26 @@ FORMS: tuple[Form, ...] = (
             x = signal_next * x0 + kept * epsilon  # eq. 12
             if tau > 0:
                 x = x + level_next * np.sqrt(tau) * noise()  # eq. 12, "random noise"
+""",
+            ),
+        ),
+    ),
+    # k-diffusion, released code: get_ancestral_step and sample_euler_ancestral, on the levels of x / sqrt(alpha_bar).
+    Form(
+        "as k-diffusion's ancestral steps are, down to sigma_down and up by sigma_up",
+        (
+            Replacement(
+                _DDIM,
+                _STEP,
+                """            signal_next = np.sqrt(alpha_bar_next)
+            level = np.sqrt(1 - alpha_bar) / np.sqrt(alpha_bar)
+            level_next = np.sqrt(1 - alpha_bar_next) / signal_next
+            sigma_up = self.eta * np.sqrt(level_next**2 * (level**2 - level_next**2) / level**2)  # eq. 16
+            sigma_up = sigma_up if t_next > 0 else 0.0
+            sigma_down = np.sqrt(level_next**2 - sigma_up**2)  # eq. 12, "direction"
+            x = signal_next * (x0 + sigma_down * epsilon)  # eq. 12
+            if sigma_up > 0:
+                x = x + signal_next * (sigma_up * noise())  # eq. 12, "random noise"
 """,
             ),
         ),
@@ -74,6 +96,31 @@ FORMS: tuple[Form, ...] = (
             epsilon = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
             x = (x - beta / np.sqrt(1 - alpha_bar) * epsilon) / np.sqrt(alpha)  # line 4, mean
 """,
+            ),
+        ),
+    ),
+    # lucidrains/denoising-diffusion-pytorch, released code: sqrt_recip_alphas_cumprod and sqrt_recipm1_alphas_cumprod.
+    Form(
+        "with the tables of 1 / alpha_bar",
+        (
+            Replacement(
+                _PREDICTION,
+                "    x0: Array = (x - noise_scale * epsilon) / signal_scale\n",
+                "    alpha_bar = signal_scale**2\n"
+                "    x0: Array = np.sqrt(1 / alpha_bar) * x - np.sqrt(1 / alpha_bar - 1) * epsilon\n",
+            ),
+        ),
+    ),
+    # smalldiffusion, released code: a model of v is turned into one of epsilon, whatever comes next.
+    Form(
+        "with epsilon from v first",
+        (
+            Replacement(
+                _PREDICTION,
+                "    power = signal_scale**2 + noise_scale**2\n"
+                "    x0: Array = (signal_scale * x - noise_scale * v) / power\n",
+                "    epsilon = signal_scale * v + noise_scale * x\n"
+                "    x0: Array = (x - noise_scale * epsilon) / signal_scale\n",
             ),
         ),
     ),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .answers import Answer
-from .explanation import Explanation
+from .explanation import Explanation, Kind
 
-__all__ = ["Found", "Near"]
+__all__ = ["Found", "Lead", "Near"]
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,22 @@ class Found:
     programs: int = 0
     ended: bool = True
     cases: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Lead:
+    """A candidate and how far it goes; its text is written only where it is wanted.
+
+    Attributes:
+        terms: of the case that it explains, from the first row on.
+        whole: whether these are all.
+        kind: what is changed.
+        make: the explanation itself.
+        is_ground: whether pairs may be built upon it; a window that holds no step hides what is wrong in it.
+    """
+
+    terms: int
+    whole: bool
+    kind: Kind
+    make: Callable[[], Explanation]
+    is_ground: bool = True

@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,11 +27,12 @@ from .configuration import other_references, other_values, solved_values
 from .edited_text import edited_text
 from .explanation import KINDS, Explanation, Kind, searched_as
 from .forms import forms_of, text_as
-from .found import Found, Near
+from .found import Found, Lead, Near
 from .known_faults import KNOWN_FAULTS, KnownFault
 from .mutations import Mutation, mutations
 from .solved_edits import solved_edits
 from .target import Lawless, Target, run_program
+from .where import wheres
 
 __all__ = ["BUDGET", "Answer", "Found", "Near", "Search", "with_fault"]
 
@@ -46,29 +46,12 @@ BUDGET = {"quick": 12_000, "standard": 80_000, "thorough": 80_000}
 USUAL_LENGTH = 20
 #: Explanations that are built upon, at most.
 PROMISING = 60
+#: Explanations of the smallest case that are tried as mistakes of one branch, at most.
+IN_PART = 200
 #: Explanations of a part that are told, at most.
 NEAR = 3
 #: Further configurations in which the sampler is run to tell answers apart.
 SEPARATING = 8
-
-
-@dataclass(frozen=True, eq=False)
-class _Lead:
-    """A candidate and how far it goes; its text is written only where it is wanted.
-
-    Attributes:
-        terms: of the case that it explains, from the first row on.
-        whole: whether these are all.
-        kind: what is changed.
-        make: the explanation itself.
-        is_ground: whether pairs may be built upon it; a window that holds no step hides what is wrong in it.
-    """
-
-    terms: int
-    whole: bool
-    kind: Kind
-    make: Callable[[], Explanation]
-    is_ground: bool = True
 
 
 class Search:
@@ -101,6 +84,7 @@ class Search:
         self.targets = list(targets)
         self._lawless = list(lawless)
         self._but_lawless: list[Explanation] = []
+        self._in_part: list[Explanation] = []
         self._further = list(further)
         self._measure = measure
         self._hypothetical = hypothetical
@@ -119,7 +103,7 @@ class Search:
         start = Explanation("edit", self.reference)
         reference_terms, _ = self._outcome(start)
         fitting: list[Explanation] = []
-        promising: list[_Lead] = []
+        promising: list[Lead] = []
         for lead in self._from(start):
             if lead.terms > reference_terms and lead.is_ground:
                 promising.append(lead)
@@ -129,6 +113,8 @@ class Search:
                 for lead in self._edits(form, self.targets[0]):
                     promising += [lead] if lead.terms > reference_terms else []
                     fitting += self._whole(lead)
+        if not fitting and not self._but_lawless:
+            fitting = list(self._in_one_branch())
         # What has the law wherever there is one is all that numbers tell: two changes would be one that shows in them,
         # and another of which nothing is known but that it makes NaN, as many do.
         if not fitting and not self._but_lawless:
@@ -145,14 +131,18 @@ class Search:
 
     # One change at a time
 
-    def _whole(self, lead: _Lead) -> list[Explanation]:
+    def _whole(self, lead: Lead) -> list[Explanation]:
         """The lead's explanation, if it explains every case."""
         if not lead.whole:
             return []
         explanation = lead.make()
-        return [explanation] if self._fits_all(explanation) else []
+        if self._fits_all(explanation):
+            return [explanation]
+        if explanation.kind != "pair" and explanation.where is None:
+            self._in_part.append(explanation)
+        return []
 
-    def _from(self, base: Explanation, target: Target | None = None) -> Iterator[_Lead]:
+    def _from(self, base: Explanation, target: Target | None = None) -> Iterator[Lead]:
         """Everything that is one change away.
 
         Args:
@@ -183,11 +173,11 @@ class Search:
         """A program that is run to its end: a long chain counts for several."""
         self.programs += 1 + self.targets[0].law.num_calls // USUAL_LENGTH
 
-    def _lead(self, explanation: Explanation, target: Target) -> _Lead:
+    def _lead(self, explanation: Explanation, target: Target) -> Lead:
         is_ground = not explanation.fields or not set(explanation.fields) <= _WINDOW
-        return _Lead(*self._outcome(explanation, target), explanation.kind, lambda: explanation, is_ground)
+        return Lead(*self._outcome(explanation, target), explanation.kind, lambda: explanation, is_ground)
 
-    def _known(self, base: Explanation, target: Target) -> Iterator[_Lead]:
+    def _known(self, base: Explanation, target: Target) -> Iterator[Lead]:
         files = {function.place.file for function in base.program.functions.values()}
         for fault in self._faults:
             if fault.name in base.faults or not {one.file for one in fault.replacements} <= files:
@@ -198,7 +188,7 @@ class Search:
             found = dataclasses.replace(base, kind=_kind(base, "known"), texts=texts, faults=(*base.faults, fault.name))
             yield self._lead(found, target)
 
-    def _edits(self, base: Explanation, target: Target) -> Iterator[_Lead]:
+    def _edits(self, base: Explanation, target: Target) -> Iterator[Lead]:
         config = base.config(target.config)
         if config is None or not self._room():
             return
@@ -222,9 +212,17 @@ class Search:
                     except (SyntaxError, ValueError, TypeError, AttributeError):
                         continue  # no program
                 whole = outcome.response is not None
-                yield _Lead(
+                yield Lead(
                     outcome.terms, whole, _kind(base, "edit"), functools.partial(_written, base, program, mutation)
                 )
+
+    def _in_one_branch(self) -> Iterator[Explanation]:
+        """What explains the smallest case, as a mistake of one branch: elsewhere the sampler is right."""
+        for where in wheres(self.targets):
+            for one in self._in_part[:IN_PART]:
+                restricted = dataclasses.replace(one, where=where)
+                if self._fits_all(restricted):
+                    yield restricted
 
     def _forms(self, start: Explanation) -> Iterator[Explanation]:
         """The reference in the other forms that people write it in."""
@@ -233,7 +231,7 @@ class Search:
             texts = {one.file: text_as(one.file, form.name) for one in form.replacements}
             yield dataclasses.replace(start, texts=texts, form=form.name)
 
-    def _numbers(self, base: Explanation, target: Target) -> Iterator[_Lead]:
+    def _numbers(self, base: Explanation, target: Target) -> Iterator[Lead]:
         """Edits with a number in them, where nothing simpler explains everything."""
         config = base.config(target.config)
         if config is None or not self._room():
@@ -276,7 +274,7 @@ class Search:
         self._but_lawless.append(explanation)
         return False
 
-    def _pairs(self, promising: Sequence[_Lead]) -> list[Explanation]:
+    def _pairs(self, promising: Sequence[Lead]) -> list[Explanation]:
         """Two changes, the first of which explains something by itself."""
         ranked = sorted(promising, key=lambda lead: (-lead.terms, _BUILT_UPON.index(lead.kind)))
         tried: list[list[Array]] = []
@@ -349,7 +347,7 @@ class Search:
             answers[:] = held
         return len(answers) == 1 and bool(held)
 
-    def _near(self, promising: Sequence[_Lead]) -> list[Near]:
+    def _near(self, promising: Sequence[Lead]) -> list[Near]:
         """The furthest, each law once."""
         if self._but_lawless:
             best = grouped(self._but_lawless, self.targets)[:NEAR]

@@ -120,6 +120,9 @@ def _field_text(name: str, value: Any, declared: Sequence[Any]) -> str:
 
 
 def _summary(explanation: Explanation, edits: Sequence[Edit], fields: dict[str, str], declared: Sequence[Any]) -> str:
+    if explanation.where is not None:
+        everywhere = _summary(dataclasses.replace(explanation, where=None), edits, fields, declared)
+        return f"{explanation.where}, {everywhere}"
     name = explanation.reference.__name__
     written = f", written {explanation.form}," if explanation.form else ""
     of_lines = f"{paper(explanation.reference)}{written} with {_of_lines(edits, explanation.faults)}" if edits else ""

@@ -9,19 +9,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sampler_harness.observe.layout import Layout
 from sampler_harness.observe.probes import Dense, Impulses
-from sampler_harness.observe.streams import Overlap, overlaps
 from sampler_harness.observe.trace import Case, Following, Problem, Run, execute
 from sampler_harness.subject import Subject
 
 from .clamped import Bounds, side_of_zero, sleeping_amplitude
 from .dense import DenseRun, as_dtype, dense_values
+from .followed import Followed
 from .law import Law
 from .layouts import layout_by_size, read_with_layout
 from .reading import Leak, Reader, Reading, times_of
@@ -119,41 +119,24 @@ class Bundle:
             unread=self.unread,
             apart=True,
         )
-        other.__dict__.update({name: self.__dict__[name] for name in ("zero", "followed") if name in self.__dict__})
+        other.__dict__.update({name: self.__dict__[name] for name in ("zero", "draws") if name in self.__dict__})
         return other
 
     @functools.cached_property
-    def followed(self) -> Run:
-        """The run that tells of which random numbers draws are made; seeds that are drawn are torch's own in it."""
-        if self.zero.problem is not None or all(draw.gaussian for draw in self.zero.draws):
-            return self.zero
-        return self.execute(Impulses(), same={}, following=Following(keep_others=True))
-
-    def overlaps(self, among: Collection[int] | None = None) -> tuple[Overlap, ...]:
-        """Draws that are made of random numbers which an earlier one was made of; none where that cannot be told.
-
-        Args:
-            among: draws that count; None for all.
-        """
-        run = self.followed
-        if run.problem is not None or [d.shape for d in run.draws] != [d.shape for d in self.zero.draws]:
-            return ()
-        return overlaps(run.draws, among)
-
-    @functools.cached_property
-    def _redrawn(self) -> Mapping[int, int]:
-        """Draws that are an earlier one again, number for number, to that one; none where all are taken for new."""
-        return {} if self.is_apart else {one.draw: one.earlier for one in self.overlaps() if one.whole}
+    def draws(self) -> Followed:
+        """Of which random numbers draws are made."""
+        return Followed(self.zero, self.execute)
 
     @property
     def repeats(self) -> bool:
         """Whether draws are earlier ones again."""
-        return self.is_apart or bool(self._redrawn)
+        return bool(self.draws.redrawn)
 
     @property
     def _repeated(self) -> Mapping[int, int]:
-        """Draws that make no field of their own."""
-        return self.layout.repeated if self._redrawn and self.layout is not None else {}
+        """Draws that make no field of their own; none before it is known how draws make fields, which runs tell."""
+        layout = self.__dict__["_found"][1] if "_found" in self.__dict__ else None
+        return {} if layout is None else layout.repeated
 
     @property
     def problem(self) -> Problem | None:
@@ -282,7 +265,8 @@ class Bundle:
 
     @functools.cached_property
     def _reader(self) -> Reader:
-        return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute, self._redrawn)
+        redrawn = {} if self.is_apart else self.draws.redrawn
+        return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute, redrawn)
 
     @functools.cached_property
     def _found(self) -> tuple[Reading, Layout | None]:

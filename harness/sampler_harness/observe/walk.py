@@ -90,19 +90,10 @@ class Walk:
     #: The innermost own line that raised what the run ended in.
     raised: Line | None = None
 
-    def drawn(self, draw: int) -> Line | None:
-        """The line that makes a draw; behind a helper that only hands on what it is given, the line that calls it.
-
-        Args:
-            draw: its index.
-        """
-        stack = self.draws[draw][1] if draw < len(self.draws) else ()
-        return next((line for line in stack if not only_hands_on(line)), stack[0] if stack else None)
-
     def drawn_ahead(self) -> Line | None:
         """The last draw before the first model call, where there are several and none later."""
         ahead = [number for number, (before, _) in enumerate(self.draws) if not before]
-        return self.drawn(ahead[-1]) if len(ahead) == len(self.draws) > 1 else None
+        return self.line_of_draw(ahead[-1], seeded=False) if len(ahead) == len(self.draws) > 1 else None
 
     def guard_of_draws(self) -> Line | None:
         """The ``if`` that decides whether a step draws; None where none does, or several do."""
@@ -143,7 +134,7 @@ class Walk:
         return line if found is None or found == line else self.returned(found)
 
     def line_of_draw(self, draw: int, *, seeded: bool) -> Line | None:
-        """The line that makes a draw; None where no own line does.
+        """The line that makes a draw, or that calls a helper which only hands on what it is given; None for none.
 
         Args:
             draw: index of it.
@@ -151,7 +142,7 @@ class Walk:
         """
         made = [stack for before, stack in self.seeds if before <= draw and stack] if seeded else []
         stack = made[-1] if made else self.draws[draw][1] if draw < len(self.draws) else ()
-        return stack[0] if stack else None
+        return next((line for line in stack if not only_hands_on(line)), stack[0] if stack else None)
 
     def place(self, row: int | None, term: str = "") -> Line | None:
         """The line where to look first for what is wrong in a row; None where no own line ran.

@@ -16,7 +16,18 @@ from sampler_harness.catalogue import catalogue
 from sampler_harness.verdict import Diagnosis, Explanation, Finding, Moved, Verdict, causes
 from sampler_harness.wording import counted
 
-from .words import claim, counts, first_line, headline, is_universal, margin_text, remedy, state, sureness, varied
+from .words import (
+    counts,
+    first_line,
+    headline,
+    is_universal,
+    margin_text,
+    remedy,
+    should_be,
+    state,
+    sureness,
+    varied,
+)
 
 __all__ = ["Line", "closing_line", "diagnosis_lines", "failure_text", "render", "summary_lines", "write"]
 
@@ -100,7 +111,7 @@ def _faults(verdict: Verdict) -> list[Line]:
     if len(reasons) > 1:
         lines += [Line(""), Line(f"{len(reasons)} separate causes; begin with the first.", "bold")]
     for cause in reasons:
-        lines += [Line(""), Line(f"{_word(cause)}  {cause.id}", "bad"), Line(f"  Should be: {claim(cause.id)}.")]
+        lines += [Line(""), Line(f"{_word(cause)}  {cause.id}", "bad"), Line(f"  Should be: {should_be(cause)}.")]
         told = _indented(cause.message, 2)
         lines += [Line(f"  It is:     {told[0].text.strip()}"), *told[1:]] if told else []
         lines += _wrapped(remedy(cause), 2) if remedy(cause) else []
@@ -188,7 +199,7 @@ def _sentence(text: str) -> str:
 
 def failure_text(finding: Finding) -> str:
     """One failing check as a pytest failure shows it: what should be, what is, and where to look first."""
-    lines = [f"{finding.id}: {first_line(finding.message)}", "", f"should be: {claim(finding.id)}"]
+    lines = [f"{finding.id}: {first_line(finding.message)}", "", f"should be: {should_be(finding)}"]
     lines += finding.message.splitlines()[1:]
     if finding.consequence_of is not None:
         lines.append(f"follows from {finding.consequence_of}: look there first")

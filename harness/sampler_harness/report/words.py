@@ -16,6 +16,7 @@ __all__ = [
     "headline",
     "margin_text",
     "remedy",
+    "should_be",
     "state",
     "sureness",
     "varied",
@@ -127,6 +128,25 @@ def claim(id: str) -> str:
     """What a check claims; its id where it is none of the catalogue's."""
     info = info_of(id)
     return id if info is None else info.claim
+
+
+#: What a run should be where none could be measured: whichever check tells of it, its own claim is not what failed.
+_OF_A_RUN = {
+    "not-finite": "every value of a run is a number, neither NaN nor infinity",
+    "raised": "a run ends without an error",
+    "exit": "a run ends without leaving the program",
+    "endless": "a run ends",
+    "returned": "a run asks its model and returns one sample, as declared",
+}
+
+
+def should_be(finding: Finding) -> str:
+    """What should be where a check failed.
+
+    Args:
+        finding: of it.
+    """
+    return _OF_A_RUN.get(finding.problem) or claim(finding.id)
 
 
 def first_line(message: str) -> str:

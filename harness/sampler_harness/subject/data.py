@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from sampler_harness.pinned import Expected
+from sampler_harness.wording import counted
 
 from .base import decorator
 from .functions import DeclarationError, Wanted
@@ -30,12 +31,14 @@ class DataSubject(ImageSubject):
     batches: int = 16
     images: Any = None
     levels: int | None = 256
+    horizon: int | None = None
 
     kind: ClassVar[str] = "data"
     title: ClassVar[str] = "data"
 
     def _further(self) -> list[str]:
-        return [self.dtype] if self.dtype else []
+        horizon = [f"sequences of {counted(self.horizon, 'step')}"] if self.horizon else []
+        return [*horizon, *([self.dtype] if self.dtype else [])]
 
 
 def data_under_test(
@@ -47,13 +50,15 @@ def data_under_test(
     batches: int = 16,
     images: Any = None,
     levels: int | None = 256,
+    horizon: int | None = None,
     latent_scale: float | None = None,
     expected_failures: Mapping[str, str | Expected] | None = None,
 ) -> Callable[[Callable[..., Any]], DataSubject]:
     """Declare that the function below returns batches as the training loop gets them.
 
     The function is ``my_batches()``; it returns an iterable of batches (or yields them): tensors or arrays ``(B, C, H,
-    W)`` or sequences ``(B, T, C, H, W)``, tuples with the images first, or dicts.
+    W)`` or clips ``(B, T, C, H, W)``, tuples with the images first, or dicts. With ``horizon`` they are sequences of
+    vectors with an axis of time, as actions of a policy: ``(B, T, C)``.
 
     Args:
         range: of the values, ``"[-1,1]"`` or ``(-1.0, 1.0)``; None: told, not judged.
@@ -62,7 +67,8 @@ def data_under_test(
         dtype: of the images; None: told, not judged.
         batches: how many of them to look at, >= 1.
         images: key, index or function that gives a batch's images, where it is a tuple or dict.
-        levels: gray levels of the source that the range stands for; None for a continuous source.
+        levels: gray levels of the source that the range stands for; None for a continuous source, as of sequences.
+        horizon: number of time steps T of sequences ``(B, T, C)``, of which ``channels`` is C; None for images.
         latent_scale: what an autoencoder's latents were multiplied by, where the batches hold latents.
         expected_failures: check id to the reason why it is known to fail; or an :class:`Expected`, with what it shows.
 
@@ -77,6 +83,8 @@ def data_under_test(
 
     def checked() -> dict[str, Any]:
         __tracebackhide__ = True
+        if horizon is not None and (size is not None or latent_scale is not None):
+            raise DeclarationError("horizon is of sequences, which have no size and are no latents: leave these out")
         if images is not None and not (callable(images) or isinstance(images, (str, int))):
             raise DeclarationError(f"images must be a key, an index or a function of a batch, got {images!r}")
         options = {
@@ -84,7 +92,8 @@ def data_under_test(
             "dtype": None if dtype is None else choice("dtype", numpy_or_torch_name(dtype), (*DTYPES, "uint8")),
             "batches": whole("batches", batches, 1),
             "images": images,
-            "levels": None if levels is None else whole("levels", levels, 2),
+            "levels": None if levels is None or horizon is not None else whole("levels", levels, 2),
+            "horizon": None if horizon is None else whole("horizon", horizon, 1),
             "expected_failures": expectations(expected_failures, "data", "data/contrast"),
         }
         # Of latents no range is known: what a range is declared for are pixels.

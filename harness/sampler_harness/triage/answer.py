@@ -85,6 +85,18 @@ class _Seen:
         loses = any(not share * factor >= min(1.0, most) / by for share, most, factor in rows)
         return loses, any(share / factor > by * max(1.0, most) for share, most, factor in rows)
 
+    def limited(self) -> bool:
+        """Whether an octave is off for certain, and in the direction in which a perfect model would be off too."""
+        if self.own is None or self.reference is None:
+            return False
+        factors = [self.factors(kept) for kept in (self.own, self.reference)]
+        for n, most in enumerate(self.possible[:DETAIL]):
+            shares = [(kept[n], wide[n]) for kept, wide in zip((self.own, self.reference), factors, strict=True)]
+            fades = most < FADED and all(share * wide < FADED for share, wide in shares)
+            if fades or (most > DIFFERS and all(share / wide > DIFFERS for share, wide in shares)):
+                return True
+        return False
+
     def differ(self) -> bool:
         """Whether the two sides' detail differs for a person."""
         if self.own is None or self.reference is None:
@@ -128,7 +140,8 @@ def answer(
             return _answer(step.name, told, parts, [_mend(step), f"Mend it, {after}"])
     costs = seen.differ() or (experiment.apart or 0.0) > ALIKE
     if sampler.state == "at fault" and (costs or not any(seen.spoiled(seen.reference, sure=True))):
-        piled = _spaced(clamped(experiment))
+        said = "clamp" in f"{sampler.headline} {sampler.clue}"
+        piled = "" if said else _spaced(clamped(experiment))
         told = f"The sampler is at fault: {_sentence(sampler.headline)} {piled}{_clue(sampler)}{both}"
         if not costs:
             told += " In this configuration it costs no detail."
@@ -211,15 +224,11 @@ def _no_answers(problem: str, parts: dict[str, Step], experiment: Experiment) ->
 def _kept(seen: _Seen, names: Sequence[str], parts: dict[str, Step], both: str, configuration: str) -> Answer:
     """No octave is off for certain."""
     limits = seen.possible[:DETAIL]
-    if any(not FADED <= share <= DIFFERS for share in limits) and any(
-        any(dataclasses.replace(seen, possible=()).spoiled(kept)) for kept in (seen.own, seen.reference)
-    ):
-        told = (
-            f"It is the configuration: with {configuration} even a perfect model, of Gaussian frames with "
-            f"your frames' spectrum, would keep {kept_text(limits, names)}. {both}"
-        )
+    even = f"with {configuration} even a perfect model, of Gaussian frames with your frames' spectrum, would keep "
+    even += kept_text(limits, names)
+    if seen.limited():
         advice = ["Take more steps, or a grid that spends more of them at low noise, and ask again."]
-        return _answer("configuration", told, parts, advice)
+        return _answer("configuration", f"It is the configuration: {even}. {both}", parts, advice)
     failed = [step for step in parts.values() if step.state == "cannot tell" and step.name != "capacity"]
     if failed:
         which = "; ".join(f"{step.name}: {step.headline}" for step in failed)
@@ -238,6 +247,8 @@ def _kept(seen: _Seen, names: Sequence[str], parts: dict[str, Step], both: str, 
         told = "detail is kept"
     where = " in what was looked at" if _unseen(parts) else ""
     told = f"Nothing found{where}: no check fails, and {told}. {both}"
+    if any(not FADED <= share <= DIFFERS for share in limits):
+        told += f" But {even}: more steps may show more."
     advice = [*_declare(_unseen(parts)), "If your own run does fade: does it use this configuration, model and dtype?"]
     return _answer("none", told, parts, advice)
 

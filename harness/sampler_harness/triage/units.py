@@ -84,7 +84,7 @@ def declared_units(
     seen += f", {dtype}" if "int" in dtype else ""
     scaled = next((one for one in data if one.latent_scale is not None), None)
     ranged = next((one for one in data if one.range is not None and one.latent_scale is None), None)
-    reach = float(config.clip_reach) if config.is_clipped else math.inf
+    clamped_to = _clamped_to(subject, config)
     ends: tuple[float, float] | None = None
     by = ""
     if scaled is not None:
@@ -92,18 +92,26 @@ def declared_units(
     elif ranged is not None and ranged.range is not None:
         ends = ranged.range
         by = f"[{ends[0]:g}, {ends[1]:g}], declared by {ranged.name}"
-    clamp = f"[{-reach:g}, {reach:g}], to which the sampler clamps" if math.isfinite(reach) else ""
+    clamp = f"[{clamped_to[0]:g}, {clamped_to[1]:g}], to which the sampler clamps" if clamped_to else ""
     told = f"{seen}; held against {by or clamp or 'no range: none is declared'}"
     problem = ""
     if by and (problem := _out_of_range(frames, ends, scaled or ranged)):
         problem = f"{problem} ({by})"
-    if not problem and clamp and (problem := _out_of_range(frames, (-reach, reach), None)):
-        ends, problem = (-reach, reach), f"{problem} ({clamp})"
+    if not problem and clamped_to and (problem := _out_of_range(frames, clamped_to, None)):
+        ends, problem = clamped_to, f"{problem} ({clamp})"
     scale, start = _scale(subject, config, training), _start(config)
     problem = problem or _out_of_scale(frames, scale, start, ranged=bool(by))
     if problem:
         problem = f"{problem}{_way_back(frames, ends)}"
     return Units(told, ends, problem, _remarks(frames, scale, start))
+
+
+def _clamped_to(subject: Subject, config: Any) -> tuple[float, float] | None:
+    """The range that the sampler leaves nothing outside of, data units; None where it leaves all as it is."""
+    if subject.output_clip is not None:
+        return subject.output_clip
+    reach = float(config.clip_reach) if config.is_clipped else math.inf
+    return (-reach, reach) if math.isfinite(reach) else None
 
 
 def _out_of_range(frames: Array, ends: tuple[float, float] | None, declared: ImageSubject | None) -> str:

@@ -1,0 +1,83 @@
+"""A failure names the line in which the fault is, and a fault is counted once: held against the fixtures' marks."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.faulty_samplers import FAULTY, FAULTY_SCORE_SDE, Faulty
+from fixtures.faulty_samplers.marks import marked_lines
+from sampler_harness.causes import together
+from sampler_harness.checks.precision import cast_between
+from sampler_harness.report.words import should_be
+from sampler_harness.verdict import Finding, Place
+from scripts.kill_matrix import counts_right, looks_right, verdict_of
+
+BY_NAME = {faulty.name: faulty for faulty in (*FAULTY, *FAULTY_SCORE_SDE)}
+
+#: One for each way in which a line is found.
+FOUND = (
+    "edm_churn-gamma-without-limit",  # a number, without which nothing else would be wrong
+    "edm-levels-are-variances",  # a table
+    "edm-denoiser-at-sigma-after-churn",  # an argument
+    "edm_corrector-second-slope-from-first-state",  # an array
+    "clip-tanh-for-clamp",  # an array, of a run on given draws
+    "edm-s-noise-forgotten",  # nothing that is assigned: the line that makes the row
+    "edm-one-step-schedule-fails",  # what is raised
+    "edm-nan-into-zero",  # the first NaN
+    "ddpm-noise-shared-by-batch",  # a draw
+    "state-generator-ignored",
+    "ddim-add-noise-at-begin-index",  # the declared forward process
+    "ddim-partial-run-one-step-late",  # the declared run from the middle
+    "state-running-sum-survives",  # what outlives a run
+    "state-default-dtype-left-changed",  # a setting
+    "casts-outputs-through-float16",  # a cast
+)
+
+
+@pytest.mark.parametrize("faulty", BY_NAME.values(), ids=BY_NAME)
+def test_the_faulty_lines_are_marked(faulty: Faulty) -> None:
+    _, lines = marked_lines(faulty)
+    assert len(lines) in (1, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOUND)
+def test_the_line_is_found_and_the_fault_is_counted_once(name: str) -> None:
+    verdict = verdict_of(BY_NAME[name].subject_path)
+    assert looks_right(BY_NAME[name], verdict)
+    assert counts_right(BY_NAME[name], verdict)
+
+
+def test_a_run_that_could_not_be_measured_does_not_fail_the_claim_of_the_check_that_tells_of_it() -> None:
+    stopped = Finding("law/times", "failed", "the returned sample is not finite", problem="not-finite")
+    assert should_be(stopped) == "every value of a run is a number, neither NaN nor infinity"
+    assert should_be(Finding("law/times", "failed", "model call 0 is told time 5")).startswith("the model is called")
+
+
+def test_failures_of_one_line_are_one_cause_and_of_two_lines_are_two() -> None:
+    def failed(id: str, line: int, *, hands_on: bool = False) -> Finding:
+        return Finding(id, "failed", "", place=Place("mine.py", line, "sample", "", hands_on=hands_on))
+
+    one = together((failed("law/initial-noise", 3), failed("law/noise", 3)), None)
+    assert [f.consequence_of for f in one] == [None, "law/initial-noise"]
+    two = together((failed("law/initial-noise", 3), failed("law/noise", 4)), None)
+    assert [f.consequence_of for f in two] == [None, None]
+    # A line that calls another function of the user's own may hide two faults.
+    hidden = together((failed("law/initial-noise", 3, hands_on=True), failed("law/noise", 3)), None)
+    assert [f.consequence_of for f in hidden] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("got", "should", "told"),
+    [(664.0, 666.0, "bfloat16"), (34.0, 34.9897, "whole numbers"), (499.0, 0.0, None), (5.0, 7.07107, None)],
+)
+def test_a_cast_is_named_only_where_its_rounding_explains_the_time(got: float, should: float, told: str | None) -> None:
+    assert cast_between(got, should) == told
+
+
+@pytest.mark.slow
+def test_two_faults_are_two_causes() -> None:
+    faulty = BY_NAME["diamond-diamond"]
+    verdict = verdict_of(faulty.subject_path)
+    assert counts_right(faulty, verdict)
+    assert {f.place.line for f in verdict.causes if f.place} == marked_lines(faulty)[1]
