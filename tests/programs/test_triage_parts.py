@@ -310,7 +310,7 @@ def _explained(sampler: str) -> Explanation:
         (Diagnosis(True, (_explained(""),)), "with one line changed: without `d = f(x)`."),
         (Diagnosis(False, (_explained("d = g(x)"),)), "Perhaps (not sure): Your sampler is EDM"),
         (Diagnosis(False, (_explained("d = g(x)"), _explained("d = h(x)"))), "One of several: Your sampler is EDM"),
-        (Diagnosis(False, observed=("what it predicts is clamped to ±1",)), "what it predicts is clamped to ±1."),
+        (Diagnosis(False, observed=("what it predicts is clamped to ±1",)), "What it predicts is clamped to ±1."),
         (Diagnosis(False, near=(_explained("d = g(x)"),)), "Look at mine.py"),
     ],
 )

@@ -144,7 +144,7 @@ def answer(
         piled = "" if said else _spaced(clamped(experiment))
         told = f"The sampler is at fault: {_sentence(sampler.headline)} {piled}{_clue(sampler)}{both}"
         if not costs:
-            told += " In this configuration it costs no detail."
+            told += " In this run it cost no detail."
         check = f"check-sampler {target}" if target else "check-sampler"
         again = f"Run {check} until it conforms; then sample this checkpoint again, which needs no new training."
         after = "With this model the reference spoils detail as well: ask again once the sampler conforms."
@@ -247,7 +247,9 @@ def _kept(seen: _Seen, names: Sequence[str], parts: dict[str, Step], both: str, 
         told = "detail is kept"
     where = " in what was looked at" if _unseen(parts) else ""
     told = f"Nothing found{where}: no check fails, and {told}. {both}"
-    if any(not FADED <= share <= DIFFERS for share in limits):
+    plain = dataclasses.replace(seen, possible=())
+    off = any(any(plain.spoiled(kept)) for kept in (seen.own, seen.reference))
+    if off and any(not FADED <= share <= DIFFERS for share in limits):
         told += f" But {even}: more steps may show more."
     advice = [*_declare(_unseen(parts)), "If your own run does fade: does it use this configuration, model and dtype?"]
     return _answer("none", told, parts, advice)

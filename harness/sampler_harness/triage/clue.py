@@ -25,7 +25,7 @@ def step_at_fault(name: str, verdict: Verdict, finding: Finding, verdicts: tuple
     """
     told, _, rest = finding.message.partition("\n")
     edit = _edit(verdict.diagnosis)
-    edit = "" if edit.rstrip(".") in told else edit
+    edit = "" if edit.rstrip(".").lower() in told.lower() else edit
     where = ""
     if finding.place is not None:
         place = finding.place
@@ -63,7 +63,10 @@ def _edit(diagnosis: Diagnosis | None) -> str:
         if diagnosis.exact:
             return f"{summary}."
         return f"Perhaps (not sure): {summary}." if len(diagnosis.answers) == 1 else f"One of several: {summary}."
-    return f"{diagnosis.observed[0].rstrip('.')}." if diagnosis.observed else ""
+    if not diagnosis.observed:
+        return ""
+    seen = diagnosis.observed[0].rstrip(".")
+    return f"{seen[:1].upper()}{seen[1:]}."
 
 
 def _lines(answer: Explanation) -> str:
