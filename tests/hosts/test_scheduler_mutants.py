@@ -72,7 +72,7 @@ def test_lines_that_refuse_or_warn_are_left_alone() -> None:
 
 @pytest.mark.slow
 def test_whether_a_diagnosis_is_right_is_seen_where_it_was_not_looked() -> None:
-    mutant = changed(DDIM, "eta * variance ** (0.5)", "eta * variance ** (0.45)")
+    mutant = changed(DDIM, "(1 - alpha_prod_t_prev - std_dev_t**2)", "(1 - alpha_prod_t_prev)")
     (found,) = scheduler_mutants.judged_all(DDIM, [mutant], frozenset(), 1, "diagnosis")
     assert found.answered is not None
     assert found.answered.unseen > 0
