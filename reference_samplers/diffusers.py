@@ -52,18 +52,11 @@ class _SignedNetwork(NoiseLevels):
         """F inside the preconditioning."""
         return "network"
 
-    @property
-    def sign(self) -> int:
-        """Of the network's output."""
-        return 1 if self.prediction == "epsilon" else -1
-
-    def denoiser(self, model: Model) -> Callable[[Array, Any], Array]:
-        """D(x; sigma) around F or its negative (equation 7)."""
-
-        def denoised(x: Array, sigma: Any) -> Array:
-            return self.to_x0(x, self.sign * model(self.input_scale(sigma) * x, self.time(sigma)), sigma)
-
-        return denoised
+    def output_scale(self, sigma: Any) -> Any:
+        """What the output, F or its negative, is multiplied by: a line for each, as the scheduler has it."""
+        if self.prediction == "epsilon":
+            return sigma * self.sigma_data / np.sqrt(sigma**2 + self.sigma_data**2)  # table 1, c_out
+        return -sigma * self.sigma_data / np.sqrt(sigma**2 + self.sigma_data**2)  # table 1, c_out
 
     def network(self, denoise: Denoise) -> Model:
         """The perfect network F, or its negative.
@@ -72,7 +65,8 @@ class _SignedNetwork(NoiseLevels):
             denoise: ``(x, sigma)`` to the posterior mean of x0 given ``x = x0 + sigma * epsilon``.
         """
         exact = super().network(denoise)
-        return lambda x, time: self.sign * exact(x, time)
+        sign = 1 if self.prediction == "epsilon" else -1
+        return lambda x, time: sign * exact(x, time)
 
 
 @dataclass(frozen=True)

@@ -85,13 +85,17 @@ class NoiseLevels(Process):
             return prediction.c_in(sigma, self.sigma_data)  # table 1, c_in
         return 1 / np.sqrt(sigma**2 + 1)
 
+    def output_scale(self, sigma: Any) -> Any:
+        """What the output of a network inside the preconditioning is multiplied by."""
+        return prediction.c_out(sigma, self.sigma_data)  # table 1, c_out
+
     def to_x0(self, x: Array, output: Array, sigma: Any) -> Array:
         """The data that the model's output at a level stands for (table 1)."""
         if self.model_kind == "denoiser":
             return output
         if self.model_kind == "network":
             c_skip = prediction.c_skip(sigma, self.sigma_data)
-            c_out = prediction.c_out(sigma, self.sigma_data)
+            c_out = self.output_scale(sigma)
             preconditioned: Array = c_skip * x + c_out * output  # eq. 7
             return preconditioned
         signal_scale = 1 / np.sqrt(sigma**2 + 1)

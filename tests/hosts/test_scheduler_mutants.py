@@ -71,14 +71,23 @@ def test_lines_that_refuse_or_warn_are_left_alone() -> None:
 
 
 @pytest.mark.slow
-def test_whether_a_diagnosis_is_right_is_seen_where_it_was_not_looked() -> None:
-    mutant = changed(DDIM, "eta * variance ** (0.5)", "eta * variance ** (0.45)")
-    (found,) = scheduler_mutants.judged_all(DDIM, [mutant], frozenset(), 1, "diagnosis")
+@pytest.mark.parametrize(
+    ("name", "before", "after", "file"),
+    [
+        (DDIM, "(1 - alpha_prod_t_prev - std_dev_t**2)", "(1 - alpha_prod_t_prev)", "ddim.py"),
+        ("EDMEulerScheduler", "c_out = -sigma * sigma_data", "c_out = -sigma / sigma_data", "diffusers.py"),
+    ],
+)
+def test_whether_a_diagnosis_is_right_is_seen_where_it_was_not_looked(
+    name: str, before: str, after: str, file: str
+) -> None:
+    mutant = changed(name, before, after)
+    (found,) = scheduler_mutants.judged_all(name, [mutant], frozenset(), 1, "diagnosis")
     assert found.answered is not None
     assert found.answered.unseen > 0
     assert found.answered.right
     assert not found.answered.is_wrong_but_exact
-    assert found.answered.lines[0].startswith("reference_samplers/ddim.py:")
+    assert found.answered.lines[0].startswith(f"reference_samplers/{file}:")
 
 
 @pytest.mark.slow

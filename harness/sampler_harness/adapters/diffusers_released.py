@@ -132,7 +132,7 @@ class _ChurnedAfterTheCall(_Released, StochasticSampler):
         """Draw one sample, as ``step`` does it."""
         x: Array = self.initial_std * noise()
         for sigma_cur, sigma_next in pairwise(self.sigma_grid):
-            output = self.sign * model(self.input_scale(sigma_cur) * x, self.time(sigma_cur))
+            output = model(self.input_scale(sigma_cur) * x, self.time(sigma_cur))
             gamma = self.gamma(sigma_cur)
             sigma_hat = sigma_cur * (gamma + 1)
             x_hat = x + np.sqrt(sigma_hat**2 - sigma_cur**2) * self.s_noise * noise()
@@ -142,20 +142,10 @@ class _ChurnedAfterTheCall(_Released, StochasticSampler):
             x = x_hat + (sigma_next - sigma_hat) * d_cur
         return x
 
-    @property
-    def sign(self) -> int:
-        """Of the model's output."""
-        return 1
-
 
 @dataclass(frozen=True)
 class ReleasedEDMEulerChurned(_ChurnedAfterTheCall, diffusers.EDMEuler):
     """``EDMEulerScheduler`` with churn."""
-
-    @property
-    def sign(self) -> int:
-        """Of the network's output."""
-        return 1 if self.prediction == "epsilon" else -1
 
 
 @dataclass(frozen=True)
