@@ -149,7 +149,8 @@ def _digits(evidence: Evidence, case: Case) -> list[Judged]:
     if not any(one.fails for one in large):
         return large
     again = _digits_of(evidence, case, small)
-    return large if any(one.fails for one in again) else again
+    # Below what a narrow type holds nothing can be judged: then the large run stands.
+    return large if not again or any(one.fails for one in again) else again
 
 
 def _digits_of(evidence: Evidence, case: Case, scale: float | None) -> list[Judged]:
