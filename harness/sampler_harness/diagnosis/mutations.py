@@ -239,6 +239,8 @@ class _Editor:
                 yield self._of(slot, node, ast.Name(other_name, ast.Load()))
         if isinstance(node.op, (ast.Sub, ast.Div, ast.Pow)):
             yield self._of(slot, node, ast.BinOp(right, node.op, left))
+        if isinstance(node.op, ast.Mult):
+            yield self._of(slot, node, ast.BinOp(right, ast.Div(), left))
         yield from self._expression((node, "left", None), left)
         yield from self._expression((node, "right", None), right)
 
@@ -274,6 +276,10 @@ class _Editor:
         if of_numpy and name in _DROPPED and arguments:
             for argument in arguments[: 2 if name in ("minimum", "maximum", "power", "append") else 1]:
                 yield self._of(slot, node, argument)
+        if of_numpy and name == "sqrt" and len(arguments) == 1:  # a power of one half, written as a product
+            yield self._of(slot, node, ast.BinOp(arguments[0], ast.Mult(), ast.Constant(0.5)))
+        if of_numpy and name == "power" and len(arguments) == 2:
+            yield self._of(slot, node, ast.BinOp(arguments[0], ast.Mult(), arguments[1]))
         if of_numpy and name in _TAKEN_FOR:
             yield self._of((function, "attr", None), name, _TAKEN_FOR[name])
         if isinstance(function, ast.Name) and function.id in _WHOLE and arguments:
