@@ -19,9 +19,12 @@ from sampler_harness.adapters import diffusers as adapter
 from sampler_harness.adapters.diffusers_defaults import DOCUMENTED
 from sampler_harness.adapters.diffusers_options import scheduler_class
 from sampler_harness.adapters.diffusers_varied import REFERENCED
+from sampler_harness.budgets import BUDGETS
+from sampler_harness.cases import covering_set
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import respond_reference
 from sampler_harness.runner import check_sampler
+from sampler_harness.subject.allowed import named_values
 
 from .rewriting import rewritten
 from .test_adapter_diffusers import CPU, apart, law_of
@@ -226,3 +229,52 @@ def test_half_precision_is_looked_at_with_every_option(name: str, before: str, a
         verdict = check_sampler(adapter.subject(name), budget="quick", checks=(check,), diagnose=False)
     assert [(finding.id, finding.outcome) for finding in verdict.findings] == [(check, "failed")]
     assert "float16" in verdict.findings[0].message
+
+
+HANDLED = ["new", "used", "interrupted", "copied", "saved"]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "left"),
+    [
+        ("DDPMScheduler", {"timesteps": "900,400,20,0"}, {"timestep_spacing": ["leading"], "betas": [None]}),
+        ("EulerDiscreteScheduler", {"sigmas": "10,3,0.5,0"}, {"sigma_spacing": ["timesteps"], "timesteps": [None]}),
+        ("EulerDiscreteScheduler", {"timesteps": "900,400.5,20"}, {"sigmas": [None], "continuous_time": [False]}),
+        ("HeunDiscreteScheduler", {"timesteps": "900,400,20"}, {"num_train_timesteps": [1000], "betas": [None]}),
+        ("DDIMScheduler", {"num_train_timesteps": "100"}, {"num_steps": [1, 100], "handling": HANDLED}),
+        ("DDPMScheduler", {"trained_betas": "0.1,0.2,0.3,0.4"}, {"num_steps": [1, 4], "beta_schedule": ["linear"]}),
+        ("DDPMScheduler", {"num_inference_steps": "50"}, {"num_train_timesteps": [1000, 100]}),
+    ],
+)  # fmt: skip
+def test_what_one_option_leaves_no_room_for_is_not_varied(
+    name: str, settings: dict[str, str], left: dict[str, list[Any]]
+) -> None:
+    subject = adapter.subject(name, settings)
+    assert {field: named_values(subject.fields[field]) for field in left} == left
+    assert covering_set(subject, BUDGETS["quick"]).configurations
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "settings", "before", "after"),
+    [
+        (
+            "DDPMScheduler",
+            {"timesteps": "900,400,20,0"},
+            "timesteps = np.array(timesteps, dtype=np.int64)",
+            "timesteps = np.array(timesteps, dtype=np.int64) - 1",
+        ),
+        (
+            "EulerDiscreteScheduler",
+            {"sigmas": "10,3,0.5,0"},
+            "for sigma in sigmas[:-1]])",
+            "for sigma in 1.1 * sigmas[:-1]])",
+        ),
+    ],
+)
+def test_timesteps_and_levels_by_hand_are_decided(name: str, settings: dict[str, str], before: str, after: str) -> None:
+    assert check_sampler(adapter.subject(name, settings), budget="quick").conforms
+    with rewritten(name, before, after):
+        verdict = check_sampler(adapter.subject(name, settings), budget="quick", diagnose=False)
+    assert "failed" in {finding.outcome for finding in verdict.findings}
+    assert "error" not in {finding.outcome for finding in verdict.findings}

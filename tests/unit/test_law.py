@@ -218,6 +218,7 @@ def test_noise_that_enters_by_several_draws_is_handed_to_all_of_them() -> None:
     fresh = {row: generator.normal(size=6) for row in law.opened}
     outputs = generator.normal(size=(config.num_calls, 6))
     rows = replay(config, (2, 3), outputs, fresh)
+    assert rows is not None
     should_be = law.outputs @ outputs + law.factor @ np.stack([fresh[row] for row in law.opened])
     assert rows is not None
     np.testing.assert_allclose(rows, should_be, rtol=1e-9, atol=1e-9)

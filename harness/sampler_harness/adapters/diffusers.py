@@ -16,6 +16,7 @@ from sampler_harness.subject import DeclarationError, Subject
 
 from .diffusers_deviations import KNOWN_DEVIATIONS, KnownDeviation
 from .diffusers_loop import SchedulerLoop
+from .diffusers_narrowed import narrowed
 from .diffusers_options import accepts, fields_from, names, parsed_settings, scheduler_class
 from .diffusers_varied import REFERENCED
 
@@ -54,6 +55,10 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
         return _unreferenced(name, options)
     reference, strategies = REFERENCED[name]()
     fields = {**strategies, **fields_from(name, options)}
+    if "num_inference_steps" in options:  # a grid by hand would take its place
+        fields = {n: None if n in ("timesteps", "sigmas") and n not in options else v for n, v in fields.items()}
+    if options:
+        fields = narrowed(reference, fields)
     # Where it is varied, a model with a second output stands ready, of which the loop takes what a configuration has.
     learned = not isinstance(fields.get("variance", ""), str) or fields.get("variance") == "learned_range"
     return _subject(name, reference, fields, options, learned=learned)

@@ -40,7 +40,7 @@ def check_tables(scheduler: Any, config: Any) -> None:
         _hold("timesteps", scheduler.timesteps, np.arange(length)[::-1], 0.0)
     if isinstance(config, TableChain):
         _hold("init_noise_sigma", scheduler.init_noise_sigma, np.array(1.0), 0.0)
-    elif not _levels_at_once(scheduler):
+    elif not _levels_at_once(scheduler) and config.is_table_increasing:
         largest = config.table[-1]
         with_data = np.sqrt(largest**2 + 1) if config.timestep_spacing == "leading" else largest
         _hold("init_noise_sigma / its reference", scheduler.init_noise_sigma / with_data, np.array(1.0), 1e-3)

@@ -1,0 +1,99 @@
+"""What is left to vary where a person has fixed some options: values that go with none of what is fixed are left out.
+
+``--set timesteps=900,400,20`` leaves no choice of a spacing, and of a table no shorter one. A declaration names what it
+varies and is refused where a value is never legal; here the person named one option and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sampler_harness.subject.allowed import bounds_of, is_strategy, named_values
+
+__all__ = ["narrowed"]
+
+#: Numbers of steps that are tried beside the ends of their range.
+_STEPS = (2, 3, 7)
+
+_Row = dict[str, Any]
+
+
+def narrowed(reference: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields, each with the values that some configuration can have; as they are where none is legal at all.
+
+    Args:
+        reference: makes a configuration, or raises ValueError.
+        fields: a value is fixed, a strategy is varied.
+    """
+    fields = {**fields, "num_steps": _steps_of_table(fields)} if "num_steps" in fields else dict(fields)
+    domain = {name: _values(name, value) for name, value in fields.items()}
+
+    def legal(row: _Row) -> bool:
+        try:
+            reference(**row)
+        except ValueError:
+            return False
+        return True
+
+    first = {name: values[0] for name, values in domain.items()}
+    base = next(_legal_near(first, (), domain, legal), None)
+    if base is None:
+        return fields
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        if not is_strategy(value):
+            found[name] = value
+            continue
+        kept = [v for v in domain[name] if next(_legal_near({**base, name: v}, (name,), domain, legal), None)]
+        found[name] = value if len(kept) == len(domain[name]) else _of(name, value, kept)
+    return found
+
+
+def _values(name: str, value: Any) -> Sequence[Any]:
+    named = named_values(value) or [value]
+    if name == "num_steps" and is_strategy(value):
+        low, high = named[0], named[-1]
+        return [low, *(n for n in _STEPS if low < n < high), high]
+    return named
+
+
+def _steps_of_table(fields: Mapping[str, Any]) -> Any:
+    """The range of the number of steps, no longer than the longest table."""
+    from hypothesis import strategies as st
+
+    steps = fields["num_steps"]
+    bounds = bounds_of(steps) if is_strategy(steps) else None
+    lengths = named_values(fields.get("num_train_timesteps")) or [None]
+    betas = fields.get("betas")
+    if betas is not None and not is_strategy(betas):
+        lengths = [len(betas)]
+    if bounds is None or None in lengths:
+        return steps
+    low, high = int(bounds[0]), min(int(bounds[1]), *(max(lengths),))
+    return st.integers(low, high) if high > low else low
+
+
+def _of(name: str, value: Any, kept: Sequence[Any]) -> Any:
+    """A narrower strategy, or the one value that is left."""
+    from hypothesis import strategies as st
+
+    if not kept or not is_strategy(value):
+        return value
+    if name == "num_steps" and min(kept) < max(kept):
+        return st.integers(min(kept), max(kept))
+    return kept[0] if len(kept) == 1 else st.sampled_from(list(kept))
+
+
+def _legal_near(
+    row: _Row, held: Sequence[str], domain: Mapping[str, Sequence[Any]], legal: Callable[[_Row], bool]
+) -> Iterator[_Row]:
+    """Legal rows that differ from one in one other field, or in the number of steps and one more; nearest first."""
+    if legal(row):
+        yield row
+    others = [
+        (name, value) for name, values in domain.items() if name not in held and len(values) > 1 for value in values
+    ]
+    yield from (one for name, value in others if legal(one := {**row, name: value}))
+    for steps in domain.get("num_steps", ()) if "num_steps" not in held else ():
+        yield from (two for name, value in others if legal(two := {**row, name: value, "num_steps": steps}))
