@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from .detail.monitor import DetailMonitor
     from .law.law import Law
     from .law.response import Response
+    from .measuring import respond
     from .pinned import Expected, Shown
-    from .runner import check_sampler, respond
+    from .runner import check_sampler
     from .subject import Subject, sampler_under_test
     from .subject.data import data_under_test
     from .subject.preprocessing import preprocess_under_test
@@ -55,7 +56,7 @@ _HOMES = {
     "check_sampler": "runner",
     "data_under_test": "subject.data",
     "preprocess_under_test": "subject.preprocessing",
-    "respond": "runner",
+    "respond": "measuring",
     "sampler_under_test": "subject",
     "training_under_test": "subject.training",
 }

@@ -26,7 +26,7 @@ from .verdict import Coverage, Diagnosis, Finding, Moved, Outcome, Verdict
 if TYPE_CHECKING:
     from .checks.evidence import Evidence
 
-__all__ = ["Assessment", "check_sampler", "respond", "save_law", "versions"]
+__all__ = ["Assessment", "check_sampler", "save_law", "versions"]
 
 
 def versions() -> dict[str, str]:
@@ -258,7 +258,7 @@ class Assessment:
         """What moved since another version; asked only where there is one, and something was found."""
         if self.against is None or all(finding.outcome == "passed" for finding in findings):
             return None
-        from .checks.law import moved
+        from .checks.moved import moved
 
         return moved(self.sampler_evidence)
 
@@ -369,42 +369,6 @@ def check_sampler(
         portray=portray,
     )
     return assessment.verdict(checks)
-
-
-def respond(
-    subject: Subject,
-    config: Any = None,
-    *,
-    shape: tuple[int, ...] | None = None,
-    dtype: str | None = None,
-    device: str = "cpu",
-    **fields: Any,
-) -> Any:
-    """Measure a sampler's impulse response ``(T, m, A, B)`` in one configuration.
-
-    Args:
-        subject: what ``@sampler_under_test`` made.
-        config: an instance of the reference's dataclass; or give its fields by name.
-        shape: of the sample; None for the subject's own.
-        dtype: name of a torch dtype; None for the subject's first.
-        device: any torch device.
-        fields: the reference's fields, where ``config`` is None.
-
-    Returns:
-        A :class:`~sampler_harness.law.response.Response`.
-
-    Raises:
-        ValueError: where the run cannot be measured; the message says what the sampler did.
-    """
-    from .checks.evidence import Evidence
-
-    evidence = Evidence(subject, device=device)
-    chosen = config if config is not None else subject.reference(**fields)
-    bundle = evidence.bundle(evidence.case(chosen, shape=shape, dtype=dtype))
-    problem = bundle.problem or bundle.first.problem
-    if problem is not None:
-        raise ValueError(problem.message)
-    return bundle.first.response
 
 
 def save_law(assessment: Assessment, path: str | Path) -> None:

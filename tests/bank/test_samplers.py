@@ -14,7 +14,8 @@ from fixtures.golden.configurations import DIAMOND, FOLDER
 from reference_samplers import ALL_REFERENCES, DDPM, EDM
 from sampler_harness import sampler_under_test
 from sampler_harness.law.law import Law, row_echelon
-from sampler_harness.runner import Assessment, check_sampler, respond
+from sampler_harness.measuring import respond
+from sampler_harness.runner import Assessment, check_sampler
 from sampler_harness.targets import load_sampler, load_subjects
 from tests import small_samplers
 

@@ -18,7 +18,8 @@ from reference_samplers import ScoreSDE
 from reference_samplers.denoisers import GaussianData
 from reference_samplers.openings import Array
 from sampler_harness.law.response import Response, respond_reference
-from sampler_harness.runner import check_sampler, respond
+from sampler_harness.measuring import respond
+from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject, sampler_under_test
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Finding, Verdict

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reference_samplers import DDIM, DDPM, EDM, FlowEuler
 from sampler_harness import sampler_under_test
-from sampler_harness.checks.limit import propagate
+from sampler_harness.checks.marginal import propagate
 from sampler_harness.detail.retention import (
     RetentionUnavailable,
     beside_reference,

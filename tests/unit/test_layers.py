@@ -61,6 +61,7 @@ EDGES: dict[str, set[str]] = {
     },
     "portraying": {"checks", "judging", "law", "observe", "portrait", "subject", "verdict"},
     "saved_laws": {"checks", "law", "observe", "verdict"},
+    "measuring": {"checks", "subject"},
     "runner": {
         "catalogue",
         "causes",

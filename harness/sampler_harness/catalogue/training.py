@@ -34,6 +34,7 @@ TRAINING_CHECKS: tuple[CheckInfo, ...] = (
     _check(
         "training/noise-matches-target",
         "noise dimensions",
+        module="noise",
         claim="the noise that is added is the noise that is predicted, a normal of its own for every element",
         catches=(
             "noise drawn a second time for the target, shared by the batch or the channels, uniform, or not from "

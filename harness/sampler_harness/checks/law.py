@@ -6,13 +6,12 @@ import math
 
 import numpy as np
 
-from sampler_harness.judging import short, told
-from sampler_harness.law.comparison import Deviation, Term, differing
+from sampler_harness.law.comparison import Deviation, Term
 from sampler_harness.law.places import PlaceMap
 from sampler_harness.observe.trace import Case, Run
-from sampler_harness.verdict import Finding, Moved
+from sampler_harness.verdict import Finding
 
-from .evidence import Evidence, expected_calls
+from .evidence import Evidence
 from .judging import Judged, conclude, nothing_seen, skipped
 from .replayed import NOT_AFFINE, where
 
@@ -25,7 +24,6 @@ __all__ = [
     "check_times",
     "first_difference",
     "in_words",
-    "moved",
     "where",
 ]
 
@@ -68,7 +66,8 @@ def _missing_in(evidence: Evidence, case: Case, deviation: Deviation) -> str | N
     return "noise/shape" if deviation.term in _OF_DRAWS and evidence.not_normal(case) else None
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A figure as it is printed, to six digits."""
     return f"{value:.6g}"
 
 
@@ -79,7 +78,7 @@ def in_words(deviation: Deviation, calls: int) -> str:
         deviation: of a law.
         calls: of the model, in a run.
     """
-    got, should_be = _number(deviation.got), _number(deviation.should_be)
+    got, should_be = number(deviation.got), number(deviation.should_be)
     place = where(deviation.row, calls)
     match deviation.term:
         case "count":
@@ -362,49 +361,3 @@ def _undecided(evidence: Evidence, id: str) -> Finding:
 def check_offset(evidence: Evidence) -> Finding:
     """Nothing constant is added."""
     return _law_check("law/offset", evidence, ("offset",), "no constant is added anywhere")
-
-
-#: Coefficients that are told one by one.
-TOLD = 40
-
-
-def moved(evidence: Evidence) -> Moved | None:
-    """The coefficients that are not those of the law that a sampler is held against, in the smallest configuration.
-
-    Args:
-        evidence: as measured.
-    """
-    failing = [case for case in evidence.cases if any(d.ratio > 1.0 for d in evidence.compared(case))]
-    if not failing:
-        return None
-    case = min(failing, key=lambda c: (expected_calls(c.config), len(short(c.config))))
-    bundle, should_be = evidence.bundle(case), evidence.standard.law(evidence.side_of(case))
-    assert should_be is not None
-    tolerance = evidence.standard.tolerance(evidence.side_of(case))
-    found = differing(bundle.law, should_be, tolerance, last_row=bundle.last_row)
-    sentences = [_moved_sentence(one, bundle.num_calls) for one in found]
-    configuration = f"{told(case.config)}, shape {case.shape}, {case.dtype}"
-    return Moved(configuration, tuple(sentences[:TOLD]), max(0, len(sentences) - TOLD))
-
-
-def _moved_sentence(one: Deviation, calls: int) -> str:
-    change = f"was {_number(one.should_be)}, is {_number(one.got)}"
-    if one.should_be and math.isfinite(one.got):
-        change += f" ({100.0 * (one.got / one.should_be - 1.0):+.3g} %)"
-    place = where(one.row, calls)
-    match one.term:
-        case "count":
-            return f"model calls in a run: {change}"
-        case "time":
-            return f"time told to model call {one.row}: {change}"
-        case "initial-noise":
-            return f"standard deviation of the first model input: {change}"
-        case "outputs":
-            return f"weight of the model's output of call {one.column} in {place}: {change}"
-        case "noise" if one.column == one.row:
-            return f"standard deviation of the fresh noise in {place}: {change}"
-        case "noise":
-            which = "the first noise" if one.column == 0 else f"the noise that was added before call {one.column}"
-            return f"weight of {which} in {place}: {change}"
-        case "offset":
-            return f"constant in {place}: {change}"
