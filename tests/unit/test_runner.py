@@ -123,7 +123,9 @@ def test_a_declared_deviation_is_told_and_not_held_against_it() -> None:
     assert verdict.conforms
     expected = [f for f in verdict.findings if f.outcome == "expected"]
     assert "law/initial-noise" in {f.id for f in expected}
-    assert all("intentional, says its author" in f.message for f in expected)
+    told = {f.id: f.message.splitlines()[0] for f in expected}
+    assert told.pop("law/initial-noise") == "declared: intentional, says its author"
+    assert set(told.values()) == {"follows from law/initial-noise (declared)"}
 
 
 def test_a_declared_deviation_that_is_gone_is_a_failure() -> None:
