@@ -173,6 +173,7 @@ def test_of_draws_that_are_not_normal_no_line_is_named() -> None:
     assert "the noise is not Gaussian" in text_of(diagnosis)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("final", "says"), [("first", False), ("one", True)])
 def test_a_clamp_is_told_where_the_last_step_ends_in_data(final: Any, says: bool) -> None:
     """Behind the level of the first timestep the sample holds what the clamp left: no clamp at 1.005, times 0.995."""

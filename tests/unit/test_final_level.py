@@ -31,6 +31,7 @@ def sampler(model: Any, shape: Any, config: DDPM, *, device: Any, dtype: Any) ->
     return x
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize(("final", "sound"), [("first", True), ("one", False)])
 def test_the_level_behind_the_last_step_is_declared(final: str, sound: bool) -> None:
     declared: dict[str, Any] = {

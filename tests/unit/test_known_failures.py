@@ -59,7 +59,7 @@ def pinned(check: str, **faults: Any) -> dict[str, Expected]:
     return {check: Expected("meant", shows=eval(repr(shown), {"Shown": Shown}))}
 
 
-@pytest.mark.parametrize("budget", ["quick", "standard"])
+@pytest.mark.parametrize("budget", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
 def test_the_failure_that_is_pinned_is_excused(budget: str) -> None:
     expected = pinned("law/initial-noise")
     again = found(churned(expected_failures=expected), "law/initial-noise", budget)
@@ -123,6 +123,7 @@ def test_one_without_figures_is_told_what_to_write() -> None:
     assert found(churned(start=0.3, expected_failures=expected), "law/initial-noise").outcome == "failed"
 
 
+@pytest.mark.slow
 def test_a_baseline_holds_what_was_seen(tmp_path: Path) -> None:
     file = tmp_path / "known.toml"
     assessment = Assessment(churned(), budget="standard", diagnose=False)

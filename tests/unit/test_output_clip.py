@@ -148,6 +148,7 @@ def test_x0_clamped_at_every_step_is_no_clamp_of_the_sample() -> None:
     assert "the returned sample is clamped" not in verdict.bad[0].message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("declared", "run"),
     [

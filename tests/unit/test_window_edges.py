@@ -33,6 +33,7 @@ def churning(*, open_at: str = "", **declared: Any) -> Subject:
     return sampler_under_test(EDM, **declared, **SHAPES)(sampler)
 
 
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize(
     "window", [{"s_tmin": 0.5}, {"s_tmax": 2.0}, {"s_tmin": st.floats(0.0, 3.0)}, {"s_tmax": st.floats(0.7, 8.0)}]
 )
