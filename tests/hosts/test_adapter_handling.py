@@ -145,7 +145,7 @@ LAW = ("law/times", "law/initial-noise", "law/outputs", "law/noise")
 @pytest.mark.parametrize(
     ("name", "before", "after", "told"),
     [
-        ("DDIMScheduler", "        eta: float = 0.0,", "        eta: float = 1.0,", "DDIM(num_steps=2)"),
+        ("DDIMScheduler", "        eta: float = 0.0,", "        eta: float = 1.0,", "num_steps=1, "),
         ("HeunDiscreteScheduler", HEUN_RESET, HEUN_KEPT, "handling='"),
     ],
 )
@@ -267,8 +267,8 @@ def test_what_one_option_leaves_no_room_for_is_not_varied(
         (
             "EulerDiscreteScheduler",
             {"sigmas": "10,3,0.5,0"},
-            "for sigma in sigmas[:-1]])",
-            "for sigma in 1.1 * sigmas[:-1]])",
+            "log_sigmas) for sigma in sigmas[:-1]])",
+            "log_sigmas) for sigma in 1.1 * sigmas[:-1]])",
         ),
     ],
 )
