@@ -89,6 +89,7 @@ def test_the_bank_is_large_and_names_real_bugs() -> None:
     assert len({f.name for f in FAULTY}) == len(FAULTY)
 
 
+@pytest.mark.slow
 def test_evidence_is_json_and_failures_can_be_reproduced() -> None:
     scripts = 0
     for faulty in MISTAKES:

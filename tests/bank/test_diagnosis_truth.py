@@ -22,7 +22,7 @@ OURS = tuple(f"{under_test.__name__}:{name}" for name in under_test.__all__)
 
 
 @pytest.mark.parametrize("name", sorted(TRUE_EDITS)[::4])
-@pytest.mark.sampled(every=13)
+@pytest.mark.sampled(every=26)
 def test_the_true_edit_comes_first(name: str) -> None:
     result = row_of(name, "quick")
     assert result.rank == 1
@@ -40,7 +40,7 @@ def test_two_known_faults_together_are_both_named(number: int) -> None:
 
 
 @pytest.mark.parametrize("target", [*SOUND, *OURS], ids=lambda target: target.rpartition(":")[2])
-@pytest.mark.sampled(every=8)
+@pytest.mark.sampled(every=16)
 def test_nothing_is_searched_for_in_what_is_sound(target: str) -> None:
     evidence = Evidence(load_sampler(target), budget="quick")
     evidence.measure()

@@ -37,7 +37,7 @@ def test_another_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
 
 
 @pytest.mark.parametrize("target", SOUND, ids=lambda t: t.rpartition(":")[2])
-@pytest.mark.sampled(every=6)
+@pytest.mark.sampled(every=12)
 def test_a_sound_sampler_passes_all(target: str) -> None:
     verdict = verdict_of(target)
     told = [(f.id, f.message) for f in verdict.findings if f.outcome in ("failed", "error")]
@@ -48,7 +48,7 @@ def test_a_sound_sampler_passes_all(target: str) -> None:
 
 @pytest.mark.xdist_group("faulty-two")
 @pytest.mark.parametrize("check", check_ids())
-@pytest.mark.sampled(every=6)
+@pytest.mark.sampled(every=12)
 def test_every_check_fails_a_faulty_sampler(check: str) -> None:
     made_for_it = [f for f in reversed(FAULTY) if check in f.expected]
     assert any(check in failing(verdict_of(faulty.subject_path)) for faulty in made_for_it)

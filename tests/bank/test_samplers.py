@@ -78,6 +78,7 @@ def test_diamond_starts_from_the_wrong_scale(s_churn: float, steps: int, got: fl
         assert "time" not in deviations
 
 
+@pytest.mark.slow
 def test_diamond_does_not_conform_and_both_defects_are_causes() -> None:
     verdict = check_sampler(load_sampler("fixtures.faulty_samplers.diamond:diamond"), budget="quick")
     causes = {f.id for f in verdict.findings if f.outcome == "failed" and f.consequence_of is None}

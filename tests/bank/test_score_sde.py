@@ -209,7 +209,7 @@ def wrapped() -> list[Subject]:
 
 
 @pytest.mark.parametrize("subject", wrapped(), ids=lambda s: s.name)
-@pytest.mark.sampled(every=4)
+@pytest.mark.sampled(every=7)
 def test_a_wrap_conforms_and_is_short(subject: Subject) -> None:
     verdict = check_sampler(subject, budget="quick")
     assert verdict.conforms, [(f.id, f.message) for f in verdict.findings if f.outcome in ("failed", "error")]
@@ -340,6 +340,7 @@ def test_no_line_of_the_reference_is_named_without_a_law() -> None:
     assert "where the reference has" in verdict.diagnosis.summary
 
 
+@pytest.mark.slow
 def test_a_script_that_shows_the_failure_comes_with_it() -> None:
     verdict = check_sampler(load_subject("fixtures.faulty_samplers.score_sde:step_not_doubled"), budget="quick")
     script = finding(verdict, "clip/replay").reproduction
@@ -358,7 +359,7 @@ def test_cases_with_a_law_keep_it_beside_cases_without() -> None:
 
 
 @pytest.mark.parametrize("faulty", FAULTY_SCORE_SDE, ids=lambda f: f.name)
-@pytest.mark.sampled(every=8)
+@pytest.mark.sampled(every=16)
 def test_a_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
     verdict = verdict_of(faulty.subject_path)
     hit = tuple(id for id in faulty.expected if id in failing(verdict))

@@ -21,7 +21,7 @@ def failures(path: str) -> tuple[Finding, ...]:
 
 
 @pytest.mark.parametrize("faulty", FAULTY_TRAINING, ids=lambda f: f.name)
-@pytest.mark.sampled(every=8)
+@pytest.mark.sampled(every=12)
 def test_a_faulty_step_fails_a_check_that_fits(faulty: FaultyTraining) -> None:
     failed = {f.id: f for f in failures(faulty.subject_path) if f.outcome == "failed"}
     fitting = [failed[id] for id in faulty.fails if id in failed]
@@ -40,7 +40,7 @@ def test_the_faults_are_many_and_many_of_them_real() -> None:
 
 
 @pytest.mark.parametrize("path", SOUND_TRAINING)
-@pytest.mark.sampled(every=6)
+@pytest.mark.sampled(every=9)
 def test_a_sound_step_passes_all(path: str) -> None:
     verdict = check_sampler(load_subject(path), budget="quick")
     assert verdict.conforms, [(f.id, f.message) for f in failures(path)]

@@ -140,7 +140,7 @@ def test_every_wrap_of_this_file_is_there_and_told_of() -> None:
 
 
 @pytest.mark.parametrize("name", SOUND)
-@pytest.mark.sampled(every=4)
+@pytest.mark.sampled(every=8)
 def test_its_verdict_is_true(name: str) -> None:
     _, subject = wrap_of(name)
     verdict = check_sampler(subject, budget="quick", diagnose=False)
@@ -149,7 +149,7 @@ def test_its_verdict_is_true(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "release", "before", "after", "id"), PLANTS)
-@pytest.mark.sampled(every=6)
+@pytest.mark.sampled(every=12)
 def test_a_changed_line_turns_it_red(
     monkeypatch: pytest.MonkeyPatch, name: str, release: str, before: str, after: str, id: str
 ) -> None:

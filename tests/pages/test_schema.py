@@ -113,6 +113,7 @@ def _everywhere(node: Any) -> list[tuple[dict[str, Any], str]]:
     return [(one, key) for one in closed for key in list(one)]
 
 
+@pytest.mark.slow
 def test_a_missing_and_an_unknown_key_are_caught() -> None:
     whole = json.loads(dumps([check_sampler(released.diamond, **QUICK)]))
     validator = Draft202012Validator(SCHEMA)

@@ -536,6 +536,7 @@ def timeless(page: str) -> str:
     return re.sub(r"<dt>Run</dt><dd>[\d.]+ s,", "<dt>Run</dt><dd>", page)
 
 
+@pytest.mark.slow
 def test_pytest_writes_the_same_page_with_and_without_workers(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     pytester.makepyfile(test_sampler=HOST)
@@ -552,6 +553,7 @@ def test_pytest_writes_the_same_page_with_and_without_workers(pytester: pytest.P
     assert "<script" not in pages[0]
 
 
+@pytest.mark.slow
 def test_a_part_of_the_checks_is_drawn_too_and_without_the_option_nothing(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,7 +76,7 @@ def released(**fields: Any) -> Subject:
     ],
     ids=["heun", "euler", "both", "no-churn", "euler-no-churn", "first-declared"],
 )
-@pytest.mark.sampled(every=3)
+@pytest.mark.sampled(every=6)
 def test_diamonds_lines_are_named(fields: dict[str, Any], expected: set[tuple[str, str, str]]) -> None:
     _, diagnosis = diagnosed(released(**fields))
     assert diagnosis.exact
@@ -95,7 +95,7 @@ def test_the_same_diagnosis_every_time() -> None:
 
 
 @pytest.mark.parametrize("other", OTHER_VALUES[::3], ids=lambda other: other.name)
-@pytest.mark.sampled(every=6)
+@pytest.mark.sampled(every=10)
 def test_a_field_with_another_value_is_named(other: OtherValue) -> None:
     _, diagnosis = diagnosed(other.subject())
     assert diagnosis.exact
@@ -148,7 +148,7 @@ def test_a_conforming_sampler_has_no_diagnosis(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(n for n, one in vars(unusual).items() if isinstance(one, Subject)))
-@pytest.mark.sampled(every=6)
+@pytest.mark.sampled(every=10)
 def test_an_unusual_sound_sampler_has_no_diagnosis(name: str) -> None:
     assert check_sampler(getattr(unusual, name), budget="quick").diagnosis is None
 
@@ -194,6 +194,7 @@ def test_what_no_edit_expresses_is_told_from_its_own_evidence(path: str, words: 
 # How it is told
 
 
+@pytest.mark.slow
 def test_the_diff_stands_in_terminal_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     verdict, diagnosis = diagnosed(released())
     text = "\n".join(line.text for line in diagnosis_lines(diagnosis))
@@ -237,6 +238,7 @@ def test_the_page_shows_the_diff_and_needs_nothing_from_elsewhere(tmp_path: Path
     assert "What your sampler does instead" not in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_page_of_a_sound_and_a_faulty_sampler(tmp_path: Path) -> None:
     pytest.importorskip("jinja2")
     folder = Path("fixtures").resolve()
@@ -323,6 +325,7 @@ def test_what_is_edited_leaves_everybody_elses_references_alone() -> None:
 # In pytest
 
 
+@pytest.mark.slow
 def test_a_diagnosis_survives_the_way_between_processes() -> None:
     verdict, diagnosis = diagnosed(released())
     verdict = dataclasses.replace(verdict, findings=())

@@ -271,6 +271,7 @@ def test_the_walk_leaves_a_tracer_as_it_was() -> None:
         sys.settrace(before)
 
 
+@pytest.mark.slow
 def test_what_a_walk_tells_is_the_same_every_time() -> None:
     first, second = (check_sampler(released.diamond, budget="quick", diagnose=False) for _ in range(2))
     assert [f.message for f in first.findings] == [f.message for f in second.findings]
