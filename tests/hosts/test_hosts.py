@@ -90,6 +90,7 @@ def test_the_base_of_a_pull_request_is_known_from_the_workflow(library: Host) ->
     assert {(file, number) for file, number, *_ in answer.annotations} == {("kestrel/grids.py", line)}
 
 
+@pytest.mark.slow
 def test_many_findings_are_ten_and_a_count(library: Host) -> None:
     library.edit(*COEFFICIENTS["grid"])
     library.edit(*COEFFICIENTS["table"])

@@ -175,6 +175,7 @@ def test_the_smallest_failing_configuration_is_named_and_a_larger_one_drawn() ->
     assert (portrait.worst[0].got, portrait.worst[0].should_be) == (1.0, 5.0)
 
 
+@pytest.mark.slow
 def test_a_fault_that_only_one_number_of_steps_has_is_drawn_there() -> None:
     portrait = portrait_of("fixtures/faulty_samplers/diamond.py:diamond")
     assert portrait.late[:2] == (0, 2)
@@ -592,6 +593,7 @@ def test_pytest_refuses_what_it_could_not_write_before_anything_runs(pytester: p
     assert "collected" not in bare.stdout.str()
 
 
+@pytest.mark.slow
 def test_pytest_says_where_a_run_ended_too_early_to_draw(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_sampler=HOST)
     common = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-q", "--sampler-no-diagnosis")

@@ -135,6 +135,7 @@ def test_a_class_is_built_from_its_own_constructor(capsys: pytest.CaptureFixture
     assert "clip_denoised=st.booleans()" in text
 
 
+@pytest.mark.slow
 def test_a_class_is_named_by_itself_where_one_method_samples(capsys: pytest.CaptureFixture[str]) -> None:
     """Its settings are a dataclass of the same file, its network is called by a method, its loop is inherited."""
     Path("sampler.py").write_text(

@@ -121,6 +121,7 @@ def test_what_a_declaration_says_itself_needs_no_entry(away: Path) -> None:
     assert why == "is declared by a.py:b itself (expected_failures): remove one of the two"
 
 
+@pytest.mark.slow
 def test_entries_are_the_causes() -> None:
     verdict = check_sampler(released.diamond, budget="quick", diagnose=False)
     assert verdict.count("failed") > 2

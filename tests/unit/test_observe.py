@@ -248,6 +248,7 @@ def test_shared_noise_is_seen(shape_of: Callable[[tuple[int, ...]], tuple[int, .
     assert np.unique(layout.fields[0].offset_of, return_counts=True)[1].max() == reached
 
 
+@pytest.mark.slow
 def test_settings_that_did_not_change_are_left_alone() -> None:
     # Setting them imports torch's compiler, which costs more than a quick verdict.
     code = """
