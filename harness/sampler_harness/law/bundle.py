@@ -185,11 +185,15 @@ class Bundle:
         return declared if declared and 0.0 in declared else self._side_of_zero() or declared
 
     def _side_of_zero(self) -> Bounds | None:
-        if self.unread or not self.is_affine or self._found[0].problem is not None or self._again.problem is not None:
+        if self.unread or not self.is_affine or self._found[0].problem is not None:
             return None
-        one, other = (
-            np.concatenate([r.response.noise[-1], r.response.outputs[-1]]) for r in (self._found[0], self._again)
-        )
+        one = _last_row(self._found[0])
+        # Weights of both signs came through: nothing is lost, and the second reading need not be asked.
+        if (one > 0).any() and (one < 0).any():
+            return None
+        if self._again.problem is not None:
+            return None
+        other = _last_row(self._again)
         if one.shape != other.shape or not bool(((one == 0) != (other == 0)).any()):
             return None
         ends = self.of_both_signs(self.amplitude)
@@ -408,3 +412,8 @@ class Bundle:
             return Problem("outside", "the number of draws depends on the values")
         stacked = np.stack([sent[k] for k in range(len(run.calls))])
         return DenseRun(rows=run.rows(), fields=values, outputs=stacked, run=run)
+
+
+def _last_row(reading: Reading) -> Array:
+    """What the returned sample holds of each draw and output."""
+    return np.concatenate([reading.response.noise[-1], reading.response.outputs[-1]])
