@@ -244,7 +244,7 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         remedy=(
             "keep tables and times in float32 or float64, cast coefficients to the sample's dtype where they meet it, "
             "let nothing pass through .half() or .bfloat16() (autocast does so too), and return the dtype that was "
-            "asked for; or declare output_dtype=."
+            "asked for, or the one that output_dtype= declares."
         ),
         fault="faulty_samplers.casts:sample_through_bfloat16",
         example=(
