@@ -71,14 +71,16 @@ class KnownFailures:
         if known.shows is not None:
             now = self._shown(finding)
             other = "no fixed configuration fails any more" if now is None else other_than(known.shows, now)
+            if not other and finding.problem and finding.problem != known.shows.problem:
+                other = f"a run ends without figures ({finding.problem})"
             if not other:
                 return excused
             anew = "" if now is None else f"; if that is meant too, pin it anew: shows={now!r}"
             told = f"not the failure that {where} speaks of ({known.reason}): {other}{anew}"
             return dataclasses.replace(finding, message=f"{finding.message}\n{told}")
         if finding.problem:
-            pin = "" if finding.shown is None else f": shows={finding.shown!r}"
-            told = f"{where} ({known.reason}) excuses wrong figures, not a run without any; to excuse it, pin it{pin}"
+            pin = "" if finding.shown is None else f"; to excuse it, pin it: shows={finding.shown!r}"
+            told = f"{where} ({known.reason}) excuses wrong figures, not a run without any{pin}"
             return dataclasses.replace(finding, message=f"{finding.message}\n{told}")
         shown = self._shown(finding)
         if shown is None:

@@ -34,6 +34,7 @@ class Shown:
         got: what was measured there; None where it is no number.
         should_be: what it should be.
         problem: kind of the problem (``raised``, ``nan``, …) because of which nothing was measured; empty otherwise.
+        says: the finding without its figures, where no law is compared: which of a check's claims does not hold.
         sizes: how far the law is off in each fixed configuration, the sum of ``|got - should be|`` over all entries;
             negative where nothing could be measured. Empty for checks that do not compare laws.
         got_allowed: how far rounding may move ``got``; no part of a pin.
@@ -46,6 +47,7 @@ class Shown:
     got: float | None = None
     should_be: float | None = None
     problem: str = ""
+    says: str = ""
     sizes: tuple[float, ...] = ()
     got_allowed: float = field(default=0.0, compare=False, repr=False)
     sizes_allowed: tuple[float, ...] = field(default=(), compare=False, repr=False)
@@ -57,7 +59,12 @@ class Shown:
 
     def pin(self) -> dict[str, str | int | float | tuple[float, ...]]:
         """What is written of it: names and values that are not at their default, numbers to seven digits."""
-        texts: dict[str, str] = {"configuration": self.configuration, "term": self.term, "problem": self.problem}
+        texts: dict[str, str] = {
+            "configuration": self.configuration,
+            "term": self.term,
+            "problem": self.problem,
+            "says": self.says,
+        }
         numbers = {"got": self.got, "should_be": self.should_be}
         found: dict[str, str | int | float | tuple[float, ...]] = {name: text for name, text in texts.items() if text}
         found |= {} if self.step is None else {"step": self.step}
@@ -92,7 +99,7 @@ def other_than(pin: Shown, now: Shown) -> str:
         pin: as it was written.
         now: as it was measured, with what rounding allows.
     """
-    for name in ("configuration", "term", "problem", "step"):
+    for name in ("configuration", "term", "problem", "says", "step"):
         was, is_now = getattr(pin, name), getattr(now, name)
         if was != is_now:
             return f"its {name} is {is_now!r}, was {was!r}"

@@ -65,6 +65,12 @@ def test_a_faulty_stream_fails_what_fits(faulty: Faulty) -> None:
             assert finding.margin > (1.9 if faulty.name in HALF_WAY else 3)
 
 
+def test_one_later_batch_with_other_channels_is_seen() -> None:
+    colored = [batch.repeat(1, 3, 1, 1) for batch in several()]
+    verdict = check_sampler(declared([*colored[:5], several()[5], *colored[6:]], channels=3))
+    assert list(failed(verdict)) == ["data/channels"]
+
+
 @pytest.mark.parametrize("faulty", MISTAKES, ids=lambda f: f.name)
 def test_a_mistake_has_one_cause(faulty: Faulty) -> None:
     verdict = verdict_of(faulty.subject_path)

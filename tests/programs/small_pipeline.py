@@ -18,24 +18,20 @@ from torch import Tensor, nn
 from reference_samplers import EDM, EDMTraining
 from sampler_harness import data_under_test, sampler_under_test, training_under_test
 from sampler_harness.detail.spectrum import Array, radial_frequency
+from tests.programs import small_world
 
-SIZE = 16
+SIZE = small_world.SIZE
 STD = 0.25
 
 
 def power() -> Array:
     """``(H, W)`` power of the frames at each frequency: 1/f², as pictures have it."""
-    radius = radial_frequency(SIZE, SIZE)
-    radius[0, 0] = 1 / SIZE
-    shape = radius**-2.0
-    scaled: Array = shape * STD**2 / shape.mean()
-    return scaled
+    return small_world.power() * (STD / small_world.STD) ** 2
 
 
 def gray(count: int = 16) -> Array:
     """Gray levels 0 to 255 as a screen has them, the same on every machine."""
-    white = np.random.Generator(np.random.PCG64(5)).standard_normal((count, 1, SIZE, SIZE))
-    fields = np.fft.ifft2(np.fft.fft2(white) * np.sqrt(power())).real
+    fields = small_world.frames(count) * (STD / small_world.STD)
     levels: Array = np.clip(np.rint((fields + 1) * 127.5), 0, 255)
     levels[0, 0, 0, :2] = 0, 255  # a screen has black and white somewhere
     return levels

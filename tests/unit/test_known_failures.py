@@ -13,8 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference_samplers import EDM
-from sampler_harness import Expected, Shown, Subject, check_sampler, sampler_under_test
+from reference_samplers import EDM, EDMTraining
+from sampler_harness import Expected, Shown, Subject, check_sampler, sampler_under_test, training_under_test
 from sampler_harness.catalogue import check_ids
 from sampler_harness.gate.baseline import BaselineError, Entry, entries_of, read_baseline, written
 from sampler_harness.pinned import other_than
@@ -114,6 +114,19 @@ def test_a_crash_may_be_pinned() -> None:
     assert found(churned(expected_failures=expected), "law/times").outcome == "failed"  # it passes now
 
 
+def test_another_crash_is_another_failure() -> None:
+    expected = pinned("law/times", crash=RuntimeError)
+    other = found(churned(crash=ValueError, expected_failures=expected), "law/times")
+    assert other.outcome == "failed"
+    assert "its says is" in other.message
+
+
+def test_a_pin_of_a_training_step_is_refused() -> None:
+    declare = training_under_test(EDMTraining, expected_failures={"training/weight": Expected("why", shows=Shown())})
+    with pytest.raises(DeclarationError, match="pins checks of a sampler"):
+        declare(lambda model, x0, config, *, device, dtype: x0)
+
+
 def test_one_without_figures_is_told_what_to_write() -> None:
     reason = {"law/initial-noise": "meant"}
     [note] = found(churned(expected_failures=reason), "law/initial-noise").notes
@@ -150,6 +163,7 @@ SHOWN = st.builds(
     got=st.none() | NUMBERS,
     should_be=st.none() | NUMBERS,
     problem=st.sampled_from(["", "raised"]),
+    says=st.text(max_size=20),
     sizes=st.lists(NUMBERS, max_size=4).map(tuple),
 )
 
@@ -177,7 +191,9 @@ def test_what_is_written_is_what_was_seen(shown: Shown, tmp_path_factory: pytest
     ],
 )
 def test_each_figure_counts(change: Callable[[Shown], Shown], told: str) -> None:
-    shown = Shown("EDM(num_steps=1)", "time", 3, 1.0, 2.0, "", (0.5, 2.0), got_allowed=0.1, sizes_allowed=(0.1, 0.1))
+    shown = Shown(
+        "EDM(num_steps=1)", "time", 3, 1.0, 2.0, "", "", (0.5, 2.0), got_allowed=0.1, sizes_allowed=(0.1, 0.1)
+    )
     assert other_than(shown, dataclasses.replace(shown, got=1.2, sizes=(0.7, 1.8))) == ""  # what rounding may do
     assert told in other_than(shown, change(shown))
 

@@ -304,3 +304,16 @@ def test_a_check_that_passes_may_have_notes() -> None:
 
 def fail(failing: list[Judged]) -> Failure:
     return Failure(failing[0].message, {})
+
+
+@pytest.mark.parametrize("check", ["law/noise", "law/outputs", "law/offset"])
+def test_where_the_number_of_calls_differs_no_row_is_said_to_be_right(check: str) -> None:
+    @sampler_under_test(EDM, num_steps=3, solver="euler", sigma_max=5.0)
+    def once_more(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any) -> torch.Tensor:
+        more = dataclasses.replace(config, num_steps=config.num_steps + 1)
+        return small_samplers.euler(model, shape, more, device, dtype)
+
+    assert finding(once_more, "law/times").outcome == "failed"
+    found = finding(once_more, check)
+    assert found.outcome == "error"
+    assert found.consequence_of == "law/times"

@@ -122,6 +122,8 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
             "law/times": Shown(
                 configuration="DDPM(num_steps=2, variance='fixed_large')",
                 problem="not-finite",
+                says="the input of model call # is not finite (NaN or infinity) although every output and draw before "
+                "it was finite; time argument #",
                 step=1,
                 sizes=(-1.0, -1.0, -1.0),
             )
@@ -173,6 +175,8 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
                 configuration="DDIM(num_steps=10, timestep_spacing='trailing', rescale_zero_terminal_snr=True, "
                 "prediction='v', eta=1.0)",
                 problem="not-finite",
+                says="the input of model call # is not finite (NaN or infinity) although every output and draw before "
+                "it was finite; time argument #",
                 step=1,
                 sizes=(-1.0,),
             )
@@ -212,6 +216,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
             "law/times": Shown(
                 configuration="EDMEuler(num_steps=3, sigmas=(80.0, 10.0, 1.0, 0.0))",
                 problem="raised",
+                says="the sampler raised IndexError",
                 step=-1,
                 sizes=(-1.0,),
             )
@@ -273,6 +278,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
                 configuration="EulerDiscrete(beta_schedule='scaled_linear', beta_start=0.00085, beta_end=0.012, "
                 "sigma_spacing='karras', sigma_max=80.0)",
                 problem="raised",
+                says="the sampler raised IndexError",
                 step=9,
                 sizes=(-1.0, -1.0),
             )

@@ -38,6 +38,8 @@ CHECK_OF: dict[Term, str] = {
 }
 #: Terms that a draw takes part in, or its mean.
 _OF_DRAWS: tuple[Term, ...] = ("initial-noise", "noise", "offset")
+#: Why rows are not compared.
+OTHER_COUNT = "the number of model calls differs, so that rows cannot be laid side by side"
 _ORDER: tuple[Term, ...] = ("count", "time", "initial-noise", "outputs", "noise", "offset")
 
 
@@ -184,13 +186,17 @@ def _by_replay(evidence: Evidence, case: Case, id: str, ratio: str) -> list[Judg
     return [Judged(getattr(held, ratio), case=case)] if held.cause in (None, "clip/replay") else []
 
 
+def _other_counts(evidence: Evidence) -> bool:
+    """Whether the model is called another number of times than it should be."""
+    return any(d.term == "count" for case in evidence.cases for d in evidence.compared(case))
+
+
 def _law_check(id: str, evidence: Evidence, terms: tuple[Term, ...], passed: str) -> Finding:
     if evidence.cases and not evidence.affine_cases:
         return skipped(id, NOT_AFFINE)
     judged = [j for case in evidence.cases for j in _judge(evidence, case, terms)]
-    if not judged and any(d.term == "count" for case in evidence.cases for d in evidence.compared(case)):
-        why = "the number of model calls differs, so that rows cannot be laid side by side"
-        return nothing_seen(id, why, consequence_of="law/times")
+    if not judged and _other_counts(evidence):
+        return nothing_seen(id, OTHER_COUNT, consequence_of="law/times")
     rest = len(evidence.cases) - len(evidence.affine_cases)
     note = f" ({rest} of {len(evidence.cases)} cases are not affine: clip/replay decides them)" if rest else ""
     return conclude(id, evidence, judged, passed=passed + note, shrink=lambda case: _judge(evidence, case, terms))
@@ -234,10 +240,13 @@ def check_times(evidence: Evidence) -> Finding:
         if wrong is not None:
             return [Judged(math.inf, wrong, case)]
         if not bundle.is_affine:
-            return _by_replay(evidence, case, "law/times", "times_ratio") or [Judged(0.0, case=case)]
+            held = _by_replay(evidence, case, "law/times", "times_ratio")
+            return held or ([Judged(0.0, case=case)] if evidence.standard.reference else [])
         return _judge(evidence, case, ("count", "time"))
 
     judged = [j for case in evidence.cases for j in judge(case)]
+    if not judged and evidence.cases and not evidence.standard.reference:
+        return skipped("law/times", NOT_AFFINE)
     return conclude("law/times", evidence, judged, passed="every model call is told the reference's time", shrink=judge)
 
 
@@ -312,6 +321,8 @@ def check_noise(evidence: Evidence) -> Finding:
     if len(evidence.affine_cases) < len(evidence.cases):
         return _numbers_of_draws(evidence)
     judged = [j for case in evidence.cases for j in _judge(evidence, case, ("noise",))]
+    if not judged and _other_counts(evidence):
+        return nothing_seen("law/noise", OTHER_COUNT, consequence_of="law/times")
     if not judged and all(evidence.bundle(case).problem is None for case in evidence.cases):
         # Neither side adds noise after the first: both were looked at, and agree that there is none.
         judged = [Judged(0.0, case=case) for case in evidence.cases if evidence.compared(case)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,8 @@ __all__ = ["shown"]
 
 #: Stands for the size of a law that could not be measured.
 UNMEASURED = -1.0
+#: Figures in a sentence: they may move with rounding, and with the machine.
+_FIGURES = re.compile(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
 
 
 def shown(id: str, evidence: Evidence, failing: Sequence[Judged]) -> Shown | None:
@@ -35,10 +39,11 @@ def shown(id: str, evidence: Evidence, failing: Sequence[Judged]) -> Shown | Non
     if not known:
         return None
     first = min(known, key=_size)
-    got, should_be = (_number(first.evidence.get(name)) for name in ("got", "should_be"))
     step = first.evidence.get("step")
-    off = None if got is None or should_be is None else abs(got - should_be)
-    sizes = _sizes(evidence) if id.startswith("law/") else ()
+    by_law = id.startswith("law/") and not first.problem
+    sizes = _sizes(evidence) if id.startswith("law/") else {}
+    got, should_be = (_number(first.evidence.get(name)) if by_law else None for name in ("got", "should_be"))
+    own = sizes.get(first.case.config) if first.case is not None else None
     return Shown(
         configuration=short(first.case.config) if first.case is not None else "",
         term=str(first.evidence.get("term", "")),
@@ -46,10 +51,18 @@ def shown(id: str, evidence: Evidence, failing: Sequence[Judged]) -> Shown | Non
         got=got,
         should_be=should_be,
         problem=first.problem,
-        sizes=tuple(size for size, _ in sizes),
-        got_allowed=off / first.ratio if off is not None and 0.0 < first.ratio < math.inf else 0.0,
-        sizes_allowed=tuple(allowed for _, allowed in sizes),
+        says="" if by_law else _said(first),
+        sizes=tuple(size for size, _ in sizes.values()),
+        # No entry may be further off by rounding than all of its configuration together.
+        got_allowed=own[1] if own is not None else 0.0,
+        sizes_allowed=tuple(allowed for _, allowed in sizes.values()),
     )
+
+
+def _said(judged: Judged) -> str:
+    """A finding without its figures; of an exception its type, since its words are its library's."""
+    line = judged.message.partition("\n")[0]
+    return _FIGURES.sub("#", line.partition(": ")[0] if judged.problem else line)
 
 
 def _size(judged: Judged) -> tuple[bool, int, str]:
@@ -62,11 +75,11 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _sizes(evidence: Evidence) -> list[tuple[float, float]]:
+def _sizes(evidence: Evidence) -> dict[Any, tuple[float, float]]:
     """Of each fixed configuration that was measured: how far its law is off, and what rounding may do to that."""
     measured = set(evidence.cases)
     cases = [evidence.case(config) for config in evidence.covering.configurations]
-    return [_law_size(evidence, case) for case in cases if case in measured]
+    return {case.config: _law_size(evidence, case) for case in cases if case in measured}
 
 
 def _law_size(evidence: Evidence, case: Case) -> tuple[float, float]:

@@ -160,7 +160,9 @@ def check_channels(evidence: DataEvidence) -> Finding:
     id, subject, values = "data/channels", evidence.subject, evidence.values
     if (finding := unseen(id, evidence)) is not None:
         return finding
-    shape = evidence.batches[0].shape
+    # One batch with others is enough, wherever it comes.
+    shapes = [batch.shape for batch in evidence.batches if batch.items]
+    shape = next((one for one in shapes if _channels(one, evidence) != subject.channels), shapes[0])
     got = _channels(shape, evidence)
     told: dict[str, Any] = {"shape": list(shape), "channels": got}
     seen = [

@@ -42,7 +42,7 @@ __all__ = ["Baseline", "BaselineError", "Entry", "entries_of", "read_baseline", 
 
 KEYS = ("target", "check", "reason", "until", "shows")
 #: Figures of a check that is known to fail, in an inline table.
-SHOWS = ("configuration", "term", "problem", "step", "got", "should_be", "sizes")
+SHOWS = ("configuration", "term", "problem", "says", "step", "got", "should_be", "sizes")
 _TABLE = "deviation"
 #: Stands for the reason of an entry that was written and not yet read by a person.
 TODO = "TODO: say why"
@@ -231,7 +231,7 @@ def _shows(table: Any, where: str) -> Shown:
     """What a check showed, from the inline table of an entry."""
     if not isinstance(table, dict):
         raise BaselineError(f"{where}: shows must be a table as --write-baseline writes it, got {table!r}")
-    kinds: dict[str, tuple[type, ...]] = dict.fromkeys(SHOWS[:3], (str,)) | {"step": (int,), "sizes": (list,)}
+    kinds: dict[str, tuple[type, ...]] = dict.fromkeys(SHOWS[:4], (str,)) | {"step": (int,), "sizes": (list,)}
     for key, value in table.items():
         if key not in SHOWS:
             raise BaselineError(f"{where}: shows has no {key!r}{did_you_mean(key, SHOWS)} (it has {', '.join(SHOWS)})")
@@ -324,7 +324,13 @@ def _pinned_anew(old: str, entries: Sequence[Entry]) -> tuple[str, list[Entry]]:
             lines[known[0]] = shows
         else:
             lines[starts[mine[0]]] += shows
-    return "".join(lines), missing
+    text = "".join(lines)
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        told = f"shows of a known entry goes over several lines: put it on one, or take it out ({error})"
+        raise BaselineError(told) from None
+    return text, missing
 
 
 def _meaning_itself(target: str) -> str:

@@ -236,5 +236,7 @@ def expectations(expected: Any, kind: str, example: str) -> dict[str, str | Expe
                 "(check-sampler --list-checks prints all)"
             )
     pinned = {id: known for id, known in expected.items() if isinstance(known, Expected)}
+    if pinned and kind != "sampler" and any(one.shows is not None for one in pinned.values()):
+        raise DeclarationError(f"expected_failures: shows= pins checks of a sampler; of {kind} give the reason alone")
     plain = {id: pinned[id].reason if id in pinned else reason for id, reason in expected.items()}
     return {**reasons("expected_failures", plain, "known to fail"), **pinned}
