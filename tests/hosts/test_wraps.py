@@ -300,6 +300,7 @@ def test_each_line_that_runs_is_changed_in_every_way() -> None:
     assert {line for line, _ in found} == {2, 3}
 
 
+@pytest.mark.slow
 def test_a_change_that_counts_does_not_survive() -> None:
     module, subject = wrap_of("edm")
     release = importlib.import_module("fixtures.released.edm")

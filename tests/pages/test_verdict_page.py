@@ -212,6 +212,7 @@ def test_each_failure_has_its_own_script() -> None:
 # Neither
 
 
+@pytest.mark.slow
 def test_a_sampler_that_is_not_affine_shows_in_its_run() -> None:
     target = "fixtures/faulty_samplers/clip.py:tanh_for_clamp"
     portrait = portrait_of(target)
@@ -283,6 +284,7 @@ def test_lines_are_drawn_for_what_is_no_image() -> None:
     assert "The broad band is the reference, the thin line yours." in visible(page)
 
 
+@pytest.mark.slow
 def test_a_learned_variance_is_drawn() -> None:
     portrait = portrait_of("fixtures.torch_samplers.under_test:ddpm_learned")
     assert not portrait.missing
@@ -302,6 +304,7 @@ def test_a_reference_that_names_no_network_is_told_and_its_law_drawn() -> None:
     assert not drawings(page, "run")
 
 
+@pytest.mark.slow
 def test_a_long_chain_is_drawn_in_blocks() -> None:
     portrait = portray(Evidence(load_sampler(f"{HERE}:long_chain"), budget="quick"), ())
     assert portrait.own is not None
@@ -477,6 +480,7 @@ def test_without_a_run_there_is_no_picture_and_why(tmp_path: Path) -> None:
 # The pictures that samplers are shown on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(3, 24, 24), (1, 7, 9), (16, 7), (5,), (1,), (2, 3, 6, 8)])
 def test_the_denoiser_is_the_posterior_mean(shape: tuple[int, ...]) -> None:
     data = TiledPictures(shape)
