@@ -35,5 +35,9 @@ def rewritten(name: str, before: str, after: str) -> Iterator[None]:
     finally:
         sys.modules[module.__name__] = module
         setattr(library, name, original)
+        # The package keeps what it was asked for meanwhile: a scheduler that is saved asks for what it can be read as.
+        kept = importlib.import_module("diffusers")
+        if vars(kept).get(name) is vars(copy).get(name):
+            setattr(kept, name, original)
         for cache in caches:
             cache.cache_clear()

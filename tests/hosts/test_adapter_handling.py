@@ -5,6 +5,7 @@ Each is shown by a scheduler that is wrong there and nowhere else, and measured 
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import warnings
@@ -201,6 +202,14 @@ def test_a_forward_process_is_looked_at_in_every_way_it_is_called(
     assert [one.shape for one in noised()] == [x0.shape] * 5
     with rewritten(name, before, after), pytest.raises(ValueError, match=re.escape(told)):
         noised()
+
+
+def test_a_rewritten_scheduler_is_gone_afterwards() -> None:
+    library, package = importlib.import_module("diffusers.schedulers"), importlib.import_module("diffusers")
+    with rewritten("DDPMScheduler", "beta_start: float = 0.0001,", "beta_start: float = 0.00011,"):
+        changed = package.DDPMScheduler
+        assert changed is library.DDPMScheduler
+    assert package.DDPMScheduler is library.DDPMScheduler is not changed
 
 
 @pytest.mark.slow
