@@ -31,7 +31,7 @@ class FlowEuler(RectifiedFlow, EvenTimes):
         """
         x = noise()  # Z_0 of the paper, at t = 1 here
         for time_cur, time_next in pairwise(self.time_grid):
-            flow = model(x, self.time(time_cur))
+            flow = self.to_flow(x, model(x, self.time(time_cur)), time_cur)
             x = x + (time_next - time_cur) * flow  # eq. 1
         return x
 
@@ -43,4 +43,4 @@ class FlowEuler(RectifiedFlow, EvenTimes):
     @property
     def num_calls(self) -> int:
         """Model calls of one run."""
-        return self.num_steps
+        return len(self.levels) - 1

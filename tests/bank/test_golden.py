@@ -42,4 +42,4 @@ def test_reference_reproduces_a_published_program(golden: Golden) -> None:
 
 
 def test_every_reference_has_a_golden_response() -> None:
-    assert {type(g.reference).__name__ for g in GOLDEN} >= {"EDM", "DDPM", "DDIM"}
+    assert {type(g.reference).__name__ for g in GOLDEN} >= {"EDM", "DDPM", "DDIM", "FlowEuler"}

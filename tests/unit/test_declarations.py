@@ -147,9 +147,27 @@ def test_what_cannot_be_read_off_a_strategy_is_decided_when_it_is_drawn() -> Non
     assert covering_set(declared(rho=rho, solver=st.sampled_from(["heun", "euler"])), BUDGETS["quick"]).configurations
 
 
+@dataclass(frozen=True)
+class Counted:
+    """A sampler that has no usual number of steps."""
+
+    num_steps: int
+
+    def sample(self, model: Any, noise: Any) -> Any:
+        return model(noise(), self.num_steps)
+
+
 def test_a_required_field_must_be_named() -> None:
-    with pytest.raises(DeclarationError, match="FlowEuler needs num_steps"):
-        declared(FlowEuler)
+    with pytest.raises(DeclarationError, match="Counted needs num_steps"):
+        declared(Counted)
+    assert declared(Counted, num_steps=3).fields == {"num_steps": 3}
+
+
+@pytest.mark.parametrize("fields", [{}, {"shift": 3.0}, {"shift": st.floats(1, 3)}])
+def test_one_of_two_fields_must_be_named(fields: dict[str, Any]) -> None:
+    with pytest.raises(DeclarationError, match="num_steps must be a whole number >= 1 where sigmas is not given"):
+        declared(FlowEuler, **fields)
+    assert declared(FlowEuler, sigmas=st.sampled_from([(1.0, 0.5, 0.0)])).reference is FlowEuler
     assert declared(FlowEuler, num_steps=st.integers(1, 4)).reference is FlowEuler
     assert declared(FlowEuler, num_steps=3, shift=st.floats(1, 3)).reference is FlowEuler
 

@@ -18,13 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.golden.configurations import DIAMOND, FOLDER, GOLDEN, Golden
-from reference_samplers import ALL_REFERENCES, DDIM, DDPM, EDM, FlowEuler, prediction
+from reference_samplers import ALL_REFERENCES, DDIM, DDPM, EDM, FlowEuler, Reference, prediction
 from reference_samplers.denoisers import GaussianData, MixtureData, PointData
 from reference_samplers.openings import Array
 from reference_samplers.processes import betas as tables
 from reference_samplers.processes.table_chain import threshold_x0
-
-Reference = EDM | DDPM | DDIM | FlowEuler
 
 THOROUGH = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 
@@ -349,6 +347,46 @@ def test_flow_by_hand() -> None:
     np.testing.assert_allclose(run.outputs, [[0.0, 0.0], [-0.5, 0.0], [-0.5, -0.5]], atol=1e-15)
     # Shifted by 3, the middle 1/2 moves to 3/2 / 2.
     np.testing.assert_allclose(measure(FlowEuler(2, shift=3.0)).times, [1, 0.75], rtol=1e-15)
+    # Shifted by 3, the lowest time 1/5 moves to 3/5 / (7/5), and behind it the run goes to 0 at once.
+    run = measure(FlowEuler(2, shift=3.0, lowest_time=0.2))
+    np.testing.assert_allclose(run.times, [1, 3 / 7], rtol=1e-15)
+    np.testing.assert_allclose(run.outputs[-1], [-4 / 7, -3 / 7], rtol=1e-15)
+    run = measure(FlowEuler(sigmas=(0.75, 0.25, 0.0)))
+    np.testing.assert_array_equal(run.times, [0.75, 0.25])
+    np.testing.assert_array_equal(run.outputs[-1], [-0.5, -0.25])
+
+
+def test_what_a_flow_model_is_told() -> None:
+    def told(**fields: Any) -> list[float]:
+        return [float(time) for time in measure(FlowEuler(sigmas=(0.75, 0.3, 0.0), **fields)).times]
+
+    assert told(time_scale=10.0) == [7.5, 3.0]
+    assert told(data_at_one=True) == [0.25, 0.7]
+    assert told(data_at_one=True, time_scale=10.0) == [2.5, 7.0]
+    assert told(time_scale=10.0, time_rounding="nearest") == [8.0, 3.0]
+    assert told(time_scale=10.0, time_rounding="down") == [7.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "last"),
+    # From t = 1/2 to 0: x - 1/2 (epsilon - x0), with one of the two known and x = x0 / 2 + epsilon / 2.
+    [("flow", 1.0, -0.5), ("reversed_flow", 1.0, 0.5), ("x0", 0.0, 1.0), ("epsilon", 2.0, -1.0)],
+)
+def test_what_a_flow_model_predicts(kind: Any, first: float, last: float) -> None:
+    run = measure(FlowEuler(sigmas=(0.5, 0.0), prediction=kind))
+    np.testing.assert_allclose([run.noise[-1, 0], run.outputs[-1, 0]], [first, last], atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", ["flow", "reversed_flow", "x0", "epsilon"])
+@pytest.mark.parametrize("data_at_one", [False, True])
+def test_a_perfect_flow_model_answers_what_it_should(kind: Any, data_at_one: bool) -> None:
+    flow = FlowEuler(sigmas=(0.75, 0.3, 0.0), prediction=kind, data_at_one=data_at_one, time_scale=1000.0)
+    x0 = np.array([[0.3, -2.0]])
+    model = flow.network(lambda x, sigma: x0)
+    for t in (0.75, 0.3):
+        x = (1 - t) * x0 + t * np.array([[1.5, 0.5]])
+        np.testing.assert_allclose(flow.denoiser(model)(x, t), x0, rtol=1e-12)
+        np.testing.assert_allclose(flow.to_flow(x, model(x, flow.time(t)), t), [[1.2, 2.5]], rtol=1e-12)
 
 
 # --- what every reference offers
@@ -374,14 +412,14 @@ def test_num_calls_is_counted(reference: Reference) -> None:
 
 
 @pytest.mark.parametrize("reference", _EXAMPLES, ids=repr)
-def test_configurations_are_values(reference: Reference) -> None:
+def test_configurations_are_values(reference: Any) -> None:
     reference.sample(lambda x, t: (x, x) if reference.model_channels == 2 else x, lambda: np.ones((2, 2)))
     same = dataclasses.replace(reference)
     assert same == reference
     assert hash(same) == hash(reference)
     assert pickle.loads(pickle.dumps(reference)) == reference
     with pytest.raises(dataclasses.FrozenInstanceError):
-        reference.num_steps = 3  # type: ignore[misc]
+        reference.num_steps = 3
 
 
 def test_sequences_become_tuples() -> None:
@@ -753,6 +791,14 @@ def test_edm_refuses_num_steps(value: Any) -> None:
         (EDM, {"sigmas": (1.0, 3.0, 0.0)}, "sigmas"),
         (EDM, {"sigmas": (3.0, 3.0, 0.0)}, "sigmas"),
         (EDM, {"sigmas": (3.0, np.nan, 0.0)}, r"sigmas\[1\]"),
+        (FlowEuler, {}, "num_steps"),
+        (FlowEuler, {"num_steps": 2, "lowest_time": 1.0}, "lowest_time"),
+        (FlowEuler, {"num_steps": 2, "prediction": "epsilon"}, "prediction"),
+        (FlowEuler, {"num_steps": 2, "sigmas": (1.0, 0.0)}, "num_steps"),
+        (FlowEuler, {"shift": 3.0, "sigmas": (1.0, 0.0)}, "shift"),
+        (FlowEuler, {"sigmas": (1.0, 0.5)}, "sigmas"),
+        (FlowEuler, {"sigmas": (0.5, 0.7, 0.0)}, "sigmas"),
+        (FlowEuler, {"sigmas": (2.0, 0.0)}, r"sigmas\[0\]"),
         (EDM, {"times": (1.0,), "num_steps": 1}, "times"),
         (EDM, {"times": (1.0,), "num_steps": 2, "model_kind": "v"}, "times"),
         (EDM, {"times": (np.nan,), "num_steps": 1, "model_kind": "v"}, r"times\[0\]"),

@@ -77,7 +77,7 @@ def _check_fixed(reference: type[Any], required: Collection[str], fields: Mappin
     __tracebackhide__ = True
     drawn = {name for name, value in fields.items() if is_strategy(value)}
     fixed = {name: value for name, value in fields.items() if name not in drawn}
-    if not fixed or any(name in drawn for name in required):
+    if any(name in drawn for name in required):
         return
     try:
         reference(**fixed)

@@ -10,7 +10,7 @@ method = edits_of("reference_samplers/flow.py")
 grid = edits_of("reference_samplers/grids/even_times.py")
 
 _LOOP = "for time_cur, time_next in pairwise(self.time_grid):"
-_CALL = "flow = model(x, self.time(time_cur))"
+_CALL = "model(x, self.time(time_cur))"
 _STEP = "x = x + (time_next - time_cur) * flow  # eq. 1"
 _EVEN = "even = np.linspace(1.0, 0.0, self.num_steps + 1)"
 _SHIFTED = "shifted: Array = self.shift * even / (1 + (self.shift - 1) * even)  # Esser et al. eq. 23"
@@ -64,25 +64,25 @@ FAULTS: tuple[KnownFault, ...] = (
     method(
         "time-told-in-thousandths",
         _CALL,
-        "flow = model(x, self.time(1000 * time_cur))",
+        "model(x, self.time(1000 * time_cur))",
         "A model that knows times from 0 to 1 is told of others, and samples are noise.",
     ),
     method(
         "time-told-from-other-end",
         _CALL,
-        "flow = model(x, self.time(1 - time_cur))",
+        "model(x, self.time(1 - time_cur))",
         "The model takes noise for data and data for noise, and samples are neither.",
     ),
     method(
         "next-time-told",
         _CALL,
-        "flow = model(x, self.time(time_next))",
+        "model(x, self.time(time_next))",
         "The model takes the sample for cleaner than it is, and noise stays in.",
     ),
     method(
         "times-told-not-shifted",
         _CALL,
-        "flow = model(x, self.time(time_cur / (self.shift - (self.shift - 1) * time_cur)))",
+        "model(x, self.time(time_cur / (self.shift - (self.shift - 1) * time_cur)))",
         "With a shift the model is told a lower level than that of the sample, and images are blurry.",
         issue("flowmatch-custom-timesteps-not-shifted", "huggingface/diffusers", 14013),
     ),
