@@ -11,6 +11,7 @@ item, and the same step's figures stand beside it as methods.
 
 from __future__ import annotations
 
+from .consistency import ConsistencyModel, FlowConsistency
 from .contract import Reference
 from .ddim import DDIM
 from .ddpm import DDPM
@@ -18,7 +19,9 @@ from .ddpm_training import DDPMTraining
 from .edm import EDM
 from .edm_training import EDMTraining
 from .flow import FlowEuler
+from .flow_sde import FlowSDE
 from .flow_training import FlowTraining
+from .lcm import LCM
 from .score_sde import ScoreSDE
 from .training_contract import TrainingReference
 
@@ -28,9 +31,13 @@ __all__ = [
     "DDIM",
     "DDPM",
     "EDM",
+    "LCM",
+    "ConsistencyModel",
     "DDPMTraining",
     "EDMTraining",
+    "FlowConsistency",
     "FlowEuler",
+    "FlowSDE",
     "FlowTraining",
     "Reference",
     "ScoreSDE",
@@ -44,6 +51,10 @@ ALL_REFERENCES: tuple[type[Reference], ...] = (
     DDIM,
     FlowEuler,
     ScoreSDE,
+    FlowSDE,
+    FlowConsistency,
+    ConsistencyModel,
+    LCM,
 )
 
 #: Every reference of a training step.

@@ -7,6 +7,7 @@ from typing import Literal
 __all__ = [
     "TIMESTEP_SPACINGS",
     "TimestepSpacing",
+    "distilled",
     "leading",
     "linspace",
     "respaced",
@@ -91,6 +92,24 @@ def respaced(num_train_timesteps: int, num_steps: int) -> tuple[int, ...]:
         taken.append(round(position))
         position += stride
     return tuple(reversed(taken))
+
+
+def distilled(num_train_timesteps: int, num_steps: int, original_steps: int) -> tuple[int, ...]:
+    """Some of the timesteps at which a few-step model was distilled, in descending order.
+
+    Source: Luo et al. 2023, arXiv:2310.04378, released code, as diffusers' ``LCMScheduler`` documents it.
+
+    Args:
+        num_train_timesteps: T.
+        num_steps: n, in [1, K].
+        original_steps: K, in [1, T].
+
+    Returns:
+        n timesteps.
+    """
+    stride = num_train_timesteps // original_steps
+    taught = [i * stride - 1 for i in range(original_steps, 0, -1)]
+    return tuple(taught[i * original_steps // num_steps] for i in range(num_steps))
 
 
 def rounds_a_half(spacing: TimestepSpacing, num_train_timesteps: int, num_steps: int) -> bool:

@@ -19,14 +19,38 @@ from reference_samplers.validation import checked_whole, checked_wholes, choice,
 
 from . import spacings
 
-__all__ = ["Timesteps", "on_timesteps"]
+__all__ = ["DistilledTimesteps", "TimestepGrid", "Timesteps", "on_timesteps"]
 
 #: Distance from a half within which programs differ in where they round.
 _HALF = 1e-6
 
 
+class TimestepGrid(BetaTable):
+    """Some of the timesteps, and what follows from their being some."""
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """``(n,)`` the timesteps that are visited, as programs count them, descending."""
+        raise NotImplementedError
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """``(n + 1,)`` entries of the chain, the last of which is 0: where a step begins, and where it ends."""
+        return (*(t + 1 for t in self.grid), 0)
+
+    @property
+    def transitions(self) -> tuple[tuple[int, int], ...]:
+        """``(t, t_next)`` for each step."""
+        return tuple(pairwise(self.levels))
+
+    @property
+    def num_calls(self) -> int:
+        """Model calls of one run: one at each timestep."""
+        return len(self.grid)
+
+
 @dataclass(frozen=True)
-class Timesteps(BetaTable):
+class Timesteps(TimestepGrid):
     """A subset of the timesteps.
 
     Source: Nichol & Dhariwal 2021, arXiv:2102.09672, section 4, and Song et al. 2020, arXiv:2010.02502, section 4.2.
@@ -66,21 +90,6 @@ class Timesteps(BetaTable):
         return spacings.spaced_timesteps(self.timestep_spacing, self.num_train_timesteps, num_steps, self.steps_offset)
 
     @property
-    def levels(self) -> tuple[int, ...]:
-        """``(n + 1,)`` entries of the chain, the last of which is 0: where a step begins, and where it ends."""
-        return (*(t + 1 for t in self.grid), 0)
-
-    @property
-    def transitions(self) -> tuple[tuple[int, int], ...]:
-        """``(t, t_next)`` for each step."""
-        return tuple(pairwise(self.levels))
-
-    @property
-    def num_calls(self) -> int:
-        """Model calls of one run: one at each timestep."""
-        return len(self.grid)
-
-    @property
     def table_to_divide(self) -> int | None:
         """T, but where the spacing has both ends of the table whatever the number of steps."""
         return None if self.timestep_spacing == "linspace" else self.num_train_timesteps
@@ -114,6 +123,44 @@ class Timesteps(BetaTable):
         """On the timesteps that the sampler told its model."""
         other: Self | None = on_timesteps(self, times)
         return other
+
+
+@dataclass(frozen=True)
+class DistilledTimesteps(TimestepGrid):
+    """A subset of the timesteps at which a few-step model was distilled.
+
+    Source: Luo et al. 2023, arXiv:2310.04378, released code: of the K timesteps ``T // K - 1``, ``2 (T // K) - 1``, …
+    those at the places ``i K / n``, rounded down, from the last.
+
+    Args:
+        num_steps: n, in [1, K]; None visits all K.
+        original_steps: K, in [1, T], timesteps of the distillation.
+        timesteps: the grid itself, descending; excludes ``num_steps`` and ``original_steps``.
+    """
+
+    num_steps: int | None = None
+    original_steps: int = whole(50, low=1)
+    timesteps: tuple[int, ...] | None = None
+
+    def check(self) -> None:
+        """The grid descends within the table."""
+        if self.timesteps is not None:
+            store(self, "timesteps", checked_wholes("timesteps", self.timesteps, 0, self.num_train_timesteps - 1))
+            if any(low >= high for high, low in pairwise(self.timesteps)):
+                raise refuse("timesteps", self.timesteps, "strictly descending, without repetition")
+            self.refuse_beside("timesteps", "num_steps", "original_steps")
+            return
+        checked_whole("original_steps", self.original_steps, 1, self.num_train_timesteps)
+        if self.num_steps is not None:
+            store(self, "num_steps", checked_whole("num_steps", self.num_steps, 1, self.original_steps))
+
+    @cached_property
+    def grid(self) -> tuple[int, ...]:
+        """``(n,)`` the timesteps that are visited, as programs count them, descending."""
+        if self.timesteps is not None:
+            return self.timesteps
+        num_steps = self.original_steps if self.num_steps is None else self.num_steps
+        return spacings.distilled(self.num_train_timesteps, num_steps, self.original_steps)
 
 
 def on_timesteps(config: Any, times: Sequence[float]) -> Any:

@@ -23,7 +23,7 @@ from sampler_harness.law.response import Array, respond_reference
 
 from .edited_references import edited_references, text_of
 
-CLASSES = ("EDM", "DDPM", "DDIM", "FlowEuler")
+CLASSES = ("EDM", "DDPM", "DDIM", "FlowEuler", "FlowSDE", "FlowConsistency", "ConsistencyModel", "LCM")
 
 #: Faults that impulses need not show: they act on large values alone.
 OF_LARGE_VALUES = frozenset(
@@ -58,6 +58,7 @@ NOT_FINITE = frozenset(
 OTHER_CALLS = frozenset(
     {
         "final-zero-missing",
+        "last-time-point-left-out",
         "last-transition-dropped",
         "leading-one-step-too-many",
         "lowest-level-dropped",
@@ -74,6 +75,7 @@ BUG_IDS = frozenset(
         "azula-initial-sample-at-last-time",
         "azula-vp-schedule-sign",
         "clip-before-dynamic-threshold",
+        "consistency-noise-behind-last-call",
         "continuous-noise-on-last-step",
         "dalle2-quadratic-beta-squared-endpoints",
         "dalle2-renoise-std-is-linear-difference",
@@ -115,6 +117,7 @@ BUG_IDS = frozenset(
         "trained-betas-overwritten",
         "training-add-noise-in-low-precision",
         "unipc-bh1-nan-at-zero-terminal",
+        "zea-flow-sde-without-drift",
     }
 )
 
@@ -195,6 +198,24 @@ CONFIGURATIONS: dict[str, list[dict[str, Any]]] = {
         {"num_steps": 5, "shift": 3.0},
         {"num_steps": 1},
         {"num_steps": 1, "shift": 2.0},
+    ],
+    "FlowSDE": [
+        {"num_steps": 4},
+        {"num_steps": 5, "shift": 3.0, "diffusion_scale": 1.3},
+        {"num_steps": 4, "diffusion": "constant", "diffusion_scale": 0.7, "last_step": "euler"},
+        {"num_steps": 4, "diffusion": "flow_grpo", "last_step": "drawn"},
+    ],
+    "FlowConsistency": [{"num_steps": 4}, {"num_steps": 3, "shift": 3.0}, {"num_steps": 1}],
+    "ConsistencyModel": [
+        {"num_steps": 4, "sigma_min": 0.1, "sigma_max": 5.0},
+        {"sigmas": (4.0, 2.0, 1.0, 0.0), "sigma_min": 0.5},
+        {"num_steps": 1},
+    ],
+    "LCM": [
+        {"num_steps": 4, "num_train_timesteps": 100, "original_steps": 10},
+        {"num_steps": 3, "num_train_timesteps": 100, "original_steps": 10, "timestep_scaling": 0.1},
+        {"num_steps": 4, "num_train_timesteps": 100, "timestep_scaling": 0.02, "prediction": "v", "sigma_data": 1.0},
+        {"timesteps": (90, 40, 7), "num_train_timesteps": 100, "prediction": "x0"},
     ],
 }
 

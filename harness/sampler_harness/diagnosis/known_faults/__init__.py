@@ -71,13 +71,26 @@ def file_at(bug_id: str, repository: str, commit: str, path: str) -> Occurrence:
 
 
 # The lists are made of what is defined above.
-from . import chain, ddim, ddpm, edm, flow, prediction, schedules, step_lengths  # noqa: E402
+from . import (  # noqa: E402
+    chain,
+    consistency,
+    ddim,
+    ddpm,
+    edm,
+    flow,
+    flow_sde,
+    prediction,
+    schedules,
+    step_lengths,
+)
 
 KNOWN_FAULTS: tuple[KnownFault, ...] = (
     *edm.FAULTS,
     *ddpm.FAULTS,
     *ddim.FAULTS,
     *flow.FAULTS,
+    *flow_sde.FAULTS,
+    *consistency.FAULTS,
     *step_lengths.FAULTS,
     *chain.FAULTS,
     *schedules.FAULTS,
