@@ -38,12 +38,18 @@ SOUND = (
     "denoising_diffusion_ddpm",
     "diamond",
     "edm",
+    "flux_flow",
     "guided_ddim",
     "guided_ddpm",
     "guided_ddpm_learned",
+    "lcm_pipeline",
     "policy_ddim",
     "policy_ddpm",
+    "policy_flow",
+    "sd3_flow",
 )
+#: Those that run a scheduler of diffusers.
+WITH_DIFFUSERS = {"flux_flow", "lcm_pipeline", "policy_ddim", "policy_ddpm", "sd3_flow"}
 
 #: One changed line of each release, and the check that must see it: wrap, release, before, after, check.
 PLANTS = (
@@ -67,12 +73,14 @@ PLANTS = (
     ("denoising_diffusion_ddim", "denoising_diffusion_pytorch", "if time_next < 0", "if time_next < 20", "law/outputs"),
     ("policy_ddpm", "diffusion_policy", "generator=generator, **kwargs", "**kwargs", "noise/generator"),
     ("policy_ddim", "diffusion_policy", "self.model(trajectory, t,", "self.model(trajectory, t + 1,", "law/times"),
+    ("policy_flow", "flow_policy", "i / self.num_steps, 1", "(i + 1) / self.num_steps, 1", "law/times"),
+    ("policy_flow", "flow_policy", "x + dt * velocity", "x - dt * velocity", "law/outputs"),
 )  # fmt: skip
 
 
 def wrap_of(name: str) -> tuple[ModuleType, Subject]:
     """The module of a wrap and what it declares."""
-    if name.startswith("policy"):
+    if name in WITH_DIFFUSERS:
         pytest.importorskip("diffusers")
     module = importlib.import_module(f"fixtures.wraps.{name}")
     subject = getattr(module, name)
