@@ -19,6 +19,7 @@ from .ddpm_training import DDPMTraining
 from .edm import EDM
 from .edm_training import EDMTraining
 from .flow import FlowEuler
+from .flow_runge_kutta import FlowRungeKutta
 from .flow_sde import FlowSDE
 from .flow_training import FlowTraining
 from .lcm import LCM
@@ -37,6 +38,7 @@ __all__ = [
     "EDMTraining",
     "FlowConsistency",
     "FlowEuler",
+    "FlowRungeKutta",
     "FlowSDE",
     "FlowTraining",
     "Reference",
@@ -51,6 +53,7 @@ ALL_REFERENCES: tuple[type[Reference], ...] = (
     DDIM,
     FlowEuler,
     ScoreSDE,
+    FlowRungeKutta,
     FlowSDE,
     FlowConsistency,
     ConsistencyModel,

@@ -109,6 +109,8 @@ class RectifiedFlow(Process):
             # At t = 1 the input is noise alone, which a very high level says as well.
             divisor = max(1 - time, _LEAST_SIGNAL)
             x0 = denoise(x / divisor, time / divisor)
+            if time == 0:  # x is the data, and says nothing of epsilon, whose mean is 0
+                return {"flow": -x, "reversed_flow": x, "x0": x, "epsilon": 0 * x}[self.prediction]
             if self.prediction == "reversed_flow":
                 return -prediction.flow_from_x0(x, x0, 1 - time, time)
             return prediction.from_x0(self.prediction, x, x0, 1 - time, time)

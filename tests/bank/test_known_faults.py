@@ -23,7 +23,17 @@ from sampler_harness.law.response import Array, respond_reference
 
 from .edited_references import edited_references, text_of
 
-CLASSES = ("EDM", "DDPM", "DDIM", "FlowEuler", "FlowSDE", "FlowConsistency", "ConsistencyModel", "LCM")
+CLASSES = (
+    "EDM",
+    "DDPM",
+    "DDIM",
+    "FlowEuler",
+    "FlowRungeKutta",
+    "FlowSDE",
+    "FlowConsistency",
+    "ConsistencyModel",
+    "LCM",
+)
 
 #: Faults that impulses need not show: they act on large values alone.
 OF_LARGE_VALUES = frozenset(
@@ -198,6 +208,13 @@ CONFIGURATIONS: dict[str, list[dict[str, Any]]] = {
         {"num_steps": 5, "shift": 3.0},
         {"num_steps": 1},
         {"num_steps": 1, "shift": 2.0},
+    ],
+    "FlowRungeKutta": [
+        {"num_steps": 3, "shift": 2.0},
+        {"num_steps": 3, "corrects_last": False},
+        {"num_steps": 2, "solver": "midpoint", "shift": 2.0},
+        {"num_steps": 2, "solver": "rk4"},
+        {"num_steps": 2, "solver": "rk4_38"},
     ],
     "FlowSDE": [
         {"num_steps": 4},

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.golden.configurations import DIAMOND, FOLDER, GOLDEN, Golden
-from reference_samplers import ALL_REFERENCES, DDIM, DDPM, EDM, FlowEuler, Reference, prediction
+from reference_samplers import ALL_REFERENCES, DDIM, DDPM, EDM, FlowEuler, FlowRungeKutta, Reference, prediction
 from reference_samplers.denoisers import GaussianData, MixtureData, PointData
 from reference_samplers.openings import Array
 from reference_samplers.processes import betas as tables
@@ -354,6 +354,54 @@ def test_flow_by_hand() -> None:
     run = measure(FlowEuler(sigmas=(0.75, 0.25, 0.0)))
     np.testing.assert_array_equal(run.times, [0.75, 0.25])
     np.testing.assert_array_equal(run.outputs[-1], [-0.5, -0.25])
+
+
+@pytest.mark.parametrize(
+    ("solver", "corrects_last", "times", "sample"),
+    # From 1 to 1/2 in one step of length 1/2, and from there to 0 in another: what the sample holds of each output.
+    [
+        ("midpoint", True, [1, 0.75, 0.5, 0.25], [0, -0.5, 0, -0.5]),
+        ("heun", True, [1, 0.5, 0.5, 0], [-0.25, -0.25, -0.25, -0.25]),
+        ("heun", False, [1, 0.5, 0.5], [-0.25, -0.25, -0.5]),
+        (
+            "rk4",
+            True,
+            [1, 0.75, 0.75, 0.5, 0.5, 0.25, 0.25, 0],
+            [-1 / 12, -1 / 6, -1 / 6, -1 / 12, -1 / 12, -1 / 6, -1 / 6, -1 / 12],
+        ),
+        (
+            "rk4_38",
+            True,
+            [1, 5 / 6, 2 / 3, 0.5, 0.5, 1 / 3, 1 / 6, 0],
+            [-1 / 16, -3 / 16, -3 / 16, -1 / 16, -1 / 16, -3 / 16, -3 / 16, -1 / 16],
+        ),
+    ],
+)
+def test_higher_orders_of_a_flow_by_hand(
+    solver: Any, corrects_last: bool, times: list[float], sample: list[float]
+) -> None:
+    reference = FlowRungeKutta(2, solver=solver, corrects_last=corrects_last)
+    run = measure(reference)
+    np.testing.assert_allclose(run.times, times, atol=1e-15)
+    np.testing.assert_allclose(run.outputs[-1], sample, atol=1e-15)
+    assert reference.num_calls == len(times)
+
+
+@pytest.mark.parametrize(
+    ("solver", "corrects_last", "order"),
+    [("heun", True, 2), ("heun", False, 2), ("rk4", True, 4), ("rk4_38", True, 4)],
+)
+def test_higher_orders_of_a_flow_are_reached(solver: Any, corrects_last: bool, order: int) -> None:
+    data = GaussianData(_MEAN, _COVARIANCE)
+    draw = np.random.default_rng(5).normal(size=(4, 2))
+    variances, axes = np.linalg.eigh(_COVARIANCE)
+    exact = _MEAN + (draw @ axes * np.sqrt(variances)) @ axes.T
+    errors = []
+    for num_steps in (96, 192):
+        flow = FlowRungeKutta(num_steps, solver=solver, corrects_last=corrects_last)
+        errors.append(float(np.abs(flow.sample(flow.network(data), lambda: draw) - exact).max()))
+    assert flow.order == order
+    assert abs(np.log2(errors[0] / errors[1]) - order) < 0.1
 
 
 def test_what_a_flow_model_is_told() -> None:
@@ -792,6 +840,9 @@ def test_edm_refuses_num_steps(value: Any) -> None:
         (EDM, {"sigmas": (3.0, 3.0, 0.0)}, "sigmas"),
         (EDM, {"sigmas": (3.0, np.nan, 0.0)}, r"sigmas\[1\]"),
         (FlowEuler, {}, "num_steps"),
+        (FlowRungeKutta, {"num_steps": 2, "solver": "euler"}, "solver"),
+        (FlowRungeKutta, {"num_steps": 2, "solver": "rk4", "corrects_last": False}, "corrects_last"),
+        (FlowRungeKutta, {"num_steps": 2, "prediction": "x0"}, "prediction"),
         (FlowEuler, {"num_steps": 2, "lowest_time": 1.0}, "lowest_time"),
         (FlowEuler, {"num_steps": 2, "prediction": "epsilon"}, "prediction"),
         (FlowEuler, {"num_steps": 2, "sigmas": (1.0, 0.0)}, "num_steps"),
