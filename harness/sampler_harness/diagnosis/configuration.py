@@ -24,6 +24,11 @@ __all__ = ["other_references", "other_values", "solved_values"]
 #: Not tried in place of another: with hundreds of combinations of its options it would spend the budget of the search
 #: before the first edit.
 _LEFT_OUT = frozenset({ScoreSDE})
+#: Fields of another reference that are away from their defaults at a time: conventions multiply, and a program has one
+#: or two that are not the usual ones.
+MOST_UNUSUAL = 2
+#: Combinations of another reference's fields that are all solved for numbers too; of more, the usual one alone is.
+MOST_SOLVED = 12
 
 #: Fields that say when something happens: a law depends on them only through which steps they hold.
 _THRESHOLDS = ("s_tmin", "s_tmax")
@@ -83,12 +88,15 @@ def other_values(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]
             yield Explanation("configuration", kind, {one: a, other: b})
 
 
-def other_references(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]:
-    """Other references that share the declared fields, at every value of their own fields that have few.
+def other_references(kind: type, targets: Sequence[Target]) -> Iterator[tuple[Explanation, bool]]:
+    """Other references that share the declared fields, at values of their own fields that have few.
 
     Args:
         kind: the declared reference's class.
         targets: the sampler's cases, the one that is explained first.
+
+    Yields:
+        Each with whether its numbers are worth solving for.
     """
     declared = targets[0].config
     own = {f.name for f in dataclasses.fields(kind)}
@@ -107,10 +115,16 @@ def other_references(kind: type, targets: Sequence[Target]) -> Iterator[Explanat
             values = [v for v in few if not isinstance(v, Shift)]
             shares = [0.0, 1.0] if f.name == "eta" else []
             options.append([(f.name, v) for v in dict.fromkeys([f.default, *shares, *values])])
-        for chosen in itertools.product(*options):
-            found = Explanation("reference", other, dict(chosen))
+        usual = {f.name: f.default for f in new}
+        combinations = list(itertools.product(*options))
+        for chosen in combinations:
+            fields = dict(chosen)
+            unusual = len([name for name, value in chosen if value != usual[name]])
+            if unusual > MOST_UNUSUAL:
+                continue
+            found = Explanation("reference", other, fields)
             if found.config(declared) is not None:
-                yield found
+                yield found, not unusual or len(combinations) <= MOST_SOLVED
 
 
 def solved_values(base: Explanation, targets: Sequence[Target], count: Callable[[], None]) -> Iterator[Explanation]:

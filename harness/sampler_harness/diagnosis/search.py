@@ -156,9 +156,9 @@ class Search:
                 fields = {**base.fields, **one.fields}
                 yield self._lead(dataclasses.replace(base, kind=_kind(base, "configuration"), fields=fields), target)
             if not base.texts:
-                for one in other_references(base.reference, ordered):
+                for one, is_solved in other_references(base.reference, ordered):
                     yield self._lead(one, target)
-                    for solved in self._solved(one, ordered):
+                    for solved in self._solved(one, ordered) if is_solved else ():
                         yield self._lead(solved, target)
         for solved in self._solved(dataclasses.replace(base, kind=_kind(base, "configuration")), ordered):
             yield self._lead(solved, target)
