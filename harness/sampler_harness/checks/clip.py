@@ -195,7 +195,7 @@ def _not_affine(evidence: Evidence, case: Case, spent: list[int]) -> list[Judged
     return [one.judged(case) for one in found]
 
 
-def _linear(bundle: Bundle, dense: DenseRun, scale: float, *, only_the_end: bool) -> Judged:
+def _linear(bundle: Bundle, dense: DenseRun, scale: float, *, only_the_end: bool, is_mapped: bool) -> Judged:
     """A case whose reference clamps nothing: the run must be what the sampler's own coefficients give.
 
     Args:
@@ -203,11 +203,12 @@ def _linear(bundle: Bundle, dense: DenseRun, scale: float, *, only_the_end: bool
         dense: with values at which a clamp bites.
         scale: of these values.
         only_the_end: whether nothing shows that more than the finished sample is clamped.
+        is_mapped: whether each place has coefficients of its own, of which those of one place alone are known.
     """
     scaled = _scaling_ratio(bundle, dense, scale)
     if scaled.ends is not None and only_the_end:
         return _ends(bundle, scaled.ratio, scaled.ends)
-    affine, worst, _ = affine_ratio(bundle, dense)
+    affine, worst, _ = (0.0, 0, 0) if is_mapped else affine_ratio(bundle, dense)
     ratio, row = (scaled.ratio, scaled.row) if scaled.ratio > 1.0 else max((affine, worst), (scaled.ratio, scaled.row))
     hint = "; if the reference clips, declare it (clip_denoised=True)"
     text = (
@@ -251,10 +252,9 @@ def check_replay(evidence: Evidence) -> Finding:
         if clipped and not (evidence.standard.reference or evidence.has_the_references_law(case)):
             untold.append(case)
             return []
-        if evidence.is_mapped(case):
-            return [Judged(0.0, case=case)]  # affine, with weights that law/outputs tells of
         if not clipped:
-            linear = _linear(bundle, dense, scale, only_the_end=not any(earlier))
+            is_mapped = evidence.is_mapped(case)  # its weights are told by law/outputs
+            linear = _linear(bundle, dense, scale, only_the_end=not any(earlier), is_mapped=is_mapped)
             blame = _of_a_cast(evidence, case, linear.ratio, affine_ratio(bundle, dense)[0]) if linear.fails else None
             return [linear if blame is None else dataclasses.replace(linear, consequence_of=blame)]
         found = replayed_ratio(evidence.side_of(case), dense, bundle)

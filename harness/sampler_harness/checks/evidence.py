@@ -15,7 +15,7 @@ from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
-from sampler_harness.law.places import PlaceMap, is_uneven, place_map
+from sampler_harness.law.places import PlaceMap, is_uneven, maps_places, place_map
 from sampler_harness.law.same import is_same
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
@@ -83,6 +83,7 @@ class Evidence(AnyEvidence[Subject]):
         self._own_grid: dict[Case, bool] = {}
         self._not_normal: dict[Case, str] = {}
         self._references_law: dict[Case, bool] = {}
+        self._mapped: dict[Case, bool] = {}
         self._walks: dict[Case, Walk] = {}
 
     # What is run
@@ -386,12 +387,18 @@ class Evidence(AnyEvidence[Subject]):
     def place_map(self) -> PlaceMap | None:
         """Weights that differ from place to place, seen in the shortest case that shows any; None where none do."""
         by_calls = sorted(self.affine_cases, key=lambda case: expected_calls(case.config))
-        uneven = next((case for case in by_calls if is_uneven(self.bundle(case))), None)
-        return None if uneven is None else place_map(self.bundle(uneven))
+        found = (place_map(self.bundle(case)) for case in by_calls if self._maps_places(case))
+        return next((one for one in found if one is not None), None)
 
     def is_mapped(self, case: Case) -> bool:
         """Whether a case has other weights at other places: its law is then that of one place alone."""
-        return self.place_map is not None and is_uneven(self.bundle(case))
+        return self.place_map is not None and self._maps_places(case)
+
+    def _maps_places(self, case: Case) -> bool:
+        if case not in self._mapped:
+            bundle = self.bundle(case)
+            self._mapped[case] = is_uneven(bundle) and maps_places(bundle)
+        return self._mapped[case]
 
     def side_of(self, case: Case) -> Case:
         """The case that a case is held against: itself, or the other side of a rounding that it took."""

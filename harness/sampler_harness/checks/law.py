@@ -292,8 +292,9 @@ def check_outputs(evidence: Evidence) -> Finding:
     if found is not None:
 
         def judge(case: Case) -> list[Judged]:
-            text = _mapped(found, evidence.bundle(case).num_calls)
-            return [Judged(math.inf if evidence.is_mapped(case) else 0.0, text, case, {"step": found.row})]
+            if not evidence.is_mapped(case):
+                return _judge(evidence, case, ("outputs",))
+            return [Judged(math.inf, _mapped(found, evidence.bundle(case).num_calls), case, {"step": found.row})]
 
         judged = [j for case in evidence.affine_cases for j in judge(case)]
         return conclude("law/outputs", evidence, judged, passed="", shrink=judge)
