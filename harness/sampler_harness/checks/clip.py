@@ -34,7 +34,7 @@ COARSEST = 2.0**-7
 #: Steps that are looked at one by one, with what came before them silenced, at most.
 STAGES = 6
 
-__all__ = ["check_replay", "replayed_ratio"]
+__all__ = ["Replay", "check_replay", "replayed_ratio"]
 
 
 @dataclass(frozen=True)
@@ -282,7 +282,7 @@ def check_replay(evidence: Evidence) -> Finding:
         )
         return nothing_seen("clip/replay", why)
     replayed = len(evidence.cases) - len(evidence.affine_cases)
-    if replayed:
+    if replayed and evidence.standard.reference:
         return conclude(
             "clip/replay",
             evidence,
@@ -295,12 +295,13 @@ def check_replay(evidence: Evidence) -> Finding:
         return skipped(
             "clip/replay", "what it is held against has no reference: its law does not say where a clamp bites"
         )
-    clipped = sum(case.config.is_clipped for case in evidence.cases) - len(untold)
-    rest = f"; {len(untold)} with a clamp are left out, since no law says where it bites" if untold else ""
+    clipped = sum(case.config.is_clipped for case in evidence.affine_cases) - len(untold)
+    rest = [f"{len(untold)} with a clamp are left out, since no law says where it bites"] if untold else []
+    rest += [f"{replayed} that are not affine are left out, since they have no law"] if replayed else []
+    like = (
+        "agrees with the reference" if evidence.standard.reference or clipped else "is what its own coefficients give"
+    )
+    counted = [f"{clipped} of {len({one.case for one in judged})} cases with a clamp", *rest]
     return conclude(
-        "clip/replay",
-        evidence,
-        judged,
-        passed=f"agrees with the reference at large values ({clipped} of {len(judged)} cases with a clamp{rest})",
-        shrink=judge,
+        "clip/replay", evidence, judged, passed=f"{like} at large values ({'; '.join(counted)})", shrink=judge
     )

@@ -16,6 +16,7 @@ from .judging import Judged, conclude, nothing_seen, skipped
 from .replayed import NOT_AFFINE, where
 
 __all__ = [
+    "NO_LAW",
     "cause_of",
     "check_initial_noise",
     "check_noise",
@@ -24,6 +25,7 @@ __all__ = [
     "check_times",
     "first_difference",
     "in_words",
+    "nothing_compared",
     "where",
 ]
 
@@ -38,6 +40,8 @@ CHECK_OF: dict[Term, str] = {
 }
 #: Terms that a draw takes part in, or its mean.
 _OF_DRAWS: tuple[Term, ...] = ("initial-noise", "noise", "offset")
+#: Why nothing is compared.
+NO_LAW = "what it is held against has no law of any configuration that was run"
 #: Why rows are not compared.
 OTHER_COUNT = "the number of model calls differs, so that rows cannot be laid side by side"
 _ORDER: tuple[Term, ...] = ("count", "time", "initial-noise", "outputs", "noise", "offset")
@@ -191,12 +195,32 @@ def _other_counts(evidence: Evidence) -> bool:
     return any(d.term == "count" for case in evidence.cases for d in evidence.compared(case))
 
 
+def _could_be_measured(evidence: Evidence) -> bool:
+    return all(evidence.bundle(case).problem is None for case in evidence.cases)
+
+
+def nothing_compared(id: str, evidence: Evidence) -> Finding | None:
+    """Says that no case could be laid beside what the sampler is held against; None where one could.
+
+    Args:
+        id: of a check that had nothing else to go by.
+        evidence: of the sampler.
+    """
+    if evidence.standard.reference or not evidence.cases:
+        return None
+    if not evidence.affine_cases:
+        return skipped(id, NOT_AFFINE.partition(":")[0])
+    return None if any(evidence.compared(case) for case in evidence.cases) else nothing_seen(id, NO_LAW)
+
+
 def _law_check(id: str, evidence: Evidence, terms: tuple[Term, ...], passed: str) -> Finding:
     if evidence.cases and not evidence.affine_cases:
         return skipped(id, NOT_AFFINE)
     judged = [j for case in evidence.cases for j in _judge(evidence, case, terms)]
     if not judged and _other_counts(evidence):
         return nothing_seen(id, OTHER_COUNT, consequence_of="law/times")
+    if not judged and _could_be_measured(evidence) and (nothing := nothing_compared(id, evidence)) is not None:
+        return nothing
     rest = len(evidence.cases) - len(evidence.affine_cases)
     note = f" ({rest} of {len(evidence.cases)} cases are not affine: clip/replay decides them)" if rest else ""
     return conclude(id, evidence, judged, passed=passed + note, shrink=lambda case: _judge(evidence, case, terms))
@@ -245,8 +269,8 @@ def check_times(evidence: Evidence) -> Finding:
         return _judge(evidence, case, ("count", "time"))
 
     judged = [j for case in evidence.cases for j in judge(case)]
-    if not judged and evidence.cases and not evidence.standard.reference:
-        return skipped("law/times", NOT_AFFINE)
+    if not judged and (nothing := nothing_compared("law/times", evidence)) is not None:
+        return nothing
     return conclude("law/times", evidence, judged, passed="every model call is told the reference's time", shrink=judge)
 
 
@@ -324,7 +348,9 @@ def check_noise(evidence: Evidence) -> Finding:
     judged = [j for case in evidence.cases for j in _judge(evidence, case, ("noise",))]
     if not judged and _other_counts(evidence):
         return nothing_seen("law/noise", OTHER_COUNT, consequence_of="law/times")
-    if not judged and all(evidence.bundle(case).problem is None for case in evidence.cases):
+    if not judged and _could_be_measured(evidence):
+        if (nothing := nothing_compared("law/noise", evidence)) is not None:
+            return nothing
         # Neither side adds noise after the first: both were looked at, and agree that there is none.
         judged = [Judged(0.0, case=case) for case in evidence.cases if evidence.compared(case)]
         return conclude("law/noise", evidence, judged, passed="no noise enters after the first, as in the reference")
@@ -363,8 +389,8 @@ def _numbers_of_draws(evidence: Evidence) -> Finding:
 
 def _undecided(evidence: Evidence, id: str) -> Finding:
     """No case could be laid beside the reference: told by the check that says why."""
-    if not evidence.standard.reference:
-        return skipped(id, NOT_AFFINE)
+    if _could_be_measured(evidence) and (nothing := nothing_compared(id, evidence)) is not None:
+        return nothing
     causes = [cause for case in evidence.cases if (cause := cause_of(evidence, case)) is not None]
     why = "the run cannot be laid beside the reference's"
     return nothing_seen(id, why, consequence_of=causes[0] if causes and causes[0] != id else None)

@@ -20,7 +20,7 @@ from sampler_harness.verdict import Finding
 from .clip import replayed_ratio
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
-from .law import cause_of, in_words, where
+from .law import cause_of, in_words, nothing_compared, where
 
 __all__ = ["check_any", "check_batch"]
 
@@ -236,6 +236,8 @@ def check_any(evidence: Evidence) -> Finding:
         if inside is not None:
             judged.append(inside)
         judged += _against_standard(evidence, case, blame)
+    if not judged and len(evidence.shapes) > 1 and (nothing := nothing_compared("shape/any", evidence)) is not None:
+        return nothing
     judged += _strided(evidence)
     if len(evidence.shapes) < 2 and not judged:
         return skipped("shape/any", "only one shape is declared")
@@ -273,9 +275,9 @@ def _by_replay(evidence: Evidence, case: Case, blame: str | None) -> list[Judged
 
 
 def _against_standard(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:
-    if evidence.standard.law(case) is None:
-        return []
     deviations = evidence.compared(case)
+    if not deviations:  # what it is held against has other shapes: those of the sampler must still be one law
+        return [] if case == evidence.base else _unlike_the_base(evidence, case)
     worst = max(deviations, key=lambda d: d.ratio)
     text = f"with shape {case.shape}: {in_words(worst, evidence.bundle(case).num_calls)}"
     found = [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]

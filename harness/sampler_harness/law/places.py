@@ -69,7 +69,8 @@ def is_uneven(bundle: Bundle) -> bool:
 def _sizes(bundle: Bundle) -> Array:
     """``(K + 1, P + K)`` of the sampler's own coefficients."""
     response = bundle.first.response
-    return np.abs(np.concatenate([response.noise, response.outputs], axis=1))
+    sizes: Array = np.abs(np.concatenate([response.noise, response.outputs], axis=1))
+    return sizes
 
 
 def _misses(bundle: Bundle, rows: Array, predicted: Array, sent: Array, sizes: Array) -> bool:
