@@ -17,6 +17,7 @@ from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
 from sampler_harness.law.places import PlaceMap, is_uneven, maps_places, place_map
 from sampler_harness.law.same import is_same
+from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
 from sampler_harness.strategies import drawn_configurations
@@ -100,14 +101,18 @@ class Evidence(AnyEvidence[Subject]):
 
     @property
     def dtype(self) -> str:
-        """The dtype that most checks use: the first declared one whose law can be read."""
-        wide = [d for d in self.subject.dtypes if d in ("float32", "float64")]
-        if not wide:
-            raise ValueError(
-                f"only {', '.join(self.subject.dtypes)} is declared, where impulses underflow: declare float32 or "
-                "float64 too (the law is measured there, half precision is compared with it by replay)"
-            )
-        return wide[0]
+        """The dtype that most checks use: the first declared one whose law is read to all digits, else the first."""
+        return self._read_dtypes[0]
+
+    @property
+    def _read_dtypes(self) -> tuple[str, ...]:
+        """Dtypes in which laws are read: half precision is held against these by replay, unless there is no other."""
+        return tuple(d for d in self.subject.dtypes if not PRECISIONS[d].is_half) or self.subject.dtypes[:1]
+
+    @property
+    def in_half_alone(self) -> bool:
+        """Whether the sampler exists in half precision alone: its law is then read to two or three digits."""
+        return PRECISIONS[self.dtype].is_half
 
     @property
     def precise_dtype(self) -> str:
@@ -145,7 +150,7 @@ class Evidence(AnyEvidence[Subject]):
             if self._affords(config, COVERING_SHARE) or not found:
                 found.append(self._measured(self.case(config)))
         shapes = [s for s in self.shapes if math.prod(s) >= ROOM_TO_DRAW] or [self.shape_for(self.covering.base)]
-        dtypes = [d for d in self.subject.dtypes if d in ("float32", "float64")]
+        dtypes = self._read_dtypes
         for config, number in drawn_configurations(self.subject, self.budget):
             if self._affords(config, DRAWN_SHARE):
                 shape, dtype = shapes[number % len(shapes)], dtypes[number // len(shapes) % len(dtypes)]
@@ -185,6 +190,8 @@ class Evidence(AnyEvidence[Subject]):
             if self.standard.law(case) is None:
                 without += 1
                 continue
+            if self.in_half_alone:
+                continue  # nothing is read to 0.1 %: law/outputs says to how much
             tolerance = self.standard.tolerance(case)
             entries += tolerance.entries
             if tolerance.wide:
@@ -374,14 +381,14 @@ class Evidence(AnyEvidence[Subject]):
         """The line of the sampler's own whose value, were it the reference's, would make all cases right."""
         from .mending import mending_of
 
-        return mending_of(self)
+        return None if self.in_half_alone else mending_of(self)
 
     @functools.cached_property
     def mending_of_runs(self) -> Mending | None:
         """The same of runs that have no law to go by, because of a clamp or of a step size from norms."""
         from .mending_runs import mending_of_runs
 
-        return mending_of_runs(self)
+        return None if self.in_half_alone else mending_of_runs(self)
 
     @functools.cached_property
     def place_map(self) -> PlaceMap | None:

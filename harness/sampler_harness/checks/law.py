@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from sampler_harness.law.places import PlaceMap
 from sampler_harness.observe.trace import Case, Run
 from sampler_harness.verdict import Finding
 
+from .casts import cast_between, resolution
 from .evidence import Evidence
 from .judging import Judged, conclude, nothing_seen, skipped
 from .replayed import NOT_AFFINE, where
@@ -213,7 +216,7 @@ def nothing_compared(id: str, evidence: Evidence) -> Finding | None:
     return None if any(evidence.compared(case) for case in evidence.cases) else nothing_seen(id, NO_LAW)
 
 
-def _law_check(id: str, evidence: Evidence, terms: tuple[Term, ...], passed: str) -> Finding:
+def _law_check(id: str, evidence: Evidence, terms: tuple[Term, ...], passed: str, notes: Sequence[str] = ()) -> Finding:
     if evidence.cases and not evidence.affine_cases:
         return skipped(id, NOT_AFFINE)
     judged = [j for case in evidence.cases for j in _judge(evidence, case, terms)]
@@ -223,7 +226,9 @@ def _law_check(id: str, evidence: Evidence, terms: tuple[Term, ...], passed: str
         return nothing
     rest = len(evidence.cases) - len(evidence.affine_cases)
     note = f" ({rest} of {len(evidence.cases)} cases are not affine: clip/replay decides them)" if rest else ""
-    return conclude(id, evidence, judged, passed=passed + note, shrink=lambda case: _judge(evidence, case, terms))
+    return conclude(
+        id, evidence, judged, passed=passed + note, shrink=lambda case: _judge(evidence, case, terms), notes=notes
+    )
 
 
 def _time_shape_problem(run: Run, declared: str | None, items: int) -> str | None:
@@ -248,6 +253,14 @@ def _time_shape_problem(run: Run, declared: str | None, items: int) -> str | Non
     return None
 
 
+def _cast_of_times(evidence: Evidence) -> str | None:
+    """The cast that makes every wrong time of all cases, where there is no wider dtype to compare with."""
+    compared = [d for case in evidence.cases for d in evidence.compared(case) if d.ratio > 1.0]
+    wrong = [d for d in compared if d.term in ("count", "time")]
+    casts = {cast_between(d.got, d.should_be) if d.term == "time" else None for d in wrong}
+    return casts.pop() if evidence.in_half_alone and len(casts) == 1 else None
+
+
 def check_times(evidence: Evidence) -> Finding:
     """The model is called at the reference's times, in number and order.
 
@@ -266,7 +279,10 @@ def check_times(evidence: Evidence) -> Finding:
         if not bundle.is_affine:
             held = _by_replay(evidence, case, "law/times", "times_ratio")
             return held or ([Judged(0.0, case=case)] if evidence.standard.reference else [])
-        return _judge(evidence, case, ("count", "time"))
+        found = _judge(evidence, case, ("count", "time"))
+        cast = _cast_of_times(evidence) if any(one.fails for one in found) else None
+        why = "" if cast is None else f": the time was rounded by a cast to {cast}"
+        return [dataclasses.replace(one, message=one.message + why) for one in found]
 
     judged = [j for case in evidence.cases for j in judge(case)]
     if not judged and (nothing := nothing_compared("law/times", evidence)) is not None:
@@ -322,9 +338,8 @@ def check_outputs(evidence: Evidence) -> Finding:
 
         judged = [j for case in evidence.affine_cases for j in judge(case)]
         return conclude("law/outputs", evidence, judged, passed="", shrink=judge)
-    return _law_check(
-        "law/outputs", evidence, ("outputs",), "every update weighs state and outputs as the reference does"
-    )
+    passed = "every update weighs state and outputs as the reference does"
+    return _law_check("law/outputs", evidence, ("outputs",), passed, resolution(evidence))
 
 
 def _undecided_edges(evidence: Evidence) -> list[str]:

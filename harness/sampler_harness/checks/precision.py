@@ -18,6 +18,7 @@ from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
+from .casts import cast_between
 from .clip import Replay, replayed_ratio
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
@@ -25,7 +26,7 @@ from .law import cause_of, in_words, where
 from .noise import affine_ratio
 from .replayed import ends_clamped, hold
 
-__all__ = ["cast_between", "check_dtype"]
+__all__ = ["check_dtype"]
 
 _HALF = ("float16", "bfloat16")
 #: Why nothing is said of a dtype's digits.
@@ -59,7 +60,9 @@ def check_dtype(evidence: Evidence) -> Finding:
             if wider:
                 told.append(f"{dtype}: the state is kept in {wider[0]}")
             judged += _times_rounded(evidence, case)
-            found = _half(evidence, case) if dtype in _HALF else [*_law(evidence, case), *_digits(evidence, case)]
+            # The dtype in which laws are read is half precision where there is no other.
+            by_replay = dtype in _HALF and dtype != evidence.dtype
+            found = _half(evidence, case) if by_replay else [*_law(evidence, case), *_digits(evidence, case)]
             accurate[dtype] = bool(found) or accurate.get(dtype, False)
             judged += found
     seen, unseen = ([dtype for dtype, has in accurate.items() if has is wanted] for wanted in (True, False))
@@ -92,20 +95,6 @@ def _returned_dtype(evidence: Evidence, case: Case) -> Judged:
     should_be = evidence.subject.output_dtype or case.dtype
     text = f"asked for {case.dtype}, the sampler returns {got}, should be {should_be}"
     return Judged(0.0 if got == should_be else math.inf, text, case, {"got": got, "should_be": should_be})
-
-
-def cast_between(got: float, should_be: float) -> str | None:
-    """The type whose rounding makes one time of the other; None where none does.
-
-    Args:
-        got: what the model was told.
-        should_be: what it should have been.
-    """
-    whole = torch.tensor(should_be, dtype=torch.float64)
-    for dtype in (torch.bfloat16, torch.float16):
-        if math.isclose(float(whole.to(dtype)), got, rel_tol=1e-6):
-            return str(dtype).removeprefix("torch.")
-    return "whole numbers" if got == math.trunc(should_be) != should_be else None
 
 
 def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
@@ -150,6 +139,8 @@ def _digits(evidence: Evidence, case: Case) -> list[Judged]:
     """
     bundle = evidence.bundle(case)
     if bundle.unread or bundle.problem is not None or not bundle.is_affine or bundle.layout is None:
+        return []
+    if case.dtype in _HALF:  # its coefficients have no more digits than its rows
         return []
     small = bundle.amplitude / LARGEST_DENSE
     if case.config.is_clipped or evidence.subject.output_clip is not None:
@@ -281,6 +272,10 @@ def _clamp_of_its_own(evidence: Evidence, case: Case, found: Replay) -> Judged:
     blame = None
     if found.ratio > 1.0 and isinstance(wide.dense, DenseRun):
         same = replayed_ratio(evidence.side_of(wide_case), wide.dense, wide)
+        # One clamp at the end in both is no loss of digits: clip/replay tells of it.
+        unit = PRECISIONS[case.dtype].unit
+        if found.ends and same is not None and same.ends and np.allclose(found.ends, same.ends, rtol=unit, atol=unit):
+            return Judged(0.0, case=case)
         blame = "clip/replay" if same is not None and same.ratio > 1.0 else None
     if blame is None:
         blame = cause_of(evidence, evidence.base)

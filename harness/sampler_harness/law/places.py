@@ -19,6 +19,7 @@ from sampler_harness.observe.probes import Dense
 from .bundle import Bundle, DenseRun
 from .dense import dense_values
 from .response import Array
+from .tolerance import PRECISIONS
 
 __all__ = ["PlaceMap", "is_uneven", "maps_places", "place_map"]
 
@@ -77,9 +78,15 @@ def _misses(bundle: Bundle, rows: Array, predicted: Array, sent: Array, sizes: A
     """Whether rows, the constant taken off, are not what is predicted of what was sent, to a share of its size."""
     calls = bundle.num_calls
     scale = sizes @ np.abs(sent) + sizes[:, -calls:] @ np.abs(rows[:-1])
-    allowed = OFF * (np.abs(predicted) + scale + scale.mean(axis=1, keepdims=True)) + 1e-30
+    allowed = _off(bundle) * (np.abs(predicted) + scale + scale.mean(axis=1, keepdims=True)) + 1e-30
     read = _read(bundle)
     return not bool((np.abs(rows - predicted) <= allowed)[read].all())
+
+
+def _off(bundle: Bundle) -> float:
+    """How far an element may be off: in half precision what rounding does is more than the usual share."""
+    precision = PRECISIONS[bundle.case.dtype]
+    return max(OFF, precision.off(0, 32))
 
 
 def _read(bundle: Bundle) -> slice:
@@ -110,7 +117,7 @@ def place_map(bundle: Bundle) -> PlaceMap | None:
     if rows is None or _misses(bundle, rows, np.einsum("rps,ps->rs", weights, sent), sent, largest):
         return None
     by_item = weights.reshape(calls + 1, fields + calls, bundle.case.shape[0], -1)
-    allowed = APART * largest.max(axis=1)[:, None]
+    allowed = max(APART, PRECISIONS[bundle.case.dtype].off(0, 32)) * largest.max(axis=1)[:, None]
     if bool((np.ptp(by_item, axis=2).max(axis=2) > allowed).any()):
         return None  # items differ, which shape/batch tells
     uneven = np.ptp(weights, axis=2) > allowed
@@ -149,18 +156,19 @@ def maps_places(bundle: Bundle) -> bool:
     predicted = response.noise @ fields + response.outputs @ outputs
     if not _misses(bundle, whole, predicted, np.concatenate([fields, outputs]), _sizes(bundle)):
         return False  # alike everywhere, where a clamp sleeps
+    off = _off(bundle)
     by_item = alike.reshape(alike.shape[0], items, -1)
     return (
-        _are_near((draws_alone + outputs_alone)[read], whole[read])
-        and _are_near(turned[read], whole[read], signs > 0)
-        and _are_near(by_item[read], np.broadcast_to(by_item[:, :1], by_item.shape)[read])
+        _are_near((draws_alone + outputs_alone)[read], whole[read], off=off)
+        and _are_near(turned[read], whole[read], signs > 0, off=off)
+        and _are_near(by_item[read], np.broadcast_to(by_item[:, :1], by_item.shape)[read], off=off)
     )
 
 
-def _are_near(one: Array, other: Array, places: Any = slice(None)) -> bool:
+def _are_near(one: Array, other: Array, places: Any = slice(None), *, off: float) -> bool:
     """Whether rows agree at some places, to a share of the row's size."""
     size = np.abs(other) + np.sqrt(np.mean(np.square(other), axis=tuple(range(1, other.ndim)), keepdims=True))
-    return bool((np.abs(one - other) <= OFF * size + 1e-30)[:, places].all())
+    return bool((np.abs(one - other) <= off * size + 1e-30)[:, places].all())
 
 
 def _sent(bundle: Bundle, layout: Layout, fields: Array, outputs: Array) -> Array | None:
