@@ -32,7 +32,6 @@ SEEN = (
     "clip-clip-without-rederiving",
     "clip-finished-sample-clamped",
     "shape-places-masked",
-    "shape-divided-by-batch-spread",
     "state-running-sum-survives",
 )
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fixtures.sound_samplers import score_sde
 from fixtures.torch_samplers import under_test
-from reference_samplers import EDM
+from reference_samplers import EDM, FlowEuler
 from sampler_harness import Subject, sampler_under_test
 from sampler_harness.runner import Assessment, check_sampler, save_law
 from sampler_harness.saved_laws import SavedLaws, load_law
@@ -128,3 +128,16 @@ def test_a_clamp_in_every_dtype_is_told_once() -> None:
     declared = sampler_under_test(EDM, solver="euler", num_steps=st.integers(1, 5), dtypes=("float32", "float16"))
     verdict = check_sampler(declared(sampler), budget="quick", diagnose=False)
     assert [finding.id for finding in verdict.causes] == ["clip/replay"]
+
+
+@pytest.mark.parametrize("draws", [True, False])
+def test_a_generator_feeds_draws_only_where_there_are_any(draws: bool) -> None:
+    def sampler(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any, generator: Any) -> Tensor:
+        x = torch.randn(shape, generator=generator) if draws else torch.zeros(shape)
+        sample: Tensor = model(x, torch.ones(shape[0]))
+        return x - sample
+
+    subject = sampler_under_test(FlowEuler, num_steps=1, takes_generator=True)(sampler)
+    found = by_id(check_sampler(subject, budget="quick", checks=["noise/generator"]))["noise/generator"]
+    assert ("feeds every draw" in found.message) == draws
+    assert ("nothing is drawn" in found.message) != draws

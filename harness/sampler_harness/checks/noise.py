@@ -231,9 +231,18 @@ def check_generator(evidence: Evidence) -> Finding:
         "noise/generator",
         evidence,
         judged,
-        passed="no hidden randomness"
-        + (", the given generator feeds every draw" if evidence.subject.takes_generator else ""),
+        passed=f"no hidden randomness{_fed(evidence, cases)}",
         notes=[] if evidence.subject.takes_generator else _seeded_inside(evidence, cases),
+    )
+
+
+def _fed(evidence: Evidence, cases: Sequence[Case]) -> str:
+    """What is known of the given generator; nothing where none is given."""
+    if not evidence.subject.takes_generator:
+        return ""
+    drawn = any(evidence.bundle(case).zero.draws for case in cases)
+    return (
+        ", the given generator feeds every draw" if drawn else "; nothing is drawn, from the given generator or another"
     )
 
 
