@@ -289,6 +289,12 @@ class Assessment:
         started = time.perf_counter()
         try:
             evidence = self.sampler_evidence
+            if evidence.in_half_alone:
+                return Diagnosis(
+                    False,
+                    unsearched=f"in {evidence.dtype} alone a law is read to two or three digits, by which one change "
+                    "of the reference is not told from another: declare float32 too, and what is wrong there is named",
+                )
             if evidence.subject.paper is not None:
                 # A search would start from the paper, and find the deviation that is declared.
                 return Diagnosis(False, searched="what differs beside a declared deviation was not searched for")

@@ -7,7 +7,7 @@ import pytest
 from fixtures.faulty_samplers import FAULTY, FAULTY_SCORE_SDE, Faulty
 from fixtures.faulty_samplers.marks import marked_lines
 from sampler_harness.causes import together
-from sampler_harness.checks.precision import cast_between
+from sampler_harness.checks.casts import cast_between
 from sampler_harness.report.words import should_be
 from sampler_harness.verdict import Finding, Place
 from scripts.kill_matrix import counts_right, looks_right, verdict_of

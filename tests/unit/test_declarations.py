@@ -98,7 +98,10 @@ def test_defaults_stay_out_of_the_way() -> None:
         ({"dtypes": ["flaot32"]}, "did you mean 'float32'?"),
         ({"dtypes": [torch.int64]}, "is not a dtype that a sampler runs in"),
         ({"dtypes": []}, "dtypes is empty"),
-        ({"dtypes": [torch.bfloat16]}, "name float32 too, dtypes=['float32', 'bfloat16']"),
+        (
+            {"dtypes": [torch.bfloat16], "deviations": {"initial-noise-unscaled": "meant"}},
+            "Name float32 too, dtypes=['float32', 'bfloat16']",
+        ),
         ({"dtypes": ["float32", torch.float32]}, "names one twice"),
         ({"output_dtype": "float128"}, "output_dtype 'float128' is not a dtype"),
         ({"output_scale": 0}, "output_scale must not be 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from reference_samplers import FlowEuler
 from sampler_harness import Subject, sampler_under_test
 from sampler_harness.checks.evidence import Evidence
+from sampler_harness.checks.law import cause_of, check_outputs
 from sampler_harness.runner import check_sampler
 from sampler_harness.verdict import Verdict
 
@@ -90,3 +92,51 @@ def test_a_sampler_with_a_map_cannot_be_held_against_a_law_of_one_place() -> Non
     assert not verdict.conforms
     assert [finding.id for finding in verdict.causes] == ["law/outputs"]
     assert "weights differ from place to place" in verdict.causes[0].message
+
+
+def beside(elsewhere: Any) -> Subject:
+    """A map over places that is declared, where the shift is 1; and something else where it is 3."""
+
+    def sampler(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> Any:
+        x = torch.randn(shape, device=device, dtype=dtype)
+        for time, after in pairwise(config.time_grid):
+            output = model(x, torch.full((shape[0],), float(time)))
+            wrong = kept(x) * output if config.shift == 1.0 else elsewhere(x, output)
+            x = x + (float(after) - float(time)) * wrong
+        return x
+
+    known = {"law/outputs": "the left half is given"}
+    return sampler_under_test(FlowEuler, **DECLARED, shift=st.sampled_from([1.0, 3.0]), expected_failures=known)(
+        sampler
+    )
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        lambda x, output: output.clamp(-1, 1),
+        lambda x, output: kept(x) * output.clamp(-1, 1),
+        lambda x, output: torch.tanh(output),
+    ],
+)
+def test_what_is_declared_of_a_map_hides_no_clamp(elsewhere: Any) -> None:
+    verdict = judged(beside(elsewhere), diagnose=False)
+    assert [finding.id for finding in verdict.causes] == ["clip/replay"]
+
+
+def test_a_map_that_is_declared_conforms_but_for_it() -> None:
+    verdict = judged(beside(lambda x, output: kept(x) * output), diagnose=False)
+    assert verdict.conforms
+    assert "a fixed map over places" in next(f.message for f in verdict.findings if f.id == "law/outputs")
+
+
+def test_a_case_that_is_not_mapped_is_judged_by_its_law() -> None:
+    evidence = Evidence(beside(lambda x, output: 1.05 * output), budget="quick")
+    mapped = {case.config.shift for case in evidence.affine_cases if evidence.is_mapped(case)}
+    assert mapped == {1.0}
+    found = check_outputs(evidence)
+    assert found.outcome == "failed"
+    shifted = next(case for case in evidence.affine_cases if case.config.shift == 3.0)
+    assert cause_of(evidence, shifted) == "law/outputs"
+    failing = int(found.evidence["failing"].split()[0])
+    assert failing == len(evidence.affine_cases)  # those without a map fail too

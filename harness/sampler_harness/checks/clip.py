@@ -10,6 +10,7 @@ import numpy as np
 
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.clamped import NO_CLAMP, Bounds, clamped_end, end_clamp
+from sampler_harness.law.law import rounding_gain
 from sampler_harness.law.replay import innovations, with_fresh_noise
 from sampler_harness.law.tolerance import PRECISIONS, SAFETY
 from sampler_harness.observe.learned_variance import learned_variance
@@ -20,11 +21,15 @@ from sampler_harness.verdict import Finding
 from .evidence import Evidence
 from .judging import Judged, conclude, nothing_seen, skipped
 from .law import cause_of, where
-from .noise import AFFINE_ULP, affine_ratio
+from .noise import AFFINE_ULP, AFFINE_ULP_IN_HALF, affine_ratio
 from .replayed import ends_clamped, hold, row_ratios, row_tolerance
 
 #: A power of two, far below any clamp.
 SCALED_DOWN = 2.0**-20
+#: Spacing of the smallest numbers of float16.
+SMALLEST_FLOAT16 = 2.0**-24
+#: In float16, where values below 2^-14 lose digits.
+SCALED_DOWN_IN_FLOAT16 = 2.0**-4
 
 #: Where the reference is not affine: outputs this much smaller and larger. A step size from norms grows as they shrink;
 #: what a step adds is then seen beside what others added, whatever the level.
@@ -34,7 +39,7 @@ COARSEST = 2.0**-7
 #: Steps that are looked at one by one, with what came before them silenced, at most.
 STAGES = 6
 
-__all__ = ["check_replay", "replayed_ratio"]
+__all__ = ["Replay", "check_replay", "replayed_ratio"]
 
 
 @dataclass(frozen=True)
@@ -102,19 +107,24 @@ def _scaling_ratio(bundle: Bundle, dense: DenseRun, scale: float) -> Scaled:
     Multiplying by a power of two is exact: arithmetic that is linear gives the same digits, so that rounding plays no
     part, and a clamp, ``tanh`` or a statistic stands out by itself.
     """
-    small = bundle.run_dense(draw_scale=scale * SCALED_DOWN, output_scale=scale * SCALED_DOWN)
+    is_float16 = bundle.case.dtype == "float16"
+    down = SCALED_DOWN_IN_FLOAT16 if is_float16 else SCALED_DOWN
+    small = bundle.run_dense(draw_scale=scale * down, output_scale=scale * down)
     if isinstance(small, Problem) or small.rows.shape != dense.rows.shape:
         return Scaled(math.inf, 0)
     constant = bundle.zero.rows()
-    got = (small.rows - constant) / SCALED_DOWN
-    signs = bundle.of_both_signs(scale * SCALED_DOWN) if bundle.ends_at_zero else None
+    got = (small.rows - constant) / down
+    signs = bundle.of_both_signs(scale * down) if bundle.ends_at_zero else None
     if signs is not None:
-        got = np.concatenate([got[:-1], (signs[0] - signs[1])[None] / SCALED_DOWN])
+        got = np.concatenate([got[:-1], (signs[0] - signs[1])[None] / down])
     size = np.abs(dense.rows - constant) + np.abs(dense.rows - constant).mean(axis=1, keepdims=True)
     unit = PRECISIONS[bundle.case.dtype].unit
     # A guard of 1e-8 in a divisor, or a constant, is no clamp; a declared shift swallows digits of the last row.
-    allowed = 1e-4 * size + 64 * unit * np.abs(constant) / SCALED_DOWN + 1e-30
-    allowed[-1] += 64 * unit * abs(bundle.shift) / SCALED_DOWN
+    allowed = 1e-4 * size + 64 * unit * np.abs(constant) / down + 1e-30
+    allowed[-1] += 64 * unit * abs(bundle.shift) / down
+    if is_float16:
+        gain = rounding_gain(bundle.first.response.outputs)[:, None]
+        allowed = np.maximum(allowed, AFFINE_ULP_IN_HALF * unit * size) + SMALLEST_FLOAT16 * gain / down
     # What lies beyond a declared end for certain is that end, however few digits are known of what it was.
     for low_or_high, bound in zip((-1.0, 1.0), bundle.subject.output_clip or (), strict=False):
         certain = low_or_high * ((got + constant)[-1] - bound) > allowed[-1]
@@ -158,7 +168,7 @@ def _of_a_cast(evidence: Evidence, case: Case, ratio: float, own: float) -> str 
         own: of the dense run from the sampler's own coefficients; runs that are scaled down fall below what such a type
             holds.
     """
-    if ratio <= 1.0 or not own * AFFINE_ULP * PRECISIONS[case.dtype].unit < COARSEST:
+    if ratio <= 1.0 or PRECISIONS[case.dtype].is_half or not own * AFFINE_ULP * PRECISIONS[case.dtype].unit < COARSEST:
         return None
     narrowed = first_narrowing(evidence.subject, case, evidence.fixtures)
     return None if narrowed is None else "precision/dtype"
@@ -191,11 +201,14 @@ def _not_affine(evidence: Evidence, case: Case, spent: list[int]) -> list[Judged
         if not evidence.affords(spent[0] + bundle.num_calls):
             break
         spent[0] += bundle.num_calls
-        found.append(hold(bundle, bundle.run_dense(output_scale=scale, quiet_before=stage, uneven=True)))
+        run = bundle.run_dense(output_scale=scale, quiet_before=stage, uneven=True)
+        if isinstance(run, Problem) and run.kind == "not-finite" and case.dtype == "float16":
+            continue  # a norm of small values, squared, is more than float16 holds
+        found.append(hold(bundle, run))
     return [one.judged(case) for one in found]
 
 
-def _linear(bundle: Bundle, dense: DenseRun, scale: float, *, only_the_end: bool) -> Judged:
+def _linear(bundle: Bundle, dense: DenseRun, scale: float, *, only_the_end: bool, is_mapped: bool) -> Judged:
     """A case whose reference clamps nothing: the run must be what the sampler's own coefficients give.
 
     Args:
@@ -203,11 +216,12 @@ def _linear(bundle: Bundle, dense: DenseRun, scale: float, *, only_the_end: bool
         dense: with values at which a clamp bites.
         scale: of these values.
         only_the_end: whether nothing shows that more than the finished sample is clamped.
+        is_mapped: whether each place has coefficients of its own, of which those of one place alone are known.
     """
     scaled = _scaling_ratio(bundle, dense, scale)
     if scaled.ends is not None and only_the_end:
         return _ends(bundle, scaled.ratio, scaled.ends)
-    affine, worst, _ = affine_ratio(bundle, dense)
+    affine, worst, _ = (0.0, 0, 0) if is_mapped else affine_ratio(bundle, dense)
     ratio, row = (scaled.ratio, scaled.row) if scaled.ratio > 1.0 else max((affine, worst), (scaled.ratio, scaled.row))
     hint = "; if the reference clips, declare it (clip_denoised=True)"
     text = (
@@ -251,10 +265,9 @@ def check_replay(evidence: Evidence) -> Finding:
         if clipped and not (evidence.standard.reference or evidence.has_the_references_law(case)):
             untold.append(case)
             return []
-        if evidence.is_mapped(case):
-            return [Judged(0.0, case=case)]  # affine, with weights that law/outputs tells of
         if not clipped:
-            linear = _linear(bundle, dense, scale, only_the_end=not any(earlier))
+            is_mapped = evidence.is_mapped(case)  # its weights are told by law/outputs
+            linear = _linear(bundle, dense, scale, only_the_end=not any(earlier), is_mapped=is_mapped)
             blame = _of_a_cast(evidence, case, linear.ratio, affine_ratio(bundle, dense)[0]) if linear.fails else None
             return [linear if blame is None else dataclasses.replace(linear, consequence_of=blame)]
         found = replayed_ratio(evidence.side_of(case), dense, bundle)
@@ -282,7 +295,7 @@ def check_replay(evidence: Evidence) -> Finding:
         )
         return nothing_seen("clip/replay", why)
     replayed = len(evidence.cases) - len(evidence.affine_cases)
-    if replayed:
+    if replayed and evidence.standard.reference:
         return conclude(
             "clip/replay",
             evidence,
@@ -295,12 +308,13 @@ def check_replay(evidence: Evidence) -> Finding:
         return skipped(
             "clip/replay", "what it is held against has no reference: its law does not say where a clamp bites"
         )
-    clipped = sum(case.config.is_clipped for case in evidence.cases) - len(untold)
-    rest = f"; {len(untold)} with a clamp are left out, since no law says where it bites" if untold else ""
+    clipped = sum(case.config.is_clipped for case in evidence.affine_cases) - len(untold)
+    rest = [f"{len(untold)} with a clamp are left out, since no law says where it bites"] if untold else []
+    rest += [f"{replayed} that are not affine are left out, since they have no law"] if replayed else []
+    like = (
+        "agrees with the reference" if evidence.standard.reference or clipped else "is what its own coefficients give"
+    )
+    counted = [f"{clipped} of {len({one.case for one in judged})} cases with a clamp", *rest]
     return conclude(
-        "clip/replay",
-        evidence,
-        judged,
-        passed=f"agrees with the reference at large values ({clipped} of {len(judged)} cases with a clamp{rest})",
-        shrink=judge,
+        "clip/replay", evidence, judged, passed=f"{like} at large values ({'; '.join(counted)})", shrink=judge
     )

@@ -15,8 +15,9 @@ from sampler_harness.evidence import AnyEvidence
 from sampler_harness.judging import short
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation, compare
-from sampler_harness.law.places import PlaceMap, is_uneven, place_map
+from sampler_harness.law.places import PlaceMap, is_uneven, maps_places, place_map
 from sampler_harness.law.same import is_same
+from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
 from sampler_harness.strategies import drawn_configurations
@@ -83,6 +84,7 @@ class Evidence(AnyEvidence[Subject]):
         self._own_grid: dict[Case, bool] = {}
         self._not_normal: dict[Case, str] = {}
         self._references_law: dict[Case, bool] = {}
+        self._mapped: dict[Case, bool] = {}
         self._walks: dict[Case, Walk] = {}
 
     # What is run
@@ -99,14 +101,18 @@ class Evidence(AnyEvidence[Subject]):
 
     @property
     def dtype(self) -> str:
-        """The dtype that most checks use: the first declared one whose law can be read."""
-        wide = [d for d in self.subject.dtypes if d in ("float32", "float64")]
-        if not wide:
-            raise ValueError(
-                f"only {', '.join(self.subject.dtypes)} is declared, where impulses underflow: declare float32 or "
-                "float64 too (the law is measured there, half precision is compared with it by replay)"
-            )
-        return wide[0]
+        """The dtype that most checks use: the first declared one whose law is read to all digits, else the first."""
+        return self._read_dtypes[0]
+
+    @property
+    def _read_dtypes(self) -> tuple[str, ...]:
+        """Dtypes in which laws are read: half precision is held against these by replay, unless there is no other."""
+        return tuple(d for d in self.subject.dtypes if not PRECISIONS[d].is_half) or self.subject.dtypes[:1]
+
+    @property
+    def in_half_alone(self) -> bool:
+        """Whether the sampler exists in half precision alone: its law is then read to two or three digits."""
+        return PRECISIONS[self.dtype].is_half
 
     @property
     def precise_dtype(self) -> str:
@@ -144,7 +150,7 @@ class Evidence(AnyEvidence[Subject]):
             if self._affords(config, COVERING_SHARE) or not found:
                 found.append(self._measured(self.case(config)))
         shapes = [s for s in self.shapes if math.prod(s) >= ROOM_TO_DRAW] or [self.shape_for(self.covering.base)]
-        dtypes = [d for d in self.subject.dtypes if d in ("float32", "float64")]
+        dtypes = self._read_dtypes
         for config, number in drawn_configurations(self.subject, self.budget):
             if self._affords(config, DRAWN_SHARE):
                 shape, dtype = shapes[number % len(shapes)], dtypes[number // len(shapes) % len(dtypes)]
@@ -184,6 +190,8 @@ class Evidence(AnyEvidence[Subject]):
             if self.standard.law(case) is None:
                 without += 1
                 continue
+            if self.in_half_alone:
+                continue  # nothing is read to 0.1 %: law/outputs says to how much
             tolerance = self.standard.tolerance(case)
             entries += tolerance.entries
             if tolerance.wide:
@@ -373,25 +381,31 @@ class Evidence(AnyEvidence[Subject]):
         """The line of the sampler's own whose value, were it the reference's, would make all cases right."""
         from .mending import mending_of
 
-        return mending_of(self)
+        return None if self.in_half_alone else mending_of(self)
 
     @functools.cached_property
     def mending_of_runs(self) -> Mending | None:
         """The same of runs that have no law to go by, because of a clamp or of a step size from norms."""
         from .mending_runs import mending_of_runs
 
-        return mending_of_runs(self)
+        return None if self.in_half_alone else mending_of_runs(self)
 
     @functools.cached_property
     def place_map(self) -> PlaceMap | None:
         """Weights that differ from place to place, seen in the shortest case that shows any; None where none do."""
         by_calls = sorted(self.affine_cases, key=lambda case: expected_calls(case.config))
-        uneven = next((case for case in by_calls if is_uneven(self.bundle(case))), None)
-        return None if uneven is None else place_map(self.bundle(uneven))
+        found = (place_map(self.bundle(case)) for case in by_calls if self._maps_places(case))
+        return next((one for one in found if one is not None), None)
 
     def is_mapped(self, case: Case) -> bool:
         """Whether a case has other weights at other places: its law is then that of one place alone."""
-        return self.place_map is not None and is_uneven(self.bundle(case))
+        return self.place_map is not None and self._maps_places(case)
+
+    def _maps_places(self, case: Case) -> bool:
+        if case not in self._mapped:
+            bundle = self.bundle(case)
+            self._mapped[case] = is_uneven(bundle) and maps_places(bundle)
+        return self._mapped[case]
 
     def side_of(self, case: Case) -> Case:
         """The case that a case is held against: itself, or the other side of a rounding that it took."""

@@ -29,7 +29,7 @@ __all__ = ["check_forward", "check_partial"]
 
 
 def _is_half(dtype: str) -> bool:
-    return PRECISIONS[dtype].bits < PRECISIONS["float32"].bits
+    return PRECISIONS[dtype].is_half
 
 
 def _amplitude(dtype: str) -> float:
@@ -156,7 +156,8 @@ def _partial_run(evidence: Evidence, case: Case, index: int, whole: Bundle, firs
         return partial(model, x, config, index, **keywords)
 
     rows = []
-    for value in (0.0, AMPLITUDE):
+    amplitude = whole.amplitude if _is_half(case.dtype) else AMPLITUDE
+    for value in (0.0, amplitude):
         x = torch.zeros(case.shape, dtype=getattr(torch, case.dtype), device=case.device)
         x.view(-1)[element] = value
         given.append(x)
@@ -166,7 +167,7 @@ def _partial_run(evidence: Evidence, case: Case, index: int, whole: Bundle, firs
         places = [e for e in scattered(case.numel, case.numel, 4) if e != element][:calls]
         if value:
             for call, place in enumerate(places):
-                stimulus.outputs[call] = [(place, AMPLITUDE)]
+                stimulus.outputs[call] = [(place, amplitude)]
         run = whole.execute(stimulus, entry=entry)
         if run.problem is not None:
             return Judged(math.inf, f"a run from entry {index}: {run.problem.message}", case, {"step": index})
@@ -188,7 +189,7 @@ def _partial_run(evidence: Evidence, case: Case, index: int, whole: Bundle, firs
         index,
         whole,
         first_call,
-        rows[1].rows() - rows[0].rows(),
+        (rows[1].rows() - rows[0].rows()) / amplitude,
         times_of(rows[1]),
         element,
         places,
@@ -217,9 +218,9 @@ def _tail(
             f"{should_times[call]:.6g} as in the whole run"
         )
         return Judged(float(apart.max()), text, case, {"step": index})
-    got = rows[:, places] / AMPLITUDE
+    got = rows[:, places]
     should_be = outputs[first_call:, first_call:]
-    gain = rows[:, element] / AMPLITUDE
+    gain = rows[:, element]
     # What came before entry `index` reaches later rows only through the state at that entry.
     before = outputs[first_call:, :first_call]
     carried = np.outer(gain / (gain[0] or 1.0), before[0]) if first_call else np.zeros_like(before)

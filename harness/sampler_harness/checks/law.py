@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,11 +13,13 @@ from sampler_harness.law.places import PlaceMap
 from sampler_harness.observe.trace import Case, Run
 from sampler_harness.verdict import Finding
 
+from .casts import cast_between, resolution
 from .evidence import Evidence
 from .judging import Judged, conclude, nothing_seen, skipped
 from .replayed import NOT_AFFINE, where
 
 __all__ = [
+    "NO_LAW",
     "cause_of",
     "check_initial_noise",
     "check_noise",
@@ -24,6 +28,7 @@ __all__ = [
     "check_times",
     "first_difference",
     "in_words",
+    "nothing_compared",
     "where",
 ]
 
@@ -38,6 +43,8 @@ CHECK_OF: dict[Term, str] = {
 }
 #: Terms that a draw takes part in, or its mean.
 _OF_DRAWS: tuple[Term, ...] = ("initial-noise", "noise", "offset")
+#: Why nothing is compared.
+NO_LAW = "what it is held against has no law of any configuration that was run"
 #: Why rows are not compared.
 OTHER_COUNT = "the number of model calls differs, so that rows cannot be laid side by side"
 _ORDER: tuple[Term, ...] = ("count", "time", "initial-noise", "outputs", "noise", "offset")
@@ -191,15 +198,37 @@ def _other_counts(evidence: Evidence) -> bool:
     return any(d.term == "count" for case in evidence.cases for d in evidence.compared(case))
 
 
-def _law_check(id: str, evidence: Evidence, terms: tuple[Term, ...], passed: str) -> Finding:
+def _could_be_measured(evidence: Evidence) -> bool:
+    return all(evidence.bundle(case).problem is None for case in evidence.cases)
+
+
+def nothing_compared(id: str, evidence: Evidence) -> Finding | None:
+    """Says that no case could be laid beside what the sampler is held against; None where one could.
+
+    Args:
+        id: of a check that had nothing else to go by.
+        evidence: of the sampler.
+    """
+    if evidence.standard.reference or not evidence.cases:
+        return None
+    if not evidence.affine_cases:
+        return skipped(id, NOT_AFFINE.partition(":")[0])
+    return None if any(evidence.compared(case) for case in evidence.cases) else nothing_seen(id, NO_LAW)
+
+
+def _law_check(id: str, evidence: Evidence, terms: tuple[Term, ...], passed: str, notes: Sequence[str] = ()) -> Finding:
     if evidence.cases and not evidence.affine_cases:
         return skipped(id, NOT_AFFINE)
     judged = [j for case in evidence.cases for j in _judge(evidence, case, terms)]
     if not judged and _other_counts(evidence):
         return nothing_seen(id, OTHER_COUNT, consequence_of="law/times")
+    if not judged and _could_be_measured(evidence) and (nothing := nothing_compared(id, evidence)) is not None:
+        return nothing
     rest = len(evidence.cases) - len(evidence.affine_cases)
     note = f" ({rest} of {len(evidence.cases)} cases are not affine: clip/replay decides them)" if rest else ""
-    return conclude(id, evidence, judged, passed=passed + note, shrink=lambda case: _judge(evidence, case, terms))
+    return conclude(
+        id, evidence, judged, passed=passed + note, shrink=lambda case: _judge(evidence, case, terms), notes=notes
+    )
 
 
 def _time_shape_problem(run: Run, declared: str | None, items: int) -> str | None:
@@ -224,6 +253,14 @@ def _time_shape_problem(run: Run, declared: str | None, items: int) -> str | Non
     return None
 
 
+def _cast_of_times(evidence: Evidence) -> str | None:
+    """The cast that makes every wrong time of all cases, where there is no wider dtype to compare with."""
+    compared = [d for case in evidence.cases for d in evidence.compared(case) if d.ratio > 1.0]
+    wrong = [d for d in compared if d.term in ("count", "time")]
+    casts = {cast_between(d.got, d.should_be) if d.term == "time" else None for d in wrong}
+    return casts.pop() if evidence.in_half_alone and len(casts) == 1 else None
+
+
 def check_times(evidence: Evidence) -> Finding:
     """The model is called at the reference's times, in number and order.
 
@@ -242,11 +279,14 @@ def check_times(evidence: Evidence) -> Finding:
         if not bundle.is_affine:
             held = _by_replay(evidence, case, "law/times", "times_ratio")
             return held or ([Judged(0.0, case=case)] if evidence.standard.reference else [])
-        return _judge(evidence, case, ("count", "time"))
+        found = _judge(evidence, case, ("count", "time"))
+        cast = _cast_of_times(evidence) if any(one.fails for one in found) else None
+        why = "" if cast is None else f": the time was rounded by a cast to {cast}"
+        return [dataclasses.replace(one, message=one.message + why) for one in found]
 
     judged = [j for case in evidence.cases for j in judge(case)]
-    if not judged and evidence.cases and not evidence.standard.reference:
-        return skipped("law/times", NOT_AFFINE)
+    if not judged and (nothing := nothing_compared("law/times", evidence)) is not None:
+        return nothing
     return conclude("law/times", evidence, judged, passed="every model call is told the reference's time", shrink=judge)
 
 
@@ -292,14 +332,14 @@ def check_outputs(evidence: Evidence) -> Finding:
     if found is not None:
 
         def judge(case: Case) -> list[Judged]:
-            text = _mapped(found, evidence.bundle(case).num_calls)
-            return [Judged(math.inf if evidence.is_mapped(case) else 0.0, text, case, {"step": found.row})]
+            if not evidence.is_mapped(case):
+                return _judge(evidence, case, ("outputs",))
+            return [Judged(math.inf, _mapped(found, evidence.bundle(case).num_calls), case, {"step": found.row})]
 
         judged = [j for case in evidence.affine_cases for j in judge(case)]
         return conclude("law/outputs", evidence, judged, passed="", shrink=judge)
-    return _law_check(
-        "law/outputs", evidence, ("outputs",), "every update weighs state and outputs as the reference does"
-    )
+    passed = "every update weighs state and outputs as the reference does"
+    return _law_check("law/outputs", evidence, ("outputs",), passed, resolution(evidence))
 
 
 def _undecided_edges(evidence: Evidence) -> list[str]:
@@ -323,7 +363,9 @@ def check_noise(evidence: Evidence) -> Finding:
     judged = [j for case in evidence.cases for j in _judge(evidence, case, ("noise",))]
     if not judged and _other_counts(evidence):
         return nothing_seen("law/noise", OTHER_COUNT, consequence_of="law/times")
-    if not judged and all(evidence.bundle(case).problem is None for case in evidence.cases):
+    if not judged and _could_be_measured(evidence):
+        if (nothing := nothing_compared("law/noise", evidence)) is not None:
+            return nothing
         # Neither side adds noise after the first: both were looked at, and agree that there is none.
         judged = [Judged(0.0, case=case) for case in evidence.cases if evidence.compared(case)]
         return conclude("law/noise", evidence, judged, passed="no noise enters after the first, as in the reference")
@@ -362,8 +404,8 @@ def _numbers_of_draws(evidence: Evidence) -> Finding:
 
 def _undecided(evidence: Evidence, id: str) -> Finding:
     """No case could be laid beside the reference: told by the check that says why."""
-    if not evidence.standard.reference:
-        return skipped(id, NOT_AFFINE)
+    if _could_be_measured(evidence) and (nothing := nothing_compared(id, evidence)) is not None:
+        return nothing
     causes = [cause for case in evidence.cases if (cause := cause_of(evidence, case)) is not None]
     why = "the run cannot be laid beside the reference's"
     return nothing_seen(id, why, consequence_of=causes[0] if causes and causes[0] != id else None)

@@ -154,6 +154,8 @@ def _last_level_moves(config: Any, ladder: list[int]) -> bool:
 def _applies(evidence: Evidence, id: str, *, deterministic: bool) -> tuple[Any, list[int]] | Finding:
     if not evidence.standard.reference:
         return skipped(id, "held against another law than the reference's own, which has no such limit to reach")
+    if evidence.in_half_alone:
+        return skipped(id, f"cannot be judged in {evidence.dtype}, whose rounding is larger than the errors that fall")
     base = evidence.covering.base
     if not base.has_network:
         return skipped(id, f"{type(base).__name__} gives no exact network")

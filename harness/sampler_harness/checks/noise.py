@@ -26,8 +26,9 @@ from .repeats import judge_repeats, numbers, when
 from .replayed import NOT_AFFINE
 from .sources import always_alike, not_fed
 
-#: ulp of the scale by which a dense run may miss what the coefficients predict: 2 % in float32.
-AFFINE_ULP = 2.0**18.4
+#: ulp of the scale by which a dense run may miss what the coefficients predict: 2 % in float32; in half precision,
+#: whose coefficients are read as coarsely, 12 % in bfloat16 and 1.6 % in float16.
+AFFINE_ULP, AFFINE_ULP_IN_HALF = 2.0**18.4, 32.0
 
 __all__ = ["affine_ratio", "check_generator", "check_shape"]
 
@@ -53,7 +54,9 @@ def affine_ratio(bundle: Bundle, dense: DenseRun) -> tuple[float, int, int]:
     # Rounding grows with what a step cancels, noise in another place or a function that is not affine is off by a large
     # share of the scale: there is room between the two, and clip/replay asks for more where rounding plays no part.
     unit = PRECISIONS[bundle.case.dtype].unit
-    allowed = AFFINE_ULP * unit * (scale + np.abs(zero) + scale.mean(axis=1, keepdims=True))
+    allowed = PRECISIONS[bundle.case.dtype].off(AFFINE_ULP, AFFINE_ULP_IN_HALF) * (
+        scale + np.abs(zero) + scale.mean(axis=1, keepdims=True)
+    )
     # What a declared shift took from the coefficients and takes from the sample is no disagreement.
     unread = bundle.law.last_resolution * (np.abs(fields).sum(axis=0) + np.abs(outputs).sum(axis=0))
     allowed[-1] += unread + 2 * unit * abs(bundle.shift)
@@ -191,7 +194,8 @@ def _every_element(bundle: Bundle, case: Case) -> list[Judged]:
     # clamp may be there undeclared, which clip/replay tells: what is off because of it is right where it sleeps.
     sleeping = bundle.amplitude / 8
     found: list[tuple[float, int, int]] = []
-    for scale in (sleeping,) if case.config.is_clipped else (2.0**-10, sleeping):
+    # In float16 smaller values underflow.
+    for scale in (sleeping,) if case.config.is_clipped or case.dtype == "float16" else (2.0**-10, sleeping):
         silent = bundle.run_dense(output_scale=0.0, draw_scale=scale)
         if isinstance(silent, Problem):
             return [Judged(math.inf, silent.message, case)]
@@ -227,9 +231,18 @@ def check_generator(evidence: Evidence) -> Finding:
         "noise/generator",
         evidence,
         judged,
-        passed="no hidden randomness"
-        + (", the given generator feeds every draw" if evidence.subject.takes_generator else ""),
+        passed=f"no hidden randomness{_fed(evidence, cases)}",
         notes=[] if evidence.subject.takes_generator else _seeded_inside(evidence, cases),
+    )
+
+
+def _fed(evidence: Evidence, cases: Sequence[Case]) -> str:
+    """What is known of the given generator; nothing where none is given."""
+    if not evidence.subject.takes_generator:
+        return ""
+    drawn = any(evidence.bundle(case).zero.draws for case in cases)
+    return (
+        ", the given generator feeds every draw" if drawn else "; nothing is drawn, from the given generator or another"
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from sampler_harness.law.bundle import DenseRun
+from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.clamped import clamped_end
 from sampler_harness.law.reading import times_of
 from sampler_harness.law.replay import innovations, with_fresh_noise
@@ -17,16 +18,19 @@ from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
-from .clip import replayed_ratio
+from .casts import cast_between
+from .clip import Replay, replayed_ratio
 from .evidence import Evidence
-from .judging import Judged, conclude
+from .judging import Judged, conclude, skipped
 from .law import cause_of, in_words, where
 from .noise import affine_ratio
-from .replayed import hold
+from .replayed import ends_clamped, hold
 
-__all__ = ["cast_between", "check_dtype"]
+__all__ = ["check_dtype"]
 
 _HALF = ("float16", "bfloat16")
+#: Why nothing is said of a dtype's digits.
+UNSEEN = "how accurate it is cannot be told, since what it is held against has no law to compare with"
 #: Times what rounding does to the reference, in the mean over a row: of programs of any form at most 2^2.4 was seen.
 #: The next narrower dtype rounds 2^13 times as much.
 ROOM = 2.0**6
@@ -41,6 +45,7 @@ def check_dtype(evidence: Evidence) -> Finding:
     """
     judged: list[Judged] = []
     told: list[str] = []
+    accurate: dict[str, bool] = {}  # whether anything could be said of a dtype's digits
     for dtype in evidence.subject.dtypes:
         for case in _cases_for(evidence, dtype):
             bundle = evidence.bundle(case)
@@ -55,14 +60,22 @@ def check_dtype(evidence: Evidence) -> Finding:
             if wider:
                 told.append(f"{dtype}: the state is kept in {wider[0]}")
             judged += _times_rounded(evidence, case)
-            judged += _half(evidence, case) if dtype in _HALF else [*_law(evidence, case), *_digits(evidence, case)]
+            # The dtype in which laws are read is half precision where there is no other.
+            by_replay = dtype in _HALF and dtype != evidence.dtype
+            found = _half(evidence, case) if by_replay else [*_law(evidence, case), *_digits(evidence, case)]
+            accurate[dtype] = bool(found) or accurate.get(dtype, False)
+            judged += found
+    seen, unseen = ([dtype for dtype, has in accurate.items() if has is wanted] for wanted in (True, False))
+    if unseen and not any(one.fails for one in judged):
+        if not seen:
+            return skipped("precision/dtype", f"{_right_dtype(unseen)}; {UNSEEN}")
+        told.append(f"{_right_dtype(unseen)}, which is all that is known of it: {UNSEEN}")
     note = f" ({'; '.join(dict.fromkeys(told))})" if told else ""
-    return conclude(
-        "precision/dtype",
-        evidence,
-        judged,
-        passed=f"as accurate as {', '.join(evidence.subject.dtypes)} can be{note}",
-    )
+    return conclude("precision/dtype", evidence, judged, passed=f"as accurate as {', '.join(seen)} can be{note}")
+
+
+def _right_dtype(dtypes: Sequence[str]) -> str:
+    return f"asked for {' or '.join(dtypes)}, the sampler returns the dtype that it should"
 
 
 def _cases_for(evidence: Evidence, dtype: str) -> list[Case]:
@@ -82,20 +95,6 @@ def _returned_dtype(evidence: Evidence, case: Case) -> Judged:
     should_be = evidence.subject.output_dtype or case.dtype
     text = f"asked for {case.dtype}, the sampler returns {got}, should be {should_be}"
     return Judged(0.0 if got == should_be else math.inf, text, case, {"got": got, "should_be": should_be})
-
-
-def cast_between(got: float, should_be: float) -> str | None:
-    """The type whose rounding makes one time of the other; None where none does.
-
-    Args:
-        got: what the model was told.
-        should_be: what it should have been.
-    """
-    whole = torch.tensor(should_be, dtype=torch.float64)
-    for dtype in (torch.bfloat16, torch.float16):
-        if math.isclose(float(whole.to(dtype)), got, rel_tol=1e-6):
-            return str(dtype).removeprefix("torch.")
-    return "whole numbers" if got == math.trunc(should_be) != should_be else None
 
 
 def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
@@ -140,6 +139,8 @@ def _digits(evidence: Evidence, case: Case) -> list[Judged]:
     """
     bundle = evidence.bundle(case)
     if bundle.unread or bundle.problem is not None or not bundle.is_affine or bundle.layout is None:
+        return []
+    if case.dtype in _HALF:  # its coefficients have no more digits than its rows
         return []
     small = bundle.amplitude / LARGEST_DENSE
     if case.config.is_clipped or evidence.subject.output_clip is not None:
@@ -221,16 +222,18 @@ def _by_replay(evidence: Evidence, case: Case) -> list[Judged]:
 
 def _half(evidence: Evidence, case: Case) -> list[Judged]:
     """Half precision is compared by replay: impulses would underflow."""
-    if not evidence.standard.reference:
-        return []
     wide_case = evidence.case(case.config, shape=case.shape)
     wide = evidence.bundle(wide_case)
+    if not (evidence.standard.reference or evidence.has_the_references_law(wide_case)):
+        return []
     if wide.problem is not None or wide.layout is None:
         return []
     bundle = evidence.bundle(case)
+    blame = cause_of(evidence, evidence.base)
     if not bundle.is_affine:
         held = hold(bundle, bundle.run_dense(output_scale=2.0**-5, draw_scale=2.0**-5))
-        return [held.judged(case, f"in {case.dtype} ", cause_of(evidence, evidence.base))]
+        return [held.judged(case, f"in {case.dtype} ", blame)]
+    side = evidence.side_of(wide_case)
     # (x - D) / sigma leaves float16 where a model answers what no model would: gentle values, then gentler ones.
     dense: DenseRun | Problem = Problem("outside", "not run")
     for scale in (0.5, 2.0**-5, 2.0**-9):
@@ -239,13 +242,42 @@ def _half(evidence: Evidence, case: Case) -> list[Judged]:
             break
     if isinstance(dense, Problem):
         return [Judged(math.inf, f"in {case.dtype}: {dense.message}", case)]
-    found = replayed_ratio(evidence.side_of(wide_case), dense, wide)
-    if found is None:
-        return []
-    blame = cause_of(evidence, evidence.base)
-    text = (
+    judged = [
+        Judged(0.0 if found.ends else found.ratio, _more_lost(case, found, bundle), case, {"step": found.row}, blame)
+        for found in (replayed_ratio(side, dense, wide),)
+        if found is not None
+    ]
+    # A clamp that is there in this dtype alone bites at large values, as far as these are finite.
+    large = bundle.run_dense(layout=wide.layout)
+    found = replayed_ratio(side, large, wide) if isinstance(large, DenseRun) else None
+    return judged if found is None else [*judged, _clamp_of_its_own(evidence, case, found)]
+
+
+def _more_lost(case: Case, found: Replay, bundle: Bundle) -> str:
+    return (
         f"in {case.dtype} {where(found.row, bundle.num_calls)} holds {found.got:.5g} where the reference has "
         f"{found.should_be:.5g}: more is lost than the dtype's rounding"
     )
-    # A clamp at the end is no loss of digits: clip/replay tells of it.
-    return [Judged(0.0 if found.ends else found.ratio, text, case, {"step": found.row}, blame)]
+
+
+def _clamp_of_its_own(evidence: Evidence, case: Case, found: Replay) -> Judged:
+    """What a run with large values in half precision is, that the same run in a wide dtype is not."""
+    bundle, wide_case = evidence.bundle(case), evidence.case(case.config, shape=case.shape)
+    wide = evidence.bundle(wide_case)
+    text = f"in {case.dtype}, with large values, " + (
+        ends_clamped(found.ends, bundle.subject.output_clip)
+        if found.ends
+        else f"{where(found.row, bundle.num_calls)} holds {found.got:.5g} where the reference has {found.should_be:.5g}"
+    )
+    blame = None
+    if found.ratio > 1.0 and isinstance(wide.dense, DenseRun):
+        same = replayed_ratio(evidence.side_of(wide_case), wide.dense, wide)
+        # One clamp at the end in both is no loss of digits: clip/replay tells of it.
+        unit = PRECISIONS[case.dtype].unit
+        if found.ends and same is not None and same.ends and np.allclose(found.ends, same.ends, rtol=unit, atol=unit):
+            return Judged(0.0, case=case)
+        blame = "clip/replay" if same is not None and same.ratio > 1.0 else None
+    if blame is None:
+        blame = cause_of(evidence, evidence.base)
+        text += f"; in {wide_case.dtype} it is right"
+    return Judged(found.ratio, text, case, {"step": found.row}, blame)

@@ -17,6 +17,7 @@ import numpy as np
 from sampler_harness.judging import Judged
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation
+from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.layout import Field, Layout
 from sampler_harness.observe.streams import Overlap
 from sampler_harness.observe.tape import Draw
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["as_drawn", "judge_repeats", "numbers", "when"]
 
 _OF_NOISE = ("initial-noise", "noise")
-#: Where coefficients can be read.
-_WIDE = ("float32", "float64")
 
 
 def as_drawn(evidence: Evidence, case: Case, bundle: Bundle) -> Bundle:
@@ -48,10 +47,8 @@ def as_drawn(evidence: Evidence, case: Case, bundle: Bundle) -> Bundle:
         return bundle
     if not bundle.is_affine:
         return bundle.apart()
-    if not any(dtype in _WIDE for dtype in evidence.subject.dtypes):
-        return bundle.apart()
     decisive = evidence.case(case.config)
-    if case != decisive and (bundle.unread or case.dtype not in _WIDE):
+    if case != decisive and (bundle.unread or (PRECISIONS[case.dtype].is_half and not evidence.in_half_alone)):
         return bundle.apart() if evidence.bundle(decisive).is_apart else bundle
     if evidence.standard.law(case) is None or bundle.problem is not None:
         return bundle

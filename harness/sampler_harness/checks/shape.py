@@ -20,7 +20,7 @@ from sampler_harness.verdict import Finding
 from .clip import replayed_ratio
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
-from .law import cause_of, in_words, where
+from .law import cause_of, in_words, nothing_compared, where
 
 __all__ = ["check_any", "check_batch"]
 
@@ -60,9 +60,8 @@ def _positions(bundle: Bundle) -> list[Judged]:
         return []
     scale = np.maximum(np.abs(a), np.abs(b)).max(axis=1, initial=0.0, keepdims=True)
     allowed = (
-        64
-        * (1 + bundle.num_calls) ** 0.5
-        * PRECISIONS[case.dtype].unit
+        (1 + bundle.num_calls) ** 0.5
+        * PRECISIONS[case.dtype].off(64, 4)
         * np.maximum(np.maximum(np.abs(a), np.abs(b)), 1e-3 * scale)
     )
     allowed = np.maximum(allowed, 1e-30) + bundle.law.unread[:, None]
@@ -110,8 +109,9 @@ def _compared(together: Bundle, alone: Bundle, per_item: int, scale: float | Non
         return [Judged(math.inf, text, together.case)]
     mine = batch.reshape(batch.shape[0], 3, per_item)[:, 1]
     size = np.abs(single).max(axis=1, keepdims=True) + np.abs(single)
-    unit = PRECISIONS[together.case.dtype].unit
-    allowed = np.maximum((1024 + 64 * together.num_calls) * unit * size, 1e-30)
+    calls = together.num_calls
+    off = PRECISIONS[together.case.dtype].off(1024 + 64 * calls, 8 + calls)
+    allowed = np.maximum(off * size, 1e-30)
     ratio = np.abs(mine - single) / allowed
     ratio = np.where(np.isfinite(ratio), ratio, np.inf)
     row = int(np.unravel_index(int(ratio.argmax()), ratio.shape)[0])
@@ -236,6 +236,8 @@ def check_any(evidence: Evidence) -> Finding:
         if inside is not None:
             judged.append(inside)
         judged += _against_standard(evidence, case, blame)
+    if not judged and len(evidence.shapes) > 1 and (nothing := nothing_compared("shape/any", evidence)) is not None:
+        return nothing
     judged += _strided(evidence)
     if len(evidence.shapes) < 2 and not judged:
         return skipped("shape/any", "only one shape is declared")
@@ -273,9 +275,9 @@ def _by_replay(evidence: Evidence, case: Case, blame: str | None) -> list[Judged
 
 
 def _against_standard(evidence: Evidence, case: Case, blame: str | None) -> list[Judged]:
-    if evidence.standard.law(case) is None:
-        return []
     deviations = evidence.compared(case)
+    if not deviations:  # what it is held against has other shapes: those of the sampler must still be one law
+        return [] if case == evidence.base else _unlike_the_base(evidence, case)
     worst = max(deviations, key=lambda d: d.ratio)
     text = f"with shape {case.shape}: {in_words(worst, evidence.bundle(case).num_calls)}"
     found = [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
@@ -306,7 +308,7 @@ def _strided(evidence: Evidence) -> list[Judged]:
         return [Judged(math.inf, f"with a non-contiguous model output: {strided.message}", bundle.case)]
     rows: tuple[Any, Any] = (plain.rows, strided.rows)
     scale = np.abs(rows[0]).max(axis=1, keepdims=True) + 1e-30
-    unit = PRECISIONS[bundle.case.dtype].unit
-    ratio = float((np.abs(rows[0] - rows[1]) / (256 * unit * scale)).max())
+    off = PRECISIONS[bundle.case.dtype].off(256, 8)
+    ratio = float((np.abs(rows[0] - rows[1]) / (off * scale)).max())
     text = "a model output that is not contiguous in memory gives another result: values are read by position"
     return [Judged(ratio, text, bundle.case)]

@@ -46,8 +46,7 @@ class Standard:
             return reference_law(case.config, learned_variance(case.config))
 
         def tolerance(case: Case) -> Tolerance:
-            dtype = case.dtype if case.dtype == "float64" else "float32"
-            return tolerance_of(case.config, dtype, learned_variance(case.config))
+            return tolerance_of(case.config, case.dtype, learned_variance(case.config))
 
         return Standard(law, tolerance, subject.reference_name, reference=True)
 
@@ -58,6 +57,6 @@ class Standard:
         def tolerance(case: Case) -> Tolerance:
             found = law(case)
             assert found is not None
-            return tolerance_between(found, case.dtype if case.dtype == "float64" else "float32")
+            return tolerance_between(found, case.dtype)
 
         return Standard(law, tolerance, name, reference=False)

@@ -11,7 +11,7 @@ from sampler_harness.verdict import Finding
 
 from .evidence import Evidence, expected_calls
 from .judging import Judged, conclude, skipped
-from .law import cause_of, in_words
+from .law import NO_LAW, cause_of, in_words, nothing_compared
 
 __all__ = ["check_any"]
 
@@ -24,7 +24,9 @@ def check_any(evidence: Evidence) -> Finding:
     cases = [c for c in evidence.cases if _same_but_steps(c.config, evidence.covering.base)]
     if len({_steps_of(config) for config in evidence.covering.configurations}) < 2:
         return skipped("steps/any", "the number of steps is not varied: declare num_steps=st.integers(…)")
-    failing = {case: _worst(evidence, case) for case in cases}
+    failing = {case: worst for case in cases if (worst := _worst(evidence, case)) is not None}
+    if not failing and (nothing := nothing_compared("steps/any", evidence)) is not None:
+        return nothing
     judged = [
         Judged(
             ratio,
@@ -35,8 +37,9 @@ def check_any(evidence: Evidence) -> Finding:
         )
         for case, (ratio, text) in failing.items()
     ]
-    counts = sorted({_steps_of(case.config) for case in cases})
-    return conclude("steps/any", evidence, judged, passed=f"holds for {', '.join(map(str, counts))} steps")
+    counts = sorted({_steps_of(case.config) for case in failing})
+    passed = f"holds for {', '.join(map(str, counts))} steps"
+    return conclude("steps/any", evidence, judged, passed=passed, why_nothing=NO_LAW)
 
 
 def _steps_of(config: Any) -> int:
@@ -49,7 +52,8 @@ def _same_but_steps(config: Any, base: Any) -> bool:
     return all(ours[name] == others[name] for name in kept)
 
 
-def _worst(evidence: Evidence, case: Case) -> tuple[float, str]:
+def _worst(evidence: Evidence, case: Case) -> tuple[float, str] | None:
+    """The worst deviation and what it is; None where there is nothing to lay the case beside."""
     problem = evidence.bundle(case).problem
     if problem is not None:
         return math.inf, problem.message
@@ -58,7 +62,7 @@ def _worst(evidence: Evidence, case: Case) -> tuple[float, str]:
         return held.ratio, held.message
     deviations = evidence.compared(case)
     if not deviations:
-        return 0.0, ""
+        return None
     worst = max(deviations, key=lambda d: d.ratio)
     first = min((d for d in deviations if d.ratio > 1.0), key=lambda d: d.row, default=worst)
     return worst.ratio, in_words(first, evidence.bundle(case).num_calls)

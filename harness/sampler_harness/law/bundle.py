@@ -35,6 +35,13 @@ __all__ = ["Bundle", "DenseRun", "Leak", "Reading", "dense_values"]
 QUIET = 2.0**-30
 #: Sizes of the outputs of an item and its neighbours, where they are to differ.
 UNEVEN = (1.0, 0.25, 4.0)
+#: What impulses are in float16, in which the usual ones underflow.
+LARGE_IMPULSE = 1.0
+#: What float16 loses of a value that is multiplied by a step as small as the papers' last level, 0.002, and divided by
+#: it: the spacing of its smallest numbers, 2^9 times.
+UNDERFLOW = 2.0**-24 * 2.0**9
+#: How much smaller given values are made in float16 until a run is finite.
+GENTLER = (2.0**-3, 2.0**-6)
 #: Runs of this many calls times draws are searched for draws that reach nothing.
 SEARCHED = 4_000
 
@@ -156,8 +163,9 @@ class Bundle:
     def amplitude(self) -> float:
         """2^-24 where nothing constant is added; else as large as the reference's clamps allow."""
         shifted = self.subject.output_shift != 0
-        if not shifted and self.zero.is_zero:
-            return AMPLITUDE
+        usual = LARGE_IMPULSE if self.case.dtype == "float16" else AMPLITUDE
+        if not shifted and self.zero.is_zero and not (usual > AMPLITUDE and self.case.config.is_clipped):
+            return usual
         largest = float(self.case.config.sleeping_amplitude) if self.case.config.is_clipped else 1.0
         # A clamp that nobody declared, or one on another grid than declared, may bite there.
         given = (largest, self.zero, self.execute, self._precision, self.shift)
@@ -173,7 +181,7 @@ class Bundle:
         """False where the returned sample is rounded so coarsely that impulses cannot be read from it."""
         sample = self.zero.raw_sample
         half = sample is not None and str(sample.dtype) in ("torch.float16", "torch.bfloat16")
-        return self.subject.quantised is None and not half
+        return self.subject.quantised is None and (not half or PRECISIONS[self.case.dtype].is_half)
 
     @functools.cached_property
     def end(self) -> Bounds | None:
@@ -256,12 +264,16 @@ class Bundle:
     @functools.cached_property
     def law(self) -> Law:
         """The law of the first reading."""
-        return Law.of(self.first.response, precision=self._precision, shift=self.shift)
+        return self._law_of(self.first)
 
     @functools.cached_property
     def second_law(self) -> Law:
         """The law of the second reading."""
-        return Law.of(self.second.response, precision=self._precision, shift=self.shift)
+        return self._law_of(self.second)
+
+    def _law_of(self, reading: Reading) -> Law:
+        underflow = UNDERFLOW if self.case.dtype == "float16" else 0.0
+        return Law.of(reading.response, precision=self._precision, shift=self.shift, underflow=underflow)
 
     @property
     def _precision(self) -> float:
@@ -294,6 +306,14 @@ class Bundle:
     def dense(self) -> DenseRun | Problem:
         """Given values everywhere: outputs from small to large, unit-normal-shaped draws."""
         return self.run_dense()
+
+    @functools.cached_property
+    def _given(self) -> float:
+        """What given values are multiplied by: in float16 alone so much less that a run is finite."""
+        if self.case.dtype != "float16" or any(not PRECISIONS[dtype].is_half for dtype in self.subject.dtypes):
+            return 1.0
+        scales = (1.0, *GENTLER)
+        return next((one for one in scales if isinstance(self.run_dense(given=one), DenseRun)), 1.0)
 
     @functools.cached_property
     def counted_fields(self) -> tuple[int, ...]:
@@ -351,6 +371,7 @@ class Bundle:
         quiet_before: int = 0,
         uneven: bool = False,
         changed: Sequence[int] = (),
+        given: float | None = None,
         **options: Any,
     ) -> DenseRun | Problem:
         """One dense run; scales of zero silence the draws or the outputs.
@@ -363,8 +384,11 @@ class Bundle:
                 it, so that the steps from there on are not lost beside what came before them.
             uneven: outputs of another size for each item, so that a mean over the batch is not what one item has.
             changed: fields that get other values.
+            given: multiplies all of them; None for what the dtype holds.
             options: passed on to the run.
         """
+        given = self._given if given is None else given
+        draw_scale, output_scale = given * draw_scale, given * output_scale
         layout = layout or self.layout
         size = self.case.numel
         fields = 0 if layout is None else len(layout.fields)

@@ -23,6 +23,8 @@ __all__ = ["Law", "row_echelon"]
 NEGLIGIBLE = 1e-8
 #: A row that holds no new draw is a combination of earlier rows but for this many ulp of them.
 ROUNDING_ULP = 32.0
+#: The same in half precision, where 32 ulp are an eighth.
+ROUNDING_ULP_IN_HALF = 4.0
 
 
 def row_echelon(
@@ -62,7 +64,8 @@ def row_echelon(
             residual = residual - part @ basis[:width]
         # Draws that no earlier row holds are orthogonal to all of them, exactly. What is left among the others is a
         # difference of rows, and as uncertain as their rounding.
-        rounding = ROUNDING_ULP * precision * float(sizes[max(0, k - 2) : k + 1].max())
+        ulp = ROUNDING_ULP if precision < 2.0**-20 else ROUNDING_ULP_IN_HALF
+        rounding = ulp * precision * float(sizes[max(0, k - 2) : k + 1].max())
         if gain is not None:
             rounding *= max(1.0, float(gain[k]))
         if float(np.linalg.norm(residual[seen])) <= max(rounding, NEGLIGIBLE * scale):
@@ -118,13 +121,14 @@ class Law:
     last_resolution: float = 0.0
 
     @staticmethod
-    def of(response: Response, *, precision: float = 2.0**-53, shift: float = 0.0) -> Law:
+    def of(response: Response, *, precision: float = 2.0**-53, shift: float = 0.0, underflow: float = 0.0) -> Law:
         """The law of a measured response.
 
         Args:
             response: as measured.
             precision: unit roundoff of the arithmetic that it was measured in.
             shift: constant that the program added to its finished sample and that was undone, in the sample's scale.
+            underflow: absolute size below which the arithmetic loses what is carried through a small level.
         """
         factor, opened, _ = row_echelon(response.noise, precision=precision, gain=rounding_gain(response.outputs))
         largest = float(np.abs(response.offset).max(initial=0.0))
@@ -134,7 +138,7 @@ class Law:
             outputs=response.outputs,
             factor=factor,
             opened=opened,
-            resolution=0.0 if largest == 0 else 2 * precision * largest / response.amplitude,
+            resolution=max(2 * precision * largest, underflow) / response.amplitude,
             last_resolution=2 * precision * abs(shift) / response.amplitude,
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,9 @@ from sampler_harness.observe.probes import Dense
 from .bundle import Bundle, DenseRun
 from .dense import dense_values
 from .response import Array
+from .tolerance import PRECISIONS
 
-__all__ = ["PlaceMap", "is_uneven", "place_map"]
+__all__ = ["PlaceMap", "is_uneven", "maps_places", "place_map"]
 
 #: Draws and outputs that are sent one by one, at most.
 MOST = 40
@@ -60,22 +62,43 @@ def is_uneven(bundle: Bundle) -> bool:
     response = bundle.first.response
     if dense.outputs.shape[0] != response.num_calls or dense.fields.shape[0] != response.noise.shape[1]:
         return False
-    predicted = bundle.zero.rows() + response.noise @ dense.fields + response.outputs @ dense.outputs
-    return _misses(bundle, dense, predicted, np.abs(response.noise), np.abs(response.outputs))
+    predicted = response.noise @ dense.fields + response.outputs @ dense.outputs
+    sent = np.concatenate([dense.fields, dense.outputs])
+    return _misses(bundle, dense.rows - bundle.zero.rows(), predicted, sent, _sizes(bundle))
 
 
-def _misses(bundle: Bundle, dense: DenseRun, predicted: Array, noise: Array, outputs: Array) -> bool:
-    scale = noise @ np.abs(dense.fields) + outputs @ (np.abs(dense.outputs) + np.abs(dense.rows[:-1]))
-    allowed = OFF * (np.abs(predicted) + scale + scale.mean(axis=1, keepdims=True)) + 1e-30
-    rows = slice(None) if bundle.last_row and bundle.end is None else slice(-1)
-    return not bool((np.abs(dense.rows - predicted) <= allowed)[rows].all())
+def _sizes(bundle: Bundle) -> Array:
+    """``(K + 1, P + K)`` of the sampler's own coefficients."""
+    response = bundle.first.response
+    sizes: Array = np.abs(np.concatenate([response.noise, response.outputs], axis=1))
+    return sizes
+
+
+def _misses(bundle: Bundle, rows: Array, predicted: Array, sent: Array, sizes: Array) -> bool:
+    """Whether rows, the constant taken off, are not what is predicted of what was sent, to a share of its size."""
+    calls = bundle.num_calls
+    scale = sizes @ np.abs(sent) + sizes[:, -calls:] @ np.abs(rows[:-1])
+    allowed = _off(bundle) * (np.abs(predicted) + scale + scale.mean(axis=1, keepdims=True)) + 1e-30
+    read = _read(bundle)
+    return not bool((np.abs(rows - predicted) <= allowed)[read].all())
+
+
+def _off(bundle: Bundle) -> float:
+    """How far an element may be off: in half precision what rounding does is more than the usual share."""
+    precision = PRECISIONS[bundle.case.dtype]
+    return max(OFF, precision.off(0, 32))
+
+
+def _read(bundle: Bundle) -> slice:
+    """The rows that can be read."""
+    return slice(None) if bundle.last_row and bundle.end is None else slice(-1)
 
 
 def place_map(bundle: Bundle) -> PlaceMap | None:
     """The weights of each place; None where they are alike everywhere, differ between items, or are not all there is.
 
     Args:
-        bundle: of a case that :func:`is_uneven`.
+        bundle: of a case that :func:`maps_places`.
     """
     layout, dense = bundle.layout, bundle.dense
     calls, size = bundle.num_calls, bundle.case.numel
@@ -88,13 +111,13 @@ def place_map(bundle: Bundle) -> PlaceMap | None:
         if found is None:
             return None
         weights[:, number] = found
-    sent = np.concatenate([dense.fields, dense.outputs])
-    predicted = bundle.zero.rows() + np.einsum("rps,ps->rs", weights, sent)
+    sent = bundle.amplitude * np.concatenate([dense.fields, dense.outputs])
     largest = np.abs(weights).max(axis=2)
-    if _misses(bundle, dense, predicted, largest[:, :fields], largest[:, fields:]):
+    rows = _sent(bundle, layout, sent[:fields], sent[fields:])
+    if rows is None or _misses(bundle, rows, np.einsum("rps,ps->rs", weights, sent), sent, largest):
         return None
     by_item = weights.reshape(calls + 1, fields + calls, bundle.case.shape[0], -1)
-    allowed = APART * largest.max(axis=1)[:, None]
+    allowed = max(APART, PRECISIONS[bundle.case.dtype].off(0, 32)) * largest.max(axis=1)[:, None]
     if bool((np.ptp(by_item, axis=2).max(axis=2) > allowed).any()):
         return None  # items differ, which shape/batch tells
     uneven = np.ptp(weights, axis=2) > allowed
@@ -107,30 +130,82 @@ def place_map(bundle: Bundle) -> PlaceMap | None:
     return PlaceMap(row, number if is_draw else None, None if is_draw else number - fields, told)
 
 
-def _alone(bundle: Bundle, layout: Layout, number: int) -> Array | None:
-    """``(K + 1, numel)`` the weight of one draw or output at each element; None where the run goes wrong."""
-    size, fields = bundle.case.numel, len(layout.fields)
-    seen = dense_values(0, 31 + number, size)
-    values = np.copysign(0.5 + np.abs(seen), seen) * bundle.amplitude
+def maps_places(bundle: Bundle) -> bool:
+    """Whether what arrives at a place is made of what was sent to that place alone, affine, and alike in every item.
+
+    Told by five runs, of however many draws and calls, whose values are so small that a clamp beside the map sleeps:
+    that one is for clip/replay to tell.
+
+    Args:
+        bundle: of a case that :func:`is_uneven`.
+    """
+    layout, dense = bundle.layout, bundle.dense
+    if layout is None or not isinstance(dense, DenseRun):
+        return False
+    fields, outputs, items = bundle.amplitude * dense.fields, bundle.amplitude * dense.outputs, bundle.case.shape[0]
+    signs = np.where(dense_values(0, 53, bundle.case.numel) > 0, 1.0, -1.0)
+    in_all = [np.tile(values[:, : bundle.case.numel // items], items) for values in (fields, outputs)]
+    whole = _sent(bundle, layout, fields, outputs)
+    draws_alone = _sent(bundle, layout, fields, 0 * outputs)
+    outputs_alone = _sent(bundle, layout, 0 * fields, outputs)
+    turned = _sent(bundle, layout, signs * fields, signs * outputs)
+    alike = _sent(bundle, layout, *in_all)
+    if whole is None or draws_alone is None or outputs_alone is None or turned is None or alike is None:
+        return False
+    response, read = bundle.first.response, _read(bundle)
+    predicted = response.noise @ fields + response.outputs @ outputs
+    if not _misses(bundle, whole, predicted, np.concatenate([fields, outputs]), _sizes(bundle)):
+        return False  # alike everywhere, where a clamp sleeps
+    off = _off(bundle)
+    by_item = alike.reshape(alike.shape[0], items, -1)
+    return (
+        _are_near((draws_alone + outputs_alone)[read], whole[read], off=off)
+        and _are_near(turned[read], whole[read], signs > 0, off=off)
+        and _are_near(by_item[read], np.broadcast_to(by_item[:, :1], by_item.shape)[read], off=off)
+    )
+
+
+def _are_near(one: Array, other: Array, places: Any = slice(None), *, off: float) -> bool:
+    """Whether rows agree at some places, to a share of the row's size."""
+    size = np.abs(other) + np.sqrt(np.mean(np.square(other), axis=tuple(range(1, other.ndim)), keepdims=True))
+    return bool((np.abs(one - other) <= off * size + 1e-30)[:, places].all())
+
+
+def _sent(bundle: Bundle, layout: Layout, fields: Array, outputs: Array) -> Array | None:
+    """``(K + 1, numel)`` what a run is with these draws and outputs, the constant taken off; None where it goes wrong.
+
+    Args:
+        bundle: of the case.
+        layout: how draws make fields.
+        fields: ``(P, numel)`` unit normals.
+        outputs: ``(K, numel)`` what the model answers.
+    """
     raw: dict[int, Array] = {}
-    if number < fields:
-        field = layout.fields[number]
+    for field, values in zip(layout.fields, fields, strict=True):
         for j, part in enumerate(field.parts):
-            raw[part] = np.zeros(bundle.zero.draws[part].numel)
-            raw[part][field.offset_of[field.draw_of == j]] = values[field.draw_of == j]
+            mine = (field.draw_of == j) & (field.offset_of >= 0)
+            raw.setdefault(part, np.zeros(bundle.zero.draws[part].numel))[field.offset_of[mine]] = values[mine]
 
     def draws(index: int, shape: tuple[int, ...]) -> Array | None:
         found = raw.get(index)
         return None if found is None or found.size != math.prod(shape) else found.reshape(shape)
 
-    def outputs(call: int, shape: tuple[int, ...]) -> Array | None:
-        return values.reshape(shape) if call == number - fields else None
-
-    run = bundle.execute(Dense(draws=draws, outputs=outputs))
+    run = bundle.execute(Dense(draws=draws, outputs=lambda call, shape: outputs[call].reshape(shape)))
     if run.problem is not None or len(run.calls) != bundle.num_calls:
         return None
-    found: Array = (run.rows() - bundle.zero.rows()) / values
-    return found
+    rows: Array = run.rows() - bundle.zero.rows()
+    return rows
+
+
+def _alone(bundle: Bundle, layout: Layout, number: int) -> Array | None:
+    """``(K + 1, numel)`` the weight of one draw or output at each element; None where the run goes wrong."""
+    size, fields, calls = bundle.case.numel, len(layout.fields), bundle.num_calls
+    seen = dense_values(0, 31 + number, size)
+    values = np.copysign(0.5 + np.abs(seen), seen) * bundle.amplitude
+    sent = np.zeros((fields + calls, size))
+    sent[number] = values
+    rows = _sent(bundle, layout, sent[:fields], sent[fields:])
+    return None if rows is None else rows / values
 
 
 def _told(weights: Array, allowed: float) -> tuple[tuple[float, float], ...]:

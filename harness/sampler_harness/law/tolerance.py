@@ -51,6 +51,20 @@ class Precision:
         """Unit roundoff."""
         return float(2.0**-self.bits)
 
+    @property
+    def is_half(self) -> bool:
+        """Whether it has fewer digits than float32: so few that a multiple of its roundoff soon is everything."""
+        return self.bits < 24
+
+    def off(self, ulp: float, in_half: float) -> float:
+        """A relative deviation that rounding may make.
+
+        Args:
+            ulp: times the roundoff, in a wide dtype.
+            in_half: the same in half precision.
+        """
+        return (in_half if self.is_half else ulp) * self.unit
+
 
 #: float64 promises a thousandth of float32's: what is off by 1e-6 is flagged.
 PRECISIONS = {
@@ -66,6 +80,8 @@ RANDOM_ROUNDINGS = 6
 NEIGHBORS = 3
 #: Times what rounding does: the margin between one implementation's rounding and another's.
 SAFETY = 3.0
+#: In half precision: ulp of the terms that a form of a step may make of an output.
+TERM_ULP = 3.0
 #: Entries below this share of their row's largest are zero by algebra.
 NEGLIGIBLE_ENTRY = 1e-6
 
@@ -182,14 +198,17 @@ def tolerance_of(reference: Any, dtype: str, learned_variance: bool = False) -> 
 
     Args:
         reference: a configuration.
-        dtype: ``"float32"`` or ``"float64"``, the precision that the sampler declares.
+        dtype: name of the precision that the sampler declares.
         learned_variance: the model returns a pair.
     """
     law = reference_law(reference, learned_variance)
     counts = _counts(reference, learned_variance)
-    return derived_tolerance(
-        law, dtype, lambda: rounded_like(reference), counts, learned_variance=learned_variance, reference=reference
-    )
+
+    def copied() -> Any:
+        # In half precision programs keep their tables in float32: the sample's arithmetic alone rounds.
+        return reference if PRECISIONS[dtype].is_half else rounded_like(reference)
+
+    return derived_tolerance(law, dtype, copied, counts, learned_variance=learned_variance, reference=reference)
 
 
 def derived_tolerance(
@@ -205,7 +224,7 @@ def derived_tolerance(
 
     Args:
         law: of the program, in float64.
-        dtype: ``"float32"`` or ``"float64"``.
+        dtype: name of the precision.
         copied: makes the program in source that rounds; called while rounding is on.
         counts: its draws and calls.
         learned_variance: the model returns a pair.
@@ -221,7 +240,8 @@ def derived_tolerance(
             spread_times, spread_outputs, spread_factor = _rounding_deviation(
                 copied, counts, law, precision.bits, learned_variance
             )
-        form = None if reference is None else reference.spread_of_forms(precision.unit)
+        tables = PRECISIONS["float32"] if precision.is_half else precision
+        form = None if reference is None else reference.spread_of_forms(tables.unit)
         if form is not None and form.size == law.num_calls + 1:
             spread_outputs = np.maximum(spread_outputs, form[:, None] * np.abs(law.outputs))
             spread_factor = np.maximum(spread_factor, form[:, None] * np.abs(law.factor))
@@ -234,8 +254,13 @@ def _is_ours(reference: Any) -> bool:
 
 
 def tolerance_between(law: Law, dtype: str) -> Tolerance:
-    """Tolerances where the reference is itself a measured law: the floor, and ulp of the row."""
-    return _assemble(law, PRECISIONS[dtype], np.zeros_like(law.outputs), np.zeros_like(law.factor))
+    """Tolerances where the reference is itself a measured law: the floor, and ulp of the row.
+
+    In half precision each step rounds by about as much as the floor: what a walk of so many roundings does is added.
+    """
+    precision = PRECISIONS[dtype]
+    walk = precision.unit * np.sqrt(1.0 + law.num_calls) if precision.is_half else 0.0
+    return _assemble(law, precision, walk * np.abs(law.outputs), walk * np.abs(law.factor))
 
 
 def _formed_from(entries: Array, law: Law) -> Array:
@@ -251,12 +276,33 @@ def _formed_from(entries: Array, law: Law) -> Array:
     return size
 
 
+def _ulp_in_half(law: Law, precision: Precision) -> Array:
+    """What entries may be off by in half precision beside what rounding does to the reference's own form.
+
+    Context: 32 ulp of a row's largest entry are nothing in float32, and an eighth of it in bfloat16. Choice: an impulse
+    stands at a place of its own and rounds by its own size; a new output's size is that of the terms that other forms
+    of a step make of it, x0 and epsilon, which are about 1 times what the step does to x; it is carried on as x is. The
+    draws of a row may be mixed: one ulp of its noise. Reversed by: a sound sampler in half precision that rounds more.
+    """
+    calls, state = law.outputs.shape[1], np.abs(law.column(0))
+    gains = np.divide(state[1:], state[:-1], out=np.ones(calls), where=state[:-1] > 0)
+    least = 32 * PRECISIONS["float32"].unit * np.abs(law.outputs).max(initial=1.0)
+    outputs = np.zeros_like(law.outputs)
+    for row in range(1, calls + 1):
+        outputs[row] = gains[row - 1] * outputs[row - 1]
+        outputs[row, row - 1] = TERM_ULP * precision.unit * max(1.0, gains[row - 1])
+    noise = precision.unit * np.abs(law.factor).max(axis=1, initial=0.0, keepdims=True)
+    return np.concatenate([np.maximum(outputs, least), np.broadcast_to(noise, law.factor.shape)], axis=1)
+
+
 def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_factor: Array) -> Tolerance:
     everything = np.concatenate([law.outputs, law.factor], axis=1)
     spread = np.concatenate([spread_outputs, spread_factor], axis=1)
     largest = np.abs(everything).max(axis=1, initial=0.0, keepdims=True)
-    relative = np.maximum(precision.floor * np.abs(everything), SAFETY * spread)
-    total = relative + 32 * precision.unit * largest + 16 * precision.unit * _formed_from(everything, law)
+    # In half precision the order of operations is most of the rounding.
+    relative = np.maximum(precision.floor * np.abs(everything), (2 if precision.is_half else 1) * SAFETY * spread)
+    rows = _ulp_in_half(law, precision) if precision.is_half else 32 * precision.unit * largest
+    total = relative + rows + precision.off(16, 4) * _formed_from(everything, law)
     nonzero = np.abs(everything) > NEGLIGIBLE_ENTRY * largest
     share = np.divide(relative, np.abs(everything), out=np.zeros_like(relative), where=nonzero)
     wide = int((share > precision.flagged).sum())
@@ -272,7 +318,7 @@ def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_fact
         times=time_tolerance(law.times),
         outputs=total[:, :calls],
         factor=total[:, calls:],
-        offset=np.maximum(32 * precision.unit * largest[:, 0], 32 * precision.unit * min(scale, 1.0)),
+        offset=np.maximum(precision.off(32, 4) * largest[:, 0], precision.off(32, 4) * min(scale, 1.0)),
         wide=wide,
         widest=widest,
         entries=int(nonzero.sum()),

@@ -174,11 +174,11 @@ def _checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The decorator's own arguments in the form that the subject keeps."""
     __tracebackhide__ = True
     result = {**options, **model_options(options)}
-    if not {"float32", "float64"} & set(result["dtypes"]):
+    if not {"float32", "float64"} & set(result["dtypes"]) and options["deviations"]:
         only = ", ".join(repr(name) for name in result["dtypes"])
         raise DeclarationError(
-            f"dtypes names {only} alone, in which a law cannot be read: name float32 too, dtypes=['float32', {only}], "
-            "and run your sampler in the dtype that it is given; half precision is then held against it by replay"
+            f"dtypes names {only} alone, where a law is read to two or three digits: what deviations names would be "
+            f"told from the reference in few configurations. Name float32 too, dtypes=['float32', {only}]"
         )
     if options["output_dtype"] is not None:
         result["output_dtype"] = dtype_name("output_dtype", options["output_dtype"], OUTPUT_DTYPES)
