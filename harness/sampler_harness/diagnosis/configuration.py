@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reference_samplers import ALL_REFERENCES, ScoreSDE
+from reference_samplers import ALL_REFERENCES, ScoreSDE, TrainingReference
 from reference_samplers.processes.table_chain import TableChain
 from sampler_harness.law.response import Array
 
 from .explanation import Explanation, SameAs, Shift
+from .observation import Observation
 from .solving import FAR, as_written, digits_of
-from .target import Target
 
 __all__ = ["other_references", "other_values", "solved_values"]
 
@@ -44,6 +44,10 @@ def _discrete(hint: Any, declared: Any, default: Any) -> list[Any]:
     options = typing.get_args(hint)
     if typing.get_origin(hint) is Literal:
         return [o for o in options if o != declared]
+    if Any in options or type(None) in options:  # names, or a function of the level; names, or the usual one
+        names = [name for one in options if typing.get_origin(one) is Literal for name in typing.get_args(one)]
+        if names:
+            return [o for o in names if o != declared]
     if hint is bool:
         return [not declared]
     if hint is int or (int in options and type(None) in options):
@@ -58,7 +62,7 @@ def _discrete(hint: Any, declared: Any, default: Any) -> list[Any]:
     return []
 
 
-def other_values(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]:
+def other_values(kind: type, targets: Sequence[Observation]) -> Iterator[Explanation]:
     """One field, or two with few values each, that have another value than was declared.
 
     Args:
@@ -83,13 +87,15 @@ def other_values(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]
             yield Explanation("configuration", kind, {one: a, other: b})
 
 
-def other_references(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]:
+def other_references(kind: type, targets: Sequence[Observation]) -> Iterator[Explanation]:
     """Other references that share the declared fields, at every value of their own fields that have few.
 
     Args:
         kind: the declared reference's class.
         targets: the sampler's cases, the one that is explained first.
     """
+    if isinstance(targets[0].config, TrainingReference):
+        return  # no step of another paper's is told the same times
     declared = targets[0].config
     own = {f.name for f in dataclasses.fields(kind)}
     other: Any
@@ -113,7 +119,9 @@ def other_references(kind: type, targets: Sequence[Target]) -> Iterator[Explanat
                 yield found
 
 
-def solved_values(base: Explanation, targets: Sequence[Target], count: Callable[[], None]) -> Iterator[Explanation]:
+def solved_values(
+    base: Explanation, targets: Sequence[Observation], count: Callable[[], None]
+) -> Iterator[Explanation]:
     """Continuous fields, each solved for the value at which the law is the sampler's.
 
     Args:
@@ -149,7 +157,7 @@ def _with(base: Explanation, name: str, value: float) -> Explanation:
     return dataclasses.replace(base, fields={**base.fields, name: value}, digits=digits)
 
 
-def _thresholds(base: Explanation, targets: Sequence[Target], name: str) -> Iterator[Explanation]:
+def _thresholds(base: Explanation, targets: Sequence[Observation], name: str) -> Iterator[Explanation]:
     """Values between the levels that occur: one for each way to hold some of them and not others."""
     levels = sorted({float(s) for t in targets for s in t.config.window_levels if s > 0})
     if not levels:
@@ -169,7 +177,7 @@ def _rounded_between(low: float, high: float) -> float:
 
 
 def _solve(
-    base: Explanation, targets: Sequence[Target], name: str, start: float, count: Callable[[], None]
+    base: Explanation, targets: Sequence[Observation], name: str, start: float, count: Callable[[], None]
 ) -> Iterator[float]:
     """Values of one field at which the cases' laws are the sampler's, rounded as a person writes them."""
     from scipy.optimize import least_squares
@@ -180,7 +188,7 @@ def _solve(
         for target in targets:
             count()
             response = explanation.response(target, stop=False)
-            rest = None if response is None else target.screen.distances(response)
+            rest = None if response is None else target.distances(response)
             if rest is None:
                 return None
             rests.append(rest)

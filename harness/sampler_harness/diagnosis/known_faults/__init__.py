@@ -1,4 +1,4 @@
-"""Known faults: mistakes of samplers as edits of a reference's source, each with what it does and where it happened."""
+"""Known faults: mistakes of samplers and of training steps as edits of a reference's source, each with what it does and where it happened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 from sampler_harness.law.replacement import Replacement
 
-__all__ = ["KNOWN_FAULTS", "KnownFault", "Occurrence", "Replacement", "at_commit", "edits_of", "file_at", "issue"]
+__all__ = [
+    "KNOWN_FAULTS",
+    "TRAINING_FAULTS",
+    "KnownFault",
+    "Occurrence",
+    "Replacement",
+    "at_commit",
+    "edits_of",
+    "file_at",
+    "issue",
+]
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,19 @@ def file_at(bug_id: str, repository: str, commit: str, path: str) -> Occurrence:
 
 
 # The lists are made of what is defined above.
-from . import chain, ddim, ddpm, edm, flow, prediction, schedules, step_lengths  # noqa: E402
+from . import (  # noqa: E402  # noqa: E402
+    chain,
+    ddim,
+    ddpm,
+    ddpm_training,
+    edm,
+    edm_training,
+    flow,
+    flow_training,
+    prediction,
+    schedules,
+    step_lengths,
+)
 
 KNOWN_FAULTS: tuple[KnownFault, ...] = (
     *edm.FAULTS,
@@ -83,3 +105,6 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
     *schedules.FAULTS,
     *prediction.FAULTS,
 )
+
+#: The same of training steps.
+TRAINING_FAULTS: tuple[KnownFault, ...] = (*edm_training.FAULTS, *ddpm_training.FAULTS, *flow_training.FAULTS)
