@@ -15,10 +15,9 @@ from sampler_harness.law.program import Program
 from sampler_harness.law.response import Array
 from sampler_harness.observe.trace import Case
 from sampler_harness.strategies import drawn_configurations
-from sampler_harness.training.checks import BENT
 from sampler_harness.training.evidence import TrainingEvidence
 from sampler_harness.training.expected import expected, is_half
-from sampler_harness.training.law import SHARES, ItemLaw, StepLaw, measure
+from sampler_harness.training.law import BENT, SHARES, ItemLaw, StepLaw, measure
 from sampler_harness.training.noise import UNEXPLAINED
 from sampler_harness.training.times import TIME_SHARES, Told
 

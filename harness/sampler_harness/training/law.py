@@ -26,7 +26,7 @@ from .sources import NOTHING_ASKED, Sources, sources_of
 from .times import Runner, Stop, Told, read_times, time_draws, tracked, with_draws
 from .weighing import weighing_draws
 
-__all__ = ["ItemLaw", "StepLaw", "Told", "fixed_data", "measure"]
+__all__ = ["BENT", "ItemLaw", "StepLaw", "Told", "fixed_data", "measure"]
 
 #: Shares of the time's draw at which the law is read: both ends, and inside.
 SHARES = (0.0005, 0.999, 0.03, 0.3, 0.5, 0.7, 0.9, 0.995)
@@ -34,6 +34,8 @@ SHARES = (0.0005, 0.999, 0.03, 0.3, 0.5, 0.7, 0.9, 0.995)
 DENSE = 4.0
 #: The second answer of the model, by which is seen whether the loss stays quadratic; a half would overflow.
 FAR, FAR_IN_HALF = 64.0, 2.0
+#: Relative change of the loss's curvature from which on it is no square in the output.
+BENT = 1e-2
 #: Seeds of the global generators, under which hidden draws of a step differ.
 SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 

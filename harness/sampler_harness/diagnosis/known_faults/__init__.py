@@ -1,4 +1,4 @@
-"""Known faults: mistakes of samplers and of training steps as edits of a reference's source, each with what it does and where it happened."""
+"""Known faults as edits of a reference's source, of samplers and of training steps: effect, and where it happened."""
 
 from __future__ import annotations
 
