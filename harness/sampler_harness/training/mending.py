@@ -143,10 +143,16 @@ class _Search:
         self, tried: Sequence[_Variable], values: Mapping[_Variable, Any], known: Mapping[_Variable, bool]
     ) -> Line | None:
         """The line of the first value that another one mends; None where what it is made of is not known."""
+        found: _Variable | None = None
         for variable in tried:
-            if any(self._is_right_with(variable, new) for new in self._candidates(values[variable])):
-                return variable.line if self._made_of_known(variable, known) else None
-        return None
+            new = next((new for new in self._candidates(values[variable]) if self._is_right_with(variable, new)), None)
+            if new is None:
+                continue
+            found = variable
+            if np.ptp(new) > 0:
+                break
+            # What one number for all mends may be made of anything: the last such value is the nearest to the fault.
+        return found.line if found is not None and self._made_of_known(found, known) else None
 
     def _made_of_known(self, variable: _Variable, known: Mapping[_Variable, bool]) -> bool:
         """Whether what a line made a value of is the reference's, so that the line itself is to blame."""

@@ -210,18 +210,18 @@ FAULTS: tuple[KnownFault, ...] = (
             "e0f26677d67970c4f7f804306b32ef2c0cada50f",
         ),
     ),
-    KnownFault(
+    chain(
         "debiased-weight-of-epsilon",
-        (
-            Replacement(_DDPM, _UNIFORM, f'if self.weighting == "uniform":\n            return float({_DEBIASED})\n'),
-            Replacement(
-                _DDPM,
-                'return of_level("weighting", self.weighting, int(level))',
-                f"return float({_DEBIASED})",
-            ),
-        ),
+        'return of_level("weighting", self.weighting, int(level))',
+        f"return float({_DEBIASED})",
         "The weight that is right for epsilon is taken for v too: timesteps of much noise count for far too much.",
-        (issue("kohya-debiased-weight-of-v", "kohya-ss/sd-scripts", 1058),),
+        issue("kohya-debiased-weight-of-v", "kohya-ss/sd-scripts", 1058),
+    ),
+    chain(
+        "error-weighted-by-debiasing",
+        _UNIFORM,
+        f'if self.weighting == "uniform":\n            return float({_DEBIASED})\n',
+        "Timesteps of much noise count for more than those of little: the wrong way round for v and x0.",
     ),
     chain(
         "chain-error-unweighted",
