@@ -111,7 +111,7 @@ CONFIGURATIONS: tuple[Any, ...] = (
     DDPMTraining(input_perturbation=0.1),
     DDPMTraining(prediction="v", weighting=lambda t: 1 / (1.0 + t)),
     FlowTraining(shift=3.0),
-    FlowTraining(time="logit_normal", logit_mean=0.4),
+    FlowTraining(time="logit_normal", logit_mean=0.4, logit_std=0.8),
 )
 
 

@@ -37,6 +37,12 @@ FAULTS: tuple[KnownFault, ...] = (
         "ln_sigma = self.P_mean + np.sqrt(self.P_std) * draws.normal((x0.shape[0],))\n",
         "The lowest and highest levels are trained too rarely, or too often.",
     ),
+    edm(
+        "log-normal-mean-scaled-by-std",
+        _LN_SIGMA,
+        "ln_sigma = (self.P_mean + draws.normal((x0.shape[0],))) * self.P_std\n",
+        "The levels that are trained most lie elsewhere than declared.",
+    ),
     KnownFault(
         "level-uniform",
         (

@@ -47,6 +47,12 @@ FAULTS: tuple[KnownFault, ...] = (
         "A large share of all items is pure data or pure noise.",
     ),
     flow(
+        "logit-mean-scaled-by-std",
+        _LOGIT,
+        "t = 1 / (1 + np.exp(-((self.logit_mean + t) * self.logit_std)))",
+        "The times that are trained most lie elsewhere than declared, wherever the mean is not 0.",
+    ),
+    flow(
         "shift-turned-round",
         _SHIFTED,
         "return float(t / (self.shift - (self.shift - 1) * t))",
