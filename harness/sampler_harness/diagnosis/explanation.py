@@ -159,18 +159,19 @@ class Explanation:
         """
         return self.outcome(target, stop=stop).response
 
-    def fits(self, target: Observation, *, exactly: bool = False) -> bool:
+    def fits(self, target: Observation, *, exactly: bool = False, widened: float = 1.0) -> bool:
         """Whether the sampler does in a case what this does.
 
         Args:
             target: the sampler's case.
             exactly: within the tolerance that is derived from this program, not the one that is used while searching,
                 which is narrower where small differences of large numbers are taken.
+            widened: multiplies that tolerance.
         """
         here = self._in(target.config)
         if here is not self:
-            return here.fits(target, exactly=exactly)
-        return target.fits(self, exactly=exactly)
+            return here.fits(target, exactly=exactly, widened=widened)
+        return target.fits(self, exactly=exactly, widened=widened)
 
     def explains(self, target: Observation) -> bool:
         """Whether the sampler does in a case what this does: the quick tolerance or the derived one says so.

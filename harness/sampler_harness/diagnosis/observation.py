@@ -65,12 +65,13 @@ class Observation(ABC):
         """
 
     @abstractmethod
-    def fits(self, explanation: Explanation, *, exactly: bool) -> bool:
+    def fits(self, explanation: Explanation, *, exactly: bool, widened: float = 1.0) -> bool:
         """Whether an explanation has this law.
 
         Args:
             explanation: in every configuration; where it holds in some alone, it holds here.
             exactly: within the tolerance that is derived from its own program, not the one that screens.
+            widened: multiplies that tolerance.
         """
 
     @abstractmethod

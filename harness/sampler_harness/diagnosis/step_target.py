@@ -96,9 +96,9 @@ class StepTarget(Observation):
         response = respond(instance, shares, self.spread, rounds=rounds)
         return response if response is not None and response.is_finite else None
 
-    def fits(self, explanation: Explanation, *, exactly: bool) -> bool:
+    def fits(self, explanation: Explanation, *, exactly: bool, widened: float = 1.0) -> bool:
         """Whether an explanation has this law, and its loss the same free factor as elsewhere."""
-        return self.ratio(explanation, exactly=exactly) <= 1.0
+        return self.ratio(explanation, exactly=exactly) <= widened
 
     def ratio(self, explanation: Explanation, *, exactly: bool) -> float:
         """How far an explanation is from this law, over the tolerance; infinity where it has none.

@@ -118,7 +118,7 @@ class Target(Observation):
             target=self if stop else None,
         )
 
-    def fits(self, explanation: Explanation, *, exactly: bool) -> bool:
+    def fits(self, explanation: Explanation, *, exactly: bool, widened: float = 1.0) -> bool:
         """Whether an explanation has this law; see :class:`Observation`."""
         response = explanation.response(self, stop=not exactly)
         config = explanation.config(self.config)
@@ -129,10 +129,10 @@ class Target(Observation):
             if exactly and self.is_hopeless(law):
                 return False
             # Deriving a tolerance costs far more than a run at large values does.
-            if self.dense is not None and self.replayed(explanation.program.configured(config), response) > 1.0:
+            if self.dense is not None and self.replayed(explanation.program.configured(config), response) > widened:
                 return False
             tolerance = explanation.tolerance(law, response, config, self.dtype) if exactly else None
-            return self.ratio(law, tolerance) <= 1.0
+            return self.ratio(law, tolerance) <= widened
 
     def distances(self, response: Response) -> Array | None:
         """How far every entry is off; see :class:`Observation`."""
