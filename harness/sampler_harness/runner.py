@@ -263,12 +263,12 @@ class Assessment:
         return moved(self.sampler_evidence)
 
     def diagnosis(self, *, of_all: bool = False) -> Diagnosis | None:
-        """What the sampler does instead of its reference; None where it conforms, or where nobody looks for it.
+        """What is done instead of the reference's; None where it conforms, or where nobody looks for it.
 
         Args:
             of_all: whether to run all planned checks first; else it is made of the findings so far.
         """
-        if not self._diagnose or self.subject.kind != "sampler" or self.against is not None:
+        if not self._diagnose or self.subject.kind not in ("sampler", "training") or self.against is not None:
             return None
         if of_all:
             for id in self.planned():
@@ -288,6 +288,8 @@ class Assessment:
 
         started = time.perf_counter()
         try:
+            if self.subject.kind == "training":
+                return self._diagnosed_step(findings, started)
             evidence = self.sampler_evidence
             if evidence.in_half_alone:
                 return Diagnosis(
@@ -307,6 +309,15 @@ class Assessment:
             place = traceback.extract_tb(error.__traceback__)[-1]
             failed = f"the diagnosis itself failed with {type(error).__name__}: {error}"
             found = Diagnosis(False, unsearched=f"{failed} ({place.name}, line {place.lineno}); please report this")
+        self._spent += time.perf_counter() - started
+        return found
+
+    def _diagnosed_step(self, findings: tuple[Finding, ...], started: float) -> Diagnosis | None:
+        from .diagnosis.diagnose_step import diagnose_step
+        from .training.evidence import TrainingEvidence
+
+        assert isinstance(self.evidence, TrainingEvidence)
+        found = diagnose_step(self.evidence, findings, budget=self.budget)
         self._spent += time.perf_counter() - started
         return found
 

@@ -12,9 +12,9 @@ from sampler_harness.law.response import Array
 from sampler_harness.law.same import alike
 
 from .explanation import KINDS, Explanation
-from .target import Target
+from .observation import Observation
 
-__all__ = ["Answer", "grouped", "laws_of", "same_laws"]
+__all__ = ["Answer", "grouped", "laws_of", "rank", "same_laws"]
 
 #: Fields that stand for a line of the algorithm rather than for what a user chooses.
 _LEFT_OUT = frozenset({"initial_scale", "sigmas", "times", "betas", "timesteps", "time_scale"})
@@ -44,14 +44,14 @@ class Answer:
         return self.variants[0]
 
 
-def laws_of(explanation: Explanation, targets: Sequence[Target]) -> list[Array]:
+def laws_of(explanation: Explanation, targets: Sequence[Observation]) -> list[Array]:
     """Its law in each case, with what it clamps, as one row of numbers; empty where it has none.
 
     Args:
         explanation: what is asked.
         targets: the cases.
     """
-    return [_vector(explanation, target) for target in targets]
+    return [target.vector(explanation) for target in targets]
 
 
 def same_laws(one: Sequence[Array], other: Sequence[Array]) -> bool:
@@ -64,7 +64,7 @@ def same_laws(one: Sequence[Array], other: Sequence[Array]) -> bool:
     return len(one) == len(other) and all(alike(a, b) for a, b in zip(one, other, strict=True))
 
 
-def grouped(fitting: Sequence[Explanation], targets: Sequence[Target]) -> list[Answer]:
+def grouped(fitting: Sequence[Explanation], targets: Sequence[Observation]) -> list[Answer]:
     """Explanations with one law, together.
 
     Args:
@@ -72,7 +72,7 @@ def grouped(fitting: Sequence[Explanation], targets: Sequence[Target]) -> list[A
         targets: the cases.
     """
     answers: list[Answer] = []
-    for one in sorted(fitting, key=_rank):
+    for one in sorted(fitting, key=rank):
         laws = laws_of(one, targets)
         same = next((answer for answer in answers if _is_one(answer, one, laws)), None)
         if same is None:
@@ -97,8 +97,12 @@ def _close(one: Array, other: Array) -> bool:
     return bool((np.abs(one - other) <= allowed).all())
 
 
-def _rank(one: Explanation) -> tuple[Any, ...]:
-    """Simplest first: one change before two, what a user declares before what is known, known before any edit."""
+def rank(one: Explanation) -> tuple[Any, ...]:
+    """Simplest first: one change before two, what a user declares before what is known, known before any edit.
+
+    Args:
+        one: of the explanations with one law.
+    """
     changes = 2 if one.kind == "pair" or (one.kind == "configuration" and len(one.fields) > 1) else 1
     # An option that people leave out says less than the line that is wrong.
     left_out = one.kind == "configuration" and set(one.fields) <= _LEFT_OUT
@@ -113,16 +117,3 @@ def _rank(one: Explanation) -> tuple[Any, ...]:
         one.size,
         one.digits,
     )
-
-
-def _vector(explanation: Explanation, target: Target) -> Array:
-    """An explanation's law in a case as one row of numbers, with what it clamps; empty where it has none."""
-    law = explanation.law(target)
-    if law is None:
-        return np.zeros(0)
-    columns = np.zeros((law.num_calls + 1, law.num_calls + 1))
-    for index, row in enumerate(law.opened):
-        columns[:, row] = law.factor[:, index]
-    rows = explanation.rows(target)
-    clamped = np.zeros(0) if rows is None else rows.reshape(-1)
-    return np.concatenate([law.times, law.offset, law.outputs.reshape(-1), columns.reshape(-1), clamped])

@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reference_samplers import ALL_REFERENCES, ScoreSDE
+from reference_samplers import ALL_REFERENCES, ScoreSDE, TrainingReference
 from reference_samplers.processes.table_chain import TableChain
 from sampler_harness.law.response import Array
 
 from .explanation import Explanation, SameAs, Shift
+from .observation import Observation
 from .solving import FAR, as_written, digits_of
-from .target import Target
 
 __all__ = ["other_references", "other_values", "solved_values"]
 
@@ -49,6 +49,10 @@ def _discrete(hint: Any, declared: Any, default: Any) -> list[Any]:
     options = typing.get_args(hint)
     if typing.get_origin(hint) is Literal:
         return [o for o in options if o != declared]
+    if Any in options or type(None) in options:  # names, or a function of the level; names, or the usual one
+        names = [name for one in options if typing.get_origin(one) is Literal for name in typing.get_args(one)]
+        if names:
+            return [o for o in names if o != declared]
     if hint is bool:
         return [not declared]
     if hint is int or (int in options and type(None) in options):
@@ -63,7 +67,7 @@ def _discrete(hint: Any, declared: Any, default: Any) -> list[Any]:
     return []
 
 
-def other_values(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]:
+def other_values(kind: type, targets: Sequence[Observation]) -> Iterator[Explanation]:
     """One field, or two with few values each, that have another value than was declared.
 
     Args:
@@ -88,7 +92,7 @@ def other_values(kind: type, targets: Sequence[Target]) -> Iterator[Explanation]
             yield Explanation("configuration", kind, {one: a, other: b})
 
 
-def other_references(kind: type, targets: Sequence[Target]) -> Iterator[tuple[Explanation, bool]]:
+def other_references(kind: type, targets: Sequence[Observation]) -> Iterator[tuple[Explanation, bool]]:
     """Other references that share the declared fields, at values of their own fields that have few.
 
     Args:
@@ -98,6 +102,8 @@ def other_references(kind: type, targets: Sequence[Target]) -> Iterator[tuple[Ex
     Yields:
         Each with whether its numbers are worth solving for.
     """
+    if isinstance(targets[0].config, TrainingReference):
+        return  # no step of another paper's is told the same times
     declared = targets[0].config
     own = {f.name for f in dataclasses.fields(kind)}
     other: Any
@@ -127,7 +133,9 @@ def other_references(kind: type, targets: Sequence[Target]) -> Iterator[tuple[Ex
                 yield found, not unusual or len(combinations) <= MOST_SOLVED
 
 
-def solved_values(base: Explanation, targets: Sequence[Target], count: Callable[[], None]) -> Iterator[Explanation]:
+def solved_values(
+    base: Explanation, targets: Sequence[Observation], count: Callable[[], None]
+) -> Iterator[Explanation]:
     """Continuous fields, each solved for the value at which the law is the sampler's.
 
     Args:
@@ -163,7 +171,7 @@ def _with(base: Explanation, name: str, value: float) -> Explanation:
     return dataclasses.replace(base, fields={**base.fields, name: value}, digits=digits)
 
 
-def _thresholds(base: Explanation, targets: Sequence[Target], name: str) -> Iterator[Explanation]:
+def _thresholds(base: Explanation, targets: Sequence[Observation], name: str) -> Iterator[Explanation]:
     """Values between the levels that occur: one for each way to hold some of them and not others."""
     levels = sorted({float(s) for t in targets for s in t.config.window_levels if s > 0})
     if not levels:
@@ -183,7 +191,7 @@ def _rounded_between(low: float, high: float) -> float:
 
 
 def _solve(
-    base: Explanation, targets: Sequence[Target], name: str, start: float, count: Callable[[], None]
+    base: Explanation, targets: Sequence[Observation], name: str, start: float, count: Callable[[], None]
 ) -> Iterator[float]:
     """Values of one field at which the cases' laws are the sampler's, rounded as a person writes them."""
     from scipy.optimize import least_squares
@@ -194,7 +202,7 @@ def _solve(
         for target in targets:
             count()
             response = explanation.response(target, stop=False)
-            rest = None if response is None else target.screen.distances(response)
+            rest = None if response is None else target.distances(response)
             if rest is None:
                 return None
             rests.append(rest)

@@ -19,7 +19,8 @@ from sampler_harness.law.tolerance import Tolerance, derived_tolerance
 from sampler_harness.observe.learned_variance import learned_variance
 
 from .forms import text_as
-from .target import Lawless, Outcome, Target, limits_of, run_program
+from .observation import Observation, Outcome
+from .target import Lawless, Target, limits_of, run_program
 from .where import Where
 
 __all__ = ["Explanation", "Kind", "SameAs", "Shift", "searched_as"]
@@ -74,7 +75,8 @@ class Explanation:
         return _program(self.reference, tuple(sorted(self.texts.items())))
 
     @functools.cached_property
-    def _rounding_program(self) -> Program:
+    def rounding_program(self) -> Program:
+        """The same in arithmetic that rounds."""
         return Program(self.reference, texts=self.texts, numpy=ROUNDING_NUMPY)
 
     def tolerance(self, law: Law, response: Response, config: Any, dtype: str) -> Tolerance:
@@ -89,7 +91,7 @@ class Explanation:
         return derived_tolerance(
             law,
             dtype,
-            lambda: self._rounding_program.configured(config),
+            lambda: self.rounding_program.configured(config),
             (response.noise.shape[1], response.num_calls),
             learned_variance=learned_variance(config),
             reference=config,
@@ -129,7 +131,7 @@ class Explanation:
         except (ValueError, TypeError, OverflowError):
             return None
 
-    def outcome(self, target: Target, *, stop: bool = True) -> Outcome:
+    def outcome(self, target: Observation, *, stop: bool = True) -> Outcome:
         """How far it goes along with the sampler in a case.
 
         Args:
@@ -146,15 +148,9 @@ class Explanation:
         if config is None:
             return Outcome(0)
         with np.errstate(all="ignore"):
-            return run_program(
-                self.program.configured(config),
-                max_calls=target.max_calls,
-                max_draws=target.max_draws,
-                learned_variance=learned_variance(config),
-                target=target if stop else None,
-            )
+            return target.run(self.program.configured(config), config, stop=stop)
 
-    def response(self, target: Target, *, stop: bool = True) -> Response | None:
+    def response(self, target: Observation, *, stop: bool = True) -> Any:
         """What it does in a case; None where it has no law there, or (with ``stop``) another one than the sampler.
 
         Args:
@@ -163,32 +159,21 @@ class Explanation:
         """
         return self.outcome(target, stop=stop).response
 
-    def fits(self, target: Target, *, exactly: bool = False) -> bool:
+    def fits(self, target: Observation, *, exactly: bool = False, widened: float = 1.0) -> bool:
         """Whether the sampler does in a case what this does.
 
         Args:
             target: the sampler's case.
             exactly: within the tolerance that is derived from this program, not the one that is used while searching,
                 which is narrower where small differences of large numbers are taken.
+            widened: multiplies that tolerance.
         """
         here = self._in(target.config)
         if here is not self:
-            return here.fits(target, exactly=exactly)
-        response = self.response(target, stop=not exactly)
-        config = self.config(target.config)
-        if response is None or config is None:
-            return False
-        with np.errstate(all="ignore"):
-            law = Law.of(response)
-            if exactly and target.is_hopeless(law):
-                return False
-            # Deriving a tolerance costs far more than a run at large values does.
-            if target.dense is not None and target.replayed(self.program.configured(config), response) > 1.0:
-                return False
-            tolerance = self.tolerance(law, response, config, target.dtype) if exactly else None
-            return target.ratio(law, tolerance) <= 1.0
+            return here.fits(target, exactly=exactly, widened=widened)
+        return target.fits(self, exactly=exactly, widened=widened)
 
-    def explains(self, target: Target) -> bool:
+    def explains(self, target: Observation) -> bool:
         """Whether the sampler does in a case what this does: the quick tolerance or the derived one says so.
 
         Args:

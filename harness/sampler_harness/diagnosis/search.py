@@ -20,7 +20,6 @@ import numpy as np
 from sampler_harness.law.program import Program, Trace
 from sampler_harness.law.response import Array
 from sampler_harness.law.same import TERMS
-from sampler_harness.observe.learned_variance import learned_variance
 
 from .answers import Answer, grouped, laws_of, same_laws
 from .configuration import other_references, other_values, solved_values
@@ -30,8 +29,9 @@ from .forms import forms_of, text_as
 from .found import Found, Lead, Near
 from .known_faults import KNOWN_FAULTS, KnownFault
 from .mutations import Mutation, mutations
+from .observation import Observation
 from .solved_edits import solved_edits
-from .target import Lawless, Target, run_program
+from .target import Lawless
 from .where import wheres
 
 __all__ = ["BUDGET", "Answer", "Found", "Near", "Search", "with_fault"]
@@ -66,19 +66,21 @@ class Search:
         hypothetical: a case as it would be if the sampler were sound, to see whether answers differ there.
         budget: programs that may be measured.
         faults: the bank.
+        forms: whether the reference's lines have other forms that people write them in.
     """
 
     def __init__(
         self,
         reference: type,
-        targets: Sequence[Target],
+        targets: Sequence[Observation],
         *,
         lawless: Sequence[Lawless] = (),
         further: Sequence[Any] = (),
-        measure: Callable[[Any], Target | None] = lambda config: None,
-        hypothetical: Callable[[Any], Target | None] = lambda config: None,
+        measure: Callable[[Any], Observation | None] = lambda config: None,
+        hypothetical: Callable[[Any], Observation | None] = lambda config: None,
         budget: int = BUDGET["quick"],
         faults: Sequence[KnownFault] = KNOWN_FAULTS,
+        forms: bool = True,
     ) -> None:
         self.reference = searched_as(reference)
         self.targets = list(targets)
@@ -90,6 +92,7 @@ class Search:
         self._hypothetical = hypothetical
         self._budget = budget
         self._faults = faults
+        self._has_forms = forms
         self.programs = 0
         self._ended = True
 
@@ -108,7 +111,7 @@ class Search:
             if lead.terms > reference_terms and lead.is_ground:
                 promising.append(lead)
             fitting += self._whole(lead)
-        if not fitting and not self._but_lawless:
+        if not fitting and not self._but_lawless and self._has_forms:
             for form in self._forms(start):
                 for lead in self._edits(form, self.targets[0]):
                     promising += [lead] if lead.terms > reference_terms else []
@@ -142,7 +145,7 @@ class Search:
             self._in_part.append(explanation)
         return []
 
-    def _from(self, base: Explanation, target: Target | None = None) -> Iterator[Lead]:
+    def _from(self, base: Explanation, target: Observation | None = None) -> Iterator[Lead]:
         """Everything that is one change away.
 
         Args:
@@ -165,19 +168,19 @@ class Search:
         yield from self._known(base, target)
         yield from self._edits(base, target)
 
-    def _solved(self, base: Explanation, ordered: Sequence[Target]) -> Iterator[Explanation]:
+    def _solved(self, base: Explanation, ordered: Sequence[Observation]) -> Iterator[Explanation]:
         if self._room():
             yield from solved_values(base, ordered, self._count)
 
     def _count(self) -> None:
         """A program that is run to its end: a long chain counts for several."""
-        self.programs += 1 + self.targets[0].law.num_calls // USUAL_LENGTH
+        self.programs += 1 + self.targets[0].length // USUAL_LENGTH
 
-    def _lead(self, explanation: Explanation, target: Target) -> Lead:
+    def _lead(self, explanation: Explanation, target: Observation) -> Lead:
         is_ground = not explanation.fields or not set(explanation.fields) <= _WINDOW
         return Lead(*self._outcome(explanation, target), explanation.kind, lambda: explanation, is_ground)
 
-    def _known(self, base: Explanation, target: Target) -> Iterator[Lead]:
+    def _known(self, base: Explanation, target: Observation) -> Iterator[Lead]:
         files = {function.place.file for function in base.program.functions.values()}
         for fault in self._faults:
             if fault.name in base.faults or not {one.file for one in fault.replacements} <= files:
@@ -188,19 +191,14 @@ class Search:
             found = dataclasses.replace(base, kind=_kind(base, "known"), texts=texts, faults=(*base.faults, fault.name))
             yield self._lead(found, target)
 
-    def _edits(self, base: Explanation, target: Target) -> Iterator[Lead]:
+    def _edits(self, base: Explanation, target: Observation) -> Iterator[Lead]:
         config = base.config(target.config)
         if config is None or not self._room():
             return
         program = base.program
         trace = Trace()
-        limits: dict[str, Any] = {
-            "max_calls": target.max_calls,
-            "max_draws": target.max_draws,
-            "learned_variance": learned_variance(config),
-        }
         with np.errstate(all="ignore"):
-            program.traced(lambda: run_program(program.configured(config), **limits), trace)
+            program.traced(lambda: target.run(program.configured(config), config, stop=False), trace)
             for mutation in mutations(program, trace):
                 if not self._room():
                     return
@@ -208,7 +206,7 @@ class Search:
                 with mutation.applied():
                     try:
                         with program.edited(mutation.function):
-                            outcome = run_program(program.configured(config), **limits, target=target)
+                            outcome = target.run(program.configured(config), config)
                     except (SyntaxError, ValueError, TypeError, AttributeError):
                         continue  # no program
                 whole = outcome.response is not None
@@ -231,7 +229,7 @@ class Search:
             texts = {one.file: text_as(one.file, form.name) for one in form.replacements}
             yield dataclasses.replace(start, texts=texts, form=form.name)
 
-    def _numbers(self, base: Explanation, target: Target) -> Iterator[Lead]:
+    def _numbers(self, base: Explanation, target: Observation) -> Iterator[Lead]:
         """Edits with a number in them, where nothing simpler explains everything."""
         config = base.config(target.config)
         if config is None or not self._room():
@@ -246,7 +244,7 @@ class Search:
                 if not self._room():
                     return
 
-    def _outcome(self, explanation: Explanation, target: Target | None = None) -> tuple[int, bool]:
+    def _outcome(self, explanation: Explanation, target: Observation | None = None) -> tuple[int, bool]:
         """Terms of a case that an explanation shares with the sampler, and whether these are all."""
         target = target or self.targets[0]
         self.programs += 1

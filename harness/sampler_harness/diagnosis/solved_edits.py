@@ -16,12 +16,11 @@ import numpy as np
 
 from sampler_harness.law.program import Function, Program, Trace
 from sampler_harness.law.response import Array
-from sampler_harness.observe.learned_variance import learned_variance
 
 from .edited_text import edited_text
 from .mutations import Mutation
+from .observation import Observation
 from .solving import FAR, as_written, digits_of
-from .target import Target, run_program
 
 __all__ = ["SolvedEdit", "solved_edits"]
 
@@ -66,7 +65,7 @@ class SolvedEdit:
 
 
 def solved_edits(
-    program: Program, config: Any, target: Target, trace: Trace, count: Callable[[], None]
+    program: Program, config: Any, target: Observation, trace: Trace, count: Callable[[], None]
 ) -> Iterator[SolvedEdit]:
     """Texts in which one statement's numbers, a factor or a bound of it make the case's law the sampler's.
 
@@ -151,7 +150,7 @@ def _with_names(value: ast.expr, numbers: Sequence[ast.Constant], one_more: ast.
 
 
 def _solve(
-    program: Program, config: Any, target: Target, site: _Site, count: Callable[[], None]
+    program: Program, config: Any, target: Observation, site: _Site, count: Callable[[], None]
 ) -> tuple[str, int] | None:
     """The text with the numbers in it, and how many digits they have; None where there are no such numbers."""
     from scipy.optimize import least_squares
@@ -163,20 +162,14 @@ def _solve(
     mutation = Mutation(site.function, (site.statement, "value", None), old, site.value)
     namespace = site.function.owner.__dict__
     width = len(site.starts[0])
-    learned = learned_variance(config)
     entries = 0
 
     def distances(values: Sequence[float]) -> Array | None:
         nonlocal entries
         count()
         namespace.update({_PLACE.format(n): float(value) for n, value in enumerate(values)})
-        outcome = run_program(
-            program.configured(config),
-            max_calls=target.max_calls,
-            max_draws=target.max_draws,
-            learned_variance=learned,
-        )
-        rest = None if outcome.response is None else target.screen.distances(outcome.response)
+        outcome = target.run(program.configured(config), config, stop=False)
+        rest = None if outcome.response is None else target.distances(outcome.response)
         entries = entries if rest is None else rest.size
         return rest
 

@@ -10,7 +10,7 @@ import functools
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,10 +21,15 @@ from sampler_harness.law.replay import replay
 from sampler_harness.law.response import AMPLITUDE, Array, Response
 from sampler_harness.law.same import SCREEN, TERMS, Screen, distance, worst
 from sampler_harness.law.tolerance import PRECISIONS, Tolerance, reference_response, tolerance_between, tolerance_of
-from sampler_harness.observe.learned_variance import variance_value
+from sampler_harness.observe.learned_variance import learned_variance, variance_value
 from sampler_harness.observe.trace import Case
 
-__all__ = ["Lawless", "Outcome", "Target", "limits_of", "run_program"]
+from .observation import Observation, Outcome
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
+
+__all__ = ["Lawless", "Target", "limits_of", "run_program"]
 
 #: A program may call its model and draw twice as often as the reference and the sampler, and this much more.
 MORE = 8
@@ -38,22 +43,6 @@ CLOCK = 2.0
 
 class _Stopped(Exception):
     """A run that need not go on."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How far a program went along with the sampler.
-
-    Attributes:
-        terms: how many terms agree, row after row, up to the first row in which not all do.
-        response: what was measured, where it went all the way.
-        ending: how the run ended: ``"whole"`` with a sample, ``"stopped"`` where it differs or at a limit, ``"error"``
-            where it raised, ``"not-finite"`` with NaN or infinity in it.
-    """
-
-    terms: int
-    response: Response | None = None
-    ending: Literal["whole", "stopped", "error", "not-finite"] = "stopped"
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ class Lawless:
     is_error: bool
 
 
-class Target:
+class Target(Observation):
     """A sampler's law in one case.
 
     Args:
@@ -113,6 +102,53 @@ class Target:
         self.max_calls, self.max_draws = limits_of(max(law.num_calls, reference_law.num_calls))
         self.screen = Screen(law, tolerance, self.dtype, last_row=last_row)
         self.rows = self.screen.rows
+
+    @property
+    def length(self) -> int:
+        """Model calls of a run."""
+        return self.law.num_calls
+
+    def run(self, instance: Any, config: Any, *, stop: bool = True) -> Outcome:
+        """Measure a program; see :class:`Observation`."""
+        return run_program(
+            instance,
+            max_calls=self.max_calls,
+            max_draws=self.max_draws,
+            learned_variance=learned_variance(config),
+            target=self if stop else None,
+        )
+
+    def fits(self, explanation: Explanation, *, exactly: bool, widened: float = 1.0) -> bool:
+        """Whether an explanation has this law; see :class:`Observation`."""
+        response = explanation.response(self, stop=not exactly)
+        config = explanation.config(self.config)
+        if response is None or config is None:
+            return False
+        with np.errstate(all="ignore"):
+            law = Law.of(response)
+            if exactly and self.is_hopeless(law):
+                return False
+            # Deriving a tolerance costs far more than a run at large values does.
+            if self.dense is not None and self.replayed(explanation.program.configured(config), response) > widened:
+                return False
+            tolerance = explanation.tolerance(law, response, config, self.dtype) if exactly else None
+            return self.ratio(law, tolerance) <= widened
+
+    def distances(self, response: Response) -> Array | None:
+        """How far every entry is off; see :class:`Observation`."""
+        return self.screen.distances(response)
+
+    def vector(self, explanation: Explanation) -> Array:
+        """An explanation's law as one row of numbers, with what it clamps; empty where it has none."""
+        law = explanation.law(self)
+        if law is None:
+            return np.zeros(0)
+        columns = np.zeros((law.num_calls + 1, law.num_calls + 1))
+        for index, row in enumerate(law.opened):
+            columns[:, row] = law.factor[:, index]
+        rows = explanation.rows(self)
+        clamped = np.zeros(0) if rows is None else rows.reshape(-1)
+        return np.concatenate([law.times, law.offset, law.outputs.reshape(-1), columns.reshape(-1), clamped])
 
     def replay(self, instance: Any, response: Response) -> Array | None:
         """What a program makes of the sampler's large outputs and fresh noise; None where it cannot be run on them.

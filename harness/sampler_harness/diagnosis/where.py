@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .target import Target
+from .observation import Observation
 
 __all__ = ["Where", "wheres"]
 
@@ -39,7 +39,7 @@ class Where:
         return f"where {self.field} is above 0" if self.value is None else f"where {self.field}={self.value!r}"
 
 
-def wheres(targets: Sequence[Target]) -> list[Where]:
+def wheres(targets: Sequence[Observation]) -> list[Where]:
     """Parts that hold all cases in which the sampler is wrong, and not all in which it is right.
 
     Args:

@@ -11,12 +11,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from reference_samplers import TrainingReference
 from sampler_harness.verdict import Edit, Happened
 from sampler_harness.verdict import Explanation as Told
 
 from .explanation import Explanation, SameAs, Shift
 from .forms import text_as
-from .known_faults import KNOWN_FAULTS, KnownFault
+from .known_faults import KNOWN_FAULTS, TRAINING_FAULTS, KnownFault
 
 __all__ = ["told", "told_as_part"]
 
@@ -26,7 +27,7 @@ QUOTED = 2
 
 @functools.cache
 def _fault(name: str) -> KnownFault:
-    return next(fault for fault in KNOWN_FAULTS if fault.name == name)
+    return next(fault for fault in (*KNOWN_FAULTS, *TRAINING_FAULTS) if fault.name == name)
 
 
 def told(explanation: Explanation, declared: Sequence[Any], variants: Sequence[Explanation] = ()) -> Told:
@@ -37,7 +38,9 @@ def told(explanation: Explanation, declared: Sequence[Any], variants: Sequence[E
         declared: the declared configurations that it was held against.
         variants: explanations with the same law: the edge of a window may lie anywhere between two levels.
     """
-    levels = sorted({float(s) for config in declared for s in config.window_levels})
+    # Of a training step nothing happens in a window.
+    walked = [config for config in declared if not isinstance(config, TrainingReference)]
+    levels = sorted({float(s) for config in walked for s in config.window_levels})
     fields = {name: _range(name, value, variants, levels) for name, value in explanation.fields.items()}
     explanation = dataclasses.replace(explanation, fields=fields)
     edits = tuple(edit for file, text in explanation.texts.items() for edit in _edits(file, text, explanation))
@@ -52,7 +55,7 @@ def told(explanation: Explanation, declared: Sequence[Any], variants: Sequence[E
         edits=edits,
         config={name: _shown(value) for name, value in explanation.fields.items()},
         reference=explanation.reference.__name__ if explanation.kind == "reference" else "",
-        diff="".join(_diff(file, text, explanation.form) for file, text in explanation.texts.items()),
+        diff="".join(_diff(file, text, explanation) for file, text in explanation.texts.items()),
         effects=effects,
         happened=happened,
     )
@@ -130,11 +133,16 @@ def _summary(explanation: Explanation, edits: Sequence[Edit], fields: dict[str, 
         others = ", ".join(fields.values())
         start = f"this is {name}" + (f" with {others}" if others else "")
         return f"{start}, not {type(declared[0]).__name__}" + (f", and {of_lines}" if of_lines else "")
+    yours = f"your {_noun(explanation.reference)}"
     if fields and not edits:
-        return f"your sampler behaves exactly as {name} with {' and '.join(fields.values())}"
+        return f"{yours} behaves exactly as {name} with {' and '.join(fields.values())}"
     if fields:
-        return f"your sampler is {of_lines}, and behaves as {' and '.join(fields.values())}"
-    return f"your sampler is {of_lines}"
+        return f"{yours} is {of_lines}, and behaves as {' and '.join(fields.values())}"
+    return f"{yours} is {of_lines}"
+
+
+def _noun(reference: type) -> str:
+    return "training step" if issubclass(reference, TrainingReference) else "sampler"
 
 
 def _of_lines(edits: Sequence[Edit], faults: Sequence[str]) -> str:
@@ -198,8 +206,9 @@ def _stands_in(name: str, file: str, old: str, new: str) -> bool:
     return False
 
 
-def _diff(file: str, text: str, form: str) -> str:
+def _diff(file: str, text: str, explanation: Explanation) -> str:
+    form, yours = explanation.form, f"your {_noun(explanation.reference)}"
     name = f"{file}, written {form}" if form else file
     before = text_as(file, form).splitlines()
-    lines = difflib.unified_diff(before, text.splitlines(), name, "your sampler", n=2, lineterm="")
+    lines = difflib.unified_diff(before, text.splitlines(), name, yours, n=2, lineterm="")
     return "".join(f"{line}\n" for line in lines)

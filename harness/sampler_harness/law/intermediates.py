@@ -22,7 +22,7 @@ from .dense import dense_values
 from .program import Program
 from .response import Array
 
-__all__ = ["Blend", "Intermediates", "Site", "intermediates", "intermediates_of"]
+__all__ = ["Blend", "Intermediates", "Site", "intermediates", "intermediates_of", "values_of_step"]
 
 _NOTE = "__note__"
 #: Tables of more entries are none that a sampler goes through.
@@ -146,20 +146,74 @@ def intermediates_of(
 
 
 def _noted(config: Any, run: _Run) -> Intermediates | None:
-    try:
-        program = Program(type(config))
-    except (ValueError, SyntaxError):
+    program = _noting(type(config), run.note)
+    if program is None:
         return None
-    for function in program.functions.values():
-        function.node = ast.fix_missing_locations(_Noting(function.place.name).visit(copy.deepcopy(function.node)))
-        function.owner.__dict__[_NOTE] = run.note
-        program.install(function)
     try:
         with np.errstate(all="ignore"):
             program.configured(config).sample(run.model, run.noise)
     except (ValueError, ArithmeticError, TypeError, AttributeError, IndexError, StopIteration):
         return None
     return run.found
+
+
+def _noting(kind: type, note: Callable[[str, int, Any], Any]) -> Program | None:
+    """A reference's source that tells of each value that it works out; None where it is not known."""
+    try:
+        program = Program(kind)
+    except (ValueError, SyntaxError):
+        return None
+    for function in program.functions.values():
+        function.node = ast.fix_missing_locations(_Noting(function.place.name).visit(copy.deepcopy(function.node)))
+        function.owner.__dict__[_NOTE] = note
+        program.install(function)
+    return program
+
+
+def values_of_step(config: Any, x0: Array, answer: Array, draws: Any) -> tuple[Array, Array, tuple[Array, ...]] | None:
+    """All values of a training step's reference on given data, draws and answer.
+
+    Args:
+        config: of a reference of training.
+        x0: ``(B, *D)`` data.
+        answer: ``(B, *D)`` of the model.
+        draws: what its draws return.
+
+    Returns:
+        ``(B,)`` what the model is told, ``(B, *D)`` what it is given, and each value: arrays as they are, a number that
+        is worked out for each item as ``(B,)``. None where it cannot be run.
+    """
+    numbers: dict[Site, list[float]] = {}
+    arrays: dict[bytes, Array] = {}
+    asked: list[tuple[Array, Array]] = []
+
+    def note(function: str, index: int, value: Any) -> Any:
+        if _is_number(value) or (isinstance(value, np.ndarray) and value.ndim == 0):
+            numbers.setdefault(Site(function, index), []).append(float(value))
+        elif isinstance(value, (np.ndarray, list)) and np.asarray(value).dtype.kind in "if":
+            array = np.array(value, dtype=np.float64)
+            arrays.setdefault(array.tobytes() + bytes(array.ndim), array)
+        return value
+
+    def model(x: Array, told: Any) -> Array:
+        asked.append((np.array(told, dtype=np.float64), np.array(x, dtype=np.float64)))
+        return answer
+
+    program = _noting(type(config), note)
+    if program is None:
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            program.configured(config).step(model, x0, draws)
+    except (ValueError, ArithmeticError, TypeError, AttributeError, IndexError):
+        return None
+    if len(asked) != 1:
+        return None
+    found = [np.array(values) for values in numbers.values() if len(values) == len(x0)]
+    # A number that is one for all: told once, or for each item alike.
+    found += [np.array(values[0]) for values in numbers.values() if len(set(values)) == 1]
+    found += [np.array(values[:1]).reshape(()) for values in numbers.values() if len(values) == 1]
+    return (*asked[0], (x0, *arrays.values(), *found))
 
 
 def _small(kind: int, index: int) -> Array:

@@ -21,7 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reference_samplers.configuration import Configuration
 from reference_samplers.contract import Reference
+from reference_samplers.training_contract import TrainingReference
 
 from .replacement import Replacement
 
@@ -29,6 +31,8 @@ __all__ = ["Function", "Place", "Program", "Trace", "source_text"]
 
 #: Of a reference, but no part of its algorithm: what it tells the harness about itself.
 _TOLD = frozenset(name for base in Reference.__mro__ for name in vars(base)) - {"sample", "levels", "clipped"}
+#: The same of a training step, whose figures at a level are what its step asks for.
+_TOLD_OF_A_STEP = frozenset(name for base in Configuration.__mro__ for name in vars(base))
 #: Largest table or range that a program may make: an edit may ask for billions.
 LARGEST = 100_000
 
@@ -259,15 +263,16 @@ class Program:
         return type(self.kind.__name__, (), members)
 
     def _reach(self, whole: bool) -> None:
-        """Find all functions that ``sample`` depends on, or any method, the class's own and the modules'."""
+        """Find all functions that ``sample`` or ``step`` depends on, or any method: the class and the modules."""
         methods: dict[str, tuple[str, ast.FunctionDef]] = {}
         for base in reversed(self._parts):
             file = base.__module__.replace(".", "/") + ".py"
             for node in self._tree_of(file).body:
                 if isinstance(node, ast.ClassDef) and node.name == base.__name__:
                     methods.update({n.name: (file, n) for n in node.body if isinstance(n, ast.FunctionDef)})
-        waiting = [("", name) for name in (methods if whole else ("sample",))]
-        told = frozenset({"check"}) if whole else _TOLD
+        is_step = issubclass(self.kind, TrainingReference)
+        waiting = [("", name) for name in (methods if whole else ("step" if is_step else "sample",))]
+        told = frozenset({"check"}) if whole else _TOLD_OF_A_STEP if is_step else _TOLD
         while waiting:
             file, name = waiting.pop(0)
             is_method = file == ""
@@ -353,7 +358,7 @@ class Program:
     # How it is run
 
     def configured(self, config: Any) -> Any:
-        """The program in a configuration: has ``sample``, and nothing validated.
+        """The program in a configuration: has ``sample`` (or ``step``), and nothing validated.
 
         Args:
             config: an instance of the reference's class.

@@ -22,6 +22,7 @@ from .words import (
     headline,
     is_universal,
     margin_text,
+    noun,
     remedy,
     should_be,
     state,
@@ -68,7 +69,7 @@ def render(verdict: Verdict) -> list[Line]:
         return lines
     lines += _faults(verdict)
     if verdict.diagnosis is not None:
-        lines += diagnosis_lines(verdict.diagnosis)
+        lines += diagnosis_lines(verdict.diagnosis, verdict.kind)
     if verdict.moved is not None:
         lines += moved_lines(verdict.moved)
     if verdict.expected or verdict.deviations:
@@ -132,21 +133,22 @@ def _faults(verdict: Verdict) -> list[Line]:
     return lines
 
 
-def diagnosis_lines(diagnosis: Diagnosis) -> list[Line]:
-    """What the sampler does instead of its reference: a sentence, the lines as a diff, what it does to samples.
+def diagnosis_lines(diagnosis: Diagnosis, kind: str = "sampler") -> list[Line]:
+    """What is done instead of the reference's: a sentence, the lines as a diff, what it does to samples.
 
     Args:
-        diagnosis: of a sampler that does not conform.
+        diagnosis: of what does not conform.
+        kind: of that; ``"sampler"`` or ``"training"``.
     """
-    lines = [Line(""), Line("What your sampler does instead", "bold")]
+    lines = [Line(""), Line(f"What your {noun(kind)} does instead", "bold")]
     exact = diagnosis.exact and len(diagnosis.answers) == 1
     for number, answer in enumerate(diagnosis.answers):
         if number == 0:
-            sure = "" if exact else ("One of these; they cannot be told apart:" if len(diagnosis.answers) > 1 else "")
-            lines += [Line(f"  {sure}", "warn")] if sure else []
+            unsure = "" if exact else ("One of these; they cannot be told apart:" if len(diagnosis.answers) > 1 else "")
+            lines += [Line(f"  {unsure}", "warn")] if unsure else []
         lines += _explained(answer, "bad" if exact else "warn")
     names = dict.fromkeys(edit.fault for edit in diagnosis.answers[0].edits) if exact else {}
-    if names and all(names) and not diagnosis.answers[0].config:
+    if names and all(names) and not diagnosis.answers[0].config and kind == "sampler":
         meant = ", ".join(f'"{name}": "why"' for name in names)
         lines += _wrapped(f"If that is meant, and nothing else shall differ: deviations={{{meant}}}", 2)
     for part in diagnosis.declared:
@@ -164,8 +166,8 @@ def diagnosis_lines(diagnosis: Diagnosis) -> list[Line]:
             lines += _wrapped(f"Cannot tell: {diagnosis.unsearched}.", 2)
     for told in diagnosis.consequences:
         lines += _wrapped(f"What it does to samples: {told}.", 2)
-    if sureness(diagnosis):
-        lines += [Line(line.text, "dim") for line in _wrapped(sureness(diagnosis), 2)]
+    if sure := sureness(diagnosis, kind):
+        lines += [Line(line.text, "dim") for line in _wrapped(sure, 2)]
     return lines
 
 
@@ -281,7 +283,7 @@ def summary_lines(verdict: Verdict) -> list[Line]:
     for cause in verdict.causes:
         lines += _wrapped(f"cause: {cause.id}: {first_line(cause.message)}", 2)
     if verdict.diagnosis is not None:
-        lines += diagnosis_lines(verdict.diagnosis)[1:]
+        lines += diagnosis_lines(verdict.diagnosis, verdict.kind)[1:]
     figure = "" if verdict.margin is None else f"; margin {verdict.margin:.3g}"
     lines += [Line(line.text, "warn") for note in verdict.notes for line in _wrapped(f"note: {note}", 2)]
     lines.append(Line(f"  checks: {counts(verdict)}{figure}"))

@@ -15,7 +15,19 @@ from .filmstrip_figure import filmstrip_figure
 from .law_figure import law_figure
 from .page import MissingExtraError, render_page, write_page
 from .series_figures import noise_figure, times_figure
-from .words import BEYOND_MEASURE, claim, counts, first_line, headline, margin_text, remedy, state, sureness, varied
+from .words import (
+    BEYOND_MEASURE,
+    claim,
+    counts,
+    first_line,
+    headline,
+    margin_text,
+    noun,
+    remedy,
+    state,
+    sureness,
+    varied,
+)
 
 __all__ = ["verdict_page", "write_verdict_page"]
 
@@ -43,6 +55,7 @@ def verdict_page(verdicts: Sequence[Verdict]) -> str:
         remedy=remedy,
         row_name=_row_name,
         state=state,
+        noun=noun,
         sureness=sureness,
     )
 

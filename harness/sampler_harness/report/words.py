@@ -15,6 +15,7 @@ __all__ = [
     "first_line",
     "headline",
     "margin_text",
+    "noun",
     "remedy",
     "should_be",
     "state",
@@ -93,11 +94,21 @@ def _short_name(sampler: str) -> str:
     return name if place.endswith(".py") else sampler
 
 
-def sureness(diagnosis: Diagnosis) -> str:
+def noun(kind: str) -> str:
+    """What a subject that is diagnosed is called.
+
+    Args:
+        kind: ``"sampler"`` or ``"training"``.
+    """
+    return "training step" if kind == "training" else "sampler"
+
+
+def sureness(diagnosis: Diagnosis, kind: str = "sampler") -> str:
     """How sure a diagnosis is, and how far the search went.
 
     Args:
-        diagnosis: of a sampler that does not conform.
+        diagnosis: of what does not conform.
+        kind: of that; ``"sampler"`` or ``"training"``.
     """
     if not diagnosis.answers:
         how_far = diagnosis.searched or (diagnosis.unsearched if diagnosis.observed else "")
@@ -105,9 +116,9 @@ def sureness(diagnosis: Diagnosis) -> str:
     if diagnosis.exact:
         how = "Sure: same law in every configuration, and nothing else that was tried has it"
     elif len(diagnosis.answers) > 1:
-        how = "Not sure: it has the sampler's law in every configuration that was run, and so has something else"
+        how = f"Not sure: it has the {noun(kind)}'s law in every configuration that was run, and so has something else"
     else:
-        how = "Not sure: it has the sampler's law to a wider tolerance only"
+        how = f"Not sure: it has the {noun(kind)}'s law to a wider tolerance only"
     return f"{how} ({diagnosis.searched})."
 
 

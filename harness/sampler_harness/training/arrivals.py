@@ -10,7 +10,7 @@ import numpy as np
 
 from .probing import Array
 
-__all__ = ["coefficient", "is_own", "left_over", "parts_of_one", "placed"]
+__all__ = ["coefficient", "is_own", "left_over", "parts_of_one", "placed", "shared_axes"]
 
 
 def parts_of_one(patterns: Mapping[int, Array]) -> list[tuple[int, int]]:
@@ -33,6 +33,13 @@ def is_own(pattern: Array) -> bool:
     if pattern.size == 1:
         return True
     return all(size == 1 or not _repeats(pattern, axis) for axis, size in enumerate(pattern.shape))
+
+
+def shared_axes(pattern: Array) -> tuple[bool, bool, bool]:
+    """Whether a draw's normals are shared by the items of a batch, by its channels, and by all places of a channel."""
+    batch, channels, *places = (size > 1 and _repeats(pattern, axis) for axis, size in enumerate(pattern.shape))
+    several = [shared for shared, size in zip(places, pattern.shape[2:], strict=True) if size > 1]
+    return batch, channels, bool(several) and all(several)
 
 
 def _repeats(pattern: Array, axis: int) -> bool:

@@ -19,7 +19,7 @@ from .evidence import TrainingEvidence
 from .expected import Expected, expected, is_half
 from .gradient import judged_gradients
 from .judging import Judged, check, conclude
-from .law import ItemLaw, StepLaw
+from .law import BENT, ItemLaw, StepLaw
 from .noise import UNEXPLAINED, check_noise_matches_target, noise_scales
 from .sampling import judged_beside_sampler
 
@@ -33,8 +33,6 @@ __all__ = [
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-#: Relative change of the loss's curvature from which on it is no square in the output.
-BENT = 1e-2
 #: By how much the free factor of the loss may differ between configurations: it is a reduction, it has no fields.
 FREE_FACTOR = 1e-2
 

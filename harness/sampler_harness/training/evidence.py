@@ -31,6 +31,8 @@ class TrainingEvidence(AnyEvidence[TrainingSubject]):
         """Nothing is found yet."""
         #: Findings by id: a check reads those whose failure explains its own.
         self.findings: dict[str, Finding] = {}
+        #: What :mod:`.mending` found in a case; None where it found nothing.
+        self.blames: dict[Case, object | None] = {}
 
     @functools.cached_property
     def covering(self) -> CoveringSet:

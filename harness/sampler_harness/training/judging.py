@@ -11,7 +11,7 @@ import numpy as np
 from sampler_harness import judging
 from sampler_harness.judging import Failure, Judged, bounded, described, import_line, short, told
 from sampler_harness.observe.trace import Case
-from sampler_harness.verdict import Finding
+from sampler_harness.verdict import Finding, Place
 
 from .evidence import TrainingEvidence
 from .places import place_of
@@ -31,8 +31,14 @@ def _unmeasured(id: str, evidence: TrainingEvidence) -> Finding | None:
     owner = "training/gradient" if broken.problem.kind == "detached" else FIRST
     if id == owner:
         outside = broken.problem.kind == "outside"
-        return Finding(id, "error" if outside else "failed", message, details, margin=None)
+        place = place_of(id, evidence, broken.case) if broken.problem.kind in ("detached", "raised") else None
+        message += f"\n{_look_at(place)}" if place is not None else ""
+        return Finding(id, "error" if outside else "failed", message, details, margin=None, place=place)
     return Finding(id, "error", f"saw nothing: {broken.problem.message}", details, consequence_of=owner)
+
+
+def _look_at(place: Place) -> str:
+    return f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}"
 
 
 def check(id: str) -> Callable[[Callable[[TrainingEvidence], Finding]], Callable[[TrainingEvidence], Finding]]:
@@ -87,7 +93,7 @@ def conclude(
         place = place_of(id, evidence, case, in_input=bool(chosen.evidence.get("in_input")))
         if place is not None:
             details |= {name: value for name, value in dataclasses.asdict(place).items() if name != "hands_on"}
-            lines.append(f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}")
+            lines.append(_look_at(place))
         return Failure("\n".join(lines), details, _reproduction(evidence, chosen, case), cause, place=place)
 
     why_nothing = "no item of any case could be judged"

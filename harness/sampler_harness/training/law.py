@@ -19,14 +19,14 @@ from sampler_harness.observe.tape import Draw
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.subject.training import TrainingSubject
 
-from .arrivals import coefficient, is_own, left_over, parts_of_one, placed
+from .arrivals import coefficient, is_own, left_over, parts_of_one, placed, shared_axes
 from .expected import is_half
 from .probing import Array, Chosen, ModelCall, StepRun, answer_pattern
 from .sources import NOTHING_ASKED, Sources, sources_of
 from .times import Runner, Stop, Told, read_times, time_draws, tracked, with_draws
 from .weighing import weighing_draws
 
-__all__ = ["ItemLaw", "StepLaw", "Told", "fixed_data", "measure"]
+__all__ = ["BENT", "ItemLaw", "StepLaw", "Told", "fixed_data", "measure"]
 
 #: Shares of the time's draw at which the law is read: both ends, and inside.
 SHARES = (0.0005, 0.999, 0.03, 0.3, 0.5, 0.7, 0.9, 0.995)
@@ -34,6 +34,8 @@ SHARES = (0.0005, 0.999, 0.03, 0.3, 0.5, 0.7, 0.9, 0.995)
 DENSE = 4.0
 #: The second answer of the model, by which is seen whether the loss stays quadratic; a half would overflow.
 FAR, FAR_IN_HALF = 64.0, 2.0
+#: Relative change of the loss's curvature from which on it is no square in the output.
+BENT = 1e-2
 #: Seeds of the global generators, under which hidden draws of a step differ.
 SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 
@@ -58,6 +60,10 @@ class ItemLaw:
         curvature: second derivative of the loss with respect to an element of the output.
         spread: largest difference of curvatures within the item, relative.
         bend: how far the loss is from quadratic, relative; NaN where no gradient arrives.
+        share: of the time's draw, at which the item was read.
+        axes: draw index to whether its normals are shared by items, by channels, and by all places.
+        constants: what is added to every element of input and target.
+        beside_constants: what of the two is neither data, noise nor that, relative to their largest entries.
     """
 
     call: int
@@ -75,6 +81,10 @@ class ItemLaw:
     curvature: float
     spread: float
     bend: float
+    share: float
+    axes: Mapping[int, tuple[bool, bool, bool]]
+    constants: tuple[float, float]
+    beside_constants: float
 
 
 @dataclass(frozen=True)
@@ -243,11 +253,13 @@ def _read_items(
                     )
                 )
     laws = []
-    for k in sources:
+    for k, draws in sources.items():
         reading = _Reading.of(k, rest, one, two, far)
+        # One number for the whole batch has the first share.
+        of_items = shares[:1] if draws and all(d.numel == 1 for d in draws.values()) else shares
         data_in = placed(data, of_data.calls[k].x - rest.calls[k].x)
         places = {i: placed(values, of_noise[i].calls[k].x - rest.calls[k].x) for i, values in normals.items()}
-        laws += _items(reading, rest, of_data, of_noise, all_of, data_in, places)
+        laws += _items(reading, rest, of_data, of_noise, all_of, data_in, places, of_items)
     return laws
 
 
@@ -259,6 +271,7 @@ def _items(
     all_of: StepRun,
     data: Array | None,
     places: Mapping[int, Array | None],
+    shares: Sequence[float],
 ) -> list[ItemLaw]:
     k = reading.index
     inputs = {-1: of_data.calls[k].x - reading.rest.x} | {i: r.calls[k].x - reading.rest.x for i, r in of_noise.items()}
@@ -271,6 +284,7 @@ def _items(
     total_input, total_target = all_of.calls[k].x - reading.rest.x, reading.target(all_of)
     dense = {i: p if i < 0 else DENSE * p for i, p in patterns.items()}
     full = {i for i, p in patterns.items() if i >= 0 and is_own(p)}
+    axes = {i: shared_axes(p) for i, p in patterns.items() if i >= 0}
     found = []
     for b in range(total_input.shape[0]):
         given = {i: coefficient(inputs[i][b], p[b]) for i, p in patterns.items()}
@@ -292,6 +306,15 @@ def _items(
                 curvature=float(reading.curvature[b].mean()),
                 spread=reading.spread(b),
                 bend=reading.bend(b),
+                share=shares[b % len(shares)],
+                axes=axes,
+                constants=(float(reading.rest.x[b].mean()), float(constant[b].mean())),
+                beside_constants=max(
+                    _ptp(reading.rest.x[b], total_input[b]),
+                    _ptp(constant[b], total_target[b]),
+                    left_over(total_input[b], dense, given, b),
+                    left_over(total_target[b] - constant[b], dense, wanted, b),
+                ),
             )
         )
     return found
@@ -328,6 +351,12 @@ class _Reading:
     def bend(self, item: int) -> float:
         scale = float(np.abs(self.curvature[item]).max())
         return float(np.abs(self.again[item] - self.curvature[item]).max()) / scale if scale > 0 else math.nan
+
+
+def _ptp(constant: Array, total: Array) -> float:
+    """How far a constant differs from place to place, relative to the largest entry."""
+    scale = max(float(np.abs(total).max()), float(np.abs(constant).max()))
+    return float(np.ptp(constant)) / scale if scale > 0 else 0.0
 
 
 def _gradient(call: ModelCall) -> Array:

@@ -1,4 +1,4 @@
-"""Known faults: mistakes of samplers as edits of a reference's source, each with what it does and where it happened."""
+"""Known faults as edits of a reference's source, of samplers and of training steps: effect, and where it happened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 from sampler_harness.law.replacement import Replacement
 
-__all__ = ["KNOWN_FAULTS", "KnownFault", "Occurrence", "Replacement", "at_commit", "edits_of", "file_at", "issue"]
+__all__ = [
+    "KNOWN_FAULTS",
+    "TRAINING_FAULTS",
+    "KnownFault",
+    "Occurrence",
+    "Replacement",
+    "at_commit",
+    "edits_of",
+    "file_at",
+    "issue",
+]
 
 
 @dataclass(frozen=True)
@@ -76,10 +86,13 @@ from . import (  # noqa: E402
     consistency,
     ddim,
     ddpm,
+    ddpm_training,
     edm,
+    edm_training,
     flow,
     flow_runge_kutta,
     flow_sde,
+    flow_training,
     prediction,
     schedules,
     step_lengths,
@@ -98,3 +111,6 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
     *schedules.FAULTS,
     *prediction.FAULTS,
 )
+
+#: The same of training steps.
+TRAINING_FAULTS: tuple[KnownFault, ...] = (*edm_training.FAULTS, *ddpm_training.FAULTS, *flow_training.FAULTS)

@@ -1,0 +1,163 @@
+"""Of faulty training steps the diagnosis names the truth, or nothing; of sound ones it has nothing to say."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fixtures.faulty_training import FAULTY_TRAINING, SOUND_TRAINING, FaultyTraining
+from fixtures.faulty_training.true_edits import INEXPRESSIBLE, OTHER_FIELDS, TRUE_FAULTS
+from reference_samplers import ALL_TRAINING_REFERENCES, DDPMTraining, EDMTraining, FlowTraining
+from sampler_harness.diagnosis.diagnose_step import search_for_step
+from sampler_harness.diagnosis.known_faults import TRAINING_FAULTS, KnownFault
+from sampler_harness.diagnosis.step_program import StepResponse, respond
+from sampler_harness.law.program import Program
+from sampler_harness.runner import check_sampler
+from sampler_harness.subject.training import TrainingSubject
+from sampler_harness.targets import load_subject
+from sampler_harness.training.evidence import TrainingEvidence
+from sampler_harness.verdict import Diagnosis, Verdict
+
+BY_NAME = {faulty.name: faulty for faulty in FAULTY_TRAINING}
+#: A known fault, and nothing.
+FEW = ("flow-told-time-from-other-end", "edm-noise-uniform")
+SHARES = np.array([0.0005, 0.03, 0.3, 0.5, 0.7, 0.999])
+
+
+@functools.cache
+def verdict_of(faulty: FaultyTraining) -> Verdict:
+    return check_sampler(load_subject(faulty.subject_path), budget="quick")
+
+
+def assert_named(faulty: FaultyTraining, diagnosis: Diagnosis | None) -> None:
+    assert diagnosis is not None
+    if faulty.name in INEXPRESSIBLE:
+        assert not diagnosis.exact
+        assert diagnosis.answers == ()
+        return
+    assert diagnosis.exact, diagnosis.summary
+    first = diagnosis.answers[0]
+    if faulty.name in TRUE_FAULTS:
+        assert {edit.fault for edit in first.edits} == {TRUE_FAULTS[faulty.name]}
+        assert first.effects
+        assert first.diff.startswith("--- reference_samplers/")
+    else:
+        assert dict(first.config) == OTHER_FIELDS[faulty.name]
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_the_truth_comes_first_or_nothing_does(name: str) -> None:
+    assert_named(BY_NAME[name], verdict_of(BY_NAME[name]).diagnosis)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name not in FEW])
+def test_the_truth_comes_first_or_nothing_does_for_all(name: str) -> None:
+    assert_named(BY_NAME[name], verdict_of(BY_NAME[name]).diagnosis)
+
+
+def test_it_is_said_of_every_faulty_step_what_it_is_or_why_it_is_nothing() -> None:
+    said = [*TRUE_FAULTS, *OTHER_FIELDS, *INEXPRESSIBLE]
+    assert sorted(said) == sorted(BY_NAME)
+    assert set(TRUE_FAULTS.values()) <= {fault.name for fault in TRAINING_FAULTS} | {"scaled-linear-ends-squared"}
+
+
+@pytest.mark.parametrize("path", SOUND_TRAINING)
+@pytest.mark.sampled(every=9)
+def test_nothing_is_searched_for_in_what_is_sound(path: str) -> None:
+    subject = load_subject(path)
+    assert isinstance(subject, TrainingSubject)
+    evidence = TrainingEvidence(subject, budget="quick")
+    evidence.measure()
+    found, targets = search_for_step(evidence)
+    assert found is None
+    assert all(target.reference_ratio <= 1 for target in targets)
+
+
+# Where it stands
+
+
+def test_a_diagnosis_of_a_step_is_told_like_that_of_a_sampler() -> None:
+    from sampler_harness.report.json import to_json
+    from sampler_harness.report.terminal import render
+    from sampler_harness.report.verdict_page import verdict_page
+
+    verdict = verdict_of(BY_NAME["flow-told-time-from-other-end"])
+    text = "\n".join(line.text for line in render(verdict))
+    assert "What your training step does instead" in text
+    assert "told-time-from-the-other-end" in text
+    assert "+            difference" in text or "+        difference" in text
+    assert "deviations=" not in text  # a training step has no such declaration
+    told: dict[str, Any] = json.loads(json.dumps(to_json(verdict)))
+    assert told["diagnosis"]["exact"]
+    assert told["diagnosis"]["edits"][0]["fault"] == "told-time-from-the-other-end"
+    page = verdict_page([verdict])
+    assert "What your training step does instead" in page
+    assert "your sampler" not in page.partition("What your training step does instead")[2]
+
+
+# The bank
+
+CONFIGURATIONS: tuple[Any, ...] = (
+    EDMTraining(P_mean=-0.4, P_std=1.3, sigma_min=0.05, sigma_max=5.0),
+    EDMTraining(P_mean=-0.4, P_std=1.3, model_kind="network", sigma_data=0.7, weighting="snr"),
+    DDPMTraining(prediction="v", weighting="min_snr", offset_noise=0.1),
+    DDPMTraining(prediction="x0", weighting="snr", input_perturbation=0.1),
+    DDPMTraining(),
+    DDPMTraining(input_perturbation=0.1),
+    DDPMTraining(prediction="v", weighting=lambda t: 1 / (1.0 + t)),
+    FlowTraining(shift=3.0),
+    FlowTraining(time="logit_normal", logit_mean=0.4, logit_std=0.8),
+)
+
+
+def responses(fault: KnownFault | None) -> list[StepResponse | None]:
+    """What a reference does with a fault in it, in all configurations that it concerns."""
+    found = []
+    for config in CONFIGURATIONS:
+        reached = {function.place.file for function in Program(type(config)).functions.values()}
+        edits = () if fault is None else fault.replacements
+        if {one.file for one in edits} <= reached:
+            found.append(respond(Program(type(config), edits).configured(config), SHARES, SHARES))
+    return found
+
+
+def row(response: StepResponse | None) -> tuple[Any, ...]:
+    if response is None:
+        return ()
+    noise = [(axes, response.noise[axes].round(7).tolist()) for axes in sorted(response.noise)]
+    parts = (response.spread, response.times, response.data, response.offset, response.weight)
+    return response.own, str(noise), *(str(part.round(7).tolist()) for part in parts)
+
+
+def test_the_program_of_a_reference_has_the_figures_that_stand_beside_it() -> None:
+    for config in CONFIGURATIONS:
+        response = respond(Program(type(config)).configured(config), SHARES, SHARES)
+        assert response is not None
+        for n, time in enumerate(response.times):
+            level = config.level_of_time(time)
+            assert np.allclose(response.data[n], [config.input_scales(level)[0], config.target_scales(level)[0]])
+            assert np.isclose(response.weight[n], config.weight(level))
+            if not config.perturbation:
+                own = response.noise[False, False, False][n]
+                signed = [config.input_scales(level)[1], config.target_scales(level)[1]]
+                assert np.allclose(own, [*signed, 0.0], atol=1e-6)
+    assert {type(config) for config in CONFIGURATIONS} == set(ALL_TRAINING_REFERENCES)
+
+
+@pytest.mark.parametrize("fault", TRAINING_FAULTS, ids=lambda fault: fault.name)
+def test_a_known_fault_changes_the_law_of_a_step(fault: KnownFault) -> None:
+    sound = {str(row(one)) for one in responses(None)}
+    changed = [one for one in responses(fault) if one is not None and str(row(one)) not in sound]
+    assert changed
+    assert fault.effect.endswith(".")
+
+
+def test_no_two_known_faults_are_one() -> None:
+    assert len({fault.name for fault in TRAINING_FAULTS}) == len(TRAINING_FAULTS)
+    laws = {fault.name: str([row(one) for one in responses(fault)]) for fault in TRAINING_FAULTS}
+    assert len(set(laws.values())) == len(laws)
