@@ -183,9 +183,11 @@ class _Search:
                 if quick is not None and not quick.may_be_right(change, path_of(values, change) or (), held):
                     continue
                 if self._right(self._case, change, held) and self._confirmed(alike, held):
-                    # One value for all steps: another one in each mends what is made of it in a step just as well.
-                    varies = held and len({value for _, value in path_of(values, change) or ()}) > 1
-                    if not varies and not is_known(variable, seen, values, self._case.shape):
+                    # A name with one value for all steps: another in each mends what is made of it just as well, so
+                    # that it tells nothing of where the fault is.
+                    if held and len({value for _, value in path_of(values, change) or ()}) > 1:
+                        continue
+                    if not is_known(variable, seen, values, self._case.shape):
                         return Mending(first.line, first.name, variable.line) if first else _whole(variable)
                     if first is None and (reader := _reader(variable)) is not None:
                         return Mending(variable.line, variable.name, reader)
