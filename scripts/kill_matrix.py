@@ -14,9 +14,9 @@ from fixtures.faulty_samplers.marks import marked_lines
 from fixtures.sound_samplers import SOUND
 from sampler_harness.runner import check_sampler
 from sampler_harness.targets import load_subject
-from sampler_harness.verdict import Verdict
+from sampler_harness.verdict import Place, Verdict
 
-__all__ = ["causes", "counts_right", "looks_right", "main", "verdict_of"]
+__all__ = ["causes", "counts_right", "looks_right", "main", "names_none", "verdict_of"]
 
 _verdicts: dict[str, Verdict] = {}
 
@@ -44,11 +44,22 @@ def margin(verdict: Verdict, ids: tuple[str, ...]) -> float:
 
 
 def looks_right(faulty: Faulty, verdict: Verdict) -> bool:
-    """Whether the first cause names a line in which the fault is."""
+    """Whether the first cause names a line in which the fault is, or two lines of which it is one."""
     file, lines = marked_lines(faulty)
+    place = _first_place(verdict)
+    if place is None or Path(place.file).resolve() != Path(file).resolve():
+        return False
+    return not lines.isdisjoint((place.line, place.or_line))
+
+
+def names_none(verdict: Verdict) -> bool:
+    """Whether the first cause names no line at all, which is better than a wrong one."""
+    return _first_place(verdict) is None
+
+
+def _first_place(verdict: Verdict) -> Place | None:
     first = next((f for f in verdict.findings if f.id in causes(verdict)), None)
-    place = None if first is None else first.place
-    return place is not None and Path(place.file).resolve() == Path(file).resolve() and place.line in lines
+    return None if first is None else first.place
 
 
 def counts_right(faulty: Faulty, verdict: Verdict) -> bool:
@@ -64,7 +75,7 @@ def rows() -> Iterator[tuple[Faulty, Verdict]]:
 
 def main() -> int:
     """Print the matrix; the exit status tells whether a fault slipped through or a sound sampler was flagged."""
-    bad = looked = counted = 0
+    bad = looked = counted = silent = 0
     every = (*FAULTY, *FAULTY_SCORE_SDE)
     killed: dict[str, int] = {}
     for faulty, verdict in rows():
@@ -77,13 +88,16 @@ def main() -> int:
         looks, counts = looks_right(faulty, verdict), counts_right(faulty, verdict)
         looked += looks
         counted += counts
+        silent += names_none(verdict)
         told = f"{'' if looks else '  look at: not the line'}{'' if counts else f'  causes: {len(causes(verdict))}'}"
         others = [i for i in causes(verdict) if i not in hit]
         sys.stdout.write(
             f"{mark} {faulty.name:48} {', '.join(hit) or '-':34} margin {margin(verdict, tuple(hit)):10.3g}"
             f"{'  also ' + ', '.join(others) if others else ''}{told}{made}\n"
         )
-    sys.stdout.write(f"look at: right in {looked} of {len(every)}; causes: counted right in {counted}\n")
+    wrong = len(every) - looked - silent
+    sys.stdout.write(f"look at: {looked} right, {silent} none, {wrong} wrong of {len(every)}; ")
+    sys.stdout.write(f"causes: counted right in {counted}\n")
     for target in SOUND:
         verdict = verdict_of(target)
         bad += not verdict.conforms

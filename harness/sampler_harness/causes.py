@@ -26,6 +26,8 @@ _OF_THE_LAW = frozenset(
 )
 #: What is seen of a value that is made wrongly in one line.
 _OF_A_LINE = _OF_THE_LAW | {"noise/shape", "shape/batch", "precision/dtype"}
+#: What is read off the draws, and what follows from one that is not seen.
+_OF_NOISE = ("law/initial-noise", "law/noise", "law/offset")
 #: What compares a run with an earlier one: where that leaves something behind, they differ.
 _OF_TWO_RUNS = frozenset(("noise/shape", "clip/replay"))
 
@@ -43,6 +45,8 @@ def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[
     """
     one_change = diagnosis is not None and diagnosis.exact and diagnosis.answers[0].changes == 1
     shared = any(f.id == "noise/shape" and f.outcome == "failed" and f.evidence.get("shared") for f in findings)
+    # Noise that is not torch's is not seen: nothing is known of what would be without it.
+    foreign = any(f.id == "noise/generator" and f.outcome == "failed" and f.evidence.get("foreign") for f in findings)
     left_behind = any(f.id == "state/rerun" and f.outcome == "failed" for f in findings)
     causes: list[Finding] = []
     told: list[Finding] = []
@@ -51,6 +55,8 @@ def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[
             cause = next((c.id for c in causes if _is_one(c, finding, one_change)), None)
             if shared and finding.id in _OF_THE_LAW | {"shape/batch"}:
                 cause = "noise/shape"
+            if foreign and finding.id in (*_OF_NOISE, "noise/shape", "shape/batch", "state/rerun"):
+                cause = "noise/generator"
             if left_behind and (finding.problem == "outside" or finding.id in _OF_TWO_RUNS):
                 cause = "state/rerun"
             if cause is None:

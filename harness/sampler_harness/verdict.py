@@ -30,6 +30,7 @@ class Place:
         lines: files and their lines that ran towards the row.
         all_lines: files and their lines that ran at all.
         hands_on: it only calls another function of the same person's, where the value is made.
+        or_line: the other of two lines of the file that it may be, from 1; 0 where there is none.
     """
 
     file: str
@@ -39,6 +40,13 @@ class Place:
     lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
     all_lines: Mapping[str, Sequence[int]] = field(default_factory=dict)
     hands_on: bool = False
+    or_line: int = 0
+
+    @property
+    def told(self) -> str:
+        """The line, or both, as a person reads it."""
+        lines = f"line {self.line} or {self.or_line}" if self.or_line else f"line {self.line}"
+        return f"{self.file}, {lines}, in {self.function}: {self.text}"
 
     def makes_the_same(self, other: Place | None) -> bool:
         """Whether two wrong values are made in one line; one that calls the user's own function may hide two faults.

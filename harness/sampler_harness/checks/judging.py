@@ -68,7 +68,7 @@ def conclude(
             place = _place(id, evidence, chosen, case)
             if place is not None:
                 details |= {name: value for name, value in dataclasses.asdict(place).items() if name != "hands_on"}
-                lines.append(f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}")
+                lines.append(f"look at: {place.told}")
         details["failing"] = f"{len(failing)} of {len(judged)}"
         script = _reproduction(evidence, chosen)
         return Failure("\n".join(lines), details, script, chosen.consequence_of, chosen.problem, place, pinned_by)
@@ -78,9 +78,10 @@ def conclude(
 
 def _place(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Place | None:
     """Where in the user's own code the failing row is computed; None where no line of theirs ran."""
-    line = line_of(id, evidence, chosen, case)
-    if line is None:
+    found = line_of(id, evidence, chosen, case)
+    if not found:
         return None
+    line, *others = found
     step = chosen.evidence.get("step")
     row = step if isinstance(step, int) and not isinstance(step, bool) else None
     walked = evidence.walked(case)
@@ -92,6 +93,7 @@ def _place(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Place | N
         {shown(file): lines for file, lines in walked.ran(row).items()},
         {shown(file): lines for file, lines in walked.ran(None).items()},
         walked.hands_on(line),
+        others[0].line if others else 0,
     )
 
 

@@ -23,7 +23,7 @@ from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
 
 from .evidence import Evidence, expected_calls
-from .mending import CONFIRMED, MOST_CALLS, MOST_RUNS, Mending
+from .mending import CONFIRMED, MOST_ALIKE, MOST_CALLS, MOST_RUNS, Mending
 from .replacing import Change, Variables, changes, likeliest_first, moved, path_of, replacing
 from .replayed import row_ratios, row_tolerance
 
@@ -62,11 +62,14 @@ def _searched(given: _Given, others: Sequence[_Given]) -> Mending | None:
     for variable, own in likeliest_first(seen.found(), given.values, given.case.shape):
         if not given.changed(given.run(moved(variable, given.case.shape), variable[:2])):
             continue
-        for change in changes(variable, own, given.values, given.case.shape):
+        for alike in changes(variable, own, given.values, given.case.shape):
+            change = alike[0]
             runs += 1
             if runs > MOST_RUNS:
                 return None
-            if given.right_with(change) and all(other.right_with(change) for other in others):
+            if not given.right_with(change):
+                continue
+            if any(all(other.right_with(one) for other in others) for one in alike[:MOST_ALIKE]):
                 return Mending(variable.line, variable.name)
     return None
 

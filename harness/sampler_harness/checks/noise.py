@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -268,10 +269,12 @@ def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
     bundle = evidence.bundle(case)
     zero = bundle.zero
     judged = []
+    details: dict[str, Any] = {}
     foreign = [name for name in zero.generators_moved if name not in OF_TORCH]
     if foreign:
         text = f"the sampler draws from {' and '.join(foreign)}: that noise follows no torch seed or generator"
-        judged.append(Judged(math.inf, text, case))
+        details = {"foreign": foreign}
+        judged.append(Judged(math.inf, text, case, details))
     if evidence.subject.takes_generator:
         without = not_fed(bundle)
         if without:
@@ -283,8 +286,9 @@ def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
                 else "comes from a generator that stands in the same state whatever the given one's seed is: it is the "
                 "same noise in every run"
             )
-            details = {"draws": without[:8], "draw": without[0], "step": draw.calls_before}
-            judged.append(Judged(math.inf, text, case, details))
+            seeded = {} if draw.generator_seed is None else {"seeded": True}
+            found = {"draws": without[:8], "draw": without[0], "step": draw.calls_before, **seeded}
+            judged.append(Judged(math.inf, text, case, found))
         elif zero.draws and zero.generators_moved:
             text = f"a generator was given, yet {' and '.join(zero.generators_moved)} moved"
             judged.append(Judged(math.inf, text, case))
@@ -299,7 +303,7 @@ def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
         f"two runs with the same draws and the same model outputs differ by {largest:.3g}: something random is "
         "hidden from torch's generators"
     )
-    judged.append(Judged(0.0 if same else math.inf, text, case))
+    judged.append(Judged(0.0 if same else math.inf, text, case, details))
     if not judged:
         return [Judged(0.0, case=case)]
     return judged

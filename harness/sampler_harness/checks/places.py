@@ -12,7 +12,7 @@ import torch
 from sampler_harness.judging import Judged
 from sampler_harness.law.dense import dense_values
 from sampler_harness.observe.assigned import KEPT, Assigned, assigning
-from sampler_harness.observe.global_state import settings_now
+from sampler_harness.observe.global_state import OF_TORCH, Generators, settings_now
 from sampler_harness.observe.narrowed import first_narrowing
 from sampler_harness.observe.probes import Dense, Impulses
 from sampler_harness.observe.trace import Case
@@ -36,8 +36,8 @@ _OF_THE_LAW = (
 )
 
 
-def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | None:
-    """The line to look at first.
+def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Line, ...]:
+    """The line to look at first, or two of one file of which it is one.
 
     Args:
         id: of the check that fails.
@@ -46,8 +46,36 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | N
         case: where that was seen.
 
     Returns:
-        None where no own line is known to make it.
+        None of them where no own line is known to make it.
     """
+    mending = _mending(id, evidence, chosen, case)
+    if mending is not None:
+        line = _made_in(evidence.walked(case), mending)
+        if line != mending.line:
+            return (line,)
+        other = mending.other
+        if mending.is_argument and other is None:
+            other = evidence.walked(case).given_by(line, mending.name)
+        return (line,) if other is None or other.file != line.file else (line, other)
+    found = _line_of(id, evidence, chosen, case)
+    return () if found is None else (found,)
+
+
+def _mending(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Mending | None:
+    """What makes the entries right that a failure speaks of; None where nothing is known to, or it speaks of others."""
+    if "clamped_to" in chosen.evidence or chosen.problem == "not-finite":
+        return None
+    of_the_law = id in _OF_THE_LAW or (id == "precision/dtype" and chosen.evidence.get("term") == "time")
+    if of_the_law and evidence.mending is not None:
+        return evidence.mending
+    if chosen.problem or evidence.walked(case).raised is not None:
+        return None
+    if id in ("clip/replay", *_OF_THE_LAW) and (not case.config.is_affine or case.config.is_clipped):
+        return evidence.mending_of_runs
+    return evidence.mending if id == "shape/batch" else None
+
+
+def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | None:
     step, term, draw = (chosen.evidence.get(name) for name in ("step", "term", "draw"))
     row = step if isinstance(step, int) and not isinstance(step, bool) else None
     if chosen.problem == "not-finite":
@@ -57,13 +85,12 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | N
         return walked.clamping()
     if chosen.problem or walked.raised is not None:
         return walked.raised
-    if id in _OF_THE_LAW and evidence.mending is not None:
-        return _made_in(walked, evidence.mending)
-    by_runs = id in ("clip/replay", *_OF_THE_LAW) and (not case.config.is_affine or case.config.is_clipped)
-    if by_runs and evidence.mending_of_runs is not None:
-        return _made_in(walked, evidence.mending_of_runs)
-    if id == "shape/batch" and evidence.mending is not None:
-        return _made_in(walked, evidence.mending)
+    if isinstance(early := chosen.evidence.get("early"), int):
+        return walked.line_of_draw(early, seeded=False)
+    if "foreign" in chosen.evidence:
+        return _moving(evidence, case)
+    if id == "noise/shape" and "operator" in chosen.evidence:
+        return walked.line_of_other(str(chosen.evidence["operator"]))
     if isinstance(draw, int):
         return walked.line_of_draw(draw, seeded="seeded" in chosen.evidence)
     match id:
@@ -82,7 +109,9 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | N
 
 
 def _made_in(walked: Walk, mending: Mending) -> Line:
-    return mending.line if mending.is_argument else walked.returned(mending.line)
+    if mending.is_argument:
+        return walked.given(mending.line, mending.name)
+    return walked.returned(mending.line)
 
 
 def _placed(evidence: Evidence, walked: Walk, row: int | None, chosen: Judged) -> Line | None:
@@ -92,13 +121,15 @@ def _placed(evidence: Evidence, walked: Walk, row: int | None, chosen: Judged) -
         return walked.way_out()
     if row is None:
         return None
-    if term == "noise" and chosen.evidence.get("column") == row and got == 0.0:
+    unmade = term == "noise" and chosen.evidence.get("column") == row and got == 0.0
+    if unmade and not walked.draws_towards(row):
         runs = [walked, *(evidence.walked(one) for one in evidence.cases[:3])]
         found = next((guard for one in runs if (guard := one.guard_of_draws()) is not None), None)
         found = found or walked.drawn_ahead()
         if found is not None:
             return found
-    return walked.place(row, str(term or ""))
+    found = walked.place(row, str(term or ""))
+    return walked.returned(found) if found is not None and term == "initial-noise" else found
 
 
 def _first_nan(evidence: Evidence, case: Case) -> Line | None:
@@ -141,6 +172,23 @@ def _changing(evidence: Evidence, case: Case) -> Line | None:
                 changed = changed or versions.setdefault(call, answer._version) != answer._version
         if changed:
             found.append(one.line)
+        return KEPT
+
+    evidence.bundle(case).execute(Impulses(), entry=assigning(evidence.subject.function, visit))
+    return found[0] if found else None
+
+
+def _moving(evidence: Evidence, case: Case) -> Line | None:
+    """The first own line after which a global generator that is not torch's stands elsewhere."""
+    device = torch.device(case.device)
+    latest = [Generators(device)]
+    found: list[Line] = []
+
+    def visit(one: Assigned) -> Any:
+        now = Generators(device)
+        if any(name not in OF_TORCH for name in now.moved_since(latest[0])):
+            found.append(one.line)
+        latest[0] = now
         return KEPT
 
     evidence.bundle(case).execute(Impulses(), entry=assigning(evidence.subject.function, visit))

@@ -15,7 +15,20 @@ from sampler_harness.law.intermediates import Blend, Intermediates
 from sampler_harness.observe.assigned import KEPT, Assigned
 from sampler_harness.observe.walk import Line
 
-__all__ = ["Change", "Path", "Variable", "Variables", "changes", "likeliest_first", "moved", "path_of", "replacing"]
+__all__ = [
+    "Change",
+    "Path",
+    "Variable",
+    "Variables",
+    "changes",
+    "is_held",
+    "is_known",
+    "is_number_of",
+    "likeliest_first",
+    "moved",
+    "path_of",
+    "replacing",
+]
 
 #: Times that a line may run in one step: loops over tables are no places where a step is worked out.
 MOST_TIMES = 4
@@ -44,7 +57,8 @@ class Change(NamedTuple):
         variable: whose.
         kind: ``"numbers"``, ``"tables"`` or ``"blends"``.
         site: where the reference works it out.
-        lag: 0 where the variable has what the reference has by then; -1 where it has that of a model call before.
+        lag: 0 where the variable has what the reference has by then; -1 where it has that of a model call before, 1
+            where the reference works it out only after the next one.
         turned: for a table, whether it runs the other way.
         shift: what is added to a table's entries, or to a count: timesteps are counted from 0 or from 1.
         power: of a number.
@@ -117,13 +131,25 @@ def _kind(value: Any, shape: tuple[int, ...]) -> str | None:
         if value.ndim == 1 and value.shape[0] != shape[0] and value.shape[0] > 1:
             return "tables"
         size = value.numel() if isinstance(value, torch.Tensor) else value.size
-        if size and bool((value == value.reshape(-1)[0]).all()):
+        if size and _is_uniform(value):
             return "numbers"
         return "arrays" if isinstance(value, torch.Tensor) and value.is_floating_point() else None
-    if isinstance(value, (list, tuple)) and len(value) > 1:
+    if isinstance(value, (list, tuple)) and value:  # of one entry where a run has one step
         whole = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in value)
         return "tables" if whole else None
     return None
+
+
+def _is_uniform(value: Any) -> bool:
+    return bool((value == value.reshape(-1)[0]).all())
+
+
+def _sources(value: Any, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """From which values of a reference one of the sampler's is replaced, the likeliest first."""
+    kind = _kind(value, shape)
+    if kind == "blends" and _is_uniform(value):
+        return ("numbers", *_SOURCES[kind])  # a number that was made as large as the sample
+    return _SOURCES.get(kind or "", ())
 
 
 def _kept(value: Any) -> Any:
@@ -132,8 +158,10 @@ def _kept(value: Any) -> Any:
 
 def changes(
     variable: Variable, seen: dict[int, Any], values: Intermediates, shape: tuple[int, ...]
-) -> Iterator[Change]:
-    """All values of the reference that a variable may be given, each once.
+) -> Iterator[list[Change]]:
+    """All values of the reference that a variable may be given, each once, with all places that have it.
+
+    Places that have one value in one configuration differ in another.
 
     Args:
         variable: of the sampler's.
@@ -141,22 +169,34 @@ def changes(
         values: the reference's.
         shape: of the sample.
     """
-    own = _kind(next(iter(seen.values())), shape)
-    told: set[Any] = set()
-    forms = _forms(variable, seen, values, own)
-    for kind in _SOURCES.get(own or "", ()):
+    sources = _sources(next(iter(seen.values())), shape)
+    told: dict[Any, list[Change]] = {}
+    for kind in sources:
+        forms = _forms(variable, seen, values, kind)
         for site in vars(values)[kind]:
             for change in _of_site(variable, kind, site, forms):
                 path = path_of(values, change)
                 if path is None:
                     continue
                 at = tuple((segment, _at(path, segment)) for segment in seen)
-                key = tuple(value.tobytes() if isinstance(value, np.ndarray) else value for _, value in at)
-                if key in told or any(value is None for _, value in at):
+                if any(value is None for _, value in at):
                     continue
-                told.add(key)
-                if not all(_is_same(seen[segment], value) for segment, value in at):
-                    yield change
+                if is_held(variable, seen):
+                    first, value = next(iter(seen.items()))
+                    at += tuple((later, new) for later, new in path if later > first)
+                else:
+                    value = None
+                key = tuple(new.tobytes() if isinstance(new, np.ndarray) else new for _, new in at)
+                if key in told:
+                    told[key].append(change)
+                elif not all(_is_same(seen.get(segment, value), new) for segment, new in at):
+                    told[key] = [change]
+    yield from told.values()
+
+
+def is_held(variable: Variable, seen: dict[int, Any]) -> bool:
+    """Whether a name is given a value once, before the steps, so that each of them reads the same."""
+    return len(seen) == 1 and not variable.is_argument and "." not in variable.name and not variable.part
 
 
 def likeliest_first(
@@ -174,12 +214,16 @@ def likeliest_first(
         shape: of the sample.
     """
     order = list(variables.items())
-    whole = [one for one, seen in order if _kind(next(iter(seen.values())), shape) == "blends" and not one.is_argument]
+    whole = [one for one, seen in order if _is_whole(next(iter(seen.values())), shape) and not one.is_argument]
     ends = [one for one in order if one[0] == whole[-1]] if whole else []
     rest = [one for one in order if not whole or one[0] != whole[-1]]
     known = [one for one in rest if _is_known(*one, values, shape)]
     names = {variable for variable, _ in known}
     return [*(one for one in rest if one[0] not in names), *reversed(known), *ends]
+
+
+def _is_whole(value: Any, shape: tuple[int, ...]) -> bool:
+    return _kind(value, shape) == "blends" and not _is_uniform(value)
 
 
 def _is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, shape: tuple[int, ...]) -> bool:
@@ -221,25 +265,58 @@ _OF_COUNTS: tuple[_Form, ...] = (*_AS_IT_IS, (False, -1.0, 1.0))
 _OF_NUMBERS: tuple[_Form, ...] = (*_AS_IT_IS, (False, 0.0, 2.0), (False, 0.0, 0.5))
 
 
-def _forms(variable: Variable, seen: dict[int, Any], values: Intermediates, own: str | None) -> tuple[_Form, ...]:
+def _forms(variable: Variable, seen: dict[int, Any], values: Intermediates, kind: str) -> tuple[_Form, ...]:
     """In which forms a value of the reference may stand for one of the sampler's."""
-    if own == "tables":
+    if kind == "tables":
         return _OF_TABLES
-    if own != "numbers" or variable.is_argument:
+    if kind != "numbers" or variable.is_argument:
         return _AS_IT_IS
     if all(isinstance(value, int) for value in seen.values()):
         return _OF_COUNTS
-    known = any(
-        all((value := _at(path, segment)) is not None and _is_same(seen[segment], value) for segment in seen)
+    return _AS_IT_IS if is_number_of(variable, seen, values) else _OF_NUMBERS
+
+
+def is_number_of(variable: Variable, seen: dict[int, Any], values: Intermediates) -> bool:
+    """Whether a number of the sampler's is one that the reference works out, at each of its segments."""
+    return any(
+        _is_path(seen, dict(path))
         for site in values.numbers
         for change in _of_site(variable, "numbers", site, _AS_IT_IS)
         if (path := path_of(values, change)) is not None
     )
-    return _AS_IT_IS if known else _OF_NUMBERS
+
+
+def _is_path(seen: dict[int, Any], path: dict[int, Any]) -> bool:
+    """Whether values are the reference's wherever that works any out; what does nothing is not asked."""
+    shared = [segment for segment in seen if segment in path]
+    if not shared or all(path[segment] in (0.0, 1.0) for segment in shared):
+        return False
+    # Behind the last step a reference may leave out what a sampler works out and does not use.
+    return len(shared) >= max(1, len(seen) - 1) and all(_is_same(seen[at], path[at]) for at in shared)
+
+
+def is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, shape: tuple[int, ...]) -> bool:
+    """Whether what a variable holds is something that the reference works out too: it may well be right.
+
+    Args:
+        variable: of the sampler's.
+        seen: its own values, by segment.
+        values: the reference's.
+        shape: of the sample.
+    """
+    match _kind(next(iter(seen.values())), shape):
+        case "tables":
+            forms = [Change(variable, "tables", site) for site in values.tables]
+            paths = [path for change in forms if (path := path_of(values, change)) is not None]
+            return any(all(_is_same(seen[at], _at(path, at) or ()) for at in seen) for path in paths)
+        case "numbers":
+            return is_number_of(variable, seen, values)
+        case _:
+            return _is_known(variable, seen, values, shape)
 
 
 def _of_site(variable: Variable, kind: str, site: Any, forms: tuple[_Form, ...]) -> Iterator[Change]:
-    for lag in (0, -1):
+    for lag in (0, -1, 1):
         for turned, shift, power in forms:
             yield Change(variable, kind, site, lag, turned, shift, power)
 
@@ -310,7 +387,7 @@ def replacing(change: Change, path: Path, shape: tuple[int, ...]) -> Callable[[A
         for part, old in _parts(held):
             if part != variable.part:
                 continue
-            if change.kind not in _SOURCES.get(_kind(old, shape) or "", ()):
+            if change.kind not in _sources(old, shape):
                 return KEPT
             new = _made(old, value, one.calls)
             return new if new is KEPT else _put(held, part, new)

@@ -144,6 +144,8 @@ def _numbers_of_draws(bundle: Bundle, wanted: tuple[int, ...]) -> Held | None:
         f"{': ' if other else ''}{', '.join(other)}"
     )
     details = {"got": len(counted), "should_be": len(wanted), "step": differs}
+    if other and differs < min(len(places), len(wanted)) and places[differs] < wanted[differs]:
+        details["early"] = layout.fields[counted[differs]].parts[0]
     return Held("law/noise", math.inf, text, details)
 
 

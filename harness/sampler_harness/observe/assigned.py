@@ -44,7 +44,7 @@ Visitor = Callable[[Assigned], Any]
 
 
 def assigning(
-    function: Callable[..., Any], visit: Visitor, *, only: tuple[Line, str] | None = None
+    function: Callable[..., Any], visit: Visitor, *, only: tuple[Line, str] | None = None, held: bool = False
 ) -> Callable[..., Any]:
     """A sampler whose own lines tell what they assign.
 
@@ -52,13 +52,14 @@ def assigning(
         function: the sampler.
         visit: told of each value; what it returns stands in its place, but for :data:`KEPT`.
         only: a line and a name that it assigns: of others nothing need be told, which is faster.
+        held: the name is told of again behind each model call, as long as no other line assigns it.
 
     Returns:
         A function to call in the sampler's place.
     """
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        tracer = _Tracer(visit, only)
+        tracer = _Tracer(visit, only, held)
         before = sys.gettrace()
         sys.settrace(tracer)
         try:
@@ -72,8 +73,10 @@ def assigning(
 class _Tracer:
     """A trace function; of each frame of own code it remembers the line that is running."""
 
-    def __init__(self, visit: Visitor, only: tuple[Line, str] | None) -> None:
+    def __init__(self, visit: Visitor, only: tuple[Line, str] | None, held: bool) -> None:
         self._visit = visit
+        self._only = only if held else None
+        self._held: dict[FrameType, int] = {}
         self._place = None if only is None else (only[0].file, only[0].function)
         self._callee = None if only is None or not only[1].endswith(")") else only[1].partition("(")[0]
         self._running: dict[FrameType, int] = {}
@@ -103,38 +106,59 @@ class _Tracer:
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event in ("line", "return"):
             ran = self._running.get(frame)
+            # Asked for once: Python reads them from the frame anew each time, over what was put there.
+            names = frame.f_locals
             if ran is not None and not (event == "return" and argument is None and frame.f_lineno != ran):
-                self._assigned(frame, ran)
+                self._assigned(frame, ran, names)
+            if self._only is not None:
+                self._hold(frame, ran, names)
             if event == "line":
                 self._running[frame] = frame.f_lineno
             else:
                 self._running.pop(frame, None)
         return self._line
 
-    def _assigned(self, frame: FrameType, ran: int) -> None:
+    def _assigned(self, frame: FrameType, ran: int, names: dict[str, Any]) -> None:
         file = frame.f_code.co_filename
         node = statement_at(file, ran)
         if node is None or (node.end_lineno != node.lineno and node is statement_at(file, frame.f_lineno)):
             return  # a statement of several lines is not yet done
         line = Line(file, ran, frame.f_code.co_name)
-        told = [self._told(frame, line, path, path) for path in assigned_by(node)]
+        told = [self._told(names, line, path, path) for path in assigned_by(node)]
         if not any(told):  # that the line is done is told all the same
             self._visit(Assigned(len(self._calls), line, "", None, self._calls))
+
+    def _hold(self, frame: FrameType, ran: int | None, names: dict[str, Any]) -> None:
+        """Tell again of the one name, where the model was called since it was told of."""
+        assert self._only is not None
+        line, name = self._only
+        node = None if ran is None else statement_at(line.file, ran)
+        if ran == line.line:
+            self._held[frame] = len(self._calls)
+        elif node is not None and name in assigned_by(node):
+            self._held.pop(frame, None)
+        elif self._held.get(frame, len(self._calls)) < len(self._calls):
+            self._held[frame] = len(self._calls)
+            self._told(names, line, name, name)
 
     def _arguments(self, frame: FrameType) -> None:
         """Arguments are given by the line of the call, where that is own code too."""
         caller = frame.f_back
         if caller is None or not is_own(caller.f_code.co_filename):
             return
-        code = frame.f_code
+        code, names = frame.f_code, frame.f_locals
         line = Line(caller.f_code.co_filename, caller.f_lineno, caller.f_code.co_name)
         for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
-            self._told(frame, line, name, f"{code.co_name}({name})")
+            self._told(names, line, name, f"{code.co_name}({name})")
 
-    def _told(self, frame: FrameType, line: Line, path: str, name: str) -> bool:
+    def _told(self, names: dict[str, Any], line: Line, path: str, name: str) -> bool:
         """Tell of a name; False where it has no value."""
-        first, _, rest = path.partition(".")
-        held = frame.f_locals.get(first, _MISSING)
+        first, *owners = path.split(".")
+        held, rest = names.get(first, _MISSING), ""
+        if owners:
+            *inner, rest = owners
+            for owner in inner:
+                held = _attributes(held).get(owner, _MISSING)
         value = _attributes(held).get(rest, _MISSING) if rest else held
         if value is _MISSING:
             return False
@@ -142,7 +166,7 @@ class _Tracer:
         if new is not KEPT and rest:
             setattr(held, rest, new)
         elif new is not KEPT:
-            frame.f_locals[first] = new  # put into the frame when the trace function returns
+            names[first] = new  # put into the frame when the trace function returns
         return True
 
 

@@ -11,19 +11,24 @@ from pathlib import Path
 
 __all__ = [
     "Line",
+    "argument_of",
     "assigned_by",
     "called_by",
+    "called_name",
     "calls_in",
     "function_of",
     "guard_of",
+    "handed_by_name",
     "is_method_call",
     "leaves_loop",
+    "made_for",
     "names_assigned",
     "names_read",
     "names_used",
     "names_written_into",
     "node_of",
     "only_hands_on",
+    "only_reader",
     "parameters",
     "same_function",
     "shown",
@@ -93,7 +98,7 @@ def assigned_by(node: ast.stmt) -> Iterator[str]:
             targets = [target]
         case ast.Assign():
             targets = node.targets
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=value))):
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=value, attr=method))) if _writes(method):
             targets = [value]  # x.add_(…) writes into x
         case _:
             return
@@ -106,8 +111,21 @@ def assigned_by(node: ast.stmt) -> Iterator[str]:
                 waiting.append(value)
             case ast.Name(id=name):
                 yield name
-            case ast.Attribute(value=ast.Name(id=owner), attr=name):
-                yield f"{owner}.{name}"
+            case ast.Attribute():
+                yield from _dotted(one)
+
+
+def _writes(method: str) -> bool:
+    """Whether a method changes what it is called on, as its name says."""
+    return method.endswith("_") or method in ("append", "extend", "insert", "update", "add", "put")
+
+
+def _dotted(node: ast.expr) -> Iterator[str]:
+    match node:
+        case ast.Name(id=name):
+            yield name
+        case ast.Attribute(value=value, attr=name):
+            yield from (f"{owner}.{name}" for owner in _dotted(value))
 
 
 def same_function(line: Line, other: Line) -> bool:
@@ -154,7 +172,7 @@ def _targets(line: Line) -> list[ast.expr]:
             return targets
         case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
             return [target]
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=value))):
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=value, attr=method))) if _writes(method):
             return [value]  # x.add_(…) writes into x
         case _:
             return []
@@ -190,6 +208,63 @@ def leaves_loop(node: ast.stmt | None) -> bool:
     return isinstance(node, ast.If) and any(isinstance(one, (ast.Break, ast.Continue)) for one in node.body)
 
 
+def only_reader(line: Line, name: str) -> Line | None:
+    """The one other line of the function that reads what a line gave a name; None where there are several, or none.
+
+    Args:
+        line: that assigns the name.
+        name: of what it assigns, not of an attribute.
+    """
+    function = function_of(line)
+    if function is None or "." in name:
+        return None
+    readers = {
+        statement.lineno
+        for at in range(line.line + 1, (function.end_lineno or line.line) + 1)
+        if (statement := statement_at(line.file, at)) is not None and name in names_read(_own_part(statement))
+    }
+    assigning = [
+        at
+        for at in range(function.lineno, (function.end_lineno or line.line) + 1)
+        if (statement := statement_at(line.file, at)) is not None
+        and statement.lineno == at != line.line
+        and name in assigned_by(statement)
+    ]
+    return Line(line.file, readers.pop(), line.function) if len(readers) == 1 and not assigning else None
+
+
+def made_for(at: Line) -> Line | None:
+    """The one line that makes what a line hands on as its first argument, where nothing else reads it; None for none.
+
+    Args:
+        at: a line with a call, as that of the model.
+    """
+    node, function = node_of(at), function_of(at)
+    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call) and one.args] if node is not None else []
+    if function is None or not calls or not isinstance(calls[0].args[0], ast.Name):
+        return None
+    name = calls[0].args[0].id
+    made = [
+        Line(at.file, statement.lineno, at.function)
+        for line in range(function.lineno, at.line)
+        if (statement := statement_at(at.file, line)) is not None
+        and statement.lineno == line
+        and name in assigned_by(statement)
+    ]
+    return made[0] if len(made) == 1 and only_reader(made[0], name) == at else None
+
+
+def _own_part(statement: ast.stmt) -> ast.AST:
+    """A statement without the statements in it."""
+    match statement:
+        case ast.If(test=part) | ast.While(test=part) | ast.For(iter=part):
+            return part
+        case ast.With(items=items):
+            return ast.Tuple([item.context_expr for item in items], ast.Load())
+        case _:
+            return statement
+
+
 def is_method_call(line: Line) -> bool:
     """Whether a line hands on what a method returns, which another class may have given another body."""
     match node_of(line):
@@ -207,10 +282,56 @@ def node_of(line: Line) -> ast.stmt | None:
 def called_by(line: Line) -> str | None:
     """The name of the function whose value a line only hands on: ``y = f(x)``, ``return f(x)``."""
     match node_of(line):
-        case ast.Assign(value=ast.Call(func=func)) | ast.Return(value=ast.Call(func=func)):
-            return func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else None
+        case ast.Assign(value=ast.Call() as call) | ast.Return(value=ast.Call() as call):
+            return called_name(call)
+        case ast.Assign(value=ast.Subscript(value=ast.Call() as call)):  # one of several that it gives
+            return called_name(call)
         case _:
             return None
+
+
+def called_name(call: ast.Call) -> str | None:
+    """The name of what is called: ``f`` of ``f(x)`` and of ``self.f(x)``."""
+    match call.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return None
+
+
+def argument_of(line: Line, inside: Line, name: str) -> ast.expr | None:
+    """What a line's one call of a function hands to one of its parameters; None where that cannot be told.
+
+    Args:
+        line: of the call.
+        inside: a line of the function.
+        name: of the parameter.
+    """
+    function, node = function_of(inside), node_of(line)
+    if function is None or node is None:
+        return None
+    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call) and called_name(one) == function.name]
+    if len(calls) != 1:
+        return None
+    names = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
+    if names[:1] == ["self"] and isinstance(calls[0].func, ast.Attribute):
+        names = names[1:]
+    at = names.index(name) if name in names else len(calls[0].args)
+    named = next((keyword.value for keyword in calls[0].keywords if keyword.arg == name), None)
+    return calls[0].args[at] if named is None and at < len(calls[0].args) else named
+
+
+def handed_by_name(line: Line, callee: str, name: str) -> bool:
+    """Whether a line calls a function and hands it something under a name.
+
+    Args:
+        line: of a call.
+        callee: the function's name.
+        name: the keyword.
+    """
+    node = node_of(line)
+    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)] if node is not None else []
+    return any(called_name(one) == callee and any(k.arg == name for k in one.keywords) for one in calls)
 
 
 @functools.lru_cache(maxsize=256)

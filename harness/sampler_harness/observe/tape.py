@@ -19,7 +19,7 @@ from .problems import UnknownDraw
 from .streams import Follower, Stretch
 from .torch_private import DispatchTap, default_generator, is_random, operator_name
 
-__all__ = ["Draw", "NoiseTap", "UnknownDraw"]
+__all__ = ["NOT_NORMAL", "Draw", "NoiseTap", "UnknownDraw"]
 
 #: The exponential of a normal: what is replaced is that normal.
 _LOG_NORMAL = {"log_normal", "log_normal_"}
@@ -32,6 +32,8 @@ _OTHER = {
 }  # fmt: skip
 #: Operators that drop elements: run with a probability of zero, and told as a draw that is not Gaussian.
 _DROPOUT = {"dropout", "native_dropout", "alpha_dropout"}
+#: What torch draws that is no normal noise.
+NOT_NORMAL = frozenset(_OTHER | _DROPOUT)
 
 
 @dataclass(frozen=True)

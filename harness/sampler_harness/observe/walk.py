@@ -27,10 +27,14 @@ from .problems import Problem
 from .stand_in import Playing
 from .statements import (
     Line,
+    argument_of,
     assigned_by,
     called_by,
+    called_name,
     calls_in,
+    function_of,
     guard_of,
+    handed_by_name,
     is_method_call,
     leaves_loop,
     names_assigned,
@@ -44,6 +48,7 @@ from .statements import (
     statement_at,
     writes_outside_of,
 )
+from .tape import NOT_NORMAL
 from .trace import Case, execute
 
 __all__ = [
@@ -87,8 +92,26 @@ class Walk:
     calls: list[tuple[Line, ...]] = field(default_factory=list)
     draws: list[tuple[int, tuple[Line, ...]]] = field(default_factory=list)
     seeds: list[tuple[int, tuple[Line, ...]]] = field(default_factory=list)
+    #: What torch drew that is no normal noise, by the name of the function, with the stack of own lines.
+    others: list[tuple[str, tuple[Line, ...]]] = field(default_factory=list)
     #: The innermost own line that raised what the run ended in.
     raised: Line | None = None
+
+    def line_of_other(self, name: str) -> Line | None:
+        """The line of the first random numbers of torch's that are not normal.
+
+        Args:
+            name: of the function that gives them.
+        """
+        return next((stack[0] for one, stack in self.others if one == name and stack), None)
+
+    def draws_towards(self, row: int) -> bool:
+        """Whether anything is drawn between the model call before a row and the row.
+
+        Args:
+            row: as for :meth:`place`.
+        """
+        return any(before == row for before, _ in self.draws)
 
     def drawn_ahead(self) -> Line | None:
         """The last draw before the first model call, where there are several and none later."""
@@ -130,8 +153,48 @@ class Walk:
         behind = [one for one in lines[lines.index(line) :] if one.function == name]
         # Elsewhere a function is shared: what it was asked for is as likely wrong as what it gives.
         behind = [one for one in behind if by_method or one.file == line.file]
-        found = next((one for one in behind if isinstance(node_of(one), ast.Return)), None)
+        # A method may call another class's of its own name.
+        behind = [one for one in behind if function_of(one) is not function_of(line)]
+        found = _return_in(behind)
         return line if found is None or found == line else self.returned(found)
+
+    def given(self, line: Line, argument: str) -> Line:
+        """Where an argument is what a function of the user's own gives, the line there that gives it; else the call.
+
+        Args:
+            line: of the call.
+            argument: as ``"step(sigma)"``.
+        """
+        callee, _, name = argument.rstrip(")").partition("(")
+        lines = [one for part in self.segments for one in part]
+        inside = next((one for one in lines if one.function == callee), None)
+        expression = None if inside is None else argument_of(line, inside, name)
+        if expression is None:
+            # It came with others, as **options: the line that names it has it.
+            named = dict.fromkeys(one for one in lines if handed_by_name(one, line.function, name))
+            return next(iter(named)) if len(named) == 1 else line
+        if not isinstance(expression, ast.Call):
+            return line
+        found = _return_in([one for one in lines if one.function == called_name(expression)])
+        return line if found is None else self.returned(found)
+
+    def given_by(self, line: Line, argument: str) -> Line | None:
+        """The line that returns what an argument is worked out from, where one function of the user's own gives that.
+
+        Args:
+            line: of the call.
+            argument: as ``"step(sigma)"``.
+        """
+        callee, _, name = argument.rstrip(")").partition("(")
+        lines = [one for part in self.segments for one in part]
+        inside = next((one for one in lines if one.function == callee), None)
+        expression = None if inside is None else argument_of(line, inside, name)
+        called = (
+            {called_name(one) for one in ast.walk(expression) if isinstance(one, ast.Call)} if expression else set()
+        )
+        own = called & {one.function for one in lines}
+        found = _return_in([one for one in lines if one.function in own]) if len(own) == 1 else None
+        return found if found is not None and found.file == line.file else None
 
     def line_of_draw(self, draw: int, *, seeded: bool) -> Line | None:
         """The line that makes a draw, or that calls a helper which only hands on what it is given; None for none.
@@ -195,11 +258,12 @@ class Walk:
         segment = self.segments[row]
         stack = self.calls[row] if row < len(self.calls) else tuple(segment[-1:])
         before = self.calls[row - 1] if row else ()
-        for at in stack:
+        # Where the sample stands is asked of all functions that were entered, before what else they are given.
+        for at, names in [(at, names_used(at)[which]) for which in (0, 1) for at in stack]:
             # The statement that asked the model last is done only now that it has its answer.
             done = [*before[:1], *segment]
             here = [line for line in reversed(done) if same_function(line, at) and line.line != at.line]
-            for names in names_used(at):
+            if names:
                 assigned = _last_assignment(names, here)
                 if assigned is not None:
                     return assigned
@@ -223,6 +287,12 @@ class Walk:
         }
         here = [line for line in reversed(self.segments[row]) if same_function(line, at) and line.line != at.line]
         return next((line for line in here if names_assigned(line) & (rest & every - first)), None)
+
+
+def _return_in(lines: list[Line]) -> Line | None:
+    """The line by which the function gives back its value that the first of some lines stands in."""
+    function = function_of(lines[0]) if lines else None
+    return next((one for one in lines if isinstance(node_of(one), ast.Return) and function_of(one) is function), None)
 
 
 def _last_assignment(names: set[str], lines: list[Line]) -> Line | None:
@@ -293,13 +363,14 @@ class _Tracer:
         return self._line
 
     def profile(self, frame: FrameType, event: str, argument: Any) -> None:
-        """Notices a generator that is seeded or put into a state: methods that are not written in Python."""
-        if (
-            event == "c_call"
-            and getattr(argument, "__name__", "") in _SEEDING
-            and isinstance(getattr(argument, "__self__", None), torch.Generator)
-        ):
+        """Notices what is not written in Python: what seeds a generator, and what gives random numbers."""
+        if event != "c_call":
+            return
+        name, owner = getattr(argument, "__name__", ""), getattr(argument, "__self__", None)
+        if name in _SEEDING and isinstance(owner, torch.Generator):
             self.walk.seeds.append((len(self.walk.draws), tuple(own_stack(frame))))
+        elif name in NOT_NORMAL:
+            self.walk.others.append((name, tuple(own_stack(frame))))
 
     def note_draw(self) -> None:
         self.walk.draws.append((len(self.walk.calls), tuple(own_stack(sys._getframe()))))

@@ -28,8 +28,7 @@ def step_at_fault(name: str, verdict: Verdict, finding: Finding, verdicts: tuple
     edit = "" if edit.rstrip(".").lower() in told.lower() else edit
     where = ""
     if finding.place is not None:
-        place = finding.place
-        where = f"Look at {place.file}, line {place.line}, in {place.function}: {place.text}"
+        where = f"Look at {finding.place.told}"
     clue = " ".join(part for part in (edit, where) if part)
     diff = ""
     if verdict.diagnosis is not None and verdict.diagnosis.answers:
