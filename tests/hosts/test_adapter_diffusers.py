@@ -26,6 +26,8 @@ from sampler_harness.adapters import diffusers_corners as references
 from sampler_harness.adapters import diffusers_deviations as deviations
 from sampler_harness.adapters import diffusers_options as options
 from sampler_harness.adapters import diffusers_released as released
+from sampler_harness.budgets import BUDGETS
+from sampler_harness.cases import covering_set
 from sampler_harness.catalogue import check_ids
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Response, respond_reference
@@ -480,6 +482,29 @@ def test_a_corner_can_be_asked_for_by_name_and_is_left_alone_otherwise() -> None
     assert len(found) == 1 + sum(d.scheduler == "EulerDiscreteScheduler" for d in deviations.KNOWN_DEVIATIONS)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "left"),
+    [
+        ("DDIMScheduler", {"num_inference_steps": "40"}, {"ddim-linspace-next-entry"}),
+        ("DDIMScheduler", {"num_inference_steps": "30"}, {"ddim-linspace-next-entry", "ddim-trailing-next-entry"}),
+        ("DDIMScheduler", {"num_inference_steps": "1000"}, set()),
+        ("DDIMScheduler", {"num_train_timesteps": "2"}, {"ddim-linspace-next-entry"}),
+        (
+            "EulerDiscreteScheduler",
+            {"num_inference_steps": "40"},
+            {"euler-churn-after-the-model-call", "euler-get-velocity", "euler-log-linear-times", "euler-beta-sigmas"},
+        ),
+    ],
+)
+def test_corners_that_options_leave_no_room_for_are_not_asked_for(
+    name: str, settings: dict[str, str], left: set[str]
+) -> None:
+    """One whose reference refuses every configuration could judge nothing, and the whole target was an error."""
+    found = adapter.subjects(name, settings)
+    assert {known for one in found for known in one.deviations} == left
+    assert all(covering_set(one, BUDGETS["quick"]).configurations for one in found)
+
+
 @pytest.mark.parametrize("deviation", deviations.KNOWN_DEVIATIONS, ids=IDS)
 def test_each_known_deviation_is_real(deviation: deviations.KnownDeviation) -> None:
     subject = adapter.subject(deviation.scheduler, {"known": deviation.name})
@@ -581,6 +606,7 @@ def test_a_corner_is_as_it_is_known(deviation: deviations.KnownDeviation) -> Non
             "law/times",
         ),
         ("ddpm-laplace-schedule", "math.fabs(0.5 - t) + 1e-6", "math.fabs(0.5 - t) + 1e-3", "law/outputs"),
+        ("ddpm-laplace-schedule", "math.fabs(0.5 - t) + 1e-6", "math.fabs(0.5 - t) + 1.01e-6", "law/forward"),
         # A crash is not the failure that is declared, and neither is another crash.
         ("ddim-linspace-next-entry", "prev_timestep = timestep -", "raise TypeError(timestep) -", "law/times"),
         (

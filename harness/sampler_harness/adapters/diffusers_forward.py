@@ -110,5 +110,6 @@ def _has_entry(scheduler: Any, new: Any, times: Any) -> bool:
     if not hasattr(new, "sigmas"):
         return True
     spread = any(new.config.get(f"use_{name}_sigmas") for name in ("karras", "exponential", "beta"))
+    spread = spread or new.config.get("interpolation_type", "linear") != "linear"
     is_told = bool(torch.isin(times, new.timesteps).all())
     return is_told and not spread and new.config.get("timestep_type", "discrete") == "discrete"

@@ -11,7 +11,7 @@ from .diffusers_defaults import left_out
 from .diffusers_forward import item_by_item, noised_in_every_way
 from .diffusers_handling import handled
 from .diffusers_options import STEP_FIELDS, accepts, constructor_options, options_from, scheduler_class
-from .diffusers_tables import check_tables
+from .diffusers_tables import check_dtypes, check_tables
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +125,10 @@ class SchedulerLoop:
             ValueError: where the ways differ, or the tables of a new scheduler are not the reference's.
         """
         if not index:
-            check_tables(self.build(config), config)
+            new = self.build(config)
+            check_dtypes(new, "as constructed")
+            check_dtypes(self.start(config, device), "with its grid laid out")
+            check_tables(new, config)
         made = lambda: self.start(config, device)  # noqa: E731 - each way has a scheduler of its own
         return noised_in_every_way(made, lambda: self.build(config), x0, draw, index)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sampler_harness.subject.allowed import bounds_of, is_strategy, named_values
 
-__all__ = ["narrowed"]
+__all__ = ["is_legal_somewhere", "narrowed"]
 
 #: Numbers of steps that are tried beside the ends of their range.
 _STEPS = (2, 3, 7)
@@ -27,17 +27,8 @@ def narrowed(reference: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
         fields: a value is fixed, a strategy is varied.
     """
     fields = {**fields, "num_steps": _steps_of_table(fields)} if "num_steps" in fields else dict(fields)
-    domain = {name: _values(name, value) for name, value in fields.items()}
-
-    def legal(row: _Row) -> bool:
-        try:
-            reference(**row)
-        except ValueError:
-            return False
-        return True
-
-    first = {name: values[0] for name, values in domain.items()}
-    base = next(_legal_near(first, (), domain, legal), None)
+    domain, legal = _domain(fields), _legal(reference)
+    base = _plainest(domain, legal)
     if base is None:
         return fields
     found: dict[str, Any] = {}
@@ -48,6 +39,36 @@ def narrowed(reference: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
         kept = [v for v in domain[name] if next(_legal_near({**base, name: v}, (name,), domain, legal), None)]
         found[name] = value if len(kept) == len(domain[name]) else _of(name, value, kept)
     return found
+
+
+def is_legal_somewhere(reference: type[Any], fields: Mapping[str, Any]) -> bool:
+    """Whether fields have values that make a configuration.
+
+    Args:
+        reference: makes a configuration, or raises ValueError.
+        fields: a value is fixed, a strategy is varied.
+    """
+    return _plainest(_domain(fields), _legal(reference)) is not None
+
+
+def _domain(fields: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
+    return {name: _values(name, value) for name, value in fields.items()}
+
+
+def _legal(reference: type[Any]) -> Callable[[_Row], bool]:
+    def legal(row: _Row) -> bool:
+        try:
+            reference(**row)
+        except ValueError:
+            return False
+        return True
+
+    return legal
+
+
+def _plainest(domain: Mapping[str, Sequence[Any]], legal: Callable[[_Row], bool]) -> _Row | None:
+    first = {name: values[0] for name, values in domain.items()}
+    return next(_legal_near(first, (), domain, legal), None)
 
 
 def _values(name: str, value: Any) -> Sequence[Any]:
