@@ -108,6 +108,8 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     fields |= fields_from(name, asked) | dict(deviation.fields)
     fields.pop("variance_as_logarithm", None)
     released = RELEASED.get(deviation.name)
+    if options:
+        fields = narrowed(released or paper, fields)
     made = _subject(name, released or paper, fields, {**deviation.pinned, **asked}, learned=False)
     because = f"{deviation.reason} (FINDINGS.md, {deviation.name})"
     has_law, loop = released is not None, SchedulerLoop(name, {**deviation.pinned, **asked})

@@ -73,7 +73,7 @@ def _plainest(domain: Mapping[str, Sequence[Any]], legal: Callable[[_Row], bool]
 
 def _values(name: str, value: Any) -> Sequence[Any]:
     named = named_values(value) or [value]
-    if name == "num_steps" and is_strategy(value):
+    if name == "num_steps" and is_strategy(value) and bounds_of(value) is not None:
         low, high = named[0], named[-1]
         return [low, *(n for n in _STEPS if low < n < high), high]
     return named
@@ -101,7 +101,7 @@ def _of(name: str, value: Any, kept: Sequence[Any]) -> Any:
 
     if not kept or not is_strategy(value):
         return value
-    if name == "num_steps" and min(kept) < max(kept):
+    if name == "num_steps" and bounds_of(value) is not None and min(kept) < max(kept):
         return st.integers(min(kept), max(kept))
     return kept[0] if len(kept) == 1 else st.sampled_from(list(kept))
 
