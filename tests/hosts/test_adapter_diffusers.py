@@ -31,6 +31,7 @@ from sampler_harness.cases import covering_set
 from sampler_harness.catalogue import check_ids
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Response, respond_reference
+from sampler_harness.law.tolerance import tolerance_of
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError, Subject
 from sampler_harness.targets import TargetError, load_subject
@@ -178,6 +179,7 @@ def apart(got: Law, should_be: Law) -> float:
             {"sigma_spacing": "exponential", "rho": 3.0},
         ),
         ("EulerDiscreteScheduler", {"use_karras_sigmas": "true"}, {"sigma_spacing": "karras"}),
+        ("EulerDiscreteScheduler", {"final_sigmas_type": "sigma_min"}, {"final_level": "sigma_min"}),
         ("EulerDiscreteScheduler", {"use_karras_sigmas": "false"}, {"sigma_spacing": "timesteps"}),
         ("EulerDiscreteScheduler", {"sigmas": "10,1,0"}, {"sigmas": (10, 1, 0), "num_steps": None}),
         ("EulerDiscreteScheduler", {"sigma_max": "none"}, {"sigma_max": None}),
@@ -209,8 +211,6 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("DDIMScheduler", {"beta_start": "low"}, "beta_start=low should be a number"),
         ("DDPMScheduler", {"timesteps": "9, x"}, "numbers with commas between them"),
         ("DDPMScheduler", {"variance_type": "learned"}, "takes the model's second output for the variance itself"),
-        ("EDMEulerScheduler", {"final_sigmas_type": "sigma_min"}, "the references end at noise level 0"),
-        ("EulerDiscreteScheduler", {"final_sigmas_type": "sigma_min"}, "the references end at noise level 0"),
         ("EulerDiscreteScheduler", {"beta_schedule": "exp"}, "no paper says what it should do"),
         (
             "EulerDiscreteScheduler",
@@ -299,6 +299,8 @@ SOUND = [
     ("DDPMScheduler", {"trained_betas": "0.1,0.2,0.3,0.4"}, {"num_steps": 4}),
     ("DDIMScheduler", {"eta": "0.5", "timestep_spacing": "trailing", "num_inference_steps": "5"}, {}),
     ("EDMEulerScheduler", {"sigma_schedule": "exponential", "prediction_type": "v_prediction"}, {"num_steps": 6}),
+    ("EDMEulerScheduler", {"final_sigmas_type": "sigma_min"}, {"num_steps": 6}),
+    ("EulerDiscreteScheduler", {"final_sigmas_type": "sigma_min"}, {"num_steps": 6}),
     ("EulerDiscreteScheduler", {"timesteps": "900,400.5,20"}, {}),
     ("EulerDiscreteScheduler", {"sigmas": "10,3,0.5,0"}, {}),
     (
@@ -326,6 +328,32 @@ def test_options_reach_scheduler_and_reference_alike(
     got = law_of(subject, config)
     np.testing.assert_allclose(got.times, should_be.times, rtol=1e-5, atol=2e-3)
     assert apart(got, should_be) < 2e-3
+
+
+#: Scheduler and configuration: levels looked up where a table has whole entries, and one step from 80 to 0.
+ROUNDED: list[tuple[str, dict[str, Any]]] = [
+    ("HeunDiscreteScheduler", {"num_steps": 2, "beta_schedule": "cosine", "grid_timesteps": 6}),
+    ("HeunDiscreteScheduler", {"num_steps": 2, "beta_schedule": "scaled_linear", "grid_timesteps": 6}),
+    ("EulerDiscreteScheduler", {"num_steps": 2, "beta_schedule": "cosine", "timestep_spacing": "leading"}),
+    ("EDMEulerScheduler", {"num_steps": 1, "sigma_data": 0.25}),
+    ("EDMEulerScheduler", {"num_steps": 1, "sigma_data": 0.25, "rho": 3.0, "prediction": "v"}),
+]
+
+
+@pytest.mark.parametrize(("name", "fields"), ROUNDED)
+def test_what_float32_loses_is_within_a_third_of_what_it_may_lose(name: str, fields: dict[str, Any]) -> None:
+    """A level whose logarithm is looked up, and 0.0008 as a difference of numbers near 1."""
+    spacing = {} if name == "EDMEulerScheduler" else {"sigma_spacing": "exponential"}
+    subject = adapter.subject(name)
+    config = subject.reference(**fields, **spacing)
+    got, should_be, allowed = (
+        law_of(subject, config),
+        Law.of(respond_reference(config)),
+        tolerance_of(config, "float32"),
+    )
+    assert (abs(got.times - should_be.times) / allowed.times).max() < 1 / 3
+    assert (abs(got.outputs - should_be.outputs) / np.maximum(allowed.outputs, 1e-12)).max() < 1 / 3
+    assert (abs(got.column(0) - should_be.column(0)) / np.maximum(allowed.factor[:, 0], 1e-12)).max() < 1 / 3
 
 
 def respond_with_zero_variance(config: Any) -> Law:

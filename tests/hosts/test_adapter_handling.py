@@ -141,6 +141,34 @@ WRONG: list[tuple[str, str, str, dict[str, Any]]] = [
         {**PLAIN, "result": "tuple"},
     ),
     ("EDMEulerScheduler", "if pred_original_sample is None:", "if True:", {**PLAIN, "hands_x0": True}),
+    (
+        "EulerDiscreteScheduler",
+        "sigma_last = ((1 - self.alphas_cumprod[0]) / self.alphas_cumprod[0]) ** 0.5",
+        "sigma_last = ((1 - self.alphas_cumprod[1]) / self.alphas_cumprod[1]) ** 0.5",
+        {**PLAIN, "final_level": "sigma_min"},
+    ),
+    (
+        "EDMEulerScheduler",
+        """sigmas.to(dtype=torch.float32, device=device)
+
+        self.timesteps = self.precondition_noise(sigmas)
+
+        if self.config.final_sigmas_type == "sigma_min":
+            sigma_last = sigmas[-1]""",
+        """sigmas.to(dtype=torch.float32, device=device)
+
+        self.timesteps = self.precondition_noise(sigmas)
+
+        if self.config.final_sigmas_type == "sigma_min":
+            sigma_last = 0.5 * sigmas[-1]""",
+        {**PLAIN, "final_level": "sigma_min"},
+    ),
+    (
+        "HeunDiscreteScheduler",
+        "num_train_timesteps = num_train_timesteps or self.config.num_train_timesteps",
+        "num_train_timesteps = self.config.num_train_timesteps",
+        {**PLAIN, "grid_timesteps": 900},
+    ),
 ]
 
 
@@ -203,10 +231,22 @@ WRONGLY_NOISED: list[tuple[str, str, str, str]] = [
         "len(scheduler) is 999, should be 1000",
     ),
     (
+        "HeunDiscreteScheduler",
+        "        pos = 1 if len(indices) > 1 else 0",
+        "        pos = 0",
+        "step_index is 1 at the timestep of entry 1, should be 2",
+    ),
+    (
         "EDMEulerScheduler",
         "sigmas = sigmas.to(dtype=torch.float32, device=device)",
         "sigmas = sigmas.to(device=device)",
         "timesteps of a scheduler with its grid laid out has dtype torch.float64",
+    ),
+    (
+        "EDMEulerScheduler",
+        "device=sigmas.device)])\n\n        self.is_scale",
+        "device=sigmas.device)] * 2)\n\n        self.is_scale",
+        "sigmas of a scheduler as constructed are 2004, should be 1002",
     ),
     (
         "HeunDiscreteScheduler",

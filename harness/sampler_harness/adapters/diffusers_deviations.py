@@ -269,6 +269,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         {"use_beta_sigmas": True},
         _BETA,
         steps=(3, 5, 10),
+        varied={"sigma_min": (None, 0.1), "sigma_max": (None, 2.0)},
     ),
     KnownDeviation(
         "euler-levels-beyond-the-table",

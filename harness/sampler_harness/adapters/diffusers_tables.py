@@ -10,14 +10,14 @@ from reference_samplers.grids.table_levels import TableLevels
 from reference_samplers.openings import Array
 from reference_samplers.processes.table_chain import TableChain
 
-__all__ = ["check_dtypes", "check_tables"]
+__all__ = ["check_shown", "check_tables"]
 
 #: A product of T numbers in float32 has T roundings of a number that is at most 1.
 _ROUNDING = 2.0**-23
 
 
-def check_dtypes(scheduler: Any, when: str) -> None:
-    """Hold the dtypes of what a scheduler hands out: what a model is told in another one, it computes in another one.
+def check_shown(scheduler: Any, when: str) -> None:
+    """Hold dtypes and lengths of what a scheduler hands out: told in another dtype, a model computes in another one.
 
     Context: no page says which they are. Choice: those of the release, whole timesteps for a chain and float32 for all
     else. Reversed by: a release that changes them on purpose.
@@ -35,6 +35,10 @@ def check_dtypes(scheduler: Any, when: str) -> None:
         table = vars(scheduler).get(name)
         if table is not None and str(table.dtype) != should_be:
             raise ValueError(f"{name} of a scheduler {when} has dtype {table.dtype}, should be {should_be}")
+    levels, times = vars(scheduler).get("sigmas"), len(scheduler.timesteps)
+    is_one_too_many = scheduler.config.get("interpolation_type", "linear") != "linear"  # a known deviation
+    if levels is not None and not is_one_too_many and len(levels) != times + 1:
+        raise ValueError(f"sigmas of a scheduler {when} are {len(levels)}, should be {times + 1}")
 
 
 def check_tables(scheduler: Any, config: Any) -> None:

@@ -96,6 +96,7 @@ def _edm_euler() -> tuple[type[Any], dict[str, Any]]:
         "rho": st.sampled_from([7.0, 3.0, 1.0]),
         "sigma_spacing": st.sampled_from(["karras", "exponential"]),
         "sigma_data": st.sampled_from([0.5, 0.25, 1.0]),
+        "final_level": st.sampled_from(["zero", "sigma_min"]),
         "prediction": st.sampled_from(["epsilon", "v"]),
         "num_steps": st.integers(1, 200),
     }
@@ -131,6 +132,7 @@ def _euler() -> tuple[type[Any], dict[str, Any]]:
         "sigma_max": st.sampled_from([None, 2.0]),
         "sigmas": st.sampled_from([None, (0.25, 0.1, 0.03, 0.0)]),
         "continuous_time": st.booleans(),
+        "final_level": st.sampled_from(["zero", "sigma_min"]),
         **_table(),
     }
 
@@ -147,6 +149,7 @@ def _heun() -> tuple[type[Any], dict[str, Any]]:
         "beta_end": st.sampled_from([0.012, 0.02]),
         "clip_denoised": st.booleans(),
         "clip_range": st.sampled_from([1.0, 0.5, 2.0]),
+        "grid_timesteps": st.sampled_from([None, 900, 6]),
         **_table(),
     }
 
