@@ -212,6 +212,8 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("DDPMScheduler", {"timesteps": "9, x"}, "numbers with commas between them"),
         ("DDPMScheduler", {"variance_type": "learned"}, "takes the model's second output for the variance itself"),
         ("EulerDiscreteScheduler", {"beta_schedule": "exp"}, "no paper says what it should do"),
+        ("DDIMScheduler", {"beta_schedule": "sigmoid"}, "the scheduler makes no such table"),
+        ("DDIMScheduler", {"beta_schedule": "laplace"}, "the scheduler makes no such table"),
         (
             "EulerDiscreteScheduler",
             {"timestep_type": "continuous", "prediction_type": "epsilon"},
@@ -516,6 +518,16 @@ def test_a_corner_can_be_asked_for_by_name_and_is_left_alone_otherwise() -> None
         ("DDIMScheduler", {"num_inference_steps": "40"}, {"ddim-linspace-next-entry"}),
         ("DDIMScheduler", {"num_inference_steps": "30"}, {"ddim-linspace-next-entry", "ddim-trailing-next-entry"}),
         ("DDIMScheduler", {"num_inference_steps": "1000"}, set()),
+        (
+            "DDIMScheduler",
+            {"beta_start": "0.001"},
+            {
+                "ddim-linspace-next-entry",
+                "ddim-trailing-next-entry",
+                "ddim-trailing-one-step-too-many",
+                "ddim-offset-next-entry",
+            },
+        ),
         ("DDIMScheduler", {"num_train_timesteps": "2"}, {"ddim-linspace-next-entry"}),
         (
             "EulerDiscreteScheduler",
@@ -530,6 +542,7 @@ def test_corners_that_options_leave_no_room_for_are_not_asked_for(
     """One whose reference refuses every configuration could judge nothing, and the whole target was an error."""
     found = adapter.subjects(name, settings)
     assert {known for one in found for known in one.deviations} == left
+    assert not any(one.expected_failures for one in found)
     assert all(covering_set(one, BUDGETS["quick"]).configurations for one in found)
 
 

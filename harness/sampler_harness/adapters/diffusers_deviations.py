@@ -73,6 +73,8 @@ class KnownDeviation:
         settings = {**self.settings, **self.pinned}
         if any(options.get(option, value) != value for option, value in settings.items()):
             return False
+        if self.shows and set(options) - set(settings):
+            return False  # what is pinned was seen with these settings, and NaN of other tables is another
         steps, shows = options.get("num_inference_steps"), _SHOWS.get(self.name)
         return steps is None or shows is None or shows({**settings, **options}.get("num_train_timesteps", 1000), steps)
 

@@ -241,6 +241,11 @@ _REFUSED: dict[tuple[str, Any], str] = {
 }
 
 
+#: Tables that a scheduler makes by name, beside the three that all of them make.
+_SCHEDULES = {"DDPMScheduler": ("laplace", "sigmoid"), "HeunDiscreteScheduler": ("exp",)}
+_ALL_MAKE = ("linear", "scaled_linear", "squaredcos_cap_v2")
+
+
 def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The reference's fields that options fix.
 
@@ -252,6 +257,8 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         reason = _REFUSED.get((option, value if not isinstance(value, (list, tuple)) else None))
         if reason is not None and not (option == "beta_schedule" and name == "HeunDiscreteScheduler"):
             raise _refused(name, option, value, reason)
+        if option == "beta_schedule" and value not in (*_ALL_MAKE, *_SCHEDULES.get(name, ())):
+            raise _refused(name, option, value, "the scheduler makes no such table")
         is_v = options.get("prediction_type", "v_prediction") == "v_prediction"
         if option == "timestep_type" and value == "continuous" and not is_v:
             reason = "diffusers has no effect of it unless prediction_type=v_prediction, and says nothing"
