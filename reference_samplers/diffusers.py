@@ -105,6 +105,8 @@ class EDMEuler(LevelsByHand, StochasticSampler, _SignedNetwork, _EndsAt, KarrasL
             raise refuse("num_steps", self.num_steps, f"{len(self.sigmas) - 1}, one per level")
         if self.sigmas is not None and self.final_level != "zero":
             raise refuse("final_level", self.final_level, "'zero' where sigmas is given")
+        if self.num_steps == 1 and self.final_level == "sigma_min":
+            raise refuse("num_steps", 1, "> 1 where the run ends at its lowest level: it would end where it starts")
 
     def named_levels(self) -> Array:
         """``(N + 1,)`` levels of the named spacing, and where the run ends."""

@@ -214,6 +214,7 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("EulerDiscreteScheduler", {"beta_schedule": "exp"}, "no paper says what it should do"),
         ("DDIMScheduler", {"beta_schedule": "sigmoid"}, "the scheduler makes no such table"),
         ("DDIMScheduler", {"beta_schedule": "laplace"}, "the scheduler makes no such table"),
+        ("EDMEulerScheduler", {"prediction_type": "sample"}, "the scheduler has no such model"),
         (
             "EulerDiscreteScheduler",
             {"timestep_type": "continuous", "prediction_type": "epsilon"},
@@ -544,6 +545,11 @@ def test_corners_that_options_leave_no_room_for_are_not_asked_for(
     assert {known for one in found for known in one.deviations} == left
     assert not any(one.expected_failures for one in found)
     assert all(covering_set(one, BUDGETS["quick"]).configurations for one in found)
+
+
+def test_what_a_person_sets_wins_over_what_a_corner_is_shown_at() -> None:
+    found = {one.name: one for one in adapter.subjects("EDMEulerScheduler", {"sigma_max": "10"})}
+    assert found["EDMEulerScheduler[edm-euler-first-noise]"].fields["sigma_max"] == 10.0
 
 
 @pytest.mark.parametrize("deviation", deviations.KNOWN_DEVIATIONS, ids=IDS)

@@ -59,6 +59,12 @@ def test_every_documented_default_is_among_what_is_varied(name: str) -> None:
             assert values is None or value in values, (option, default, values)
 
 
+def test_a_scheduler_that_is_never_laid_out_runs_with_as_many_levels_as_are_looked_at() -> None:
+    subject = adapter.subject("EDMEulerScheduler", {"num_train_timesteps": "100"})
+    config = subject.reference(num_steps=7, handling="unset")
+    assert law_of(subject, config).num_calls == config.num_steps
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["DDIMScheduler", "DDPMScheduler", "HeunDiscreteScheduler"])
 def test_a_clamp_that_is_a_little_wider_unless_it_is_told_shows(name: str) -> None:

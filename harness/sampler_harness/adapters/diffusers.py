@@ -105,7 +105,7 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     asked = {**{option: v for option, v in deviation.settings.items() if option not in varied}, **options}
     fields: dict[str, Any] = {"num_steps": st.sampled_from(deviation.steps)} if deviation.steps else {}
     fields |= {field: st.sampled_from(values) for field, values in varied.items()}
-    fields |= fields_from(name, asked) | dict(deviation.fields)
+    fields |= dict(deviation.fields) | fields_from(name, asked)
     fields.pop("variance_as_logarithm", None)
     released = RELEASED.get(deviation.name)
     if options:

@@ -153,8 +153,6 @@ class EDMEuler(diffusers.EDMEuler):
         """One step has the highest level, and none are given by hand."""
         if self.handling == "unset" and self.num_steps == 1:
             raise refuse("num_steps", 1, "> 1 where set_timesteps is not called")
-        if self.num_steps == 1 and self.final_level == "sigma_min":
-            raise refuse("num_steps", 1, "> 1 where the run ends at sigma_min: the one level is sigma_max, and its end")
         if self.num_steps == 1 and self.sigma_spacing == "exponential":
             raise refuse("num_steps", 1, "> 1 where levels are exponential (FINDINGS: one step)")
         if self.sigmas is not None:

@@ -40,9 +40,9 @@ class SchedulerLoop:
         """The scheduler with the configuration's options: those that are not its documented defaults."""
         accepted = constructor_options(self.name)
         mapped = options_from(config)
-        if self.name == "EDMEulerScheduler" and config.values().get("handling") == "unset":
-            mapped["num_train_timesteps"] = config.num_steps - 1  # one level more than it is told
         options = {k: v for k, v in mapped.items() if not left_out(self.name, k, v)} | dict(self.pinned)
+        if self.name == "EDMEulerScheduler" and config.values().get("handling") == "unset":
+            options["num_train_timesteps"] = config.num_steps - 1  # one level more than it is told
         given = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items() if k in accepted}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -259,6 +259,8 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             raise _refused(name, option, value, reason)
         if option == "beta_schedule" and value not in (*_ALL_MAKE, *_SCHEDULES.get(name, ())):
             raise _refused(name, option, value, "the scheduler makes no such table")
+        if option == "prediction_type" and value == "sample" and name == "EDMEulerScheduler":
+            raise _refused(name, option, value, "the scheduler has no such model")
         is_v = options.get("prediction_type", "v_prediction") == "v_prediction"
         if option == "timestep_type" and value == "continuous" and not is_v:
             reason = "diffusers has no effect of it unless prediction_type=v_prediction, and says nothing"
