@@ -169,6 +169,15 @@ class Reference(Configuration):
         """
         return None
 
+    def spread_of_time(self, time: float, unit: float) -> float:
+        """How far apart programs that round in different places work out a time; 0 where it is given.
+
+        Args:
+            time: what the model is told.
+            unit: unit roundoff.
+        """
+        return 0.0
+
     # What the model is
 
     @property

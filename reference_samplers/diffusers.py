@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .contract import Reference
 from .edm import StochasticSampler
 from .grids import sigmas
 from .grids.noise_levels import KarrasLevels, LevelsByHand
@@ -21,13 +22,25 @@ from .processes.table_model import TableModel
 from .processes.variance_exploding import ModelKind, NoiseLevels
 from .validation import choice, flag, real, refuse
 
-__all__ = ["EDMEuler", "EulerDiscrete", "FirstNoise", "HeunDiscrete"]
+__all__ = ["EDMEuler", "EulerDiscrete", "FinalLevel", "FirstNoise", "HeunDiscrete"]
 
 FirstNoise = Literal["unit_variance_data", "level"]
+FinalLevel = Literal["zero", "sigma_min"]
 
 #: The corrector divides a state of size sigma by sigma_next, and multiplies by the step: rounding of 2^-24 grows by
 #: sigma^2 / sigma_next, and at 1e4 it is no longer small beside what is clamped.
 STEEPEST_CLIPPED_STEP = 1e4
+
+
+@dataclass(frozen=True)
+class _EndsAt(Reference):
+    """Where the run ends.
+
+    Args:
+        final_level: ``"zero"``, or ``"sigma_min"``: the lowest level that the network was trained at.
+    """
+
+    final_level: FinalLevel = choice("zero")
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ class _SignedNetwork(NoiseLevels):
 
 
 @dataclass(frozen=True)
-class EDMEuler(LevelsByHand, StochasticSampler, _SignedNetwork, KarrasLevels):
+class EDMEuler(LevelsByHand, StochasticSampler, _SignedNetwork, _EndsAt, KarrasLevels):
     """Euler's method of EDM on a network inside the preconditioning, as ``EDMEulerScheduler`` documents it.
 
     Source: Karras et al. 2022, arXiv:2206.00364, Algorithm 1 without the correction, equation 5, table 1.
@@ -85,17 +98,22 @@ class EDMEuler(LevelsByHand, StochasticSampler, _SignedNetwork, KarrasLevels):
     solver = "euler"
 
     def check(self) -> None:
-        """Levels by hand are as many as there are steps."""
+        """Levels by hand are as many as there are steps, and where the run ends they say themselves."""
         if self.sigma_max <= self.sigma_min:
             raise refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
         if self.sigmas is not None and self.num_steps != len(self.sigmas) - 1:
             raise refuse("num_steps", self.num_steps, f"{len(self.sigmas) - 1}, one per level")
+        if self.sigmas is not None and self.final_level != "zero":
+            raise refuse("final_level", self.final_level, "'zero' where sigmas is given")
+        if self.num_steps == 1 and self.final_level == "sigma_min":
+            raise refuse("num_steps", 1, "> 1 where the run ends at its lowest level: it would end where it starts")
 
     def named_levels(self) -> Array:
-        """``(N + 1,)`` levels of the named spacing, and a final 0."""
+        """``(N + 1,)`` levels of the named spacing, and where the run ends."""
+        last = self.sigma_min if self.final_level == "sigma_min" else 0.0
         if self.sigma_spacing == "exponential":
-            return np.append(sigmas.exponential_sigmas(self.num_steps, self.sigma_min, self.sigma_max), 0.0)
-        return sigmas.karras_sigmas(self.num_steps, self.sigma_min, self.sigma_max, self.rho)
+            return np.append(sigmas.exponential_sigmas(self.num_steps, self.sigma_min, self.sigma_max), last)
+        return np.append(sigmas.karras_sigmas(self.num_steps, self.sigma_min, self.sigma_max, self.rho)[:-1], last)
 
     @property
     def initial_scale(self) -> float | None:
@@ -106,7 +124,7 @@ class EDMEuler(LevelsByHand, StochasticSampler, _SignedNetwork, KarrasLevels):
 
 
 @dataclass(frozen=True)
-class EulerDiscrete(StochasticSampler, TableModel):
+class EulerDiscrete(StochasticSampler, _EndsAt, TableModel):
     """Euler's method of EDM on the noise levels of a chain, as ``EulerDiscreteScheduler`` documents it.
 
     Source: Karras et al. 2022, arXiv:2206.00364, Algorithm 2 without the correction; levels from a chain's table
@@ -118,6 +136,16 @@ class EulerDiscrete(StochasticSampler, TableModel):
     """
 
     solver = "euler"
+
+    def check(self) -> None:
+        """Where a run on levels by hand ends, they say themselves."""
+        if self.sigmas is not None and self.final_level != "zero":
+            raise refuse("final_level", self.final_level, "'zero' where sigmas is given")
+
+    @property
+    def last_level(self) -> Any:
+        """Where the run ends: in data, or at the lowest level of the table."""
+        return self.table[0] if self.final_level == "sigma_min" else 0.0
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ __all__ = ["KINDS", "Use", "does_the_same", "seen", "uses"]
 KINDS = ("default loop", "option", "forward", "state", "dtype", "before set_timesteps")
 #: Rounding of float32, grown along a run: far below whatever a changed formula does.
 ROUNDING = 1e-5
+#: Of float32.
+EPS = 2.0**-23
 
 #: With which the tables before ``set_timesteps`` are looked at.
 _MADE_BEFORE: tuple[tuple[Option, ...], ...] = tuple(
@@ -87,7 +89,16 @@ def does_the_same(got: list[Any] | None, should_be: list[Any] | None) -> bool:
     """Whether two uses cannot be told apart but for rounding."""
     if got is None or should_be is None:
         return got is should_be
-    return len(got) == len(should_be) and all(_alike(one, other) for one, other in zip(got, should_be, strict=True))
+    # What is small may be the difference of numbers as large as the largest of the run.
+    largest = max((_size(one[1]) for one in should_be if isinstance(one, tuple)), default=0.0)
+    floor = 8 * EPS * largest
+    pairs = zip(got, should_be, strict=False)
+    return len(got) == len(should_be) and all(_alike(one, other, floor) for one, other in pairs)
+
+
+def _size(values: Any) -> float:
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max()) if finite.size else 0.0
 
 
 def _value(one: Any) -> Any:
@@ -99,16 +110,18 @@ def _value(one: Any) -> Any:
     return one
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _alike(one: Any, other: Any, floor: float) -> bool:
     if isinstance(one, tuple) and isinstance(other, tuple):
         (dtype, values, rounding), (wanted, should_be, _) = one, other
         if dtype != wanted or values.shape != should_be.shape:
             return False
-        finite = np.abs(should_be[np.isfinite(should_be)])
-        size = float(finite.max()) if finite.size else 0.0
-        # Entry by entry as well: the noise level that a run ends at is small beside the one it starts at.
-        return bool(np.allclose(values, should_be, rtol=10 * rounding, atol=rounding * size, equal_nan=True)) and bool(
-            values.ndim != 1 or np.allclose(values, should_be, rtol=rounding, atol=1e-30, equal_nan=True)
+        size = _size(should_be)
+        # Entry by entry as well: the noise level that a run ends at is small beside the one it starts at. A logarithm
+        # near 0 is as exact as those around it.
+        least = 4 * EPS * size if (should_be < 0).any() else 1e-30
+        allowed = max(rounding * size, floor)
+        return bool(np.allclose(values, should_be, rtol=10 * rounding, atol=allowed, equal_nan=True)) and bool(
+            values.ndim != 1 or np.allclose(values, should_be, rtol=rounding, atol=least, equal_nan=True)
         )
     if isinstance(one, float) and isinstance(other, float):
         return bool(np.isclose(one, other, rtol=ROUNDING, atol=0.0, equal_nan=True))
@@ -142,7 +155,9 @@ def _optional(name: str) -> Iterator[Use]:
     chosen += [tuple(draw.sample(pool, 4)) for _ in range(100)]
     for options in chosen:
         told = ", ".join(_told(option) for option in options)
-        for steps in (7, 2) if len(options) == 1 else (4,):
+        # With 61 the released schedulers count one trailing timestep too many.
+        alone = (7, 2, 61) if options[0][2] == "trailing" else (7, 2)
+        for steps in alone if len(options) == 1 else (4,):
             yield Use("option", told, partial(run, options=options, steps=steps))
     yield Use("option", "x0 as step tells it", told_x0)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from reference_samplers.openings import Array
 
-__all__ = ["exponential_sigmas", "fractional_index", "karras_sigmas"]
+__all__ = ["exponential_sigmas", "fractional_index", "index_spread", "karras_sigmas"]
 
 
 def karras_sigmas(num_steps: int, sigma_min: float, sigma_max: float, rho: float) -> Array:
@@ -64,3 +64,19 @@ def fractional_index(sigma: Any, log_train_sigmas: Array) -> Any:
         The index, a fraction in [0, T - 1].
     """
     return np.interp(np.log(sigma), log_train_sigmas, np.arange(len(log_train_sigmas)))
+
+
+def index_spread(index: float, log_train_sigmas: Array, unit: float) -> float:
+    """How far rounding the logarithms of a table, and not that of the level, moves its :func:`fractional_index`.
+
+    One program has both in float32, in which equal levels have equal logarithms; another has the level in float64.
+
+    Args:
+        index: in [0, T - 1].
+        log_train_sigmas: ``(T,)`` logarithms of the table, increasing.
+        unit: unit roundoff.
+    """
+    place = int(np.clip(np.nan_to_num(index), 0, len(log_train_sigmas) - 2))
+    around = log_train_sigmas[max(place - 1, 0) : place + 3]
+    steps = np.diff(around)
+    return float(unit * np.abs(around).max() / steps[steps > 0].min(initial=np.inf))

@@ -123,6 +123,11 @@ class TableLevels(NoiseLevels):
         """The table, where a level has one place in it."""
         return self.table if self.is_table_increasing else None
 
+    @property
+    def grid_length(self) -> int:
+        """How many timesteps a spacing is laid over: those of the table."""
+        return self.num_train_timesteps
+
     @cached_property
     def grid(self) -> tuple[float, ...]:
         """``(N,)`` timesteps, descending, before a spacing of levels replaces them."""
@@ -132,15 +137,20 @@ class TableLevels(NoiseLevels):
             return tuple(float(t) for t in sigmas.fractional_index(np.array(self.sigmas[:-1]), np.log(self.table)))
         count = self.num_train_timesteps if self.num_steps is None else self.num_steps
         if self.timestep_spacing == "linspace":  # not rounded here
-            stride = (self.num_train_timesteps - 1) / (count - 1) if count > 1 else 0.0
+            stride = (self.grid_length - 1) / (count - 1) if count > 1 else 0.0
             return tuple(i * stride for i in reversed(range(count)))
-        spaced = spacings.spaced_timesteps(self.timestep_spacing, self.num_train_timesteps, count, self.steps_offset)
+        spaced = spacings.spaced_timesteps(self.timestep_spacing, self.grid_length, count, self.steps_offset)
         return tuple(float(t) for t in spaced)
 
     @cached_property
     def levels(self) -> Array:
-        """``(N + 1,)`` noise levels, decreasing to 0, data units."""
-        return np.append(self.levels_above_zero(), 0.0)
+        """``(N + 1,)`` noise levels, decreasing to where the run ends, data units."""
+        return np.append(self.levels_above_zero(), self.last_level)
+
+    @property
+    def last_level(self) -> Any:
+        """Where the run ends: in data."""
+        return 0.0
 
     def levels_above_zero(self) -> Array:
         """``(N,)`` levels of the named spacing, or as given."""

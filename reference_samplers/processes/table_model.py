@@ -59,6 +59,16 @@ class TableModel(TableLevels):
         index = sigmas.fractional_index(self.levels[:-1], np.log(self.table))
         return tuple(float(time) for time in index)
 
+    def spread_of_time(self, time: float, unit: float) -> float:
+        """That of an index in the table, where a level is looked up in it.
+
+        Args:
+            time: what the model is told.
+            unit: unit roundoff.
+        """
+        is_given = self.sigma_spacing == "timesteps" and self.sigmas is None
+        return 0.0 if self.continuous_time or is_given else sigmas.index_spread(time, np.log(self.table), unit)
+
     def network(self, denoise: Denoise) -> Model:
         """The perfect model of this configuration; a time that was rounded means the nearest one of the grid.
 

@@ -111,6 +111,16 @@ class NoiseLevels(Process):
             return self._time_of_level[float(sigma)]
         return float(sigmas.fractional_index(sigma, self._log_train_sigmas))
 
+    def spread_of_time(self, time: float, unit: float) -> float:
+        """That of an index in a table, where a level is looked up in one.
+
+        Args:
+            time: what the model is told.
+            unit: unit roundoff.
+        """
+        is_looked_up = self.model_kind in ("epsilon", "v", "x0") and self.times is None
+        return sigmas.index_spread(time, self._log_train_sigmas, unit) if is_looked_up else 0.0
+
     @cached_property
     def _time_of_level(self) -> dict[float, float]:
         levels = [float(sigma) for sigma in self.sigma_grid[:-1]]

@@ -26,9 +26,12 @@ from sampler_harness.adapters import diffusers_corners as references
 from sampler_harness.adapters import diffusers_deviations as deviations
 from sampler_harness.adapters import diffusers_options as options
 from sampler_harness.adapters import diffusers_released as released
+from sampler_harness.budgets import BUDGETS
+from sampler_harness.cases import covering_set
 from sampler_harness.catalogue import check_ids
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Response, respond_reference
+from sampler_harness.law.tolerance import tolerance_of
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError, Subject
 from sampler_harness.targets import TargetError, load_subject
@@ -176,6 +179,7 @@ def apart(got: Law, should_be: Law) -> float:
             {"sigma_spacing": "exponential", "rho": 3.0},
         ),
         ("EulerDiscreteScheduler", {"use_karras_sigmas": "true"}, {"sigma_spacing": "karras"}),
+        ("EulerDiscreteScheduler", {"final_sigmas_type": "sigma_min"}, {"final_level": "sigma_min"}),
         ("EulerDiscreteScheduler", {"use_karras_sigmas": "false"}, {"sigma_spacing": "timesteps"}),
         ("EulerDiscreteScheduler", {"sigmas": "10,1,0"}, {"sigmas": (10, 1, 0), "num_steps": None}),
         ("EulerDiscreteScheduler", {"sigma_max": "none"}, {"sigma_max": None}),
@@ -207,9 +211,10 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("DDIMScheduler", {"beta_start": "low"}, "beta_start=low should be a number"),
         ("DDPMScheduler", {"timesteps": "9, x"}, "numbers with commas between them"),
         ("DDPMScheduler", {"variance_type": "learned"}, "takes the model's second output for the variance itself"),
-        ("EDMEulerScheduler", {"final_sigmas_type": "sigma_min"}, "the references end at noise level 0"),
-        ("EulerDiscreteScheduler", {"final_sigmas_type": "sigma_min"}, "the references end at noise level 0"),
         ("EulerDiscreteScheduler", {"beta_schedule": "exp"}, "no paper says what it should do"),
+        ("DDIMScheduler", {"beta_schedule": "sigmoid"}, "the scheduler makes no such table"),
+        ("DDIMScheduler", {"beta_schedule": "laplace"}, "the scheduler makes no such table"),
+        ("EDMEulerScheduler", {"prediction_type": "sample"}, "the scheduler has no such model"),
         (
             "EulerDiscreteScheduler",
             {"timestep_type": "continuous", "prediction_type": "epsilon"},
@@ -297,6 +302,8 @@ SOUND = [
     ("DDPMScheduler", {"trained_betas": "0.1,0.2,0.3,0.4"}, {"num_steps": 4}),
     ("DDIMScheduler", {"eta": "0.5", "timestep_spacing": "trailing", "num_inference_steps": "5"}, {}),
     ("EDMEulerScheduler", {"sigma_schedule": "exponential", "prediction_type": "v_prediction"}, {"num_steps": 6}),
+    ("EDMEulerScheduler", {"final_sigmas_type": "sigma_min"}, {"num_steps": 6}),
+    ("EulerDiscreteScheduler", {"final_sigmas_type": "sigma_min"}, {"num_steps": 6}),
     ("EulerDiscreteScheduler", {"timesteps": "900,400.5,20"}, {}),
     ("EulerDiscreteScheduler", {"sigmas": "10,3,0.5,0"}, {}),
     (
@@ -324,6 +331,32 @@ def test_options_reach_scheduler_and_reference_alike(
     got = law_of(subject, config)
     np.testing.assert_allclose(got.times, should_be.times, rtol=1e-5, atol=2e-3)
     assert apart(got, should_be) < 2e-3
+
+
+#: Scheduler and configuration: levels looked up where a table has whole entries, and one step from 80 to 0.
+ROUNDED: list[tuple[str, dict[str, Any]]] = [
+    ("HeunDiscreteScheduler", {"num_steps": 2, "beta_schedule": "cosine", "grid_timesteps": 6}),
+    ("HeunDiscreteScheduler", {"num_steps": 2, "beta_schedule": "scaled_linear", "grid_timesteps": 6}),
+    ("EulerDiscreteScheduler", {"num_steps": 2, "beta_schedule": "cosine", "timestep_spacing": "leading"}),
+    ("EDMEulerScheduler", {"num_steps": 1, "sigma_data": 0.25}),
+    ("EDMEulerScheduler", {"num_steps": 1, "sigma_data": 0.25, "rho": 3.0, "prediction": "v"}),
+]
+
+
+@pytest.mark.parametrize(("name", "fields"), ROUNDED)
+def test_what_float32_loses_is_within_a_third_of_what_it_may_lose(name: str, fields: dict[str, Any]) -> None:
+    """A level whose logarithm is looked up, and 0.0008 as a difference of numbers near 1."""
+    spacing = {} if name == "EDMEulerScheduler" else {"sigma_spacing": "exponential"}
+    subject = adapter.subject(name)
+    config = subject.reference(**fields, **spacing)
+    got, should_be, allowed = (
+        law_of(subject, config),
+        Law.of(respond_reference(config)),
+        tolerance_of(config, "float32"),
+    )
+    assert (abs(got.times - should_be.times) / allowed.times).max() < 1 / 3
+    assert (abs(got.outputs - should_be.outputs) / np.maximum(allowed.outputs, 1e-12)).max() < 1 / 3
+    assert (abs(got.column(0) - should_be.column(0)) / np.maximum(allowed.factor[:, 0], 1e-12)).max() < 1 / 3
 
 
 def respond_with_zero_variance(config: Any) -> Law:
@@ -480,6 +513,45 @@ def test_a_corner_can_be_asked_for_by_name_and_is_left_alone_otherwise() -> None
     assert len(found) == 1 + sum(d.scheduler == "EulerDiscreteScheduler" for d in deviations.KNOWN_DEVIATIONS)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "left"),
+    [
+        ("DDIMScheduler", {"num_inference_steps": "40"}, {"ddim-linspace-next-entry"}),
+        ("DDIMScheduler", {"num_inference_steps": "30"}, {"ddim-linspace-next-entry", "ddim-trailing-next-entry"}),
+        ("DDIMScheduler", {"num_inference_steps": "1000"}, set()),
+        (
+            "DDIMScheduler",
+            {"beta_start": "0.001"},
+            {
+                "ddim-linspace-next-entry",
+                "ddim-trailing-next-entry",
+                "ddim-trailing-one-step-too-many",
+                "ddim-offset-next-entry",
+            },
+        ),
+        ("DDIMScheduler", {"num_train_timesteps": "2"}, {"ddim-linspace-next-entry"}),
+        (
+            "EulerDiscreteScheduler",
+            {"num_inference_steps": "40"},
+            {"euler-churn-after-the-model-call", "euler-get-velocity", "euler-log-linear-times", "euler-beta-sigmas"},
+        ),
+    ],
+)
+def test_corners_that_options_leave_no_room_for_are_not_asked_for(
+    name: str, settings: dict[str, str], left: set[str]
+) -> None:
+    """One whose reference refuses every configuration could judge nothing, and the whole target was an error."""
+    found = adapter.subjects(name, settings)
+    assert {known for one in found for known in one.deviations} == left
+    assert not any(one.expected_failures for one in found)
+    assert all(covering_set(one, BUDGETS["quick"]).configurations for one in found)
+
+
+def test_what_a_person_sets_wins_over_what_a_corner_is_shown_at() -> None:
+    found = {one.name: one for one in adapter.subjects("EDMEulerScheduler", {"sigma_max": "10"})}
+    assert found["EDMEulerScheduler[edm-euler-first-noise]"].fields["sigma_max"] == 10.0
+
+
 @pytest.mark.parametrize("deviation", deviations.KNOWN_DEVIATIONS, ids=IDS)
 def test_each_known_deviation_is_real(deviation: deviations.KnownDeviation) -> None:
     subject = adapter.subject(deviation.scheduler, {"known": deviation.name})
@@ -581,6 +653,7 @@ def test_a_corner_is_as_it_is_known(deviation: deviations.KnownDeviation) -> Non
             "law/times",
         ),
         ("ddpm-laplace-schedule", "math.fabs(0.5 - t) + 1e-6", "math.fabs(0.5 - t) + 1e-3", "law/outputs"),
+        ("ddpm-laplace-schedule", "math.fabs(0.5 - t) + 1e-6", "math.fabs(0.5 - t) + 1.01e-6", "law/forward"),
         # A crash is not the failure that is declared, and neither is another crash.
         ("ddim-linspace-next-entry", "prev_timestep = timestep -", "raise TypeError(timestep) -", "law/times"),
         (

@@ -18,7 +18,7 @@ import torch
 
 from sampler_harness.adapters import diffusers as adapter
 from sampler_harness.adapters.diffusers_defaults import DOCUMENTED
-from sampler_harness.adapters.diffusers_options import scheduler_class
+from sampler_harness.adapters.diffusers_options import fields_from, scheduler_class
 from sampler_harness.adapters.diffusers_varied import REFERENCED
 from sampler_harness.budgets import BUDGETS
 from sampler_harness.cases import covering_set
@@ -47,6 +47,30 @@ def test_the_defaults_that_are_written_down_are_the_librarys(name: str) -> None:
         found |= {p.name: p.default for p in parameters if p.default is not p.empty}
     not_ours = {"generator", "return_dict", "variance_noise", "pred_original_sample"}
     assert DOCUMENTED[name] == {option: default for option, default in found.items() if option not in not_ours}
+
+
+@pytest.mark.parametrize("name", REFERENCED)
+def test_every_documented_default_is_among_what_is_varied(name: str) -> None:
+    """Else it is always passed, and one that moved is never seen."""
+    varied = adapter.subject(name).fields
+    for option, default in DOCUMENTED[name].items():
+        for field, value in fields_from(name, {option: default}).items():
+            values = named_values(varied[field]) if field in varied else None
+            assert values is None or value in values, (option, default, values)
+
+
+def test_a_scheduler_that_is_never_laid_out_runs_with_as_many_levels_as_are_looked_at() -> None:
+    subject = adapter.subject("EDMEulerScheduler", {"num_train_timesteps": "100"})
+    config = subject.reference(num_steps=7, handling="unset")
+    assert law_of(subject, config).num_calls == config.num_steps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["DDIMScheduler", "DDPMScheduler", "HeunDiscreteScheduler"])
+def test_a_clamp_that_is_a_little_wider_unless_it_is_told_shows(name: str) -> None:
+    with rewritten(name, "clip_sample_range: float = 1.0,", "clip_sample_range: float = 1.01,"):
+        verdict = check_sampler(adapter.subject(name), budget="quick", checks=("clip/replay",), diagnose=False)
+    assert [finding.outcome for finding in verdict.findings] == ["failed"]
 
 
 def off(name: str, fields: dict[str, Any]) -> float:
@@ -123,6 +147,34 @@ WRONG: list[tuple[str, str, str, dict[str, Any]]] = [
         {**PLAIN, "result": "tuple"},
     ),
     ("EDMEulerScheduler", "if pred_original_sample is None:", "if True:", {**PLAIN, "hands_x0": True}),
+    (
+        "EulerDiscreteScheduler",
+        "sigma_last = ((1 - self.alphas_cumprod[0]) / self.alphas_cumprod[0]) ** 0.5",
+        "sigma_last = ((1 - self.alphas_cumprod[1]) / self.alphas_cumprod[1]) ** 0.5",
+        {**PLAIN, "final_level": "sigma_min"},
+    ),
+    (
+        "EDMEulerScheduler",
+        """sigmas.to(dtype=torch.float32, device=device)
+
+        self.timesteps = self.precondition_noise(sigmas)
+
+        if self.config.final_sigmas_type == "sigma_min":
+            sigma_last = sigmas[-1]""",
+        """sigmas.to(dtype=torch.float32, device=device)
+
+        self.timesteps = self.precondition_noise(sigmas)
+
+        if self.config.final_sigmas_type == "sigma_min":
+            sigma_last = 0.5 * sigmas[-1]""",
+        {**PLAIN, "final_level": "sigma_min"},
+    ),
+    (
+        "HeunDiscreteScheduler",
+        "num_train_timesteps = num_train_timesteps or self.config.num_train_timesteps",
+        "num_train_timesteps = self.config.num_train_timesteps",
+        {**PLAIN, "grid_timesteps": 900},
+    ),
 ]
 
 
@@ -183,6 +235,36 @@ WRONGLY_NOISED: list[tuple[str, str, str, str]] = [
         "        return self.config.num_train_timesteps",
         "        return self.config.num_train_timesteps - 1",
         "len(scheduler) is 999, should be 1000",
+    ),
+    (
+        "HeunDiscreteScheduler",
+        "        pos = 1 if len(indices) > 1 else 0",
+        "        pos = 0",
+        "step_index is 1 at the timestep of entry 1, should be 2",
+    ),
+    (
+        "EDMEulerScheduler",
+        "sigmas = sigmas.to(dtype=torch.float32, device=device)",
+        "sigmas = sigmas.to(device=device)",
+        "timesteps of a scheduler with its grid laid out has dtype torch.float64",
+    ),
+    (
+        "EDMEulerScheduler",
+        "device=sigmas.device)])\n\n        self.is_scale",
+        "device=sigmas.device)] * 2)\n\n        self.is_scale",
+        "sigmas of a scheduler as constructed are 2004, should be 1002",
+    ),
+    (
+        "HeunDiscreteScheduler",
+        "timesteps.to(device=device, dtype=torch.float32)",
+        "timesteps.to(device=device, dtype=torch.float64)",
+        "timesteps of a scheduler as constructed has dtype torch.float64",
+    ),
+    (
+        "DDIMScheduler",
+        "self.timesteps = torch.from_numpy(timesteps).to(device)",
+        "self.timesteps = torch.from_numpy(timesteps).to(device, torch.float32)",
+        "timesteps of a scheduler with its grid laid out has dtype torch.float32",
     ),
 ]
 

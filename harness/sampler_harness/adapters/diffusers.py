@@ -16,12 +16,13 @@ from sampler_harness.subject import DeclarationError, Subject
 
 from .diffusers_deviations import KNOWN_DEVIATIONS, KnownDeviation
 from .diffusers_loop import SchedulerLoop
-from .diffusers_narrowed import narrowed
+from .diffusers_narrowed import is_legal_somewhere, narrowed
 from .diffusers_options import accepts, fields_from, names, parsed_settings, scheduler_class
 from .diffusers_varied import REFERENCED
 
 __all__ = ["names", "subject", "subjects"]
 
+_CHAINS = ("DDPMScheduler", "DDIMScheduler")
 _IMAGES = ((2, 3, 16, 16), (1, 1, 1, 1), (2, 1, 7, 5), (3, 4, 8, 2), (2, 3, 11), (2, 2, 3, 4, 5), (2, 17, 3, 3))
 
 
@@ -85,9 +86,9 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
     if first.deviations or first.expected_failures:
         return [first]
     options = parsed_settings(name, dict(settings or {}))
-    mine = [d for d in KNOWN_DEVIATIONS if d.scheduler == name]
-    open_ones = [d for d in mine if all(options.get(o, v) == v for o, v in {**d.settings, **d.pinned}.items())]
-    return [first, *(_deviating(deviation, options) for deviation in open_ones)]
+    mine = [d for d in KNOWN_DEVIATIONS if d.scheduler == name and d.leaves_room(options)]
+    cornered = [_deviating(deviation, options) for deviation in mine]
+    return [first, *(one for one in cornered if is_legal_somewhere(one.reference, one.fields))]
 
 
 def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject:
@@ -104,11 +105,14 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     asked = {**{option: v for option, v in deviation.settings.items() if option not in varied}, **options}
     fields: dict[str, Any] = {"num_steps": st.sampled_from(deviation.steps)} if deviation.steps else {}
     fields |= {field: st.sampled_from(values) for field, values in varied.items()}
-    fields |= fields_from(name, asked) | dict(deviation.fields)
+    fields |= dict(deviation.fields) | fields_from(name, asked)
     fields.pop("variance_as_logarithm", None)
     released = RELEASED.get(deviation.name)
+    if options:
+        fields = narrowed(released or paper, fields)
     made = _subject(name, released or paper, fields, {**deviation.pinned, **asked}, learned=False)
     because = f"{deviation.reason} (FINDINGS.md, {deviation.name})"
+    has_law, loop = released is not None, SchedulerLoop(name, {**deviation.pinned, **asked})
     return dataclasses.replace(
         made,
         name=f"{name}[{deviation.name}]",
@@ -116,9 +120,9 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
         paper=paper if released is not None else None,
         deviations={deviation.name: because} if released is not None else {},
         expected_failures={check: Expected(because, shows=shows) for check, shows in deviation.shows.items()},
-        velocity=SchedulerLoop(name, asked).velocity if deviation.has_velocity else None,
-        forward=made.forward if deviation.has_velocity else None,
-        partial=None,
+        velocity=loop.velocity if deviation.has_velocity or (has_law and name in _CHAINS) else None,
+        forward=made.forward if has_law else None,
+        partial=made.partial if has_law else None,
         dtypes=("float32",),
     )
 
@@ -131,7 +135,7 @@ def _subject(
     unknown = [key for key in fields if key not in known_fields]
     if unknown:
         raise DeclarationError(f"{name}: {', '.join(unknown)} cannot be set: {reference.__name__} has no such field")
-    is_chain = name in ("DDPMScheduler", "DDIMScheduler")
+    is_chain = name in _CHAINS
     return Subject(
         function=loop,
         reference=reference,

@@ -170,7 +170,7 @@ def _check_table_levels(config: TableLevels) -> None:
     if config.num_steps is None:
         return
     if config.timestep_spacing == "trailing":
-        _refuse_trailing(config.num_train_timesteps, config.num_steps)
+        _refuse_trailing(config.grid_length, config.num_steps)
     if config.sigma_spacing == "timesteps" or config.num_steps == 1:
         return
     low, high = config.ends_of_levels(np.interp(config.grid, np.arange(len(table)), table))
@@ -201,6 +201,8 @@ class EulerDiscrete(diffusers.EulerDiscrete):
         _check_handling(self.handling, self.num_steps, self.num_train_timesteps)
         if self.handling == "unset" and self.sigma_spacing != "timesteps":
             raise refuse("sigma_spacing", self.sigma_spacing, "'timesteps' where set_timesteps is not called")
+        if self.handling == "unset" and self.final_level != "zero":
+            raise refuse("final_level", self.final_level, "'zero' where set_timesteps is not called")
         _check_table_levels(self)
 
 
@@ -213,10 +215,12 @@ class HeunDiscrete(diffusers.HeunDiscrete):
     Args:
         handling: what was done to the scheduler before the run, which must change nothing.
         result: what of ``step`` is taken, which must change nothing.
+        grid_timesteps: how many timesteps ``set_timesteps`` is told that there are; None for those of the table.
     """
 
     handling: Handling = choice("new")
     result: Result = choice("object")
+    grid_timesteps: int | None = whole(None, low=2)
 
     def __post_init__(self) -> None:
         _count_by_hand(self)
@@ -225,7 +229,17 @@ class HeunDiscrete(diffusers.HeunDiscrete):
     def check(self) -> None:
         """The grid is one that the scheduler lays out as documented."""
         _check_handling(self.handling, self.num_steps, self.num_train_timesteps)
+        if self.grid_timesteps is not None:
+            if self.handling == "unset" or self.timesteps is not None:
+                raise refuse("grid_timesteps", self.grid_timesteps, "None where set_timesteps lays no grid out")
+            if self.num_steps is not None and self.num_steps > self.grid_timesteps:
+                raise refuse("num_steps", self.num_steps, f"<= grid_timesteps={self.grid_timesteps}")
         _check_table_levels(self)
+
+    @property
+    def grid_length(self) -> int:
+        """How many timesteps a spacing is laid over."""
+        return self.num_train_timesteps if self.grid_timesteps is None else self.grid_timesteps
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,16 @@ class KnownDeviation:
         steps = options.get("num_inference_steps")
         return steps is None or not self.steps or steps in self.steps or self._same_kind(steps, options)
 
+    def leaves_room(self, options: Mapping[str, Any]) -> bool:
+        """Whether options that a user gave contradict neither what shows it nor what it is shown at."""
+        settings = {**self.settings, **self.pinned}
+        if any(options.get(option, value) != value for option, value in settings.items()):
+            return False
+        if self.shows and set(options) - set(settings):
+            return False  # what is pinned was seen with these settings, and NaN of other tables is another
+        steps, shows = options.get("num_inference_steps"), _SHOWS.get(self.name)
+        return steps is None or shows is None or shows({**settings, **options}.get("num_train_timesteps", 1000), steps)
+
     def _same_kind(self, steps: int, options: Mapping[str, Any]) -> bool:
         """Whether a number of steps that is not listed shows it as well."""
         shows = _SHOWS.get(self.name)
@@ -83,7 +93,7 @@ _SHOWS: dict[str, Callable[[int, int], bool]] = {
     "ddpm-noise-on-the-last-step": lambda length, steps: not overruns(length, steps),
     "ddim-linspace-next-entry": lambda length, steps: steps not in (1, length),
     "ddim-trailing-next-entry": lambda length, steps: length % steps != 0,
-    "ddim-offset-next-entry": lambda length, steps: length // steps <= 1,
+    "ddim-offset-next-entry": lambda length, steps: length // steps == 1,
 }
 
 _TOO_MANY = "trailing timesteps are counted down by a rounded quotient: one entry too many, timestep -1"
@@ -261,6 +271,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         {"use_beta_sigmas": True},
         _BETA,
         steps=(3, 5, 10),
+        varied={"sigma_min": (None, 0.1), "sigma_max": (None, 2.0)},
     ),
     KnownDeviation(
         "euler-levels-beyond-the-table",

@@ -38,6 +38,13 @@ def noised_in_every_way(
         begun = laid_out()
         begun.set_begin_index(index * begun.order)
         _hold(begun.add_noise, x0, draw, times, noised, "after set_begin_index, which image-to-image calls first")
+        untold = laid_out()
+        untold.scale_model_input(x0, times[0])
+        if untold.step_index != index * untold.order:
+            raise ValueError(
+                f"step_index is {untold.step_index} at the timestep of entry {index}, should be "
+                f"{index * untold.order}, where set_begin_index is not called"
+            )
         walked = laid_out()
         walked.set_begin_index(0)
         x = x0.new_zeros(x0.shape)
@@ -110,5 +117,6 @@ def _has_entry(scheduler: Any, new: Any, times: Any) -> bool:
     if not hasattr(new, "sigmas"):
         return True
     spread = any(new.config.get(f"use_{name}_sigmas") for name in ("karras", "exponential", "beta"))
+    spread = spread or new.config.get("interpolation_type", "linear") != "linear"
     is_told = bool(torch.isin(times, new.timesteps).all())
     return is_told and not spread and new.config.get("timestep_type", "discrete") == "discrete"

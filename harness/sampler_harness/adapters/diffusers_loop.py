@@ -11,7 +11,7 @@ from .diffusers_defaults import left_out
 from .diffusers_forward import item_by_item, noised_in_every_way
 from .diffusers_handling import handled
 from .diffusers_options import STEP_FIELDS, accepts, constructor_options, options_from, scheduler_class
-from .diffusers_tables import check_tables
+from .diffusers_tables import check_shown, check_tables
 
 if TYPE_CHECKING:
     import torch
@@ -40,9 +40,9 @@ class SchedulerLoop:
         """The scheduler with the configuration's options: those that are not its documented defaults."""
         accepted = constructor_options(self.name)
         mapped = options_from(config)
-        if self.name == "EDMEulerScheduler" and config.values().get("handling") == "unset":
-            mapped["num_train_timesteps"] = config.num_steps - 1  # one level more than it is told
         options = {k: v for k, v in mapped.items() if not left_out(self.name, k, v)} | dict(self.pinned)
+        if self.name == "EDMEulerScheduler" and config.values().get("handling") == "unset":
+            options["num_train_timesteps"] = config.num_steps - 1  # one level more than it is told
         given = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items() if k in accepted}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -75,6 +75,8 @@ class SchedulerLoop:
                 scheduler.set_timesteps(**{option: given}, **where)
                 return
         steps = self.pinned.get("num_inference_steps", config.values().get("num_steps"))
+        if config.values().get("grid_timesteps") is not None:
+            where["num_train_timesteps"] = config.grid_timesteps
         scheduler.set_timesteps(config.num_train_timesteps if steps is None else steps, **where)
 
     def _by_hand(self, config: Any, option: str) -> Any:
@@ -125,7 +127,10 @@ class SchedulerLoop:
             ValueError: where the ways differ, or the tables of a new scheduler are not the reference's.
         """
         if not index:
-            check_tables(self.build(config), config)
+            new = self.build(config)
+            check_shown(new, "as constructed")
+            check_shown(self.start(config, device), "with its grid laid out")
+            check_tables(new, config)
         made = lambda: self.start(config, device)  # noqa: E731 - each way has a scheduler of its own
         return noised_in_every_way(made, lambda: self.build(config), x0, draw, index)
 
@@ -157,7 +162,8 @@ class SchedulerLoop:
             else:
                 stepped = scheduler.step(output, timestep, x, **{**arguments, **given})
                 x, x0 = stepped.prev_sample, stepped.pred_original_sample if result == "x0" else None
-        is_data = result != "object" and fields.get("final_alpha_bar", "one") == "one"
+        ends_in_data = fields.get("final_alpha_bar", "one") == "one" and fields.get("final_level", "zero") == "zero"
+        is_data = result != "object" and ends_in_data
         return x0.to(x.dtype) if is_data else x  # two of the schedulers leave x0 in float32
 
     def _arguments(self, config: Any, generator: Any) -> dict[str, Any]:

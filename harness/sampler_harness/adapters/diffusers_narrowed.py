@@ -11,7 +11,7 @@ from typing import Any
 
 from sampler_harness.subject.allowed import bounds_of, is_strategy, named_values
 
-__all__ = ["narrowed"]
+__all__ = ["is_legal_somewhere", "narrowed"]
 
 #: Numbers of steps that are tried beside the ends of their range.
 _STEPS = (2, 3, 7)
@@ -27,17 +27,8 @@ def narrowed(reference: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
         fields: a value is fixed, a strategy is varied.
     """
     fields = {**fields, "num_steps": _steps_of_table(fields)} if "num_steps" in fields else dict(fields)
-    domain = {name: _values(name, value) for name, value in fields.items()}
-
-    def legal(row: _Row) -> bool:
-        try:
-            reference(**row)
-        except ValueError:
-            return False
-        return True
-
-    first = {name: values[0] for name, values in domain.items()}
-    base = next(_legal_near(first, (), domain, legal), None)
+    domain, legal = _domain(fields), _legal(reference)
+    base = _plainest(domain, legal)
     if base is None:
         return fields
     found: dict[str, Any] = {}
@@ -50,9 +41,39 @@ def narrowed(reference: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def is_legal_somewhere(reference: type[Any], fields: Mapping[str, Any]) -> bool:
+    """Whether fields have values that make a configuration.
+
+    Args:
+        reference: makes a configuration, or raises ValueError.
+        fields: a value is fixed, a strategy is varied.
+    """
+    return _plainest(_domain(fields), _legal(reference)) is not None
+
+
+def _domain(fields: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
+    return {name: _values(name, value) for name, value in fields.items()}
+
+
+def _legal(reference: type[Any]) -> Callable[[_Row], bool]:
+    def legal(row: _Row) -> bool:
+        try:
+            reference(**row)
+        except ValueError:
+            return False
+        return True
+
+    return legal
+
+
+def _plainest(domain: Mapping[str, Sequence[Any]], legal: Callable[[_Row], bool]) -> _Row | None:
+    first = {name: values[0] for name, values in domain.items()}
+    return next(_legal_near(first, (), domain, legal), None)
+
+
 def _values(name: str, value: Any) -> Sequence[Any]:
     named = named_values(value) or [value]
-    if name == "num_steps" and is_strategy(value):
+    if name == "num_steps" and is_strategy(value) and bounds_of(value) is not None:
         low, high = named[0], named[-1]
         return [low, *(n for n in _STEPS if low < n < high), high]
     return named
@@ -80,7 +101,7 @@ def _of(name: str, value: Any, kept: Sequence[Any]) -> Any:
 
     if not kept or not is_strategy(value):
         return value
-    if name == "num_steps" and min(kept) < max(kept):
+    if name == "num_steps" and bounds_of(value) is not None and min(kept) < max(kept):
         return st.integers(min(kept), max(kept))
     return kept[0] if len(kept) == 1 else st.sampled_from(list(kept))
 

@@ -60,6 +60,7 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "clip_sample": ("clip_denoised", {}),
     "clip_sample_range": ("clip_range", {}),
     "set_alpha_to_one": ("final_alpha_bar", {"one": True, "first": False}),
+    "final_sigmas_type": ("final_level", {}),
     "timestep_type": ("continuous_time", {True: "continuous", False: "discrete"}),
     "use_clipped_model_output": ("rederive_epsilon", {}),
     **{name: (name, {}) for name in STEP_FIELDS},
@@ -229,7 +230,6 @@ def _refused(name: str, option: str, value: Any, reason: str) -> DeclarationErro
     return DeclarationError(f"{name}: {option}={value} has no reference here: {reason}")
 
 
-_ENDS_AT_ZERO = "the references end at noise level 0, and with sigma_min the run ends above it"
 _NO_PAPER = "no paper says what it should do"
 #: Options by value that cannot be mapped, with the reason.
 _REFUSED: dict[tuple[str, Any], str] = {
@@ -237,9 +237,13 @@ _REFUSED: dict[tuple[str, Any], str] = {
         "diffusers takes the model's second output for the variance itself and NaN follows where it is negative; the "
         "reference takes it for the logarithm, as the paper's released code does"
     ),
-    ("final_sigmas_type", "sigma_min"): _ENDS_AT_ZERO,
     ("beta_schedule", "exp"): f"{_NO_PAPER}, and only Heun documents it",
 }
+
+
+#: Tables that a scheduler makes by name, beside the three that all of them make.
+_SCHEDULES = {"DDPMScheduler": ("laplace", "sigmoid"), "HeunDiscreteScheduler": ("exp",)}
+_ALL_MAKE = ("linear", "scaled_linear", "squaredcos_cap_v2")
 
 
 def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,6 +257,10 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         reason = _REFUSED.get((option, value if not isinstance(value, (list, tuple)) else None))
         if reason is not None and not (option == "beta_schedule" and name == "HeunDiscreteScheduler"):
             raise _refused(name, option, value, reason)
+        if option == "beta_schedule" and value not in (*_ALL_MAKE, *_SCHEDULES.get(name, ())):
+            raise _refused(name, option, value, "the scheduler makes no such table")
+        if option == "prediction_type" and value == "sample" and name == "EDMEulerScheduler":
+            raise _refused(name, option, value, "the scheduler has no such model")
         is_v = options.get("prediction_type", "v_prediction") == "v_prediction"
         if option == "timestep_type" and value == "continuous" and not is_v:
             reason = "diffusers has no effect of it unless prediction_type=v_prediction, and says nothing"
@@ -295,6 +303,6 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         elif option in _MAPPED:
             field_name, theirs = _MAPPED[option]
             fields[field_name] = next((ours for ours, called in theirs.items() if called == value), value)
-        elif option not in ("interpolation_type", "final_sigmas_type"):
+        elif option != "interpolation_type":
             raise DeclarationError(f"{name}: {option} has no counterpart in the reference; leave it at its default")
     return fields

@@ -23,6 +23,7 @@ from reference_samplers.grids.table_levels import BETA_SHAPE, TableLevels
 from reference_samplers.openings import Array, Model, Noise
 from reference_samplers.processes import betas
 from reference_samplers.processes.table_chain import TableChain
+from reference_samplers.validation import refuse
 
 __all__ = ["RELEASED"]
 
@@ -156,6 +157,11 @@ class ReleasedEulerChurned(_ChurnedAfterTheCall, diffusers.EulerDiscrete):
 @dataclass(frozen=True)
 class ReleasedEDMEulerFirstNoise(_Released, diffusers.EDMEuler):
     """``EDMEulerScheduler``: data of unit variance is thought to be in the first noise."""
+
+    def check(self) -> None:
+        """One exponential level is a corner of its own."""
+        if self.num_steps == 1 and self.sigma_spacing == "exponential":
+            raise refuse("num_steps", 1, "> 1 where levels are exponential (FINDINGS: one step)")
 
     @property
     def initial_scale(self) -> float:

@@ -10,10 +10,35 @@ from reference_samplers.grids.table_levels import TableLevels
 from reference_samplers.openings import Array
 from reference_samplers.processes.table_chain import TableChain
 
-__all__ = ["check_tables"]
+__all__ = ["check_shown", "check_tables"]
 
 #: A product of T numbers in float32 has T roundings of a number that is at most 1.
 _ROUNDING = 2.0**-23
+
+
+def check_shown(scheduler: Any, when: str) -> None:
+    """Hold dtypes and lengths of what a scheduler hands out: told in another dtype, a model computes in another one.
+
+    Context: no page says which they are. Choice: those of the release, whole timesteps for a chain and float32 for all
+    else. Reversed by: a release that changes them on purpose.
+
+    Args:
+        scheduler: of diffusers.
+        when: was it looked at; completes "timesteps of a scheduler …".
+
+    Raises:
+        ValueError: names what has another dtype.
+    """
+    wanted = {"timesteps": "torch.float32" if "sigmas" in vars(scheduler) else "torch.int64"}
+    wanted |= dict.fromkeys(("sigmas", "alphas_cumprod", "betas"), "torch.float32")
+    for name, should_be in wanted.items():
+        table = vars(scheduler).get(name)
+        if table is not None and str(table.dtype) != should_be:
+            raise ValueError(f"{name} of a scheduler {when} has dtype {table.dtype}, should be {should_be}")
+    levels, times = vars(scheduler).get("sigmas"), len(scheduler.timesteps)
+    is_one_too_many = scheduler.config.get("interpolation_type", "linear") != "linear"  # a known deviation
+    if levels is not None and not is_one_too_many and len(levels) != times + 1:
+        raise ValueError(f"sigmas of a scheduler {when} are {len(levels)}, should be {times + 1}")
 
 
 def check_tables(scheduler: Any, config: Any) -> None:
@@ -49,7 +74,7 @@ def check_tables(scheduler: Any, config: Any) -> None:
 def _alpha_bar(config: Any) -> Array | None:
     """``(T,)`` alpha_bar of the timesteps; None where there is no table."""
     if isinstance(config, TableChain):
-        return config.alpha_bar[1:]
+        return config.alpha_bar[1 : config.num_train_timesteps + 1]
     if isinstance(config, TableLevels):
         levels: Array = 1 / (1 + np.square(config.table))
         return levels

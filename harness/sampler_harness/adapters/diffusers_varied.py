@@ -38,7 +38,7 @@ def _chain() -> dict[str, Any]:
         "rescale_zero_terminal_snr": st.booleans(),
         "prediction": st.sampled_from(["epsilon", "x0", "v"]),
         "clip_denoised": st.sampled_from([True, False]),
-        "clip_range": st.floats(0.5, 2.0),
+        "clip_range": st.sampled_from([1.0, 0.5, 2.0]),
         "threshold": st.sampled_from([None, 0.995, 0.75]),
         "threshold_max": st.sampled_from([1.0, 1.5]),
     }
@@ -96,6 +96,7 @@ def _edm_euler() -> tuple[type[Any], dict[str, Any]]:
         "rho": st.sampled_from([7.0, 3.0, 1.0]),
         "sigma_spacing": st.sampled_from(["karras", "exponential"]),
         "sigma_data": st.sampled_from([0.5, 0.25, 1.0]),
+        "final_level": st.sampled_from(["zero", "sigma_min"]),
         "prediction": st.sampled_from(["epsilon", "v"]),
         "num_steps": st.integers(1, 200),
     }
@@ -131,6 +132,7 @@ def _euler() -> tuple[type[Any], dict[str, Any]]:
         "sigma_max": st.sampled_from([None, 2.0]),
         "sigmas": st.sampled_from([None, (0.25, 0.1, 0.03, 0.0)]),
         "continuous_time": st.booleans(),
+        "final_level": st.sampled_from(["zero", "sigma_min"]),
         **_table(),
     }
 
@@ -146,7 +148,8 @@ def _heun() -> tuple[type[Any], dict[str, Any]]:
         "beta_start": st.sampled_from([8.5e-4, 1e-4]),
         "beta_end": st.sampled_from([0.012, 0.02]),
         "clip_denoised": st.booleans(),
-        "clip_range": st.floats(0.5, 2.0),
+        "clip_range": st.sampled_from([1.0, 0.5, 2.0]),
+        "grid_timesteps": st.sampled_from([None, 900, 6]),
         **_table(),
     }
 

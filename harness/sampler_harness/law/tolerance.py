@@ -76,6 +76,8 @@ PRECISIONS = {
 
 #: Random roundings of the reference; the largest deviation among them stands for "the spread".
 RANDOM_ROUNDINGS = 6
+#: Model calls over which a short run is rounded at random, run after run.
+SHORT_RUN = 48
 #: Steps before and after over which the rounding of fresh noise is alike.
 NEIGHBORS = 3
 #: Times what rounding does: the margin between one implementation's rounding and another's.
@@ -164,7 +166,9 @@ def _rounding_deviation(
     outputs = np.zeros_like(law.outputs)
     factor = np.zeros_like(law.factor)
     # Bit patterns of a long chain repeat their lesson: fewer roundings keep the cost in bounds.
+    # A run of a few steps has so few of them that they may all be lucky, and is run again for next to nothing.
     roundings = RANDOM_ROUNDINGS if law.num_calls <= 60 else 3 if law.num_calls <= 200 else 1
+    roundings = max(roundings, SHORT_RUN // max(law.num_calls, 1))
     for seed in (None, *range(roundings)):
         with rounding(bits, seed), np.errstate(all="ignore"):
             response = respond_reference(copied(), learned_variance=learned_variance, wrap=rounded, counts=counts)
@@ -241,6 +245,9 @@ def derived_tolerance(
                 copied, counts, law, precision.bits, learned_variance
             )
         tables = PRECISIONS["float32"] if precision.is_half else precision
+        if reference is not None:
+            forms = [reference.spread_of_time(float(time), tables.unit) for time in law.times]
+            spread_times = np.maximum(spread_times, forms)
         form = None if reference is None else reference.spread_of_forms(tables.unit)
         if form is not None and form.size == law.num_calls + 1:
             spread_outputs = np.maximum(spread_outputs, form[:, None] * np.abs(law.outputs))
