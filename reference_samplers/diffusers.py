@@ -94,8 +94,10 @@ class EDMEuler(LevelsByHand, StochasticSampler, _SignedNetwork, KarrasLevels):
     def named_levels(self) -> Array:
         """``(N + 1,)`` levels of the named spacing, and a final 0."""
         if self.sigma_spacing == "exponential":
-            return np.append(sigmas.exponential_sigmas(self.num_steps, self.sigma_min, self.sigma_max), 0.0)
-        return sigmas.karras_sigmas(self.num_steps, self.sigma_min, self.sigma_max, self.rho)
+            levels = sigmas.exponential_sigmas(self.num_steps, self.sigma_min, self.sigma_max)
+        else:
+            levels = sigmas.karras_sigmas(self.num_steps, self.sigma_min, self.sigma_max, self.rho)[:-1]
+        return np.append(levels, 0.0)
 
     @property
     def initial_scale(self) -> float | None:

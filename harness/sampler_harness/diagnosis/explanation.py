@@ -15,7 +15,8 @@ from sampler_harness.law.law import Law
 from sampler_harness.law.program import Program
 from sampler_harness.law.response import Array, Response
 from sampler_harness.law.rounding import ROUNDING_NUMPY
-from sampler_harness.law.tolerance import Tolerance, derived_tolerance
+from sampler_harness.law.same import SCREEN
+from sampler_harness.law.tolerance import Tolerance, derived_tolerance, reference_response
 from sampler_harness.observe.learned_variance import learned_variance
 
 from .forms import text_as
@@ -27,6 +28,10 @@ __all__ = ["Explanation", "Kind", "SameAs", "Shift", "searched_as"]
 #: What is changed, the simplest first; of two explanations with one law the simpler one is told.
 Kind = Literal["configuration", "reference", "known", "edit", "pair"]
 KINDS: tuple[Kind, ...] = ("configuration", "reference", "known", "edit", "pair")
+
+
+#: Weights that are this much larger than any of the reference's come of a division by what rounding leaves.
+BEYOND = 1e5
 
 
 @dataclass(frozen=True)
@@ -163,17 +168,18 @@ class Explanation:
         """
         return self.outcome(target, stop=stop).response
 
-    def fits(self, target: Target, *, exactly: bool = False) -> bool:
+    def fits(self, target: Target, *, exactly: bool = False, widened: float = 1.0) -> bool:
         """Whether the sampler does in a case what this does.
 
         Args:
             target: the sampler's case.
+            widened: multiplies that tolerance.
             exactly: within the tolerance that is derived from this program, not the one that is used while searching,
                 which is narrower where small differences of large numbers are taken.
         """
         here = self._in(target.config)
         if here is not self:
-            return here.fits(target, exactly=exactly)
+            return here.fits(target, exactly=exactly, widened=widened)
         response = self.response(target, stop=not exactly)
         config = self.config(target.config)
         if response is None or config is None:
@@ -183,10 +189,10 @@ class Explanation:
             if exactly and target.is_hopeless(law):
                 return False
             # Deriving a tolerance costs far more than a run at large values does.
-            if target.dense is not None and target.replayed(self.program.configured(config), response) > 1.0:
+            if target.dense is not None and target.replayed(self.program.configured(config), response) > widened:
                 return False
             tolerance = self.tolerance(law, response, config, target.dtype) if exactly else None
-            return target.ratio(law, tolerance) <= 1.0
+            return target.ratio(law, tolerance) <= widened
 
     def explains(self, target: Target) -> bool:
         """Whether the sampler does in a case what this does: the quick tolerance or the derived one says so.
@@ -195,6 +201,14 @@ class Explanation:
             target: the sampler's case.
         """
         return self.fits(target) or self.fits(target, exactly=True)
+
+    def nearly_explains(self, target: Target) -> bool:
+        """Whether the sampler does what this does, but for what rounding may do to a law whose entries grow.
+
+        Args:
+            target: the sampler's case.
+        """
+        return self.explains(target) or self.fits(target, exactly=True, widened=SCREEN)
 
     def has_none_either(self, lawless: Lawless) -> bool:
         """Whether this has no law where the sampler has none, and in the same way.
@@ -216,7 +230,9 @@ class Explanation:
                 max_draws=draws,
                 learned_variance=learned_variance(config),
             )
-        return outcome.ending == ("error" if lawless.is_error else "not-finite")
+        if lawless.is_error or outcome.response is None:
+            return outcome.ending == ("error" if lawless.is_error else "not-finite")
+        return _is_beyond(outcome.response, lawless.config)
 
     def rows(self, target: Target) -> Array | None:
         """What it makes of the sampler's large outputs, where the reference clamps; None elsewhere."""
@@ -233,6 +249,13 @@ class Explanation:
         """Its law in a case, whatever the sampler's is."""
         response = self.response(target, stop=False)
         return None if response is None else Law.of(response)
+
+
+def _is_beyond(response: Response, declared: Any) -> bool:
+    """Whether what a program says next to a division by 0 is so large that rounding alone decides if there is one."""
+    should_be = reference_response(declared, learned_variance(declared))
+    largest = max(float(np.abs(part).max(initial=1.0)) for part in (should_be.outputs, should_be.noise))
+    return any(float(np.abs(part).max(initial=0.0)) > BEYOND * largest for part in (response.outputs, response.noise))
 
 
 def _value(name: str, value: Any, given: Mapping[str, Any]) -> Any:

@@ -71,7 +71,7 @@ def file_at(bug_id: str, repository: str, commit: str, path: str) -> Occurrence:
 
 
 # The lists are made of what is defined above.
-from . import chain, ddim, ddpm, edm, flow, prediction, schedules, step_lengths  # noqa: E402
+from . import chain, ddim, ddpm, edm, flow, prediction, schedules, step_lengths, steps  # noqa: E402
 
 KNOWN_FAULTS: tuple[KnownFault, ...] = (
     *edm.FAULTS,
@@ -79,6 +79,7 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
     *ddim.FAULTS,
     *flow.FAULTS,
     *step_lengths.FAULTS,
+    *steps.FAULTS,
     *chain.FAULTS,
     *schedules.FAULTS,
     *prediction.FAULTS,
