@@ -112,8 +112,10 @@ class EDMEuler(LevelsByHand, StochasticSampler, _SignedNetwork, _EndsAt, KarrasL
         """``(N + 1,)`` levels of the named spacing, and where the run ends."""
         last = self.sigma_min if self.final_level == "sigma_min" else 0.0
         if self.sigma_spacing == "exponential":
-            return np.append(sigmas.exponential_sigmas(self.num_steps, self.sigma_min, self.sigma_max), last)
-        return np.append(sigmas.karras_sigmas(self.num_steps, self.sigma_min, self.sigma_max, self.rho)[:-1], last)
+            levels = sigmas.exponential_sigmas(self.num_steps, self.sigma_min, self.sigma_max)
+        else:
+            levels = sigmas.karras_sigmas(self.num_steps, self.sigma_min, self.sigma_max, self.rho)[:-1]
+        return np.append(levels, last)
 
     @property
     def initial_scale(self) -> float | None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from reference_samplers import DDIM, DDPM, EDM
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis.diagnose import targets_of
+from sampler_harness.diagnosis.edits import with_fault
 from sampler_harness.diagnosis.explanation import Explanation
 from sampler_harness.diagnosis.known_faults import KNOWN_FAULTS, KnownFault
-from sampler_harness.diagnosis.search import with_fault
 from sampler_harness.diagnosis.target import Target
 from sampler_harness.diagnosis.words import told
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from sampler_harness.budgets import BUDGETS
 from sampler_harness.cases import covering_set
 from sampler_harness.checks.evidence import Evidence, expected_calls
-from sampler_harness.law.bundle import DenseRun
+from sampler_harness.law.bundle import Bundle, DenseRun
+from sampler_harness.law.law import Law
 from sampler_harness.law.replay import innovations
 from sampler_harness.law.same import is_same
 from sampler_harness.law.tolerance import PRECISIONS, reference_law, tolerance_between, tolerance_of
@@ -21,12 +22,14 @@ from sampler_harness.strategies import drawn_configurations
 
 from .target import Lawless, Target
 
-__all__ = ["further", "lawless_of", "target_of", "targets_of"]
+__all__ = ["all_targets_of", "chosen", "further", "lawless_of", "target_of", "targets_of"]
 
 #: Runs of more calls are searched on only where a declaration allows no others.
 LONGEST = 130
 #: Cases at most.
 CASES = 24
+#: Cases of more calls than these are long ones, whatever their length.
+MANY = 16
 #: Cases where there are long ones only.
 FEW = 2
 #: Cases without a law that a candidate is asked about, at most.
@@ -36,17 +39,41 @@ FURTHER = 60
 
 
 def targets_of(evidence: Evidence) -> list[Target]:
-    """The sampler's cases that have a law, the short ones first."""
-    found: list[Target] = []
+    """The sampler's cases that have a law, as many as are searched on, the short ones first."""
+    return chosen(all_targets_of(evidence))
+
+
+def all_targets_of(evidence: Evidence) -> list[Target]:
+    """All cases of it that have a law, the short ones first."""
     cases = sorted(evidence.cases, key=lambda case: expected_calls(case.config))
     short = [case for case in cases if expected_calls(case.config) <= LONGEST]
-    for case in short or cases[:FEW]:
-        if len(found) >= CASES:
-            break
-        target = target_of(evidence, case)
-        if target is not None:
-            found.append(target)
-    return found
+    return [found for case in short or cases[:FEW] if (found := target_of(evidence, case)) is not None]
+
+
+def chosen(targets: Sequence[Target]) -> list[Target]:
+    """Cases of all lengths, the short ones first: at each length those in which the sampler is wrong before the others.
+
+    Context: many cases are of one call, in which most terms of a method do not show.
+    Choice: one case of each length in turn, until there are enough.
+    Reversed by: cases that are all of a few calls.
+
+    Args:
+        targets: all of them.
+    """
+    waiting: dict[int, list[Target]] = {}
+    for target in sorted(targets, key=lambda one: one.reference_ratio <= 1):
+        waiting.setdefault(_length(target), []).append(target)
+    found: list[Target] = []
+    while len(found) < CASES and any(waiting.values()):
+        for several in waiting.values():
+            if several and len(found) < CASES:
+                found.append(several.pop(0))
+    return sorted(found, key=lambda one: expected_calls(one.config))
+
+
+def _length(target: Target) -> int:
+    """Cases of about as many calls count as of one length."""
+    return min(expected_calls(target.config), MANY).bit_length()
 
 
 def target_of(evidence: Evidence, case: Case) -> Target | None:
@@ -69,7 +96,7 @@ def target_of(evidence: Evidence, case: Case) -> Target | None:
     law = bundle.law
     if not is_same(bundle.second_law, law, tolerance_between(law, "float32")):
         return None  # another law at another place or sign: no reference has two
-    if not (np.isfinite(law.outputs).all() and np.isfinite(law.factor).all() and np.isfinite(law.times).all()):
+    if not _is_finite(law):
         return None
     if config is case.config and any(True for _ in config.either_side(law.times.tolist())):
         return None  # rounding may decide otherwise in the program that is looked for
@@ -105,16 +132,27 @@ def lawless_of(evidence: Evidence) -> list[Lawless]:
         evidence: as the checks left it.
     """
     cases = [case for case in evidence.cases if expected_calls(case.config) <= LONGEST]
-    problems = [(case.config, evidence.bundle(case).problem) for case in cases]
-    has_law = {config for config, problem in problems if problem is None}
+    ends = [(case.config, _end(evidence.bundle(case))) for case in cases]
+    has_law = {config for config, end in ends if end == ""}
     found: dict[Any, Lawless] = {}
-    for config, problem in sorted(problems, key=lambda one: expected_calls(one[0])):
-        if problem is None or problem.kind not in ("not-finite", "raised") or config in has_law:
+    for config, end in sorted(ends, key=lambda one: expected_calls(one[0])):
+        if end not in ("not-finite", "raised") or config in has_law:
             continue
         law = reference_law(config, learned_variance(config))
-        if config not in found and np.isfinite(law.outputs).all() and np.isfinite(law.factor).all():
-            found[config] = Lawless(config, law.num_calls, is_error=problem.kind == "raised")
+        if config not in found and _is_finite(law):
+            found[config] = Lawless(config, law.num_calls, is_error=end == "raised")
     return list(found.values())[:LAWLESS]
+
+
+def _end(bundle: Bundle) -> str:
+    """What became of a case's runs: the kind of their problem, NaN in what the model was told too; empty for none."""
+    if bundle.problem is not None:
+        return bundle.problem.kind
+    return "" if not bundle.is_affine or _is_finite(bundle.law) else "not-finite"
+
+
+def _is_finite(law: Law) -> bool:
+    return all(bool(np.isfinite(part).all()) for part in (law.outputs, law.factor, law.times))
 
 
 def further(evidence: Evidence) -> Iterator[Any]:

@@ -190,6 +190,17 @@ def _rounded_between(low: float, high: float) -> float:
     return math.sqrt(low * high)
 
 
+def _leaves_wrong(rests: Sequence[Array]) -> bool:
+    """Whether an entry of the law is wrong, and the same, at every value of a field that was tried.
+
+    Args:
+        rests: distances of every entry, in tolerances, value by value.
+    """
+    first = rests[0]
+    same = np.all([rest == first for rest in rests], axis=0)
+    return bool((same & (np.abs(first) > 1.0)).any())
+
+
 def _solve(
     base: Explanation, targets: Sequence[Observation], name: str, start: float, count: Callable[[], None]
 ) -> Iterator[float]:
@@ -211,14 +222,13 @@ def _solve(
     begun = [*(start * f for f in _FACTORS)] if start > 0 else list(_SHARES)
     if name in ("eta", "initial_scale") or start <= 1.0:
         begun += [s for s in _SHARES if s not in begun]
-    sizes = {}
-    for value in begun:
-        rest = residual(value)
-        if rest is not None:
-            sizes[value] = float(rest @ rest)
+    rests = {value: rest for value in begun if (rest := residual(value)) is not None}
+    sizes = {value: float(rest @ rest) for value, rest in rests.items()}
     if not sizes or max(sizes.values()) - min(sizes.values()) <= 1e-12 * (1 + max(sizes.values())):
         return  # the law does not depend on it
-    entries = next(rest.size for rest in (residual(value) for value in sizes) if rest is not None)
+    if _leaves_wrong(list(rests.values())):
+        return
+    entries = next(iter(rests.values())).size
     tried: list[float] = []
     for value in sorted(sizes, key=lambda v: sizes[v])[:3]:
         logarithmic = value > 0

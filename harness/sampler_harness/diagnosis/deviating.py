@@ -29,9 +29,9 @@ from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
 from sampler_harness.subject import DeclarationError, Subject
 
+from .edits import with_fault
 from .explanation import Explanation, searched_as
 from .known_faults import KNOWN_FAULTS, KnownFault
-from .search import with_fault
 
 __all__ = ["deviating_standard", "no_longer_there"]
 

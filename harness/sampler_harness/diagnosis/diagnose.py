@@ -17,7 +17,7 @@ from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.verdict import Diagnosis, Finding
 from sampler_harness.verdict import Explanation as Told
 
-from .compared import further, lawless_of, target_of, targets_of
+from .compared import all_targets_of, chosen, further, lawless_of, target_of, targets_of
 from .consequences import consequences
 from .declared import without_declared
 from .explanation import searched_as
@@ -111,7 +111,8 @@ def search_for(evidence: Evidence, budget: str = "quick") -> tuple[Found | None,
     Returns:
         None for the first where every law is the reference's, or where there is no source to search.
     """
-    targets = targets_of(evidence)
+    everything = all_targets_of(evidence)
+    targets = chosen(everything)
     failing = [t for t in targets if t.reference_ratio > 1]
     if not failing:
         return None, targets
@@ -119,7 +120,8 @@ def search_for(evidence: Evidence, budget: str = "quick") -> tuple[Found | None,
     rest = [t for t in targets if t is not first]
     rest.sort(key=lambda t: (t.reference_ratio <= 1, t.law.num_calls))
     ordered = [first, *rest]
-    return _search(evidence, ordered, budget), ordered
+    others = [t for t in everything if not any(t is one for one in ordered)]
+    return _search(evidence, ordered, others, budget), ordered
 
 
 def _near(near: Near, declared: Sequence[Any]) -> Told:
@@ -145,9 +147,9 @@ def _searched(found: Found) -> str:
     return f"{found.programs} programs measured{end}; answers held against {found.cases} configurations"
 
 
-def _search(evidence: Evidence, targets: list[Target], budget: str) -> Found:
+def _search(evidence: Evidence, targets: list[Target], others: list[Target], budget: str) -> Found:
     reference = type(targets[0].config)
-    measured = {t.config for t in targets}
+    measured = {t.config for t in (*targets, *others)}
 
     def hypothetical(config: Any) -> Target | None:
         try:
@@ -164,9 +166,11 @@ def _search(evidence: Evidence, targets: list[Target], budget: str) -> Found:
     return Search(
         reference,
         targets,
+        others=others,
         lawless=lawless_of(evidence),
         further=[c for c in further(evidence) if c not in measured],
         measure=measure,
         hypothetical=hypothetical,
         budget=BUDGET[budget],
+        deviations=tuple(evidence.subject.deviations),
     ).run()

@@ -5,22 +5,51 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 
-from .mutations import Mutation
+from sampler_harness.law.program import Program
 
-__all__ = ["edited_text"]
+from .mutation import Mutation
+
+__all__ = ["edited_text", "edited_texts"]
 
 #: A power of simple terms is written without spaces.
 _POWER = re.compile(r"([\w)\]]) \*\* (\w)")
 
 
-def edited_text(text: str, mutation: Mutation) -> str:
-    """A file's text with an edit in it; everything else stays as it is written.
+def edited_text(text: str, *mutations: Mutation) -> str:
+    """A file's text with edits in it; everything else stays as it is written.
 
     Args:
-        text: of the file that the edited function stands in.
-        mutation: the edit.
+        text: of the file that the edited functions stand in.
+        mutations: the edits; of several, each of an expression of its own.
     """
+    if len(mutations) == 1:
+        return _with_edit(text, mutations[0], ())
+    original, done = text, tuple[Mutation, ...]()
+    # From the end to the start: what stands before an edit stays where it is.
+    for mutation in sorted(mutations, key=lambda one: _span(original, one.old)[0], reverse=True):
+        text = _with_edit(text, mutation, done)
+        done = (*done, mutation)
+    return text
+
+
+def edited_texts(program: Program, mutations: Sequence[Mutation]) -> dict[str, str]:
+    """Files with edits in them, by name.
+
+    Args:
+        program: that is edited; its trees stand as they were made.
+        mutations: the edits, in any of its files.
+    """
+    files = dict.fromkeys(mutation.function.place.file for mutation in mutations)
+    return {
+        file: edited_text(program.text(file), *(one for one in mutations if one.function.place.file == file))
+        for file in files
+    }
+
+
+def _with_edit(text: str, mutation: Mutation, done: Sequence[Mutation]) -> str:
+    """A text in which some edits are done already, with one more."""
     parent, field, _ = mutation.slot
     if field in ("body", "orelse") and isinstance(mutation.old, list):
         return _with_statements(text, mutation.old, mutation.new)
@@ -36,7 +65,7 @@ def edited_text(text: str, mutation: Mutation) -> str:
     if text[start - 1] == "(" and text[end] == ")":
         # Brackets around what is left out are left out with it, where they are not needed any more.
         options.insert(0, text[: start - 1] + written + text[end + 1 :])
-    return next((option for option in options if _means(option, mutation)), bracketed)
+    return next((option for option in options if _means(option, [*done, mutation])), bracketed)
 
 
 def _span(text: str, node: ast.AST) -> tuple[int, int]:
@@ -50,17 +79,19 @@ def _span(text: str, node: ast.AST) -> tuple[int, int]:
     return starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
 
 
-def _means(text: str, mutation: Mutation) -> bool:
-    """Whether the text says what the edited tree does."""
+def _means(text: str, mutations: Sequence[Mutation]) -> bool:
+    """Whether the text says what the edited trees do."""
     from sampler_harness.law.program import _Plain
 
     try:
         tree = _Plain().visit(ast.parse(text))
     except SyntaxError:
         return False
-    with mutation.applied():
-        wanted = ast.dump(mutation.function.node)
-    return any(isinstance(n, ast.FunctionDef) and ast.dump(n) == wanted for n in ast.walk(tree))
+    with ExitStack() as applied:
+        for mutation in mutations:
+            applied.enter_context(mutation.applied())
+        wanted = {ast.dump(mutation.function.node) for mutation in mutations}
+    return wanted <= {ast.dump(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
 def _with_statements(text: str, old: Sequence[ast.stmt], new: Sequence[ast.stmt]) -> str:

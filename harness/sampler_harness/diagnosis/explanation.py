@@ -15,7 +15,8 @@ from sampler_harness.law.law import Law
 from sampler_harness.law.program import Program
 from sampler_harness.law.response import Array, Response
 from sampler_harness.law.rounding import ROUNDING_NUMPY
-from sampler_harness.law.tolerance import Tolerance, derived_tolerance
+from sampler_harness.law.same import SCREEN
+from sampler_harness.law.tolerance import Tolerance, derived_tolerance, reference_response
 from sampler_harness.observe.learned_variance import learned_variance
 
 from .forms import text_as
@@ -28,6 +29,10 @@ __all__ = ["Explanation", "Kind", "SameAs", "Shift", "searched_as"]
 #: What is changed, the simplest first; of two explanations with one law the simpler one is told.
 Kind = Literal["configuration", "reference", "known", "edit", "pair"]
 KINDS: tuple[Kind, ...] = ("configuration", "reference", "known", "edit", "pair")
+
+
+#: Weights that are this much larger than any of the reference's come of a division by what rounding leaves.
+BEYOND = 1e5
 
 
 @dataclass(frozen=True)
@@ -181,6 +186,14 @@ class Explanation:
         """
         return self.fits(target) or self.fits(target, exactly=True)
 
+    def nearly_explains(self, target: Observation) -> bool:
+        """Whether the sampler does what this does, but for what rounding may do to a law whose entries grow.
+
+        Args:
+            target: the sampler's case.
+        """
+        return self.explains(target) or self.fits(target, exactly=True, widened=SCREEN)
+
     def has_none_either(self, lawless: Lawless) -> bool:
         """Whether this has no law where the sampler has none, and in the same way.
 
@@ -201,7 +214,9 @@ class Explanation:
                 max_draws=draws,
                 learned_variance=learned_variance(config),
             )
-        return outcome.ending == ("error" if lawless.is_error else "not-finite")
+        if lawless.is_error or outcome.response is None:
+            return outcome.ending == ("error" if lawless.is_error else "not-finite")
+        return _is_beyond(outcome.response, lawless.config)
 
     def rows(self, target: Target) -> Array | None:
         """What it makes of the sampler's large outputs, where the reference clamps; None elsewhere."""
@@ -218,6 +233,13 @@ class Explanation:
         """Its law in a case, whatever the sampler's is."""
         response = self.response(target, stop=False)
         return None if response is None else Law.of(response)
+
+
+def _is_beyond(response: Response, declared: Any) -> bool:
+    """Whether what a program says next to a division by 0 is so large that rounding alone decides if there is one."""
+    should_be = reference_response(declared, learned_variance(declared))
+    largest = max(float(np.abs(part).max(initial=1.0)) for part in (should_be.outputs, should_be.noise))
+    return any(float(np.abs(part).max(initial=0.0)) > BEYOND * largest for part in (response.outputs, response.noise))
 
 
 def _value(name: str, value: Any, given: Mapping[str, Any]) -> Any:

@@ -33,6 +33,7 @@ class Form:
 
 _DDIM = "reference_samplers/ddim.py"
 _DDPM = "reference_samplers/ddpm.py"
+_BETAS = "reference_samplers/processes/betas.py"
 _PREDICTION = "reference_samplers/prediction.py"
 _STEP = """            sigma = self.sigma(alpha_bar, alpha_bar_next) if t_next > 0 else 0.0  # eq. 16
             # 0 where alpha_bar is 0 and eta 1: rounding must not take it below.
@@ -73,7 +74,7 @@ FORMS: tuple[Form, ...] = (
             level = np.sqrt(1 - alpha_bar) / np.sqrt(alpha_bar)
             level_next = np.sqrt(1 - alpha_bar_next) / signal_next
             sigma_up = self.eta * np.sqrt(level_next**2 * (level**2 - level_next**2) / level**2)  # eq. 16
-            sigma_up = sigma_up if t_next > 0 else 0.0
+            sigma_up = np.minimum(sigma_up, level_next) if t_next > 0 else 0.0
             sigma_down = np.sqrt(level_next**2 - sigma_up**2)  # eq. 12, "direction"
             x = signal_next * (x0 + sigma_down * epsilon)  # eq. 12
             if sigma_up > 0:
@@ -108,6 +109,60 @@ FORMS: tuple[Form, ...] = (
                 "    x0: Array = (x - noise_scale * epsilon) / signal_scale\n",
                 "    alpha_bar = signal_scale**2\n"
                 "    x0: Array = np.sqrt(1 / alpha_bar) * x - np.sqrt(1 / alpha_bar - 1) * epsilon\n",
+            ),
+        ),
+    ),
+    # openai/guided-diffusion and diffusers, released code: betas_for_alpha_bar, one beta from two times.
+    Form(
+        "with each beta from two times",
+        (
+            Replacement(
+                _BETAS,
+                "    table: Array = np.minimum(1 - level[1:] / level[:-1], 0.999)\n",
+                "    first, second = level\n    table: Array = np.minimum(1 - second / first, 0.999)\n",
+            ),
+            Replacement(
+                _BETAS,
+                """    time = np.linspace(0.0, 1.0, num_train_timesteps + 1)  # t / T
+    level = np.cos((time + 0.008) / 1.008 * (np.pi / 2)) ** 2  # f(t); f(0) cancels in the ratio
+    return limited_betas(level)
+""",
+                """    level = [np.cos((t + 0.008) / 1.008 * (np.pi / 2)) ** 2 for t in two_times(num_train_timesteps)]
+    return limited_betas(level)
+""",
+            ),
+            Replacement(
+                _BETAS,
+                """    level = np.exp(-12 * np.linspace(0.0, 1.0, num_train_timesteps + 1))
+    return limited_betas(level)
+""",
+                """    level = [np.exp(-12 * t) for t in two_times(num_train_timesteps)]
+    return limited_betas(level)
+""",
+            ),
+            Replacement(
+                _BETAS,
+                "    level = (fallen[-1] - fallen) / (fallen[-1] - fallen[0])\n    return limited_betas(level)\n",
+                "    level = (fallen[-1] - fallen) / (fallen[-1] - fallen[0])\n"
+                "    return limited_betas([level[:-1], level[1:]])\n",
+            ),
+            Replacement(
+                _BETAS,
+                "def cosine_betas(num_train_timesteps: int) -> Array:\n",
+                """def two_times(num_train_timesteps: int) -> list[Array]:
+    i = np.arange(num_train_timesteps)
+    first = i / num_train_timesteps
+    second = (i + 1) / num_train_timesteps
+    return [first, second]
+
+
+def cosine_betas(num_train_timesteps: int) -> Array:
+""",
+            ),
+            Replacement(
+                _BETAS,
+                "    level = 1 / (1 + np.exp(-log_snr))\n    return limited_betas(level)\n",
+                "    level = 1 / (1 + np.exp(-log_snr))\n    return limited_betas([level[:-1], level[1:]])\n",
             ),
         ),
     ),

@@ -7,19 +7,19 @@ Only what was executed is edited, and a name is only swapped for one that held t
 from __future__ import annotations
 
 import ast
+import copy
 import dataclasses
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from sampler_harness.law.program import Function, Program, Trace
 
-__all__ = ["Mutation", "mutations"]
+from .arithmetic import numpy_call, rejoined, roots_within
+from .mutation import Mutation, Slot
 
-_Slot = tuple[ast.AST, str, int | None]
+__all__ = ["mutations", "variants_of"]
 
 _OTHER_OPERATOR: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
@@ -50,40 +50,6 @@ _TAKEN_FOR = {
 _WHOLE = ("round", "int", "float")
 
 
-@dataclass
-class Mutation:
-    """One edit of one function.
-
-    Attributes:
-        function: whose tree it changes.
-        slot: node, field and index in which something else is put.
-        old: what stands there.
-        new: what is put there.
-    """
-
-    function: Function
-    slot: _Slot
-    old: Any
-    new: Any
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The tree edited, for a while."""
-        _put(self.slot, self.new)
-        try:
-            yield
-        finally:
-            _put(self.slot, self.old)
-
-
-def _put(slot: _Slot, node: Any) -> None:
-    parent, field, index = slot
-    if index is None:
-        setattr(parent, field, node)
-    else:
-        getattr(parent, field)[index] = node
-
-
 def mutations(program: Program, trace: Trace) -> Iterator[Mutation]:
     """All single edits of what a program executed.
 
@@ -96,21 +62,40 @@ def mutations(program: Program, trace: Trace) -> Iterator[Mutation]:
         yield from _Editor(program, function, lines, trace).all()
 
 
+def variants_of(program: Program, function: Function, formula: ast.expr) -> Iterator[ast.expr]:
+    """A formula with one edit in it, copied: without names that it does not have itself.
+
+    Args:
+        program: what it is of.
+        function: that it stands in.
+        formula: which is left as it is.
+    """
+    holder = ast.copy_location(ast.Expr(copy.deepcopy(formula)), formula)
+    editor = _Editor(program, function, set(), Trace(), function.node.name)
+    for mutation in editor.of(holder):
+        with mutation.applied():
+            yield copy.deepcopy(holder.value)
+
+
 class _Editor:
     """The edits of one function."""
 
-    def __init__(self, program: Program, function: Function, lines: set[int], trace: Trace) -> None:
+    def __init__(self, program: Program, function: Function, lines: set[int], trace: Trace, *scopes: str) -> None:
         self._program = program
         self._function = function
         self._lines = lines
         self._trace = trace
-        self._scopes: list[str] = []
+        self._scopes = [*scopes]
         self._walked: list[ast.expr] = []
 
     def all(self) -> Iterator[Mutation]:
         yield from self._function_body(self._function.node)
 
-    def _of(self, slot: _Slot, old: Any, new: Any) -> Mutation:
+    def of(self, holder: ast.Expr) -> Iterator[Mutation]:
+        """Edits of a formula alone."""
+        yield from self._expression((holder, "value", None), holder.value)
+
+    def _of(self, slot: Slot, old: Any, new: Any) -> Mutation:
         anchor = old[0] if isinstance(old, list) else old
         for node in new if isinstance(new, list) else [new]:
             # A node of the original keeps its place; what is new gets that of what it replaces.
@@ -159,18 +144,18 @@ class _Editor:
             self._walked += _walked_in_pairs(statement)
             yield from self._block(statement, "body")
             self._walked.clear()
-        elif isinstance(statement, ast.Return):
+        elif isinstance(statement, (ast.Return, ast.Assign, ast.AugAssign, ast.Expr)):
             if statement.value is not None:
                 yield from self._expression((statement, "value", None), statement.value)
-        elif isinstance(statement, (ast.Assign, ast.AugAssign, ast.Expr)):
-            yield from self._expression((statement, "value", None), statement.value)
+            if isinstance(statement, (ast.Return, ast.Assign)) and isinstance(statement.value, (ast.BinOp, ast.Call)):
+                yield from self._factors((statement, "value", None), statement.value)
 
-    def _condition(self, slot: _Slot, test: ast.expr) -> Iterator[Mutation]:
+    def _condition(self, slot: Slot, test: ast.expr) -> Iterator[Mutation]:
         yield self._of(slot, test, ast.Constant(True))
         yield self._of(slot, test, ast.Constant(False))
         yield from self._expression(slot, test)
 
-    def _sequence(self, slot: _Slot, value: ast.expr) -> Iterator[Mutation]:
+    def _sequence(self, slot: Slot, value: ast.expr) -> Iterator[Mutation]:
         """One entry too few at either end, or the other way round."""
         one, minus_one = ast.Constant(1), ast.UnaryOp(ast.USub(), ast.Constant(1))
         as_list = ast.Call(ast.Name("list", ast.Load()), [value], [])
@@ -181,7 +166,7 @@ class _Editor:
 
     # Expressions
 
-    def _expression(self, slot: _Slot, node: ast.expr) -> Iterator[Mutation]:
+    def _expression(self, slot: Slot, node: ast.expr) -> Iterator[Mutation]:
         match node:
             case ast.BinOp():
                 yield from self._arithmetic(slot, node)
@@ -220,7 +205,7 @@ class _Editor:
             case ast.Starred():
                 yield from self._expression((node, "value", None), node.value)
 
-    def _arithmetic(self, slot: _Slot, node: ast.BinOp) -> Iterator[Mutation]:
+    def _arithmetic(self, slot: Slot, node: ast.BinOp) -> Iterator[Mutation]:
         left, right = node.left, node.right
         other = _OTHER_OPERATOR.get(type(node.op))
         if other is not None:
@@ -231,20 +216,28 @@ class _Editor:
             if isinstance(inner, ast.BinOp):
                 yield self._of(slot, node, inner.left)
                 yield self._of(slot, node, inner.right)
-        if isinstance(node.op, ast.Mult) and _is_root(left):
-            under = ast.BinOp(left.args[0], ast.Mult(), right)  # type: ignore[attr-defined]  # a call, as was asked
-            yield self._of(slot, node, ast.Call(_numpy("sqrt"), [under], []))
+        for joined in rejoined(node, slot[0]):
+            yield self._of(slot, node, joined)
         if not any(isinstance(inner, ast.Call) for inner in ast.walk(node)):
             for other_name in self._names("number"):
                 yield self._of(slot, node, ast.Name(other_name, ast.Load()))
         if isinstance(node.op, (ast.Sub, ast.Div, ast.Pow)):
             yield self._of(slot, node, ast.BinOp(right, node.op, left))
-        if isinstance(node.op, ast.Mult):
-            yield self._of(slot, node, ast.BinOp(right, ast.Div(), left))
+        if isinstance(node.op, (ast.Add, ast.Sub)):
+            for side, term in (("left", left), ("right", right)):
+                yield from self._factors((node, side, None), term)
         yield from self._expression((node, "left", None), left)
         yield from self._expression((node, "right", None), right)
 
-    def _constant(self, slot: _Slot, node: ast.Constant) -> Iterator[Mutation]:
+    def _factors(self, slot: Slot, term: ast.expr) -> Iterator[Mutation]:
+        """A term with a factor too many: a number that has a name there."""
+        if isinstance(term, ast.Constant) or _is_sum(term):
+            return
+        for name in self._names("number"):
+            for operator in (ast.Mult(), ast.Div()):
+                yield self._of(slot, term, ast.BinOp(term, operator, ast.Name(name, ast.Load())))
+
+    def _constant(self, slot: Slot, node: ast.Constant) -> Iterator[Mutation]:
         value = node.value
         if isinstance(value, bool):
             yield self._of(slot, node, ast.Constant(not value))
@@ -257,7 +250,7 @@ class _Editor:
                 if number != value:
                     yield self._of(slot, node, ast.Constant(number))
 
-    def _comparison(self, slot: _Slot, node: ast.Compare) -> Iterator[Mutation]:
+    def _comparison(self, slot: Slot, node: ast.Compare) -> Iterator[Mutation]:
         for index, operator in enumerate(node.ops):
             for other in _OTHER_COMPARISONS.get(type(operator), ()):
                 yield self._of((node, "ops", index), operator, other())
@@ -269,7 +262,7 @@ class _Editor:
             if not (isinstance(operand, ast.Constant) and isinstance(operand.value, str)):
                 yield from self._expression((node, "comparators", index), operand)
 
-    def _call(self, slot: _Slot, node: ast.Call) -> Iterator[Mutation]:
+    def _call(self, slot: Slot, node: ast.Call) -> Iterator[Mutation]:
         function, arguments = node.func, node.args
         name = function.attr if isinstance(function, ast.Attribute) else ""
         of_numpy = isinstance(function, ast.Attribute) and _is_name(function.value, "np")
@@ -278,6 +271,11 @@ class _Editor:
                 yield self._of(slot, node, argument)
         if of_numpy and name == "sqrt" and len(arguments) == 1:  # a power of one half, written as a product
             yield self._of(slot, node, ast.BinOp(arguments[0], ast.Mult(), ast.Constant(0.5)))
+            for within in roots_within(arguments[0]):
+                yield self._of(slot, node, within)
+        if of_numpy and name == "square" and len(arguments) == 1:
+            yield self._of(slot, node, arguments[0])
+            yield self._of(slot, node, ast.BinOp(arguments[0], ast.Mult(), ast.Constant(2)))
         if of_numpy and name == "power" and len(arguments) == 2:
             yield self._of(slot, node, ast.BinOp(arguments[0], ast.Mult(), arguments[1]))
         if of_numpy and name in _TAKEN_FOR:
@@ -310,7 +308,7 @@ class _Editor:
     def _range(self, node: ast.Call) -> Iterator[Mutation]:
         for index, argument in enumerate(node.args):
             for operator in (ast.Add(), ast.Sub()):
-                slot: _Slot = (node, "args", index)
+                slot: Slot = (node, "args", index)
                 yield self._of(slot, argument, ast.BinOp(argument, operator, ast.Constant(1)))
         if len(node.args) == 1:
             yield self._of((node, "args", None), node.args, [ast.Constant(1), node.args[0]])
@@ -330,7 +328,7 @@ class _Editor:
             if name != function.attr and inspect.isfunction(public.get(name)) and _count(public[name]) == count:
                 yield name
 
-    def _name(self, slot: _Slot, node: ast.Name) -> Iterator[Mutation]:
+    def _name(self, slot: Slot, node: ast.Name) -> Iterator[Mutation]:
         if not isinstance(node.ctx, ast.Load):
             return
         kind = self._kind(node.id)
@@ -348,7 +346,7 @@ class _Editor:
             for walked in self._walked:  # the first of all, or the last, where the loop has its own
                 yield self._of(slot, node, ast.Subscript(walked, ast.Constant(0), ast.Load()))
                 yield self._of(slot, node, ast.Subscript(walked, ast.UnaryOp(ast.USub(), ast.Constant(1)), ast.Load()))
-            yield self._of(slot, node, ast.Call(_numpy("sqrt"), [node], []))
+            yield self._of(slot, node, numpy_call("sqrt", node))
             yield self._of(slot, node, ast.BinOp(node, ast.Pow(), ast.Constant(2)))
         yield self._of(slot, node, ast.UnaryOp(ast.USub(), node))
 
@@ -360,7 +358,7 @@ class _Editor:
     def _kind(self, name: str) -> str:
         return self._trace.kinds.get((self._function.place.file, self._scopes[-1], name), "other")
 
-    def _attribute(self, slot: _Slot, node: ast.Attribute) -> Iterator[Mutation]:
+    def _attribute(self, slot: Slot, node: ast.Attribute) -> Iterator[Mutation]:
         if not _is_name(node.value, "self"):
             return
         fields = self._numbers()
@@ -374,7 +372,7 @@ class _Editor:
         """Fields of the reference that are numbers in themselves."""
         return [field.name for field in dataclasses.fields(self._program.kind) if str(field.type) == "float"]
 
-    def _subscript(self, slot: _Slot, node: ast.Subscript) -> Iterator[Mutation]:
+    def _subscript(self, slot: Slot, node: ast.Subscript) -> Iterator[Mutation]:
         index = node.slice
         if isinstance(index, ast.Slice):
             for end in ("lower", "upper"):
@@ -420,14 +418,8 @@ def _is_name(node: ast.expr, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
 
-def _is_root(node: ast.expr) -> bool:
-    """Whether this is ``np.sqrt(…)``."""
-    function = node.func if isinstance(node, ast.Call) else None
-    return isinstance(function, ast.Attribute) and function.attr == "sqrt" and _is_name(function.value, "np")
-
-
-def _numpy(name: str) -> ast.Attribute:
-    return ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load())
+def _is_sum(node: ast.expr) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub))
 
 
 def _count(function: Any) -> int:

@@ -12,38 +12,41 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from sampler_harness.law.program import Program, Trace
+from sampler_harness.law.program import Trace
 from sampler_harness.law.response import Array
 from sampler_harness.law.same import TERMS
 
 from .answers import Answer, grouped, laws_of, same_laws
 from .configuration import other_references, other_values, solved_values
-from .edited_text import edited_text
+from .edits import Edits, of_form, single, with_deviations, with_fault, written
+from .everywhere import everywhere
 from .explanation import KINDS, Explanation, Kind, searched_as
 from .forms import forms_of, text_as
 from .found import Found, Lead, Near
 from .known_faults import KNOWN_FAULTS, KnownFault
-from .mutations import Mutation, mutations
 from .observation import Observation
 from .solved_edits import solved_edits
 from .target import Lawless
 from .where import wheres
 
-__all__ = ["BUDGET", "Answer", "Found", "Near", "Search", "with_fault"]
+__all__ = ["BUDGET", "Answer", "Found", "Near", "Search"]
 
 #: What pairs are built upon, where several go as far: pairs in which one is known come first.
 _BUILT_UPON: tuple[Kind, ...] = ("known", "reference", "configuration", "edit", "pair")
 #: Fields that say at which levels noise is renewed, and whether it is.
 _WINDOW = frozenset({"s_tmin", "s_tmax", "s_churn"})
 #: Programs that are measured at most, by budget: about 5 and 30 seconds.
-BUDGET = {"quick": 12_000, "standard": 80_000, "thorough": 80_000}
+BUDGET = {"quick": 16_000, "standard": 80_000, "thorough": 80_000}
 #: Model calls that the budget takes for granted.
 USUAL_LENGTH = 20
+#: Programs that could be measured in the time in which a text is compiled.
+COMPILED = 3
 #: Explanations that are built upon, at most.
 PROMISING = 60
 #: Explanations of the smallest case that are tried as mistakes of one branch, at most.
@@ -60,6 +63,7 @@ class Search:
     Args:
         reference: the declared reference's class.
         targets: the sampler's cases, the one that is explained first at the head.
+        others: further cases of it, which an answer must explain too.
         lawless: configurations in which the sampler has no law: a candidate must have none there either.
         further: configurations in which the sampler may be run to tell answers apart.
         measure: runs the sampler in one of them; None where that fails.
@@ -67,6 +71,7 @@ class Search:
         budget: programs that may be measured.
         faults: the bank.
         forms: whether the reference's lines have other forms that people write them in.
+        deviations: known faults that the sampler is declared to have: everything is searched beside them.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Search:
         reference: type,
         targets: Sequence[Observation],
         *,
+        others: Sequence[Observation] = (),
         lawless: Sequence[Lawless] = (),
         further: Sequence[Any] = (),
         measure: Callable[[Any], Observation | None] = lambda config: None,
@@ -81,11 +87,16 @@ class Search:
         budget: int = BUDGET["quick"],
         faults: Sequence[KnownFault] = KNOWN_FAULTS,
         forms: bool = True,
+        deviations: Sequence[str] = (),
     ) -> None:
         self.reference = searched_as(reference)
+        self._start = with_deviations(Explanation("edit", self.reference), faults, deviations)
         self.targets = list(targets)
+        self._others = list(others)
         self._lawless = list(lawless)
         self._but_lawless: list[Explanation] = []
+        #: What explains everything, but for what rounding may do to entries that grow.
+        self._loose: list[Explanation] = []
         self._in_part: list[Explanation] = []
         self._further = list(further)
         self._measure = measure
@@ -103,7 +114,7 @@ class Search:
             return self._run()
 
     def _run(self) -> Found:
-        start = Explanation("edit", self.reference)
+        start = self._start
         reference_terms, _ = self._outcome(start)
         fitting: list[Explanation] = []
         promising: list[Lead] = []
@@ -111,26 +122,33 @@ class Search:
             if lead.terms > reference_terms and lead.is_ground:
                 promising.append(lead)
             fitting += self._whole(lead)
+        if not fitting and not self._but_lawless:
+            for lead in self._edited(start, self.targets[0], everywhere):
+                fitting += self._whole(lead)
         if not fitting and not self._but_lawless and self._has_forms:
             for form in self._forms(start):
-                for lead in self._edits(form, self.targets[0]):
+                for lead in self._edited(form, self.targets[0], functools.partial(of_form, start.program)):
                     promising += [lead] if lead.terms > reference_terms else []
                     fitting += self._whole(lead)
-        if not fitting and not self._but_lawless:
+        if not fitting:
             fitting = list(self._in_one_branch())
+        seen = len(self._in_part)
         # What has the law wherever there is one is all that numbers tell: two changes would be one that shows in them,
         # and another of which nothing is known but that it makes NaN, as many do.
         if not fitting and not self._but_lawless:
             for lead in self._numbers(start, self.targets[0]):
                 fitting += self._whole(lead)
         if not fitting and not self._but_lawless:
-            fitting = self._pairs(promising)
+            fitting = list(self._in_one_branch(seen))
         if not fitting and not self._but_lawless:
             fitting = self._known_pairs(start)
-        answers = grouped(fitting, self.targets)
-        exact = self._told_apart(answers)
+        if not fitting and not self._but_lawless:
+            fitting = self._pairs(promising)
+        answers = grouped(fitting or self._loose, self.targets)
+        exact = self._told_apart(answers) and bool(fitting)
         near = [] if answers else self._near(promising)
-        return Found(answers, exact, near, self.programs, self._ended, len(self.targets) + len(self._lawless))
+        cases = len(self.targets) + len(self._others) + len(self._lawless)
+        return Found(answers, exact, near, self.programs, self._ended, cases)
 
     # One change at a time
 
@@ -157,13 +175,15 @@ class Search:
         if base.reference is self.reference and not base.fields:
             for one in other_values(base.reference, ordered):
                 fields = {**base.fields, **one.fields}
-                yield self._lead(dataclasses.replace(base, kind=_kind(base, "configuration"), fields=fields), target)
+                yield self._lead(
+                    dataclasses.replace(base, kind=self._kind(base, "configuration"), fields=fields), target
+                )
             if not base.texts:
                 for one, is_solved in other_references(base.reference, ordered):
                     yield self._lead(one, target)
                     for solved in self._solved(one, ordered) if is_solved else ():
                         yield self._lead(solved, target)
-        for solved in self._solved(dataclasses.replace(base, kind=_kind(base, "configuration")), ordered):
+        for solved in self._solved(dataclasses.replace(base, kind=self._kind(base, "configuration")), ordered):
             yield self._lead(solved, target)
         yield from self._known(base, target)
         yield from self._edits(base, target)
@@ -188,36 +208,52 @@ class Search:
             texts = with_fault(base.texts, fault)
             if texts is None:
                 continue
-            found = dataclasses.replace(base, kind=_kind(base, "known"), texts=texts, faults=(*base.faults, fault.name))
+            found = dataclasses.replace(
+                base, kind=self._kind(base, "known"), texts=texts, faults=(*base.faults, fault.name)
+            )
             yield self._lead(found, target)
 
     def _edits(self, base: Explanation, target: Observation) -> Iterator[Lead]:
+        """One edit of one line."""
+        yield from self._edited(base, target, single)
+
+    def _edited(self, base: Explanation, target: Observation, edits: Edits) -> Iterator[Lead]:
         config = base.config(target.config)
         if config is None or not self._room():
             return
-        program = base.program
+        program, kind = base.program, self._kind(base, "edit")
         trace = Trace()
         with np.errstate(all="ignore"):
             program.traced(lambda: target.run(program.configured(config), config, stop=False), trace)
-            for mutation in mutations(program, trace):
+            for edit in edits(program, trace):
                 if not self._room():
                     return
                 self.programs += 1
-                with mutation.applied():
+                with ExitStack() as applied:
+                    for mutation in edit:
+                        applied.enter_context(mutation.applied())
                     try:
-                        with program.edited(mutation.function):
-                            outcome = target.run(program.configured(config), config)
+                        for mutation in edit:
+                            applied.enter_context(program.edited(mutation.function))
+                        outcome = target.run(program.configured(config), config)
                     except (SyntaxError, ValueError, TypeError, AttributeError):
                         continue  # no program
                 whole = outcome.response is not None
                 yield Lead(
-                    outcome.terms, whole, _kind(base, "edit"), functools.partial(_written, base, program, mutation)
+                    outcome.terms,
+                    whole,
+                    kind,
+                    functools.partial(written, dataclasses.replace(base, kind=kind), program, edit),
                 )
 
-    def _in_one_branch(self) -> Iterator[Explanation]:
+    def _in_one_branch(self, seen: int = 0) -> Iterator[Explanation]:
         """What explains the smallest case, as a mistake of one branch: elsewhere the sampler is right."""
-        for where in wheres(self.targets):
-            for one in self._in_part[:IN_PART]:
+        fields = {field.name for field in dataclasses.fields(self.reference)}
+        everything = [*self.targets, *self._others]
+        wrong = [t.config for t in everything if t.reference_ratio > 1] + [one.config for one in self._lawless]
+        right = [t.config for t in everything if t.reference_ratio <= 1]
+        for where in wheres(wrong, right, fields):
+            for one in self._in_part[seen:][:IN_PART]:
                 restricted = dataclasses.replace(one, where=where)
                 if self._fits_all(restricted):
                     yield restricted
@@ -239,7 +275,7 @@ class Search:
             program.traced(lambda: base.response(target, stop=False), trace)
             for one in solved_edits(program, config, target, trace, self._count):
                 texts = {**base.texts, **one.texts}
-                explanation = dataclasses.replace(base, kind=_kind(base, "edit"), texts=texts, digits=one.digits)
+                explanation = dataclasses.replace(base, kind=self._kind(base, "edit"), texts=texts, digits=one.digits)
                 yield self._lead(explanation, target)
                 if not self._room():
                     return
@@ -259,17 +295,29 @@ class Search:
             self._ended = False
         return self.programs < self._budget
 
+    def _kind(self, base: Explanation, kind: Kind) -> Kind:
+        """A change of something changed is a pair; what is declared counts for none."""
+        return kind if base is self._start or not base.is_changed else "pair"
+
     # All cases
 
     def _fits_all(self, explanation: Explanation) -> bool:
+        everything = (*self.targets, *self._others)
         try:
-            if not all(explanation.explains(target) for target in self.targets):
-                return False
-        except SyntaxError:
+            strictly = True
+            for target in everything:
+                if not explanation.explains(target):
+                    strictly = False
+                    if not explanation.nearly_explains(target):
+                        return False
+        except (SyntaxError, TypeError, AttributeError, ValueError):  # no program, or none in arithmetic that rounds
             return False
-        if all(explanation.has_none_either(one) for one in self._lawless):
+        if not all(explanation.has_none_either(one) for one in self._lawless):
+            self._but_lawless.append(explanation)
+        elif not strictly:
+            self._loose.append(explanation)
+        else:
             return True
-        self._but_lawless.append(explanation)
         return False
 
     def _pairs(self, promising: Sequence[Lead]) -> list[Explanation]:
@@ -313,6 +361,7 @@ class Search:
                     continue
                 both = dataclasses.replace(first, kind="pair", texts=texts, faults=(*first.faults, fault.name))
                 fitting += self._whole(self._lead(both, target))
+                self.programs += COMPILED
         return fitting
 
     # Answers
@@ -368,28 +417,3 @@ class Search:
         first = self.targets[0]
         cases = len(self.targets) if of_all else sum(one.explains(target) for target in self.targets)
         return Near(one, cases, len(self.targets), terms // TERMS, first.rows, first.config, of_all)
-
-
-def _written(base: Explanation, program: Program, mutation: Mutation) -> Explanation:
-    """An edit as text. The program's trees are as they were made whenever this is asked."""
-    file = mutation.function.place.file
-    text = edited_text(program.text(file), mutation)
-    return dataclasses.replace(base, kind=_kind(base, "edit"), texts={**base.texts, file: text})
-
-
-def _kind(base: Explanation, kind: Any) -> Any:
-    """A change of something changed is a pair."""
-    return "pair" if base.is_changed else kind
-
-
-def with_fault(texts: Mapping[str, str], fault: KnownFault) -> dict[str, str] | None:
-    """Files with a fault put in; None where its lines are not there any more."""
-    from sampler_harness.law.program import source_text
-
-    found = dict(texts)
-    for one in fault.replacements:
-        text = found.get(one.file, source_text(one.file))
-        if text.count(one.before) != 1:
-            return None
-        found[one.file] = text.replace(one.before, one.after)
-    return found

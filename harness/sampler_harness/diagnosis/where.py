@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .observation import Observation
-
 __all__ = ["Where", "wheres"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a field has in a part of the configurations.
+
+    Attributes:
+        field: of the reference.
+        value: that it has; None where it is above 0.
+        is_not: whether it has any other value instead.
+    """
+
+    field: str
+    value: str | bool | None
+    is_not: bool = False
+
+    def holds(self, config: Any) -> bool:
+        """Whether a configuration fulfills it."""
+        has = config.values().get(self.field)
+        if self.value is None:
+            return isinstance(has, float) and has > 0
+        return (type(has) is type(self.value) and bool(has == self.value)) != self.is_not
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.field} is above 0"
+        return f"{self.field} is not {self.value!r}" if self.is_not else f"{self.field}={self.value!r}"
 
 
 @dataclass(frozen=True)
@@ -16,12 +42,10 @@ class Where:
     """A part of the declared configurations.
 
     Attributes:
-        field: of the reference.
-        value: that the field has there; None where it is above 0 there.
+        conditions: all of which are fulfilled there.
     """
 
-    field: str
-    value: str | bool | None
+    conditions: tuple[Condition, ...]
 
     def holds(self, config: Any) -> bool:
         """Whether a declared configuration is one of them.
@@ -29,32 +53,39 @@ class Where:
         Args:
             config: of the sampler's own reference.
         """
-        has = config.values().get(self.field)
-        if self.value is None:
-            return isinstance(has, float) and has > 0
-        return type(has) is type(self.value) and bool(has == self.value)
+        return all(condition.holds(config) for condition in self.conditions)
 
     def __str__(self) -> str:
-        """As a sentence ends: ``where eta is above 0``."""
-        return f"where {self.field} is above 0" if self.value is None else f"where {self.field}={self.value!r}"
+        """As a sentence begins: ``where eta is above 0``."""
+        return f"where {' and '.join(map(str, self.conditions))}"
 
 
-def wheres(targets: Sequence[Observation]) -> list[Where]:
-    """Parts that hold all cases in which the sampler is wrong, and not all in which it is right.
+def wheres(wrong: Sequence[Any], right: Sequence[Any], fields: Collection[str]) -> list[Where]:
+    """Parts that hold all configurations in which the sampler is wrong, and not all in which it is right.
 
     Args:
-        targets: the sampler's cases.
+        wrong: configurations.
+        right: configurations.
+        fields: of the algorithm; of others a part is what they are not.
+
+    Returns:
+        Of one condition, then of two.
     """
-    wrong = [t.config for t in targets if t.reference_ratio > 1]
-    right = [t.config for t in targets if t.reference_ratio <= 1]
     found = []
     for field, value in wrong[0].values().items() if wrong else ():
-        if isinstance(value, float):
-            where = Where(field, None)
-        elif isinstance(value, (str, bool)):
-            where = Where(field, value)
-        else:
-            continue
-        if all(where.holds(config) for config in wrong) and not all(where.holds(config) for config in right):
-            found.append(where)
-    return found
+        conditions = []
+        if field in fields and isinstance(value, (float, str, bool)):
+            conditions.append(Condition(field, None if isinstance(value, float) else value))
+        if isinstance(value, str):
+            others = dict.fromkeys(config.values().get(field) for config in right)
+            conditions += [Condition(field, other, is_not=True) for other in others if isinstance(other, str)]
+        found += [Where((one,)) for one in conditions if all(map(one.holds, wrong)) and not all(map(one.holds, right))]
+    both = [Where(one.conditions + other.conditions) for one, other in itertools.combinations(found, 2)]
+    return found + [where for where in both if all(_leaves_out(where, one, right) for one in found)]
+
+
+def _leaves_out(both: Where, one: Where, right: Sequence[Any]) -> bool:
+    """Whether two conditions together leave out a sound configuration that one of the two does not."""
+    if not set(one.conditions) <= set(both.conditions):
+        return True
+    return any(one.holds(config) and not both.holds(config) for config in right)

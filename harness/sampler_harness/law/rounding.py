@@ -111,6 +111,9 @@ class RoundedArray(np.ndarray[Any, np.dtype[np.float64]]):
         for index in range(self.shape[0]):
             yield self[index]
 
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(float(self), digits)  # as a number of numpy's does, which an array does not
+
 
 def _accumulate(ufunc: Any, values: Array) -> Any:
     """``cumprod`` and ``cumsum`` with a rounding at every entry, as plain code does."""

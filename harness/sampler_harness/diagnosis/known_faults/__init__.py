@@ -96,6 +96,7 @@ from . import (  # noqa: E402
     prediction,
     schedules,
     step_lengths,
+    steps,
 )
 
 KNOWN_FAULTS: tuple[KnownFault, ...] = (
@@ -107,6 +108,7 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
     *flow_sde.FAULTS,
     *consistency.FAULTS,
     *step_lengths.FAULTS,
+    *steps.FAULTS,
     *chain.FAULTS,
     *schedules.FAULTS,
     *prediction.FAULTS,
