@@ -74,7 +74,7 @@ def test_there_are_twenty_of_each() -> None:
         ),
         ("forked_around_each", "all are the same tensor", "fork_rng"),
         ("ahead_from_same_seed", "is made of random numbers that draw 0", "seeded("),
-        ("constant_beside_given", "the same state whatever the given one's seed is", "torch.randn"),
+        ("constant_beside_given", "the same state whatever the given one's seed is", "seeded(0)"),
     ],
 )
 def test_the_draws_are_named_and_the_line_is_the_one_that_seeds_or_draws(name: str, told: str, line: str) -> None:
