@@ -22,7 +22,7 @@ OURS = tuple(f"{under_test.__name__}:{name}" for name in under_test.__all__)
 
 
 @pytest.mark.parametrize("name", sorted(TRUE_EDITS)[::4])
-@pytest.mark.sampled(every=26)
+@pytest.mark.sampled(every=40)
 def test_the_true_edit_comes_first(name: str) -> None:
     result = row_of(name, "quick")
     assert result.rank == 1

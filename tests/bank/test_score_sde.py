@@ -209,7 +209,7 @@ def wrapped() -> list[Subject]:
 
 
 @pytest.mark.parametrize("subject", wrapped(), ids=lambda s: s.name)
-@pytest.mark.sampled(every=7)
+@pytest.mark.sampled(every=12)
 def test_a_wrap_conforms_and_is_short(subject: Subject) -> None:
     verdict = check_sampler(subject, budget="quick")
     assert verdict.conforms, [(f.id, f.message) for f in verdict.findings if f.outcome in ("failed", "error")]
