@@ -52,6 +52,13 @@ def test_the_order_of_draws_does_not_matter(noise: np.ndarray, seed: int) -> Non
     assert np.allclose(factor, again, atol=1e-7 * max(1.0, np.abs(noise).max()))
 
 
+def test_noise_that_a_later_row_magnifies_a_billionfold_opens_its_column() -> None:
+    factor, opened, basis = row_echelon(np.array([[1.0], [500.0], [4e8]]))
+    assert opened == (0,)
+    np.testing.assert_allclose(factor[:, 0], [1, 500, 4e8], rtol=1e-12)
+    np.testing.assert_allclose(basis, [[1.0]])
+
+
 def test_many_draws_may_make_one_column() -> None:
     """A Brownian tree draws often; its law has the columns of what arrives."""
     response = respond_reference(EDM(num_steps=6, s_churn=4.0))

@@ -19,7 +19,7 @@ from .response import Array, Response
 
 __all__ = ["Law", "row_echelon"]
 
-#: Noise below this share of the sample's scale opens no column (published programs add noise of 1e-10).
+#: Noise below this share of the largest row so far opens no column (published programs add noise of 1e-10).
 NEGLIGIBLE = 1e-8
 #: A row that holds no new draw is a combination of earlier rows but for this many ulp of them.
 ROUNDING_ULP = 32.0
@@ -41,7 +41,8 @@ def row_echelon(
         ``L`` of shape ``(K + 1, C)``, the row that opens each column, and ``Q`` of shape ``(C, P)``.
     """
     rows, primitives = noise.shape
-    scale = float(np.abs(noise).max(initial=0.0))
+    # What is small beside a later row may be all that an earlier one holds.
+    scales = np.maximum.accumulate(np.abs(noise).max(axis=1, initial=0.0)) if rows else np.zeros(0)
     sizes = np.linalg.norm(noise, axis=1)
     most = min(rows, primitives)
     basis = np.zeros((most, primitives))
@@ -68,11 +69,12 @@ def row_echelon(
         rounding = ulp * precision * float(sizes[max(0, k - 2) : k + 1].max())
         if gain is not None:
             rounding *= max(1.0, float(gain[k]))
-        if float(np.linalg.norm(residual[seen])) <= max(rounding, NEGLIGIBLE * scale):
+        least = NEGLIGIBLE * float(scales[k])
+        if float(np.linalg.norm(residual[seen])) <= max(rounding, least):
             residual[seen] = 0.0
         seen |= row != 0
         norm = float(np.linalg.norm(residual))
-        if norm > NEGLIGIBLE * scale and width < most:
+        if norm > least and width < most:
             factor[k, width] = norm
             basis[width] = residual / norm
             opened.append(k)
