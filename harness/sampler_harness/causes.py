@@ -57,7 +57,8 @@ def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[
                 cause = "noise/shape"
             if foreign and finding.id in (*_OF_NOISE, "noise/shape", "shape/batch", "state/rerun"):
                 cause = "noise/generator"
-            if left_behind and (finding.problem == "outside" or finding.id in _OF_TWO_RUNS):
+            shares = shared and finding.id == "noise/shape"  # a fault of its own, whatever else is left behind
+            if left_behind and not shares and (finding.problem == "outside" or finding.id in _OF_TWO_RUNS):
                 cause = "state/rerun"
             if cause is None:
                 causes.append(finding)

@@ -150,6 +150,7 @@ SOUND_UNITS: dict[str, tuple[Any, ...]] = {
     "pictures that overshoot a little": (_sharpened(_pictures(-1, 1)), declared(EDM), _BATCHES),
     "pictures, a sampler that clamps": (_pictures(-1, 1), declared(DDPM, clip_denoised=True)),
     "pictures in [0, 1], a sampler that clamps": (_pictures(0, 1), declared(DDPM, clip_denoised=True), _UNIT_BATCHES),
+    "pictures, a sample clamped from below": (_pictures(-1, 1), declared(EDM, output_clip=(-1, np.inf)), _BATCHES),
     "pictures for a flow": (_pictures(-1, 1), declared(FlowEuler, num_steps=9), _BATCHES),
     "latents": (
         np.random.Generator(np.random.PCG64(1)).standard_normal((8, 4, 16, 16)), declared(EDM, sigma_data=1.0),

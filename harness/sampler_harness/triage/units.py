@@ -107,11 +107,10 @@ def declared_units(
 
 
 def _clamped_to(subject: Subject, config: Any) -> tuple[float, float] | None:
-    """The range that the sampler leaves nothing outside of, data units; None where it leaves all as it is."""
-    if subject.output_clip is not None:
-        return subject.output_clip
+    """The range that the sampler leaves nothing outside of, data units; None where an end of it is open."""
     reach = float(config.clip_reach) if config.is_clipped else math.inf
-    return (-reach, reach) if math.isfinite(reach) else None
+    ends = (-reach, reach) if subject.output_clip is None else subject.output_clip
+    return ends if all(map(math.isfinite, ends)) else None
 
 
 def _out_of_range(frames: Array, ends: tuple[float, float] | None, declared: ImageSubject | None) -> str:
