@@ -32,6 +32,8 @@ __all__ = [
 
 #: Times that a line may run in one step: loops over tables are no places where a step is worked out.
 MOST_TIMES = 4
+#: What a whole number may become: it may be the length of a table, and a run with a larger one would not end soon.
+LARGEST_COUNT = 10_000
 
 #: Values by segment, told as a path that ends where the run does.
 Path = tuple[tuple[int, Any], ...]
@@ -181,6 +183,8 @@ def changes(
                 at = tuple((segment, _at(path, segment)) for segment in seen)
                 if any(value is None for _, value in at):
                     continue
+                if any(_is_too_many(seen.get(segment), new) for segment, new in at):
+                    continue
                 if is_held(variable, seen):
                     first, value = next(iter(seen.items()))
                     at += tuple((later, new) for later, new in path if later > first)
@@ -192,6 +196,12 @@ def changes(
                 elif not all(_is_same(seen.get(segment, value), new) for segment, new in at):
                     told[key] = [change]
     yield from told.values()
+
+
+def _is_too_many(value: Any, new: Any) -> bool:
+    """Whether a whole number, which may say how often something is done, would keep the run busy for long."""
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return is_count and isinstance(new, float | int) and abs(new) > max(LARGEST_COUNT, abs(value))
 
 
 def is_held(variable: Variable, seen: dict[int, Any]) -> bool:
