@@ -20,7 +20,7 @@ from .grids.noise_levels import KarrasLevels, LevelsByHand
 from .openings import Array, Denoise, Model
 from .processes.table_model import TableModel
 from .processes.variance_exploding import ModelKind, NoiseLevels
-from .validation import choice, flag, real, refuse
+from .validation import choice, flag, real, refuse, whole
 
 __all__ = ["EDMEuler", "EulerDiscrete", "FinalLevel", "FirstNoise", "HeunDiscrete"]
 
@@ -160,6 +160,7 @@ class HeunDiscrete(StochasticSampler, TableModel):
     Args:
         clip_denoised: what the model denoises is clamped to ``[-clip_range, clip_range]``.
         clip_range: data units, > 0.
+        grid_timesteps: how many timesteps ``set_timesteps`` is told that there are; None for those of the table.
 
     Raises:
         ValueError: names field, value and legal range.
@@ -169,6 +170,7 @@ class HeunDiscrete(StochasticSampler, TableModel):
     beta_end: float = real(0.012, above=0, below=1)
     clip_denoised: bool = flag(False)
     clip_range: float = real(1.0, above=0)
+    grid_timesteps: int | None = whole(None, low=2)
 
     solver = "heun"
 
@@ -182,6 +184,11 @@ class HeunDiscrete(StochasticSampler, TableModel):
         if self.clip_denoised and steepest > STEEPEST_CLIPPED_STEP:
             legal = "False where a step falls so far that rounding in float32 decides what is clamped"
             raise refuse("clip_denoised", True, legal)
+
+    @property
+    def grid_length(self) -> int:
+        """How many timesteps a spacing is laid over."""
+        return self.num_train_timesteps if self.grid_timesteps is None else self.grid_timesteps
 
     def denoiser(self, model: Model) -> Callable[[Array, Any], Array]:
         """D(x; sigma), clamped where that is asked for."""

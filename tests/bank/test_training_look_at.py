@@ -27,7 +27,6 @@ NOT_TOLD = frozenset(
         "edm-denoised-error-unweighted",
         "edm-half-of-the-batch-dropped",
         "edm-last-frame-counts-alone",  # several calls of the model
-        "edm-one-sigma-for-the-batch",
         "edm-predictions-as-targets",  # several calls of the model
         "edm-snr-weight-ignores-sigma-data",  # a factor between configurations
     }

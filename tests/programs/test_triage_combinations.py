@@ -133,7 +133,7 @@ TABLE = (
     # Sampler.
     Row(
         "a sampler tells twice the level", "sampler", 1,
-        ("The sampler is at fault: law/times", "one line changed: `return 2.0 * float(sigma)`", "in edm: slope = "),
+        ("The sampler is at fault: law/times", "one line changed: `return 2.0 * float(sigma)`", "told=2.0)"),
         sampler="tells_twice_the_level",
     ),
     Row(

@@ -215,12 +215,10 @@ class HeunDiscrete(diffusers.HeunDiscrete):
     Args:
         handling: what was done to the scheduler before the run, which must change nothing.
         result: what of ``step`` is taken, which must change nothing.
-        grid_timesteps: how many timesteps ``set_timesteps`` is told that there are; None for those of the table.
     """
 
     handling: Handling = choice("new")
     result: Result = choice("object")
-    grid_timesteps: int | None = whole(None, low=2)
 
     def __post_init__(self) -> None:
         _count_by_hand(self)
@@ -235,11 +233,6 @@ class HeunDiscrete(diffusers.HeunDiscrete):
             if self.num_steps is not None and self.num_steps > self.grid_timesteps:
                 raise refuse("num_steps", self.num_steps, f"<= grid_timesteps={self.grid_timesteps}")
         _check_table_levels(self)
-
-    @property
-    def grid_length(self) -> int:
-        """How many timesteps a spacing is laid over."""
-        return self.num_train_timesteps if self.grid_timesteps is None else self.grid_timesteps
 
 
 @dataclass(frozen=True)
