@@ -13,7 +13,7 @@ from fixtures.faulty_training import FAULTY_TRAINING, SOUND_TRAINING, FaultyTrai
 from fixtures.faulty_training.true_edits import INEXPRESSIBLE, OTHER_FIELDS, TRUE_FAULTS
 from reference_samplers import ALL_TRAINING_REFERENCES, DDPMTraining, EDMTraining, FlowTraining
 from sampler_harness.diagnosis.diagnose_step import search_for_step
-from sampler_harness.diagnosis.known_faults import TRAINING_FAULTS, KnownFault
+from sampler_harness.diagnosis.known_faults import KNOWN_FAULTS, TRAINING_FAULTS, KnownFault
 from sampler_harness.diagnosis.step_program import StepResponse, respond
 from sampler_harness.law.program import Program
 from sampler_harness.runner import check_sampler
@@ -158,6 +158,7 @@ def test_a_known_fault_changes_the_law_of_a_step(fault: KnownFault) -> None:
 
 
 def test_no_two_known_faults_are_one() -> None:
-    assert len({fault.name for fault in TRAINING_FAULTS}) == len(TRAINING_FAULTS)
+    every = [fault.name for fault in (*TRAINING_FAULTS, *KNOWN_FAULTS)]
+    assert len(set(every)) == len(every)
     laws = {fault.name: str([row(one) for one in responses(fault)]) for fault in TRAINING_FAULTS}
     assert len(set(laws.values())) == len(laws)

@@ -87,7 +87,7 @@ FAULTS: tuple[KnownFault, ...] = (
         _SHARED,
     ),
     edm(
-        "network-input-not-scaled",
+        "training-input-not-scaled",
         _ERROR_OF_F,
         "difference = model(x, told) - effective",
         "The sampler shows the network inputs of another size than those that it was trained on.",
