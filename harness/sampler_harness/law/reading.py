@@ -291,7 +291,9 @@ def times_of(run: Run) -> Array:
         time = call.time
         if isinstance(time, torch.Tensor):
             one = time if time.numel() == 1 else time.reshape(-1)[:1]
-            values.append(float(one.item()) if one.numel() else float("nan"))
+            # A root of a negative number makes a complex time, which is no number of the model's.
+            is_real = one.numel() and not one.is_complex()
+            values.append(float(one.item()) if is_real else float("nan"))
         else:
             try:
                 values.append(float(time))

@@ -105,7 +105,10 @@ class Run:
             raise RuntimeError("a run with a problem has no rows")
         if self._rows is None:
             rows = [row.detach().cpu().reshape(-1) for row in (*(call.x for call in self.calls), self.sample)]
-            self._rows = torch.stack(rows).to(torch.float64).numpy()
+            stacked = torch.stack(rows)
+            if stacked.is_complex():  # a root of a negative number: what is not real is no number of a sample's
+                stacked = torch.where(stacked.imag == 0, stacked.real, torch.nan)
+            self._rows = stacked.to(torch.float64).numpy()
             self._rows.setflags(write=False)
         return self._rows
 
