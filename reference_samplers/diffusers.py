@@ -140,9 +140,11 @@ class EulerDiscrete(StochasticSampler, _EndsAt, TableModel):
     solver = "euler"
 
     def check(self) -> None:
-        """Where a run on levels by hand ends, they say themselves."""
+        """Where a run on levels by hand ends, they say themselves; it moves."""
         if self.sigmas is not None and self.final_level != "zero":
             raise refuse("final_level", self.final_level, "'zero' where sigmas is given")
+        if len(self.levels) == 2 and self.levels[0] == self.levels[1]:
+            raise refuse("final_level", self.final_level, "'zero' where it is the only level: the run would not move")
 
     @property
     def last_level(self) -> Any:

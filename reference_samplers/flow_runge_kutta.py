@@ -45,10 +45,9 @@ class FlowRungeKutta(RectifiedFlow, EvenTimes):
         """What the model predicts says something at 0, where the last call may be."""
         if self.solver != "heun" and not self.corrects_last:
             raise refuse("corrects_last", False, "True where solver is not 'heun'")
-        if self.prediction == "x0" and self.calls_at_zero:
-            raise refuse(
-                "prediction", "x0", "'flow' or 'reversed_flow' where the model is called at 0, at which x is x0"
-            )
+        if self.prediction in ("x0", "epsilon") and self.calls_at_zero:
+            legal = "'flow' or 'reversed_flow' where the model is called at 0, at which x is x0"
+            raise refuse("prediction", self.prediction, legal)
 
     @property
     def calls_at_zero(self) -> bool:

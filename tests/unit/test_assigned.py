@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sampler_harness.observe.assigned import KEPT, Assigned, assigning
+from sampler_harness.observe.problems import RunStopped
 from sampler_harness.observe.statements import Line, called_by, only_reader
 from sampler_harness.observe.walk import Walk
 
@@ -36,6 +39,63 @@ def test_each_name_of_a_line_is_replaced() -> None:
 def test_each_argument_of_a_call_is_replaced_not_the_last_alone() -> None:
     assert _replacing({"_halved(first)": 6.0}) == (3.0, 2.0)
     assert _replacing({"_halved(second)": 6.0}) == (1.0, 3.0)
+
+
+class _Keyed:
+    """Holds a number that it fills anew only where it is asked for another one."""
+
+    def __init__(self) -> None:
+        self.size, self.scale = 0, 0.0
+
+    def of(self, size: int) -> float:
+        if self.size != size:
+            self.size = size
+            self.scale = 2.0
+        return self.scale
+
+
+def test_an_attribute_that_was_replaced_has_its_own_value_behind_the_run() -> None:
+    held = _Keyed()
+
+    def sampler() -> float:
+        return held.of(3)
+
+    def visit(one: Assigned) -> Any:
+        return 99.0 if one.name == "self.scale" else KEPT
+
+    assert assigning(sampler, visit)() == 99.0
+    assert held.scale == 2.0
+    assert sampler() == 2.0
+
+
+def _grid(step: float) -> list[float]:
+    grid, t = [], 1.0
+    while t > 1e-9:
+        grid.append(t)
+        t = t - step
+    return grid
+
+
+def test_a_loop_that_a_value_keeps_from_its_end_is_stopped() -> None:
+    def sampler() -> list[float]:
+        step = 0.25
+        return _grid(step)
+
+    told: list[Assigned] = []
+
+    def visit(one: Assigned) -> Any:
+        told.append(one)
+        return KEPT
+
+    def backwards(one: Assigned) -> Any:
+        return -1.0 if one.name == "_grid(step)" else KEPT
+
+    assert len(assigning(sampler, visit)()) == 4
+    with pytest.raises(RunStopped):
+        assigning(sampler, backwards)()
+    line = next(one.line for one in told if one.name == "_grid(step)")
+    with pytest.raises(RunStopped):
+        assigning(sampler, backwards, only=(line, "_grid(step)"))()
 
 
 def _file(folder: Path, text: str) -> str:

@@ -843,6 +843,7 @@ def test_edm_refuses_num_steps(value: Any) -> None:
         (FlowRungeKutta, {"num_steps": 2, "solver": "euler"}, "solver"),
         (FlowRungeKutta, {"num_steps": 2, "solver": "rk4", "corrects_last": False}, "corrects_last"),
         (FlowRungeKutta, {"num_steps": 2, "prediction": "x0"}, "prediction"),
+        (FlowRungeKutta, {"sigmas": (0.9, 0.5, 0.0), "prediction": "epsilon"}, "prediction"),
         (FlowEuler, {"num_steps": 2, "lowest_time": 1.0}, "lowest_time"),
         (FlowEuler, {"num_steps": 2, "prediction": "epsilon"}, "prediction"),
         (FlowEuler, {"num_steps": 2, "sigmas": (1.0, 0.0)}, "num_steps"),

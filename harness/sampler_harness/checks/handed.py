@@ -78,15 +78,16 @@ def _scaled(evidence: Evidence, case: Case) -> set[int] | None:
     factors = np.array([_factor(law, should_be, row) for row in range(law.num_calls + 1)])
     if not np.isfinite(factors).all() or (factors <= 0).any():
         return None
+    off = set(np.flatnonzero(np.abs(factors - 1.0) > OFF).tolist())
     offset = law.offset * factors
-    offset[-1] = should_be.offset[-1]
+    if off == {law.num_calls}:  # a constant on top of the sample is handed over in the same line
+        offset[-1] = should_be.offset[-1]
     scaled = dataclasses.replace(
         law, outputs=law.outputs * factors[:, None], factor=law.factor * factors[:, None], offset=offset
     )
     tolerance = evidence.standard.tolerance(side)
     if any(d.ratio > 1.0 for d in compare(scaled, should_be, tolerance, last_row=bundle.last_row)):
         return None
-    off = set(np.flatnonzero(np.abs(factors - 1.0) > OFF).tolist())
     return off or None
 
 

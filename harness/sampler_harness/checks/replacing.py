@@ -106,7 +106,10 @@ def _put(held: Any, part: str, new: Any) -> Any:
         return new
     if isinstance(held, tuple):
         return type(held)(*(new if name == part else old for name, old in _parts(held)))
-    return dataclasses.replace(held, **{part: new})
+    try:
+        return dataclasses.replace(held, **{part: new})
+    except Exception:  # a record of the sampler's own may refuse the value
+        return KEPT
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
@@ -116,7 +119,9 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, Reference):
         return  # the configuration that the sampler was given
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        yield from ((field.name, vars(value).get(field.name)) for field in dataclasses.fields(value))
+        # A record with slots has no dictionary; what is not given when it is made cannot be replaced either.
+        names = [field.name for field in dataclasses.fields(value) if field.init]
+        yield from ((name, getattr(value, name, None)) for name in names)
     else:
         yield "", value
 

@@ -43,7 +43,6 @@ def shown(id: str, evidence: Evidence, failing: Sequence[Judged]) -> Shown | Non
     by_law = id.startswith("law/") and not first.problem
     sizes = _sizes(evidence) if id.startswith("law/") else {}
     got, should_be = (_number(first.evidence.get(name)) if by_law else None for name in ("got", "should_be"))
-    own = sizes.get(first.case.config) if first.case is not None else None
     return Shown(
         configuration=short(first.case.config) if first.case is not None else "",
         term=str(first.evidence.get("term", "")),
@@ -53,10 +52,18 @@ def shown(id: str, evidence: Evidence, failing: Sequence[Judged]) -> Shown | Non
         problem=first.problem,
         says="" if by_law else _said(first),
         sizes=tuple(size for size, _ in sizes.values()),
-        # No entry may be further off by rounding than all of its configuration together.
-        got_allowed=own[1] if own is not None else 0.0,
+        got_allowed=_allowed(evidence, first, got, should_be),
         sizes_allowed=tuple(allowed for _, allowed in sizes.values()),
     )
+
+
+def _allowed(evidence: Evidence, judged: Judged, got: float | None, should_be: float | None) -> float:
+    """What rounding may do to the entry that is told of; 0 where it is no entry of a law."""
+    if judged.case is None or got is None or should_be is None:
+        return 0.0
+    entries = [d for d in evidence.compared(judged.case) if (d.got, d.should_be) == (got, should_be)]
+    ratios = [d.ratio for d in entries if 0.0 < d.ratio < math.inf]
+    return abs(got - should_be) / min(ratios) if ratios else 0.0
 
 
 def _said(judged: Judged) -> str:

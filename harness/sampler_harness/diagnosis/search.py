@@ -263,7 +263,10 @@ class Search:
         files = {function.place.file for function in start.program.functions.values()}
         for form in forms_of(files):
             texts = {one.file: text_as(one.file, form.name) for one in form.replacements}
-            yield dataclasses.replace(start, texts=texts, form=form.name)
+            bare = Explanation("edit", self.reference, texts=texts, form=form.name)
+            declared = with_deviations(bare, self._faults, start.faults)
+            if declared.faults == start.faults:  # a deviation whose lines this form has not cannot be put in
+                yield declared
 
     def _numbers(self, base: Explanation, target: Observation) -> Iterator[Lead]:
         """Edits with a number in them, where nothing simpler explains everything."""
@@ -389,7 +392,8 @@ class Search:
                 continue  # it shows something else that is wrong
             self.targets.append(target)
             answers[:] = grouped(kept, self.targets)
-        held = [answer for answer in answers if all(answer.first.fits(t, exactly=True) for t in self.targets)]
+        everything = [*self.targets, *self._others]
+        held = [answer for answer in answers if all(answer.first.fits(t, exactly=True) for t in everything)]
         if held:
             answers[:] = held
         return len(answers) == 1 and bool(held)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+from .problems import RunStopped
 from .stand_in import Playing
 from .statements import Line, assigned_by, statement_at
 from .walk import is_own
@@ -19,6 +20,8 @@ __all__ = ["KEPT", "Assigned", "assigning"]
 #: Told by a visitor that leaves a value as it is.
 KEPT: Any = object()
 _MISSING: Any = object()
+#: Lines that a run may take: counted, not timed, so that it ends in the same place on every machine.
+MOST_LINES = 200_000
 
 
 class Assigned(NamedTuple):
@@ -55,7 +58,9 @@ def assigning(
         held: the name is told of again behind each model call, as long as no other line assigns it.
 
     Returns:
-        A function to call in the sampler's place.
+        A function to call in the sampler's place. Attributes that it replaces have their old values behind the run. It
+        raises :class:`RunStopped` where traced lines run more than :data:`MOST_LINES` times: a value that was put in
+        place may keep a loop from its end.
     """
 
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -66,6 +71,7 @@ def assigning(
             return function(*args, **kwargs)
         finally:
             sys.settrace(before)
+            tracer.put_back()
 
     return run
 
@@ -80,6 +86,8 @@ class _Tracer:
         self._place = None if only is None else (only[0].file, only[0].function)
         self._callee = None if only is None or not only[1].endswith(")") else only[1].partition("(")[0]
         self._running: dict[FrameType, int] = {}
+        self._lines = 0
+        self._replaced: list[tuple[Any, str, Any]] = []
         self._calls: list[tuple[Any, Any]] = []
         self._model: CodeType = Playing.forward.__code__
 
@@ -95,7 +103,19 @@ class _Tracer:
         elif code.co_name != self._callee:
             return None
         self._arguments(frame)
-        return self._line if self._callee is None else None
+        return self._line if self._callee is None else self._counted
+
+    def _counted(self, frame: FrameType, event: str, argument: Any) -> Any:
+        self._lines += event == "line"
+        if self._lines > MOST_LINES:
+            raise RunStopped
+        return self._counted
+
+    def put_back(self) -> None:
+        """Give replaced attributes their own values again: what they belong to may outlive the run."""
+        for owner, name, value in reversed(self._replaced):
+            setattr(owner, name, value)
+        self._replaced.clear()
 
     def _answered(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "return":
@@ -104,6 +124,7 @@ class _Tracer:
         return self._answered
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
+        self._counted(frame, event, argument)
         if event in ("line", "return"):
             ran = self._running.get(frame)
             # Asked for once: Python reads them from the frame anew each time, over what was put there.
@@ -116,6 +137,7 @@ class _Tracer:
                 self._running[frame] = frame.f_lineno
             else:
                 self._running.pop(frame, None)
+                self._held.pop(frame, None)
         return self._line
 
     def _assigned(self, frame: FrameType, ran: int, names: dict[str, Any]) -> None:
@@ -164,6 +186,7 @@ class _Tracer:
             return False
         new = self._visit(Assigned(len(self._calls), line, name, value, self._calls))
         if new is not KEPT and rest:
+            self._replaced.append((held, rest, value))
             setattr(held, rest, new)
         elif new is not KEPT:
             names[first] = new  # put into the frame when the trace function returns
