@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from reference_samplers import DDIM, DDPM, EDM, DDPMTraining, EDMTraining
 from sampler_harness.law.comparison import compare
 from sampler_harness.law.law import Law, row_echelon
-from sampler_harness.law.replay import innovations, replay
+from sampler_harness.law.replay import innovations, is_affine, replay
 from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.law.rounding import ROUNDING_NUMPY, rounded_like, rounding
 from sampler_harness.law.tolerance import reference_law, tolerance_between, tolerance_of
@@ -229,3 +230,25 @@ def test_noise_that_enters_by_several_draws_is_handed_to_all_of_them() -> None:
     should_be = law.outputs @ outputs + law.factor @ np.stack([fresh[row] for row in law.opened])
     assert rows is not None
     np.testing.assert_allclose(rows, should_be, rtol=1e-9, atol=1e-9)
+
+
+@dataclass(frozen=True)
+class _Powered:
+    """A model's output to a power, added to the noise."""
+
+    power: int
+
+    def sample(self, model: Any, noise: Any) -> Any:
+        x = noise()
+        return x + model(x, 1.0) ** self.power
+
+
+def test_what_is_not_affine_has_a_response_to_impulses_and_is_told_from_it_by_large_values() -> None:
+    plain, squared = respond_reference(_Powered(1)), respond_reference(_Powered(2))
+    np.testing.assert_array_equal(plain.outputs[-1], 1)
+    assert np.abs(squared.outputs).max() < 1e-7
+    assert is_affine(_Powered(1), plain)
+    assert not is_affine(_Powered(2), squared)
+    for config in (EDM(num_steps=4, s_churn=2.0), DDPM(num_steps=4, variance="learned_range")):
+        learned = config.model_channels == 2
+        assert is_affine(config, respond_reference(config, learned_variance=learned), learned_variance=learned)

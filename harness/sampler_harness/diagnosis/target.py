@@ -17,7 +17,7 @@ import numpy as np
 from sampler_harness.law.bundle import DenseRun
 from sampler_harness.law.clamped import Bounds, clamped_end
 from sampler_harness.law.law import Law
-from sampler_harness.law.replay import replay
+from sampler_harness.law.replay import is_affine, replay
 from sampler_harness.law.response import AMPLITUDE, Array, Response
 from sampler_harness.law.same import SCREEN, TERMS, Screen, distance, worst
 from sampler_harness.law.tolerance import PRECISIONS, Tolerance, reference_response, tolerance_between, tolerance_of
@@ -132,7 +132,11 @@ class Target(Observation):
             if self.dense is not None and self.replayed(explanation.program.configured(config), response) > widened:
                 return False
             tolerance = explanation.tolerance(law, response, config, self.dtype) if exactly else None
-            return self.ratio(law, tolerance) <= widened
+            if self.ratio(law, tolerance) > widened:
+                return False
+            # What is not affine is no law of a sampler that is, though small impulses may not tell.
+            program = explanation.program.configured(config)
+            return self.dense is not None or is_affine(program, response, learned_variance=self.learned_variance)
 
     def distances(self, response: Response) -> Array | None:
         """How far every entry is off; see :class:`Observation`."""

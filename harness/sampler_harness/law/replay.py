@@ -24,6 +24,7 @@ import numpy as np
 
 from sampler_harness.observe.learned_variance import variance_value
 
+from .dense import dense_values
 from .law import rounding_gain, row_echelon
 from .response import Array, Response
 from .rounding import rounded, rounded_like, rounding
@@ -34,6 +35,7 @@ __all__ = [
     "drawn_and_called",
     "in_order",
     "innovations",
+    "is_affine",
     "matched_noise",
     "replay",
     "rows_of_draws",
@@ -257,6 +259,36 @@ def replay(
     noise = matched_noise(known, shape, fresh)
     found = _played(program, shape, outputs, noise, lambda values: values, learned_variance=learned_variance)
     return None if found is None else found.rows
+
+
+def is_affine(program: Any, response: Response, *, learned_variance: bool = False) -> bool:
+    """Whether a program does with large values what its response, read off small impulses, says that it does.
+
+    The square of a small impulse is nothing: it has the response of a term that was left out.
+
+    Args:
+        program: a configuration of a reference, or an edited one.
+        response: of it.
+        learned_variance: the model returns a pair.
+    """
+    size, draws = 8, response.noise.shape[1]
+    fields = 3.0 * np.reshape([dense_values(0, i, size) for i in range(draws)], (draws, size))
+    outputs = 3.0 * np.stack([dense_values(1, k, size) for k in range(response.num_calls)])
+    drawn = iter(fields)
+
+    def noise() -> Array:
+        field: Array = next(drawn)
+        return field.reshape(1, size)
+
+    try:
+        found = _played(program, (1, size), outputs, noise, lambda one: one, learned_variance=learned_variance)
+    except Exception:  # an edit may raise anything
+        return False
+    if found is None or found.rows.shape[0] != response.num_calls + 1:
+        return False
+    told = response.offset[:, None] + response.noise @ fields + response.outputs @ outputs
+    largest = np.abs(response.noise) @ np.abs(fields) + np.abs(response.outputs) @ np.abs(outputs)
+    return bool((np.abs(found.rows - told) <= 1e-6 * largest + 1e-12).all())
 
 
 def with_fresh_noise(
