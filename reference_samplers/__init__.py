@@ -11,11 +11,14 @@ item, and the same step's figures stand beside it as methods.
 
 from __future__ import annotations
 
+from .alphafold3 import AlphaFold3
+from .ancestral import EulerAncestral, FlowAncestral
 from .consistency import ConsistencyModel, FlowConsistency
 from .contract import Reference
 from .ddim import DDIM
 from .ddpm import DDPM
 from .ddpm_training import DDPMTraining
+from .dpm2 import DPM2, DPM2Ancestral
 from .edm import EDM
 from .edm_training import EDMTraining
 from .flow import FlowEuler
@@ -24,6 +27,7 @@ from .flow_sde import FlowSDE
 from .flow_training import FlowTraining
 from .lcm import LCM
 from .score_sde import ScoreSDE
+from .tcd import TCD
 from .training_contract import TrainingReference
 
 __all__ = [
@@ -31,11 +35,17 @@ __all__ = [
     "ALL_TRAINING_REFERENCES",
     "DDIM",
     "DDPM",
+    "DPM2",
     "EDM",
     "LCM",
+    "TCD",
+    "AlphaFold3",
     "ConsistencyModel",
     "DDPMTraining",
+    "DPM2Ancestral",
     "EDMTraining",
+    "EulerAncestral",
+    "FlowAncestral",
     "FlowConsistency",
     "FlowEuler",
     "FlowRungeKutta",
@@ -58,6 +68,12 @@ ALL_REFERENCES: tuple[type[Reference], ...] = (
     FlowConsistency,
     ConsistencyModel,
     LCM,
+    EulerAncestral,
+    DPM2,
+    DPM2Ancestral,
+    FlowAncestral,
+    TCD,
+    AlphaFold3,
 )
 
 #: Every reference of a training step.
