@@ -33,6 +33,12 @@ CLASSES = (
     "FlowConsistency",
     "ConsistencyModel",
     "LCM",
+    "EulerAncestral",
+    "DPM2",
+    "DPM2Ancestral",
+    "FlowAncestral",
+    "TCD",
+    "AlphaFold3",
 )
 
 #: Faults that impulses need not show: they act on large values alone.
@@ -117,6 +123,7 @@ BUG_IDS = frozenset(
         "flowmatch-single-step-terminal-stretch-nan",
         "heun-second-stage-uses-first-sigma",
         "imagen-repaint-last-step-flag",
+        "k-dpm2-ends-with-midpoint-and-noise",
         "karras-ve-schedule-is-variance",
         "lcm-grid-truncated-not-spread",
         "learned-variance-ddim-eps-inconsistent",
@@ -233,6 +240,24 @@ CONFIGURATIONS: dict[str, list[dict[str, Any]]] = {
         {"num_steps": 3, "num_train_timesteps": 100, "original_steps": 10, "timestep_scaling": 0.1},
         {"num_steps": 4, "num_train_timesteps": 100, "timestep_scaling": 0.02, "prediction": "v", "sigma_data": 1.0},
         {"timesteps": (90, 40, 7), "num_train_timesteps": 100, "prediction": "x0"},
+    ],
+    "EulerAncestral": [_EDM, {**_EDM, "eta": 0.6, "s_noise": 1.1}, {**_EDM, "eta": 0.0}, {**_EDM, "eta": 3.0}],
+    "DPM2": [_EDM, _CHURN, {**_EDM, "num_steps": 1}],
+    "DPM2Ancestral": [_EDM, {**_EDM, "eta": 0.6, "s_noise": 1.1}, {**_EDM, "eta": 0.0}],
+    "FlowAncestral": [
+        {"num_steps": 4},
+        {"num_steps": 4, "eta": 0.4, "s_noise": 1.1},
+        {"num_steps": 3, "shift": 3.0, "prediction": "x0"},
+    ],
+    "TCD": [
+        {"num_steps": 4, "num_train_timesteps": 100, "original_steps": 10},
+        {"num_steps": 3, "num_train_timesteps": 100, "original_steps": 10, "gamma": 0.8, "prediction": "v"},
+        {"timesteps": (90, 40, 7), "num_train_timesteps": 100, "prediction": "x0", "gamma": 0.0},
+    ],
+    "AlphaFold3": [
+        {"num_steps": 6},
+        {"num_steps": 6, "ends_at": "zero_for_lowest", "gamma_0": 0.3},
+        {"num_steps": 5, "ends_at": "zero_behind_lowest", "step_scale": 1.2},
     ],
 }
 

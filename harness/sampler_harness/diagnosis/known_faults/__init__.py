@@ -82,11 +82,14 @@ def file_at(bug_id: str, repository: str, commit: str, path: str) -> Occurrence:
 
 # The lists are made of what is defined above.
 from . import (  # noqa: E402
+    alphafold3,
+    ancestral,
     chain,
     consistency,
     ddim,
     ddpm,
     ddpm_training,
+    dpm2,
     edm,
     edm_training,
     flow,
@@ -97,6 +100,7 @@ from . import (  # noqa: E402
     schedules,
     step_lengths,
     steps,
+    tcd,
 )
 
 KNOWN_FAULTS: tuple[KnownFault, ...] = (
@@ -107,6 +111,10 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
     *flow_runge_kutta.FAULTS,
     *flow_sde.FAULTS,
     *consistency.FAULTS,
+    *ancestral.FAULTS,
+    *dpm2.FAULTS,
+    *alphafold3.FAULTS,
+    *tcd.FAULTS,
     *step_lengths.FAULTS,
     *steps.FAULTS,
     *chain.FAULTS,
