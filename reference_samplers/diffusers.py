@@ -1,6 +1,6 @@
-"""Samplers as the schedulers of diffusers document them: Karras et al. 2022, arXiv:2206.00364, on their own grids.
+"""Samplers as the schedulers of diffusers document them: methods on noise levels, on the grids of that library.
 
-Each is Algorithm 2 of that paper. What a scheduler does beside it, a grid, a table or a scale of its own, is a part
+The methods are those of the papers. What a scheduler does beside them, a grid, a table or a scale of its own, is a part
 with the scheduler as its source.
 """
 
@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .ancestral import EulerAncestralSteps
 from .contract import Reference
+from .dpm2 import DPM2AncestralSteps, DPM2Steps
 from .edm import StochasticSampler
 from .grids import sigmas
 from .grids.noise_levels import KarrasLevels, LevelsByHand
@@ -22,7 +24,16 @@ from .processes.table_model import TableModel
 from .processes.variance_exploding import ModelKind, NoiseLevels
 from .validation import choice, flag, real, refuse, whole
 
-__all__ = ["EDMEuler", "EulerDiscrete", "FinalLevel", "FirstNoise", "HeunDiscrete"]
+__all__ = [
+    "EDMEuler",
+    "EulerAncestralDiscrete",
+    "EulerDiscrete",
+    "FinalLevel",
+    "FirstNoise",
+    "HeunDiscrete",
+    "KDPM2AncestralDiscrete",
+    "KDPM2Discrete",
+]
 
 FirstNoise = Literal["unit_variance_data", "level"]
 FinalLevel = Literal["zero", "sigma_min"]
@@ -30,6 +41,12 @@ FinalLevel = Literal["zero", "sigma_min"]
 #: The corrector divides a state of size sigma by sigma_next, and multiplies by the step: rounding of 2^-24 grows by
 #: sigma^2 / sigma_next, and at 1e4 it is no longer small beside what is clamped.
 STEEPEST_CLIPPED_STEP = 1e4
+
+
+def _refuse_what_is_not_offered(config: Reference, *names: str) -> None:
+    for name in names:
+        if config.values()[name]:
+            raise refuse(name, config.values()[name], "left at its default: the scheduler has no such option")
 
 
 @dataclass(frozen=True)
@@ -178,10 +195,9 @@ class HeunDiscrete(StochasticSampler, TableModel):
 
     def check(self) -> None:
         """What the scheduler does not offer is left alone."""
-        for name in ("sigmas", "sigma_min", "sigma_max", "rescale_zero_terminal_snr", "continuous_time", "s_churn"):
-            if self.values()[name]:
-                legal = "left at its default: the scheduler has no such option"
-                raise refuse(name, self.values()[name], legal)
+        _refuse_what_is_not_offered(
+            self, "sigmas", "sigma_min", "sigma_max", "rescale_zero_terminal_snr", "continuous_time", "s_churn"
+        )
         steepest = max((high**2 / low for high, low in pairwise(self.levels[:-1])), default=0.0)
         if self.clip_denoised and steepest > STEEPEST_CLIPPED_STEP:
             legal = "False where a step falls so far that rounding in float32 decides what is clamped"
@@ -220,3 +236,67 @@ class HeunDiscrete(StochasticSampler, TableModel):
     def clip_told(self) -> str:
         """What should be done to predicted data."""
         return f"clamp at ±{self.clip_range:g}" if self.clip_denoised else super().clip_told
+
+
+@dataclass(frozen=True)
+class EulerAncestralDiscrete(EulerAncestralSteps, TableModel):
+    """Euler's method with ancestral noise, as ``EulerAncestralDiscreteScheduler`` documents it.
+
+    Source: Song et al. 2021, arXiv:2011.13456, appendix F, equation 47; levels from a chain's table: Karras et al.
+    2022, arXiv:2206.00364, appendix C.3.4; timesteps: Lin et al. 2023, arXiv:2305.08891, table 2. Levels of a named
+    spacing or by hand are not offered, nor is ``eta``, which is 1.
+
+    Raises:
+        ValueError: names field, value and legal range.
+    """
+
+    def check(self) -> None:
+        """What the scheduler does not offer is left alone."""
+        _refuse_what_is_not_offered(self, "sigmas", "timesteps", "sigma_min", "sigma_max", "continuous_time")
+        if self.sigma_spacing != "timesteps":
+            raise refuse("sigma_spacing", self.sigma_spacing, "'timesteps': the scheduler has no such option")
+        if self.prediction == "x0":
+            raise refuse("prediction", "x0", "'epsilon' or 'v': the scheduler takes no other")
+
+
+@dataclass(frozen=True)
+class _TwoCalls(TableModel):
+    """What both schedulers of DPM-Solver-2 leave out, and their defaults."""
+
+    beta_start: float = real(0.00085, above=0, below=1)
+    beta_end: float = real(0.012, above=0, below=1)
+
+    def check(self) -> None:
+        """What the schedulers do not offer is left alone; the middle of a step has a place in the table."""
+        _refuse_what_is_not_offered(
+            self, "sigmas", "timesteps", "sigma_min", "sigma_max", "rescale_zero_terminal_snr", "continuous_time"
+        )
+        if self.prediction == "x0":
+            raise refuse("prediction", "x0", "'epsilon' or 'v': the schedulers take no other")
+
+
+@dataclass(frozen=True)
+class KDPM2Discrete(DPM2Steps, _TwoCalls):
+    """DPM-Solver-2 on the noise levels of a chain, as ``KDPM2DiscreteScheduler`` documents it.
+
+    Source: Lu et al. 2022, arXiv:2206.00927, Algorithm 1 with alpha = 1 and r_1 = 1/2; levels from a chain's table:
+    Karras et al. 2022, arXiv:2206.00364, appendix C.3.4. Churn and levels by hand are not offered.
+
+    Raises:
+        ValueError: names field, value and legal range.
+    """
+
+    def check(self) -> None:
+        """No level is raised."""
+        _refuse_what_is_not_offered(self, "s_churn")
+
+
+@dataclass(frozen=True)
+class KDPM2AncestralDiscrete(DPM2AncestralSteps, _TwoCalls):
+    """DPM-Solver-2 with ancestral noise, as ``KDPM2AncestralDiscreteScheduler`` documents it.
+
+    Source: as :class:`KDPM2Discrete`; the noise: Song et al. 2021, arXiv:2011.13456, equation 47, with ``eta`` = 1.
+
+    Raises:
+        ValueError: names field, value and legal range.
+    """

@@ -14,6 +14,7 @@ from typing import Any
 from sampler_harness.pinned import Expected
 from sampler_harness.subject import DeclarationError, Subject
 
+from .diffusers_defaults import left_out
 from .diffusers_deviations import KNOWN_DEVIATIONS, KnownDeviation
 from .diffusers_loop import SchedulerLoop
 from .diffusers_narrowed import is_legal_somewhere, narrowed
@@ -23,6 +24,17 @@ from .diffusers_varied import REFERENCED
 __all__ = ["names", "subject", "subjects"]
 
 _CHAINS = ("DDPMScheduler", "DDIMScheduler")
+#: Options that a scheduler documents and does not read (FINDINGS).
+_UNREAD = {
+    "LCMScheduler": ("set_alpha_to_one", "steps_offset", "timestep_spacing"),
+    "TCDScheduler": (
+        "set_alpha_to_one", "steps_offset", "timestep_spacing", "timestep_scaling", "clip_sample", "clip_sample_range",
+        "thresholding", "dynamic_thresholding_ratio", "sample_max_value",
+    ),
+    "FlowMatchEulerDiscreteScheduler": ("s_churn", "s_tmin", "s_tmax", "s_noise"),
+}  # fmt: skip
+#: Schedulers that have no forward process.
+_NO_FORWARD = ("LTXEulerAncestralRFScheduler",)
 _IMAGES = ((2, 3, 16, 16), (1, 1, 1, 1), (2, 1, 7, 5), (3, 4, 8, 2), (2, 3, 11), (2, 2, 3, 4, 5), (2, 17, 3, 3))
 
 
@@ -55,7 +67,7 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     if name not in REFERENCED:
         return _unreferenced(name, options)
     reference, strategies = REFERENCED[name]()
-    fields = {**strategies, **fields_from(name, options)}
+    fields = {**strategies, **_asked(name, reference, options)}
     if "num_inference_steps" in options:  # a grid by hand would take its place
         fields = {n: None if n in ("timesteps", "sigmas") and n not in options else v for n, v in fields.items()}
     if options:
@@ -63,6 +75,22 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     # Where it is varied, a model with a second output stands ready, of which the loop takes what a configuration has.
     learned = not isinstance(fields.get("variance", ""), str) or fields.get("variance") == "learned_range"
     return _subject(name, reference, fields, options, learned=learned)
+
+
+def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that options fix; an option that the scheduler does not read may be what it is anyway, and no other.
+
+    Raises:
+        DeclarationError: names an option that changes nothing, or has no field.
+    """
+    known = {f.name for f in dataclasses.fields(reference)}
+    for option, value in options.items():
+        if option in _UNREAD.get(name, ()) and not left_out(name, option, value):
+            raise DeclarationError(f"{name}: {option}={value} changes nothing: the scheduler does not read it")
+    fixed = fields_from(name, options)
+    given = [fields_from(name, {option: value}) for option, value in options.items() if left_out(name, option, value)]
+    idle = {field for one in given for field in one if field not in known}
+    return {field: value for field, value in fixed.items() if field not in idle}
 
 
 def _split_known(name: str, given: dict[str, Any]) -> tuple[str, str | None]:
@@ -145,7 +173,7 @@ def _subject(
         dtypes=("float32", "float16", "bfloat16"),
         takes_generator=True,
         model_channels=2 if learned else 1,
-        forward=loop.forward,
+        forward=loop.forward if name not in _NO_FORWARD else None,
         velocity=loop.velocity if is_chain else None,
         partial=loop.partial,
     )

@@ -24,7 +24,17 @@ from reference_samplers.validation import choice, flag, real, refuse, store, who
 from .diffusers_deviations import overruns
 from .diffusers_handling import Handling, Result
 
-__all__ = ["DDIM", "DDPM", "EDMEuler", "EulerDiscrete", "HeunDiscrete", "NoReference"]
+__all__ = [
+    "DDIM",
+    "DDPM",
+    "EDMEuler",
+    "EulerDiscrete",
+    "HeunDiscrete",
+    "NoReference",
+    "check_handling",
+    "check_table_levels",
+    "count_by_hand",
+]
 
 #: Below this alpha_bar the part of 1 that a step keeps is lost in float32, and so may be its sign.
 LOST_ALPHA_BAR = 1e-6
@@ -41,14 +51,27 @@ def _refuse_trailing(num_train_timesteps: int, num_steps: int) -> None:
         )
 
 
-def _count_by_hand(config: Any) -> None:
-    """Where the grid is given by hand, how many steps it has is not said a second time."""
+def count_by_hand(config: Any) -> None:
+    """Where the grid is given by hand, how many steps it has is not said a second time.
+
+    Args:
+        config: being made.
+    """
     if config.timesteps is not None or config.values().get("sigmas") is not None:
         store(config, "num_steps", None)
 
 
-def _check_handling(handling: Handling, num_steps: int | None, table: int) -> None:
-    """A scheduler that was never laid out visits its whole table, level by level."""
+def check_handling(handling: Handling, num_steps: int | None, table: int) -> None:
+    """A scheduler that was never laid out visits its whole table, level by level.
+
+    Args:
+        handling: what was done to it.
+        num_steps: of the run.
+        table: entries of its table.
+
+    Raises:
+        ValueError: for another number of steps.
+    """
     if handling == "unset" and num_steps != table:
         raise refuse("num_steps", num_steps, f"{table} where set_timesteps is not called")
 
@@ -72,12 +95,12 @@ class DDPM(reference_samplers.DDPM):
     result: Result = choice("object")
 
     def __post_init__(self) -> None:
-        _count_by_hand(self)
+        count_by_hand(self)
         super().__post_init__()
 
     def check(self) -> None:
         """Timesteps end in time, and no noise is drawn on a last step above 0."""
-        _check_handling(self.handling, self.num_steps, self.num_train_timesteps)
+        check_handling(self.handling, self.num_steps, self.num_train_timesteps)
         if self.variance_as_logarithm and self.variance != "fixed_small":
             raise refuse("variance_as_logarithm", True, "False unless variance is 'fixed_small'")
         if self.timestep_spacing == "trailing":
@@ -107,7 +130,7 @@ class DDIM(reference_samplers.DDIM):
     hands_noise: bool = flag(False)
 
     def __post_init__(self) -> None:
-        _count_by_hand(self)
+        count_by_hand(self)
         super().__post_init__()
 
     def check(self) -> None:
@@ -159,8 +182,15 @@ class EDMEuler(diffusers.EDMEuler):
             raise refuse("sigmas", self.sigmas, "None (FINDINGS: levels given by hand)")
 
 
-def _check_table_levels(config: TableLevels) -> None:
-    """Timesteps end in time, and levels lie in the table."""
+def check_table_levels(config: TableLevels) -> None:
+    """Timesteps end in time, and levels lie in the table.
+
+    Args:
+        config: of a scheduler on the levels of a table.
+
+    Raises:
+        ValueError: names the field.
+    """
     by_hand, table = (config.sigmas or ())[:-1], config.table
     if by_hand and not table[0] <= min(by_hand) <= max(by_hand) <= table[-1]:
         raise refuse("sigmas", config.sigmas, "levels in the table (FINDINGS: levels beyond it)")
@@ -193,17 +223,17 @@ class EulerDiscrete(diffusers.EulerDiscrete):
     result: Result = choice("object")
 
     def __post_init__(self) -> None:
-        _count_by_hand(self)
+        count_by_hand(self)
         super().__post_init__()
 
     def check(self) -> None:
         """The grid is one that the scheduler lays out as documented."""
-        _check_handling(self.handling, self.num_steps, self.num_train_timesteps)
+        check_handling(self.handling, self.num_steps, self.num_train_timesteps)
         if self.handling == "unset" and self.sigma_spacing != "timesteps":
             raise refuse("sigma_spacing", self.sigma_spacing, "'timesteps' where set_timesteps is not called")
         if self.handling == "unset" and self.final_level != "zero":
             raise refuse("final_level", self.final_level, "'zero' where set_timesteps is not called")
-        _check_table_levels(self)
+        check_table_levels(self)
 
 
 @dataclass(frozen=True)
@@ -221,18 +251,18 @@ class HeunDiscrete(diffusers.HeunDiscrete):
     result: Result = choice("object")
 
     def __post_init__(self) -> None:
-        _count_by_hand(self)
+        count_by_hand(self)
         super().__post_init__()
 
     def check(self) -> None:
         """The grid is one that the scheduler lays out as documented."""
-        _check_handling(self.handling, self.num_steps, self.num_train_timesteps)
+        check_handling(self.handling, self.num_steps, self.num_train_timesteps)
         if self.grid_timesteps is not None:
             if self.handling == "unset" or self.timesteps is not None:
                 raise refuse("grid_timesteps", self.grid_timesteps, "None where set_timesteps lays no grid out")
             if self.num_steps is not None and self.num_steps > self.grid_timesteps:
                 raise refuse("num_steps", self.num_steps, f"<= grid_timesteps={self.grid_timesteps}")
-        _check_table_levels(self)
+        check_table_levels(self)
 
 
 @dataclass(frozen=True)

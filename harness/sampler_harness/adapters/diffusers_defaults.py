@@ -13,6 +13,54 @@ from typing import Any
 
 __all__ = ["DOCUMENTED", "left_out"]
 
+_OF_TWO_CALLS: Mapping[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "linear",
+    "trained_betas": None,
+    "prediction_type": "epsilon",
+    "use_karras_sigmas": False,
+    "use_exponential_sigmas": False,
+    "use_beta_sigmas": False,
+    "timestep_spacing": "linspace",
+    "steps_offset": 0,
+}
+_DISTILLED: Mapping[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "trained_betas": None,
+    "original_inference_steps": 50,
+    "clip_sample": False,
+    "clip_sample_range": 1.0,
+    "set_alpha_to_one": True,
+    "steps_offset": 0,
+    "prediction_type": "epsilon",
+    "thresholding": False,
+    "dynamic_thresholding_ratio": 0.995,
+    "sample_max_value": 1.0,
+    "timestep_spacing": "leading",
+    "timestep_scaling": 10.0,
+    "rescale_betas_zero_snr": False,
+}
+_FLOW_MATCH: Mapping[str, Any] = {
+    "num_train_timesteps": 1000,
+    "shift": 1.0,
+    "use_dynamic_shifting": False,
+    "base_shift": 0.5,
+    "max_shift": 1.15,
+    "base_image_seq_len": 256,
+    "max_image_seq_len": 4096,
+    "invert_sigmas": False,
+    "shift_terminal": None,
+    "use_karras_sigmas": False,
+    "use_exponential_sigmas": False,
+    "use_beta_sigmas": False,
+    "time_shift_type": "exponential",
+}
+
 #: Options of the constructor and of ``step`` by scheduler, as diffusers 0.42.1 has them.
 DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
     # scheduling_ddpm.py, line 186
@@ -108,6 +156,40 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
         "timestep_spacing": "linspace",
         "steps_offset": 0,
     },
+    # scheduling_euler_ancestral_discrete.py, line 178
+    "EulerAncestralDiscreteScheduler": {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.0001,
+        "beta_end": 0.02,
+        "beta_schedule": "linear",
+        "trained_betas": None,
+        "prediction_type": "epsilon",
+        "timestep_spacing": "linspace",
+        "steps_offset": 0,
+        "rescale_betas_zero_snr": False,
+    },
+    # scheduling_k_dpm_2_discrete.py, line 146
+    "KDPM2DiscreteScheduler": _OF_TWO_CALLS,
+    # scheduling_k_dpm_2_ancestral_discrete.py, line 147
+    "KDPM2AncestralDiscreteScheduler": _OF_TWO_CALLS,
+    # scheduling_lcm.py, line 204
+    "LCMScheduler": _DISTILLED,
+    # scheduling_tcd.py, lines 205 and 594
+    "TCDScheduler": {**_DISTILLED, "eta": 0.3},
+    # scheduling_flow_match_euler_discrete.py, line 92
+    "FlowMatchEulerDiscreteScheduler": {
+        **_FLOW_MATCH,
+        "stochastic_sampling": False,
+        "s_churn": 0.0,
+        "s_tmin": 0.0,
+        "s_tmax": float("inf"),
+        "s_noise": 1.0,
+        "per_token_timesteps": None,
+    },
+    # scheduling_flow_match_lcm.py, line 94
+    "FlowMatchLCMScheduler": {**_FLOW_MATCH, "scale_factors": None, "upscale_mode": "bicubic"},
+    # scheduling_ltx_euler_ancestral_rf.py, line 79
+    "LTXEulerAncestralRFScheduler": {"num_train_timesteps": 1000, "eta": 1.0, "s_noise": 1.0},
 }
 
 

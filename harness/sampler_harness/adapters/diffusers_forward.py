@@ -40,7 +40,7 @@ def noised_in_every_way(
         _hold(begun.add_noise, x0, draw, times, noised, "after set_begin_index, which image-to-image calls first")
         untold = laid_out()
         untold.scale_model_input(x0, times[0])
-        if untold.step_index != index * untold.order:
+        if hasattr(untold, "sigmas") and untold.step_index != index * untold.order:  # else step alone looks it up
             raise ValueError(
                 f"step_index is {untold.step_index} at the timestep of entry {index}, should be "
                 f"{index * untold.order}, where set_begin_index is not called"
@@ -119,4 +119,6 @@ def _has_entry(scheduler: Any, new: Any, times: Any) -> bool:
     spread = any(new.config.get(f"use_{name}_sigmas") for name in ("karras", "exponential", "beta"))
     spread = spread or new.config.get("interpolation_type", "linear") != "linear"
     is_told = bool(torch.isin(times, new.timesteps).all())
+    if hasattr(new, "sigmas_interpol"):  # between two entries it has the middle of a step, which is no level
+        is_told = is_told and bool((times == times.round()).all())
     return is_told and not spread and new.config.get("timestep_type", "discrete") == "discrete"

@@ -59,7 +59,10 @@ def _run_on_another_grid(scheduler: Any, by_hand: bool, device: Any) -> None:
     if type(scheduler).__name__ == "DDPMScheduler" and not by_hand:
         scheduler.set_timesteps(timesteps=[0], device=device)  # the one timestep at which it draws nothing
     else:
-        scheduler.set_timesteps(2 if scheduler.num_inference_steps in (None, 1) else 1, device=device)
+        # A scheduler of flows has no such attribute before its grid is laid out.
+        steps = vars(scheduler).get("num_inference_steps")
+        by_size = {"mu": 0.7} if scheduler.config.get("use_dynamic_shifting") else {}
+        scheduler.set_timesteps(2 if steps in (None, 1) else 1, device=device, **by_size)
     _step(scheduler, device)
 
 
@@ -70,7 +73,8 @@ def _step(scheduler: Any, device: Any, most: int | None = None) -> None:
     for timestep in scheduler.timesteps[:most]:
         if type(scheduler).__name__ == "DDPMScheduler" and timestep > 0:
             break
-        x = scheduler.step(torch.zeros_like(x), timestep, scheduler.scale_model_input(x, timestep)).prev_sample
+        seen = scheduler.scale_model_input(x, timestep) if hasattr(scheduler, "scale_model_input") else x
+        x = scheduler.step(torch.zeros_like(x), timestep, seen).prev_sample
 
 
 def _reloaded(scheduler: Any) -> Any:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import functools
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +21,44 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["SchedulerLoop"]
+
+
+#: Schedulers whose forward process has another name, and takes the noise last.
+_NOISED_BY_SCALE = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler")
+
+
+#: Schedulers that look a thousand levels up one by one when they are made.
+#:
+#: Context: half a second each time, for hundreds of runs. Choice: each set of options is made once, and every run has a
+#: copy; a line of the constructor is then never named. Reversed by: a release that looks them up at once.
+_SLOW_TO_MAKE = ("KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler")
+
+
+def _made(scheduler: type[Any], options: Mapping[str, Any]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return scheduler(**options)
+
+
+@functools.lru_cache(maxsize=256)
+def _made_once(scheduler: type[Any], options: tuple[tuple[str, Any], ...]) -> Any:
+    return _made(scheduler, {k: list(v) if isinstance(v, tuple) else v for k, v in options})
+
+
+def _hashable(options: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(k, tuple(v) if isinstance(v, list) else v) for k, v in options.items()]
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keeps to itself what diffusers advises of a grid, once for each of hundreds of runs."""
+    logger = logging.getLogger("diffusers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @dataclass(frozen=True)
@@ -44,21 +86,22 @@ class SchedulerLoop:
         if self.name == "EDMEulerScheduler" and config.values().get("handling") == "unset":
             options["num_train_timesteps"] = config.num_steps - 1  # one level more than it is told
         given = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items() if k in accepted}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return scheduler_class(self.name)(**given)
+        if self.name in _SLOW_TO_MAKE:
+            return copy.deepcopy(_made_once(scheduler_class(self.name), tuple(sorted(_hashable(given)))))
+        return _made(scheduler_class(self.name), given)
 
     def start(self, config: Any, device: Any) -> Any:
         """A scheduler with its grid laid out on the device, however it came to be."""
         fields = config.values()
         by_hand = any(self._by_hand(config, option) is not None for option in ("timesteps", "sigmas"))
-        return handled(
-            fields.get("handling", "new"),
-            self.build(config),
-            lambda scheduler: self._lay_out(scheduler, config, device),
-            by_hand=by_hand,
-            device=device,
-        )
+        with _without_advice():
+            return handled(
+                fields.get("handling", "new"),
+                self.build(config),
+                lambda scheduler: self._lay_out(scheduler, config, device),
+                by_hand=by_hand,
+                device=device,
+            )
 
     def _lay_out(self, scheduler: Any, config: Any, device: Any) -> None:
         """Its ``set_timesteps``, with no more arguments than are needed."""
@@ -77,6 +120,8 @@ class SchedulerLoop:
         steps = self.pinned.get("num_inference_steps", config.values().get("num_steps"))
         if config.values().get("grid_timesteps") is not None:
             where["num_train_timesteps"] = config.grid_timesteps
+        if config.values().get("mu") is not None:
+            where["mu"] = config.mu
         scheduler.set_timesteps(config.num_train_timesteps if steps is None else steps, **where)
 
     def _by_hand(self, config: Any, option: str) -> Any:
@@ -126,6 +171,9 @@ class SchedulerLoop:
         Raises:
             ValueError: where the ways differ, or the tables of a new scheduler are not the reference's.
         """
+        if self.name in _NOISED_BY_SCALE:
+            scheduler = self.start(config, device)
+            return scheduler.scale_noise(x0, scheduler.timesteps[index * scheduler.order].repeat(x0.shape[0]), draw)
         if not index:
             new = self.build(config)
             check_shown(new, "as constructed")
@@ -161,10 +209,14 @@ class SchedulerLoop:
                 x, x0 = scheduler.step(output, timestep, x, **{**arguments, **given}, return_dict=False)
             else:
                 stepped = scheduler.step(output, timestep, x, **{**arguments, **given})
-                x, x0 = stepped.prev_sample, stepped.pred_original_sample if result == "x0" else None
+                x, x0 = stepped.prev_sample, self._predicted(stepped) if result == "x0" else None
         ends_in_data = fields.get("final_alpha_bar", "one") == "one" and fields.get("final_level", "zero") == "zero"
         is_data = result != "object" and ends_in_data
         return x0.to(x.dtype) if is_data else x  # two of the schedulers leave x0 in float32
+
+    def _predicted(self, stepped: Any) -> Any:
+        """The data that a step predicted, by the name that its scheduler has for it."""
+        return stepped.denoised if self.name == "LCMScheduler" else stepped.pred_original_sample
 
     def _arguments(self, config: Any, generator: Any) -> dict[str, Any]:
         """What ``step`` is given at each step: what is not its documented default."""
@@ -172,6 +224,7 @@ class SchedulerLoop:
         fields = config.values()
         mapped = {name: fields.get(name) for name in STEP_FIELDS}
         mapped["use_clipped_model_output"] = fields.get("rederive_epsilon")
+        mapped["eta"] = fields.get("eta", fields.get("gamma"))  # TCD's own word for it
         arguments = {
             name: value
             for name, value in mapped.items()

@@ -13,6 +13,7 @@ from typing import Any
 
 from sampler_harness.subject import DeclarationError
 
+from .diffusers_defaults import left_out
 from .names import DIFFUSERS_PREDICTIONS, DIFFUSERS_SCHEDULES
 
 __all__ = [
@@ -39,6 +40,7 @@ _RUN_OPTIONS: dict[str, Any] = {
     "s_tmin": 0.0,
     "s_tmax": float("inf"),
     "s_noise": 1.0,
+    "mu": None,
 }
 
 
@@ -63,6 +65,10 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "final_sigmas_type": ("final_level", {}),
     "timestep_type": ("continuous_time", {True: "continuous", False: "discrete"}),
     "use_clipped_model_output": ("rederive_epsilon", {}),
+    "original_inference_steps": ("original_steps", {}),
+    "timestep_scaling": ("timestep_scaling", {}),
+    "shift": ("shift", {}),
+    "time_shift_type": ("time_shift_type", {}),
     **{name: (name, {}) for name in STEP_FIELDS},
 }
 
@@ -218,6 +224,8 @@ def options_from(config: Any) -> dict[str, Any]:
     if "variance" in fields:
         logarithm = "_log" if fields.get("variance_as_logarithm") else ""
         options["variance_type"] = config.variance + logarithm
+    if "mu" in fields:
+        options["use_dynamic_shifting"] = config.mu is not None
     if "sigma_spacing" in fields:
         options |= {f"use_{name}_sigmas": config.sigma_spacing == name for name in ("karras", "exponential", "beta")}
     return options
@@ -241,6 +249,12 @@ _REFUSED: dict[tuple[str, Any], str] = {
 }
 
 
+#: Options of a scheduler that pipelines read, and it does not.
+_OF_PIPELINES = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
+#: Schedulers that take no model which predicts the data.
+_NO_X0 = (
+    "EDMEulerScheduler", "EulerAncestralDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
+)  # fmt: skip
 #: Tables that a scheduler makes by name, beside the three that all of them make.
 _SCHEDULES = {"DDPMScheduler": ("laplace", "sigmoid"), "HeunDiscreteScheduler": ("exp",)}
 _ALL_MAKE = ("linear", "scaled_linear", "squaredcos_cap_v2")
@@ -259,7 +273,7 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             raise _refused(name, option, value, reason)
         if option == "beta_schedule" and value not in (*_ALL_MAKE, *_SCHEDULES.get(name, ())):
             raise _refused(name, option, value, "the scheduler makes no such table")
-        if option == "prediction_type" and value == "sample" and name == "EDMEulerScheduler":
+        if option == "prediction_type" and value == "sample" and name in _NO_X0:
             raise _refused(name, option, value, "the scheduler has no such model")
         is_v = options.get("prediction_type", "v_prediction") == "v_prediction"
         if option == "timestep_type" and value == "continuous" and not is_v:
@@ -267,8 +281,20 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             raise _refused(name, option, value, reason)
         if option == "num_train_timesteps" and name == "EDMEulerScheduler":
             continue  # it lays out the levels before set_timesteps, which no run uses
+        if option in _OF_PIPELINES:
+            continue
+        if option == "use_dynamic_shifting":
+            if value and options.get("mu") is None:
+                raise _refused(
+                    name, option, value, "it needs mu, which a pipeline makes of the image's size: --set mu=…"
+                )
+            continue
         if option == "num_inference_steps":
             fields["num_steps"] = value
+        elif option == "mu":
+            fields["mu"] = value
+        elif option == "eta" and name == "TCDScheduler":
+            fields["gamma"] = value
         elif option == "sigmas" and name == "EDMEulerScheduler":
             fields |= {"sigmas": (*value, 0.0), "num_steps": len(value)}  # the scheduler adds the final 0
         elif option in ("timesteps", "sigmas"):
@@ -303,6 +329,6 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         elif option in _MAPPED:
             field_name, theirs = _MAPPED[option]
             fields[field_name] = next((ours for ours, called in theirs.items() if called == value), value)
-        elif option != "interpolation_type":
+        elif option != "interpolation_type" and not left_out(name, option, value):
             raise DeclarationError(f"{name}: {option} has no counterpart in the reference; leave it at its default")
     return fields

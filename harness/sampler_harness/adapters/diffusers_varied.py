@@ -26,6 +26,13 @@ def _handling(*others: str) -> dict[str, Any]:
     }
 
 
+def _of_drawing() -> dict[str, Any]:
+    """What may have been done to a scheduler whose steps draw, and draws nothing itself."""
+    from hypothesis import strategies as st
+
+    return {"handling": st.sampled_from(["new", "saved"]), "result": st.sampled_from(["object", "tuple", "x0"])}
+
+
 def _chain() -> dict[str, Any]:
     from hypothesis import strategies as st
 
@@ -154,6 +161,138 @@ def _heun() -> tuple[type[Any], dict[str, Any]]:
     }
 
 
+def _euler_ancestral() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_ancestral import EulerAncestralDiscrete
+
+    table = {name: values for name, values in _table().items() if name not in ("timesteps", "sigma_spacing")}
+    return EulerAncestralDiscrete, {
+        **_of_drawing(),
+        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
+        "beta_start": st.sampled_from([1e-4, 8.5e-4]),
+        "beta_end": st.sampled_from([0.02, 0.012]),
+        "rescale_zero_terminal_snr": st.booleans(),
+        **table,
+        "prediction": st.sampled_from(["epsilon", "v"]),
+    }
+
+
+def _of_two_calls() -> dict[str, Any]:
+    from hypothesis import strategies as st
+
+    table = {name: values for name, values in _table().items() if name != "timesteps"}
+    return {
+        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
+        "beta_start": st.sampled_from([8.5e-4, 1e-4]),
+        "beta_end": st.sampled_from([0.012, 0.02]),
+        **table,
+        "sigma_spacing": st.sampled_from(["timesteps", "exponential"]),
+        "prediction": st.sampled_from(["epsilon", "v"]),
+    }
+
+
+def _kdpm2() -> tuple[type[Any], dict[str, Any]]:
+    from .diffusers_corners_ancestral import KDPM2Discrete
+
+    return KDPM2Discrete, {**_handling(), **_of_two_calls()}
+
+
+def _kdpm2_ancestral() -> tuple[type[Any], dict[str, Any]]:
+    from .diffusers_corners_ancestral import KDPM2AncestralDiscrete
+
+    return KDPM2AncestralDiscrete, {**_of_drawing(), **_of_two_calls()}
+
+
+def _distilled() -> dict[str, Any]:
+    from hypothesis import strategies as st
+
+    return {
+        "handling": st.sampled_from(["new", "saved"]),
+        "beta_schedule": st.sampled_from(["scaled_linear", "linear", "cosine"]),
+        "beta_start": st.sampled_from([8.5e-4, 1e-4]),
+        "beta_end": st.sampled_from([0.012, 0.02]),
+        "betas": st.sampled_from([None, _BETAS]),
+        "prediction": st.sampled_from(["epsilon", "x0", "v"]),
+        "rescale_zero_terminal_snr": st.booleans(),
+        "timesteps": st.sampled_from([None, (99, 40, 7, 0), (96, 5, 2)]),
+        "num_train_timesteps": st.sampled_from([1000, 100, _SHORT]),
+        "original_steps": st.sampled_from([50, 20, _SHORT]),
+        "num_steps": st.integers(1, 50),
+    }
+
+
+def _lcm() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_distilled import LCM
+
+    return LCM, {
+        **_distilled(),
+        "result": st.sampled_from(["object", "tuple", "x0"]),
+        "timestep_scaling": st.sampled_from([10.0, 0.1]),
+        "clip_denoised": st.booleans(),
+        "clip_range": st.sampled_from([1.0, 0.5, 2.0]),
+        "threshold": st.sampled_from([None, 0.995, 0.75]),
+        "threshold_max": st.sampled_from([1.0, 1.5]),
+    }
+
+
+def _tcd() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_distilled import TCD
+
+    return TCD, {
+        **_distilled(),
+        "result": st.sampled_from(["object", "tuple"]),
+        "gamma": st.sampled_from([0.3, 0.0, 1.0, 0.55]),
+    }
+
+
+def _flow(*handling: str) -> dict[str, Any]:
+    from hypothesis import strategies as st
+
+    return {
+        "handling": st.sampled_from(["new", "saved", *handling]),
+        "num_train_timesteps": st.sampled_from([1000, 200, _SHORT]),
+        "num_steps": st.integers(1, 200),
+    }
+
+
+def _flow_shift() -> dict[str, Any]:
+    from hypothesis import strategies as st
+
+    return {"shift": st.sampled_from([1.0, 3.0, 0.5, 12.0])}
+
+
+def _flow_mu() -> dict[str, Any]:
+    from hypothesis import strategies as st
+
+    return {"mu": st.sampled_from([None, 1.15, 0.5]), "time_shift_type": st.sampled_from(["exponential", "linear"])}
+
+
+def _flow_euler() -> tuple[type[Any], dict[str, Any]]:
+    from .diffusers_corners_flows import FlowMatchEuler
+
+    return FlowMatchEuler, {**_flow("used", "interrupted", "copied"), **_flow_shift(), **_flow_mu()}
+
+
+def _flow_lcm() -> tuple[type[Any], dict[str, Any]]:
+    from .diffusers_corners_flows import FlowMatchLCM
+
+    return FlowMatchLCM, {**_flow(), **_flow_shift(), **_flow_mu()}
+
+
+def _flow_ancestral() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_flows import LTXEulerAncestralRF
+
+    noise = {"eta": st.sampled_from([1.0, 0.0, 0.5]), "s_noise": st.sampled_from([1.0, 1.003])}
+    return LTXEulerAncestralRF, {**_flow(), **noise}
+
+
 #: The reference of a scheduler, and what is varied of it.
 REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "DDPMScheduler": _ddpm,
@@ -161,4 +300,12 @@ REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "EDMEulerScheduler": _edm_euler,
     "EulerDiscreteScheduler": _euler,
     "HeunDiscreteScheduler": _heun,
+    "EulerAncestralDiscreteScheduler": _euler_ancestral,
+    "KDPM2DiscreteScheduler": _kdpm2,
+    "KDPM2AncestralDiscreteScheduler": _kdpm2_ancestral,
+    "LCMScheduler": _lcm,
+    "TCDScheduler": _tcd,
+    "FlowMatchEulerDiscreteScheduler": _flow_euler,
+    "FlowMatchLCMScheduler": _flow_lcm,
+    "LTXEulerAncestralRFScheduler": _flow_ancestral,
 }
