@@ -44,6 +44,7 @@ def plain(frame: Any) -> Any:
 
 
 @pytest.mark.parametrize("sound", PREPROCESSINGS, ids=lambda s: s.name)
+@pytest.mark.sampled(every=4)
 def test_a_sound_preprocessing_passes_all(sound: Sound) -> None:
     if sound.needs:
         pytest.importorskip(sound.needs)
@@ -54,6 +55,7 @@ def test_a_sound_preprocessing_passes_all(sound: Sound) -> None:
 
 
 @pytest.mark.parametrize("faulty", MISTAKES, ids=lambda f: f.name)
+@pytest.mark.sampled(every=5)
 def test_a_faulty_preprocessing_fails_what_fits(faulty: Faulty) -> None:
     verdict = verdict_of(faulty.subject_path)
     assert not verdict.conforms

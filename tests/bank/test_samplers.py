@@ -23,7 +23,7 @@ OURS = "fixtures.torch_samplers.under_test"
 
 
 @pytest.mark.parametrize("name", [s.name for s in load_subjects(OURS)])
-@pytest.mark.sampled(every=3)
+@pytest.mark.sampled(every=6)
 def test_our_torch_samplers_conform(name: str) -> None:
     verdict = check_sampler(load_sampler(f"{OURS}:{name}"), budget="quick")
     told = [(f.id, f.message) for f in verdict.findings if f.outcome not in ("passed", "skipped")]

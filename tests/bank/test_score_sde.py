@@ -359,7 +359,7 @@ def test_cases_with_a_law_keep_it_beside_cases_without() -> None:
 
 
 @pytest.mark.parametrize("faulty", FAULTY_SCORE_SDE, ids=lambda f: f.name)
-@pytest.mark.sampled(every=16)
+@pytest.mark.sampled(every=40)
 def test_a_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
     verdict = verdict_of(faulty.subject_path)
     hit = tuple(id for id in faulty.expected if id in failing(verdict))

@@ -21,7 +21,7 @@ def failures(path: str) -> tuple[Finding, ...]:
 
 
 @pytest.mark.parametrize("faulty", FAULTY_TRAINING, ids=lambda f: f.name)
-@pytest.mark.sampled(every=12)
+@pytest.mark.sampled(every=24)
 def test_a_faulty_step_fails_a_check_that_fits(faulty: FaultyTraining) -> None:
     failed = {f.id: f for f in failures(faulty.subject_path) if f.outcome == "failed"}
     fitting = [failed[id] for id in faulty.fails if id in failed]

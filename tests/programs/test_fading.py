@@ -32,7 +32,7 @@ def test_the_sound_sampler_conforms(config: EDM) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.sampled(every=4)
+@pytest.mark.sampled(every=8)
 def test_a_planted_sampler_does_not_conform(fault: str) -> None:
     verdict = check_sampler(sampler(fault, config=FEW_STEPS), budget="quick", diagnose=False)
     failed = {f.id for f in verdict.findings if f.outcome == "failed"}
@@ -41,6 +41,7 @@ def test_a_planted_sampler_does_not_conform(fault: str) -> None:
         assert "state/rerun" in failed
 
 
+@pytest.mark.slow
 def test_the_training_step_conforms_and_the_planted_one_does_not() -> None:
     assert check_sampler(training_step(SAMPLER), budget="quick").conforms
     verdict = check_sampler(training_step(SAMPLER, added=2.0), budget="quick")

@@ -76,7 +76,7 @@ def released(**fields: Any) -> Subject:
     ],
     ids=["heun", "euler", "both", "no-churn", "euler-no-churn", "first-declared"],
 )
-@pytest.mark.sampled(every=6)
+@pytest.mark.slow
 def test_diamonds_lines_are_named(fields: dict[str, Any], expected: set[tuple[str, str, str]]) -> None:
     _, diagnosis = diagnosed(released(**fields))
     assert diagnosis.exact
@@ -184,6 +184,7 @@ def test_no_diagnosis_against_another_sampler_and_where_it_is_not_wanted() -> No
         ("fixtures.faulty_samplers.ddim:add_noise_ignores_noise", "noise"),
     ],
 )
+@pytest.mark.sampled(every=7)
 def test_what_no_edit_expresses_is_told_from_its_own_evidence(path: str, words: str) -> None:
     _, diagnosis = diagnosed(load_sampler(path))
     assert not diagnosis.exact

@@ -259,7 +259,7 @@ def test_respond_tells_what_went_wrong() -> None:
         respond(broken, num_steps=2)
 
 
-@pytest.mark.sampled(every=2)
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize(
     "target",
     [

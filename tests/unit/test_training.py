@@ -257,6 +257,7 @@ def times_in_low_precision(model: Any, x0: Tensor, config: DDPMTraining) -> Tens
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
+@pytest.mark.sampled(every=5)
 def test_what_only_many_steps_or_low_precision_would_show_is_told(
     step: Any, options: dict[str, Any], check: str, words: str
 ) -> None:

@@ -40,6 +40,7 @@ def debiased(t: int) -> float:
 @pytest.mark.parametrize(
     ("weight", "causes"), [(lambda snr: 1 / (snr + 1), []), (lambda snr: snr.rsqrt(), ["training/weight"])]
 )
+@pytest.mark.sampled(every=2)
 def test_a_weight_is_declared_as_a_function_of_the_timestep(weight: Any, causes: list[str]) -> None:
     def step(model: Any, x0: Any, config: Any) -> Any:
         t = torch.randint(0, 1000, (x0.shape[0],))
@@ -53,6 +54,7 @@ def test_a_weight_is_declared_as_a_function_of_the_timestep(weight: Any, causes:
 
 
 @pytest.mark.parametrize(("strength", "causes"), [(0.1, []), (0.2, ["training/noise-matches-target"])])
+@pytest.mark.sampled(every=2)
 def test_offset_noise_is_declared_as_a_function_of_the_timestep(strength: float, causes: list[str]) -> None:
     def step(model: Any, x0: Any, config: Any) -> Any:
         t = torch.randint(0, 1000, (x0.shape[0],))
@@ -66,6 +68,7 @@ def test_offset_noise_is_declared_as_a_function_of_the_timestep(strength: float,
 
 @pytest.mark.parametrize("kind", ["denoiser", "network"])
 @pytest.mark.parametrize(("power", "causes"), [(-1.0, []), (-2.0, ["training/weight"])])
+@pytest.mark.sampled(every=4)
 def test_a_weight_is_declared_as_a_function_of_sigma(kind: str, power: float, causes: list[str]) -> None:
     def step(model: Any, x0: Any, config: Any) -> Any:
         sigma = (torch.randn(x0.shape[0], dtype=torch.float64) * 1.2 - 1.2).exp()
@@ -104,6 +107,7 @@ def flow_step(scale: float, *, cast: bool = False, weight: Any = None) -> Any:
         (flow_step(1000.0, cast=True), 1000.0, ["training/time-distribution"]),
     ],
 )
+@pytest.mark.sampled(every=4)
 def test_a_flow_model_may_be_told_its_time_in_thousandths(step: Any, declared: float, causes: list[str]) -> None:
     sampler = FlowEuler(num_steps=20, time_scale=declared)
     verdict = judged(step, FlowTraining, time_scale=declared, sampler=sampler)

@@ -7,9 +7,9 @@ import copy
 import functools
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .diffusers_defaults import left_out
 from .diffusers_forward import item_by_item, noised_in_every_way
@@ -41,8 +41,8 @@ def _made(scheduler: type[Any], options: Mapping[str, Any]) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _made_once(scheduler: type[Any], options: tuple[tuple[str, Any], ...]) -> Any:
-    return _made(scheduler, {k: list(v) if isinstance(v, tuple) else v for k, v in options})
+def _made_once(scheduler: Hashable, options: tuple[tuple[str, Any], ...]) -> Any:
+    return _made(cast("type[Any]", scheduler), {k: list(v) if isinstance(v, tuple) else v for k, v in options})
 
 
 def _hashable(options: Mapping[str, Any]) -> list[tuple[str, Any]]:

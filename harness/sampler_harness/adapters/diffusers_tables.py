@@ -36,7 +36,8 @@ def check_shown(scheduler: Any, when: str) -> None:
     """
     wanted = {"timesteps": "torch.float32" if "sigmas" in vars(scheduler) else "torch.int64"}
     wanted |= dict.fromkeys(("sigmas", "alphas_cumprod", "betas"), "torch.float32")
-    if when == _CONSTRUCTED and type(scheduler).__name__ in _DOUBLE_TIMESTEPS:
+    is_double = when == _CONSTRUCTED and type(scheduler).__name__ in _DOUBLE_TIMESTEPS
+    if is_double or (hasattr(scheduler, "sigmas_interpol") and scheduler.config.get("use_exponential_sigmas")):
         wanted["timesteps"] = "torch.float64"
     for name, should_be in wanted.items():
         table = vars(scheduler).get(name)
