@@ -6,10 +6,11 @@ import contextlib
 import copy
 import functools
 import logging
+import types
 import warnings
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .diffusers_defaults import left_out
 from .diffusers_forward import item_by_item, noised_in_every_way
@@ -41,8 +42,9 @@ def _made(scheduler: type[Any], options: Mapping[str, Any]) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _made_once(scheduler: Hashable, options: tuple[tuple[str, Any], ...]) -> Any:
-    return _made(cast("type[Any]", scheduler), {k: list(v) if isinstance(v, tuple) else v for k, v in options})
+def _made_once(name: str, code: types.CodeType, options: tuple[tuple[str, Any], ...]) -> Any:
+    """One of each set of options, as long as the constructor is the same."""
+    return _made(scheduler_class(name), {k: list(v) if isinstance(v, tuple) else v for k, v in options})
 
 
 def _hashable(options: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -87,7 +89,8 @@ class SchedulerLoop:
             options["num_train_timesteps"] = config.num_steps - 1  # one level more than it is told
         given = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items() if k in accepted}
         if self.name in _SLOW_TO_MAKE:
-            return copy.deepcopy(_made_once(scheduler_class(self.name), tuple(sorted(_hashable(given)))))
+            made_of = scheduler_class(self.name)
+            return copy.deepcopy(_made_once(self.name, made_of.__init__.__code__, tuple(sorted(_hashable(given)))))
         return _made(scheduler_class(self.name), given)
 
     def start(self, config: Any, device: Any) -> Any:
