@@ -53,8 +53,21 @@ def _check_handling(handling: Handling, num_steps: int | None, table: int) -> No
         raise refuse("num_steps", num_steps, f"{table} where set_timesteps is not called")
 
 
+class _Taken(Reference):
+    """What of the last step is returned."""
+
+    result: Result
+
+    @property
+    def returns_last_x0(self) -> bool:
+        """Where the run ends in data, and x0 was asked for beside what the step makes of it."""
+        given = self.values()
+        ends_in_data = given.get("final_alpha_bar", "one") == "one" and given.get("final_level", "zero") == "zero"
+        return self.result != "object" and ends_in_data
+
+
 @dataclass(frozen=True)
-class DDPM(reference_samplers.DDPM):
+class DDPM(_Taken, reference_samplers.DDPM):
     """DDPM where diffusers follows it, with diffusers' defaults.
 
     Source: Ho et al. 2020, arXiv:2006.11239; see :class:`reference_samplers.DDPM`.
@@ -88,7 +101,7 @@ class DDPM(reference_samplers.DDPM):
 
 
 @dataclass(frozen=True)
-class DDIM(reference_samplers.DDIM):
+class DDIM(_Taken, reference_samplers.DDIM):
     """DDIM where diffusers follows it, with diffusers' defaults.
 
     Source: Song et al. 2020, arXiv:2010.02502; see :class:`reference_samplers.DDIM`.
@@ -134,7 +147,7 @@ class DDIM(reference_samplers.DDIM):
 
 
 @dataclass(frozen=True)
-class EDMEuler(diffusers.EDMEuler):
+class EDMEuler(_Taken, diffusers.EDMEuler):
     """EDM's Euler steps where ``EDMEulerScheduler`` follows them.
 
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.EDMEuler`.
@@ -179,7 +192,7 @@ def _check_table_levels(config: TableLevels) -> None:
 
 
 @dataclass(frozen=True)
-class EulerDiscrete(diffusers.EulerDiscrete):
+class EulerDiscrete(_Taken, diffusers.EulerDiscrete):
     """EDM's Euler steps where ``EulerDiscreteScheduler`` follows them.
 
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.EulerDiscrete`.
@@ -207,7 +220,7 @@ class EulerDiscrete(diffusers.EulerDiscrete):
 
 
 @dataclass(frozen=True)
-class HeunDiscrete(diffusers.HeunDiscrete):
+class HeunDiscrete(_Taken, diffusers.HeunDiscrete):
     """EDM's Heun steps where ``HeunDiscreteScheduler`` follows them.
 
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.HeunDiscrete`.

@@ -162,9 +162,7 @@ class SchedulerLoop:
             else:
                 stepped = scheduler.step(output, timestep, x, **{**arguments, **given})
                 x, x0 = stepped.prev_sample, stepped.pred_original_sample if result == "x0" else None
-        ends_in_data = fields.get("final_alpha_bar", "one") == "one" and fields.get("final_level", "zero") == "zero"
-        is_data = result != "object" and ends_in_data
-        return x0.to(x.dtype) if is_data else x  # two of the schedulers leave x0 in float32
+        return x0.to(x.dtype) if config.returns_last_x0 else x  # two of the schedulers leave x0 in float32
 
     def _arguments(self, config: Any, generator: Any) -> dict[str, Any]:
         """What ``step`` is given at each step: what is not its documented default."""

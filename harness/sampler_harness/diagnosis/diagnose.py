@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import traceback
 from collections.abc import Collection, Sequence
 from typing import Any
-
-import numpy as np
 
 from sampler_harness import judging
 from sampler_harness.checks.evidence import Evidence
@@ -17,10 +14,10 @@ from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.verdict import Diagnosis, Finding
 from sampler_harness.verdict import Explanation as Told
 
-from .compared import all_targets_of, chosen, further, lawless_of, target_of, targets_of
+from .compared import all_targets_of, chosen, is_short, lawless_of, target_of, targets_of
 from .consequences import consequences
 from .declared import without_declared
-from .explanation import searched_as
+from .guarded import further, guarded
 from .observed import observed
 from .search import BUDGET, Found, Near, Search
 from .target import Target
@@ -30,7 +27,6 @@ __all__ = ["diagnose", "search_for", "targets_of"]
 
 #: Model calls of the case that is explained first: enough to see a pattern, and quick.
 USUAL_CALLS = 7
-REPORT = "please report this"
 
 
 def diagnose(
@@ -72,33 +68,17 @@ def diagnose(
 
 
 def _found(evidence: Evidence, budget: str) -> tuple[Found | None, list[Target], str]:
-    """What the search found, the cases that it looked at, and why there was none.
-
-    Context: an edit may do anything, and a subject more. A traceback at the end of a verdict helps nobody, and what the
-    checks have found stands without the search.
-    Choice: whatever comes out of it is told by its name, and the diagnosis is that it cannot tell.
-    Reversed by: nothing but a search that cannot fail.
-    """
-    ordered: list[Target] = []
+    """What the search found, the cases that it looked at, and why there was none."""
     if drawn := next(filter(None, map(evidence.not_normal, evidence.affine_cases)), ""):
         # Any edit that has this law would leave out noise that the sampler does add.
-        return None, ordered, f"what it draws with {drawn!r} is not normal noise, of which alone a law tells"
-    try:
-        searched_as(evidence.subject.reference)
-    except ValueError as error:
-        return None, ordered, f"{error}"
-    try:
-        with np.errstate(all="ignore"):
-            found, ordered = search_for(evidence, budget)
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{place.name}, line {place.lineno}"
-        return None, ordered, f"the search itself failed with {type(error).__name__}: {error} ({where}); {REPORT}"
-    if found is not None:
-        return found, ordered, ""
-    if not ordered:
-        return None, ordered, "nothing was measured that the change of a line could be held against"
-    return None, ordered, "wherever its law could be measured, it is the reference's"
+        return None, [], f"what it draws with {drawn!r} is not normal noise, of which alone a law tells"
+    return guarded(evidence.subject.reference, lambda: search_for(evidence, budget), _why_none)
+
+
+def _why_none(targets: list[Target]) -> str:
+    if targets:
+        return "wherever its law could be measured, it is the reference's"
+    return "nothing was measured that the change of a line could be held against"
 
 
 def search_for(evidence: Evidence, budget: str = "quick") -> tuple[Found | None, list[Target]]:
@@ -168,7 +148,7 @@ def _search(evidence: Evidence, targets: list[Target], others: list[Target], bud
         targets,
         others=others,
         lawless=lawless_of(evidence),
-        further=[c for c in further(evidence) if c not in measured],
+        further=[c for c in further(evidence.subject, is_short) if c not in measured],
         measure=measure,
         hypothetical=hypothetical,
         budget=BUDGET[budget],

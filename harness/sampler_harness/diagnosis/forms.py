@@ -10,25 +10,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from sampler_harness.law.program import source_text
 from sampler_harness.law.replacement import Replacement
 
+from .form import Form
+from .scheduler_forms import SCHEDULER_FORMS
+
 __all__ = ["FORMS", "Form", "form_named", "forms_of", "text_as"]
-
-
-@dataclass(frozen=True)
-class Form:
-    """A step in other lines.
-
-    Attributes:
-        name: as a verdict says it, after "written".
-        replacements: what turns the reference's lines into it; its law stays what it is.
-    """
-
-    name: str
-    replacements: tuple[Replacement, ...]
 
 
 _DDIM = "reference_samplers/ddim.py"
@@ -179,6 +168,7 @@ def cosine_betas(num_train_timesteps: int) -> Array:
             ),
         ),
     ),
+    *SCHEDULER_FORMS,
 )
 
 

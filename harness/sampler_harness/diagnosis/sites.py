@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,17 +53,20 @@ def placeholder(n: int) -> str:
     return f"_solved_{n}"
 
 
-def sites(program: Program, trace: Trace, config: Any) -> Iterator[Site]:
+def sites(
+    program: Program, trace: Trace, config: Any, is_asked: Callable[[Function], bool] = lambda function: True
+) -> Iterator[Site]:
     """All sites in what a program executed, those of a statement's own numbers first.
 
     Args:
         program: in which.
         trace: of its run.
         config: that was run.
+        is_asked: whether a function is looked at.
     """
     fields = {name: float(value) for name, value in config.values().items() if type(value) in (int, float)}
     later: list[Site] = []
-    for function in program.functions.values():
+    for function in filter(is_asked, program.functions.values()):
         lines = {line for file, line in trace.lines if file == function.place.file}
         for statement in ast.walk(function.node):
             if not isinstance(statement, (ast.Assign, ast.Return)) or statement.lineno not in lines:
@@ -76,7 +79,8 @@ def sites(program: Program, trace: Trace, config: Any) -> Iterator[Site]:
                 later += _around(function, statement, statement.value)
     yield from later
     for group in groups(program, trace):
-        yield from _in_several(group.formula, group.choices)
+        if is_asked(group.function):
+            yield from _in_several(group.formula, group.choices)
 
 
 def _own_numbers(function: Function, statement: ast.Assign | ast.Return, value: ast.expr) -> Iterator[Site]:

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,17 @@ import numpy as np
 from sampler_harness.law.bundle import DenseRun
 from sampler_harness.law.clamped import Bounds, clamped_end
 from sampler_harness.law.law import Law
-from sampler_harness.law.replay import is_affine, replay
+from sampler_harness.law.replay import is_affine, replay, spread_of_rows
 from sampler_harness.law.response import AMPLITUDE, Array, Response
 from sampler_harness.law.same import SCREEN, TERMS, Screen, distance, worst
-from sampler_harness.law.tolerance import PRECISIONS, Tolerance, reference_response, tolerance_between, tolerance_of
+from sampler_harness.law.tolerance import (
+    PRECISIONS,
+    SAFETY,
+    Tolerance,
+    reference_response,
+    tolerance_between,
+    tolerance_of,
+)
 from sampler_harness.observe.learned_variance import learned_variance, variance_value
 from sampler_harness.observe.trace import Case
 
@@ -68,7 +76,7 @@ class Target(Observation):
         law: measured on the sampler.
         reference_law: what it should have been.
         tolerance: of the reference's entries.
-        last_row: False where the returned sample could not be read.
+        last_row: False where the returned sample could not be read, or is not what the last step makes.
         learned_variance: the model returns a pair.
         end: what the finished sample is clamped to, as declared.
         dense: a run at large values, where the reference clamps.
@@ -118,25 +126,29 @@ class Target(Observation):
             target=self if stop else None,
         )
 
-    def fits(self, explanation: Explanation, *, exactly: bool, widened: float = 1.0) -> bool:
-        """Whether an explanation has this law; see :class:`Observation`."""
+    def off(self, explanation: Explanation, *, exactly: bool) -> float:
+        """How far an explanation is from this law; see :class:`Observation`."""
         response = explanation.response(self, stop=not exactly)
         config = explanation.config(self.config)
         if response is None or config is None:
-            return False
+            return math.inf
         with np.errstate(all="ignore"):
             law = Law.of(response)
             if exactly and self.is_hopeless(law):
-                return False
-            # Deriving a tolerance costs far more than a run at large values does.
-            if self.dense is not None and self.replayed(explanation.program.configured(config), response) > widened:
-                return False
-            tolerance = explanation.tolerance(law, response, config, self.dtype) if exactly else None
-            if self.ratio(law, tolerance) > widened:
-                return False
-            # What is not affine is no law of a sampler that is, though small impulses may not tell.
+                return math.inf
             program = explanation.program.configured(config)
-            return self.dense is not None or is_affine(program, response, learned_variance=self.learned_variance)
+            # Deriving a tolerance costs far more than a run at large values does.
+            off = self.replayed(program, response)
+            if off > (HOPELESS if exactly else 1.0):
+                return off
+            ratio = self.ratio(law, explanation.tolerance(law, response, config, self.dtype) if exactly else None)
+            if self.dense is None:
+                # What is not affine is no law of a sampler that is, though small impulses may not tell.
+                affine = ratio > SCREEN or is_affine(program, response, learned_variance=self.learned_variance)
+                return ratio if affine else math.inf
+            if exactly and off > 1.0 and ratio <= SCREEN:
+                off = self.replayed(program, response, lambda: explanation.rounding_program.configured(config))
+            return max(ratio, off)
 
     def distances(self, response: Response) -> Array | None:
         """How far every entry is off; see :class:`Observation`."""
@@ -178,12 +190,14 @@ class Target(Observation):
             return None
         return clamped_end(rows, self.end) if rows is not None and rows.shape == self.dense.rows.shape else None
 
-    def replayed(self, instance: Any, response: Response) -> float:
+    def replayed(self, instance: Any, response: Response, copied: Callable[[], Any] | None = None) -> float:
         """How far a program is from the sampler at large values, over the tolerance; 0 where nothing is clamped.
 
         Args:
             instance: a configured program.
             response: of it.
+            copied: makes the same in arithmetic that rounds, for what rounding does to large values that a clamp cuts
+                off; None for the floor alone.
         """
         if self.dense is None:
             return 0.0
@@ -192,7 +206,23 @@ class Target(Observation):
             return math.inf
         keep = slice(None) if self.last_row else slice(-1)
         size = np.abs(rows) + np.sqrt(np.mean(rows**2, axis=1, keepdims=True))
-        return worst(self.dense.rows[keep], rows[keep], SCREEN * PRECISIONS[self.dtype].floor * size[keep] + 1e-30)
+        precision = PRECISIONS[self.dtype]
+        # No row is known better than what came before it is rounded: a row that vanishes is a difference of that.
+        before = np.maximum.accumulate(np.abs(rows).max(axis=1, keepdims=True))
+        allowed = SCREEN * (precision.floor * size + precision.unit * before) + 1e-30
+        if copied is not None:
+            spread = spread_of_rows(
+                copied,
+                rows,
+                self.case.shape,
+                self.dense.outputs,
+                self.fresh,
+                response,
+                bits=precision.bits,
+                learned_variance=self.learned_variance,
+            )
+            allowed = np.maximum(allowed, SAFETY * spread)
+        return worst(self.dense.rows[keep], rows[keep], allowed[keep])
 
     def ratio(self, law: Law, tolerance: Tolerance | None = None) -> float:
         """Worst deviation of the sampler from a law, over that law's tolerance; infinity where it cannot be one.
