@@ -96,7 +96,7 @@ def search_for(evidence: Evidence, budget: str = "quick") -> tuple[Found | None,
     failing = [t for t in targets if t.reference_ratio > 1]
     if not failing:
         return None, targets
-    first = min(failing, key=lambda t: (abs(t.law.num_calls - USUAL_CALLS), t.dense is not None))
+    first = min(failing, key=lambda t: (t.is_beyond, abs(t.law.num_calls - USUAL_CALLS), t.dense is not None))
     rest = [t for t in targets if t is not first]
     rest.sort(key=lambda t: (t.reference_ratio <= 1, t.law.num_calls))
     ordered = [first, *rest]

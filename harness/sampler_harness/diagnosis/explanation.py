@@ -20,7 +20,7 @@ from sampler_harness.observe.learned_variance import learned_variance
 
 from .forms import text_as
 from .observation import Observation, Outcome
-from .target import Lawless, Target, limits_of, run_program
+from .target import BEYOND, Lawless, Target, limits_of, run_program
 from .where import Where
 
 __all__ = ["Explanation", "Kind", "SameAs", "Shift", "searched_as"]
@@ -30,8 +30,6 @@ Kind = Literal["configuration", "reference", "known", "edit", "pair"]
 KINDS: tuple[Kind, ...] = ("configuration", "reference", "known", "edit", "pair")
 
 
-#: Weights that are this much larger than any of the reference's come of a division by what rounding leaves.
-BEYOND = 1e5
 #: Weights that are off by this share of the largest in float32 have no digit that is sure.
 LOST = 0.1
 
@@ -203,7 +201,7 @@ class Explanation:
         return quickly if quickly <= 1.0 else self.off(target, exactly=True)
 
     def has_none_either(self, lawless: Lawless) -> bool:
-        """Whether this has no law where the sampler has none, and in the same way.
+        """Whether this has no law where the sampler has none: one may refuse what the other makes NaN of.
 
         Args:
             lawless: where.
@@ -223,7 +221,7 @@ class Explanation:
                 learned_variance=learned_variance(config),
             )
         if lawless.is_error or outcome.response is None:
-            return outcome.ending == ("error" if lawless.is_error else "not-finite")
+            return outcome.ending in ("error", "not-finite")
         return _is_beyond(outcome.response, lawless.config) or self._is_lost(outcome.response, lawless, config)
 
     def _is_lost(self, response: Response, lawless: Lawless, config: Any) -> bool:

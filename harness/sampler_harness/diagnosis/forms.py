@@ -72,6 +72,38 @@ FORMS: tuple[Form, ...] = (
             ),
         ),
     ),
+    # smalldiffusion, released code: samples, on the levels of x / sqrt(alpha_bar).
+    Form(
+        "down to sigma_down, and up again by the noise that is missing there",
+        (
+            Replacement(
+                _DDIM,
+                _STEP,
+                """            sigma = self.sigma(alpha_bar, alpha_bar_next) if t_next > 0 else 0.0  # eq. 16
+            signal_next = np.sqrt(alpha_bar_next)
+            level_next = np.sqrt(1 - alpha_bar_next) / signal_next
+            sigma_down = np.sqrt(np.maximum(level_next**2 - (sigma / signal_next) ** 2, 0))  # eq. 12, "direction"
+            sigma_up = np.sqrt(level_next**2 - sigma_down**2)
+            x = signal_next * (x0 + sigma_down * epsilon)  # eq. 12
+            if sigma > 0:
+                x = x + signal_next * (sigma_up * noise())  # eq. 12, "random noise"
+""",
+            ),
+        ),
+    ),
+    # smalldiffusion, released code: sigmas_from_betas.
+    Form(
+        "with the table as noise levels of x / sqrt(alpha_bar)",
+        (
+            Replacement(
+                _BETAS,
+                "    return np.cumprod(1 - betas, dtype=np.float64)\n",
+                "    kept = np.cumprod(1 - betas, dtype=np.float64)\n"
+                "    sigma = np.sqrt(1 / kept - 1)\n"
+                "    return 1 / (1 + sigma**2)\n",
+            ),
+        ),
+    ),
     # Ho et al. 2020, arXiv:2006.11239, Algorithm 2 as it stands there.
     Form(
         "as Algorithm 2 has it, by the noise that is predicted",

@@ -18,6 +18,7 @@ _BETAS = "reference_samplers/processes/betas.py"
 _LEVELS = "reference_samplers/processes/variance_exploding.py"
 _SIGMAS = "reference_samplers/grids/sigmas.py"
 _SPACINGS = "reference_samplers/grids/spacings.py"
+_TABLE_LEVELS = "reference_samplers/grids/table_levels.py"
 
 SCHEDULER_FORMS: tuple[Form, ...] = (
     Form(
@@ -42,10 +43,11 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
                 x0 = np.sqrt(alpha_bar) * x - np.sqrt(beta_prod) * output
                 epsilon = np.sqrt(alpha_bar) * output + np.sqrt(beta_prod) * x
             x0 = self.clipped(x0)
-            if self.rederive_epsilon and self.is_clipped:
+            if self.rederive_epsilon:
                 epsilon = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(beta_prod)
-            sigma = self.sigma(alpha_bar, alpha_bar_next) if t_next > 0 else 0.0  # eq. 16
-            direction_weight = np.sqrt(np.maximum(1 - alpha_bar_next - sigma**2, 0))
+            is_between = t_next > 0 or alpha_bar_next == 1
+            sigma = self.sigma(alpha_bar, alpha_bar_next) if is_between else 0.0  # eq. 16
+            direction_weight = np.sqrt(1 - alpha_bar_next - sigma**2)
 """,
             ),
             Replacement(
@@ -108,18 +110,23 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
         if self.variance == "learned_range":
             share = (v + 1) / 2
             return np.exp(0.5 * (share * np.log(beta) + (1 - share) * np.log(posterior_variance)))  # N&D eq. 15
+        if self.variance == "learned":
+            return np.exp(0.5 * v)
+        return np.sqrt(posterior_variance)  # section 3.2
 """,
                 """        beta = 1 - alpha_bar / alpha_bar_next  # N&D eq. 19
         posterior_variance = (1 - alpha_bar_next) / (1 - alpha_bar) * beta  # eq. 7
         posterior_variance = np.maximum(posterior_variance, 1e-20)
-        if self.variance == "fixed_large":
-            return np.sqrt(beta)  # section 3.2
         if self.variance == "learned_range":
             min_log = np.log(posterior_variance)
             max_log = np.log(beta)
             share = (v + 1) / 2
             log_variance = share * max_log + (1 - share) * min_log  # N&D eq. 15
             return np.exp(0.5 * log_variance)
+        if self.variance == "learned":
+            return np.exp(0.5 * v)
+        variance = beta if self.variance == "fixed_large" else posterior_variance  # section 3.2
+        return np.sqrt(variance)
 """,
             ),
         ),
@@ -129,7 +136,10 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
         (
             Replacement(
                 _EDM,
-                """            sigma_hat = sigma_cur + gamma * sigma_cur  # line 5
+                """        for sigma_cur, sigma_next in pairwise(self.sigma_grid):  # line 3
+            gamma = self.gamma(sigma_cur)
+            epsilon = self.s_noise * noise()  # line 4
+            sigma_hat = sigma_cur + gamma * sigma_cur  # line 5
             x_hat = x + np.sqrt(sigma_hat**2 - sigma_cur**2) * epsilon  # line 6
             d_cur = (x_hat - denoised(x_hat, sigma_hat)) / sigma_hat  # line 7
             x = x_hat + (sigma_next - sigma_hat) * d_cur  # line 8
@@ -137,8 +147,15 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
                 d_prime = (x - denoised(x, sigma_next)) / sigma_next  # line 10
                 x = x_hat + (sigma_next - sigma_hat) * (0.5 * d_cur + 0.5 * d_prime)  # line 11
 """,
-                """            sigma_hat = sigma_cur * (gamma + 1)  # line 5
-            x_hat = x + np.sqrt(sigma_hat**2 - sigma_cur**2) * epsilon  # line 6
+                """        for i in range(len(self.sigma_grid) - 1):  # line 3
+            sigma_cur = self.sigma_grid[i]
+            gamma = self.gamma(sigma_cur)
+            sigma_hat = sigma_cur * (gamma + 1)  # line 5
+            x_hat = x
+            if gamma > 0:
+                epsilon = noise() * self.s_noise  # line 4
+                x_hat = x + epsilon * np.sqrt(sigma_hat**2 - sigma_cur**2)  # line 6
+            sigma_next = self.sigma_grid[i + 1]
             d_cur = (x_hat - denoised(x_hat, sigma_hat)) / sigma_hat  # line 7
             dt = sigma_next - sigma_hat
             x = x_hat + d_cur * dt  # line 8
@@ -192,16 +209,40 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
         (
             Replacement(
                 _BETAS,
-                """    rescaled: Array = scaled**2
+                """    root: Array = np.sqrt(alpha_bar)
+    shifted = root - root[-1]  # so that the last timestep is zero
+    scaled = shifted * (root[0] / (root[0] - root[-1]))  # so that the first one is back
+    rescaled: Array = scaled**2
     return rescaled
 """,
-                """    alphas_bar: Array = scaled**2
+                """    betas = 1 - np.append(alpha_bar[0:1], alpha_bar[1:] / alpha_bar[:-1])
+    alphas = 1 - betas
+    root: Array = np.sqrt(np.cumprod(alphas))
+    root_0 = root[0]
+    root_T = root[-1]
+    shifted = root - root_T  # so that the last timestep is zero
+    scaled = shifted * (root_0 / (root_0 - root_T))  # so that the first one is back
+    alphas_bar: Array = scaled**2
     alphas = alphas_bar[1:] / alphas_bar[:-1]
     alphas = np.append(alphas_bar[0:1], alphas)
     betas = 1 - alphas
     alphas = 1 - betas
     rescaled: Array = np.cumprod(alphas)
     return rescaled
+""",
+            ),
+        ),
+    ),
+    Form(
+        "with numpy's table of timesteps, not rounded",
+        (
+            Replacement(
+                _TABLE_LEVELS,
+                """            stride = (self.grid_length - 1) / (count - 1) if count > 1 else 0.0
+            return tuple(i * stride for i in reversed(range(count)))
+""",
+                """            taken = np.linspace(0, self.grid_length - 1, count)[::-1]
+            return tuple(float(t) for t in taken)
 """,
             ),
         ),

@@ -71,7 +71,9 @@ def sites(
         for statement in ast.walk(function.node):
             if not isinstance(statement, (ast.Assign, ast.Return)) or statement.lineno not in lines:
                 continue
-            if statement.value is None or isinstance(statement.value, ast.Constant):
+            if statement.value is None or (
+                isinstance(statement.value, ast.Constant) and not isinstance(statement.value.value, float)
+            ):
                 continue
             later += _in_parts(function, statement, lines, fields)
             if not isinstance(statement.value, ast.Tuple):
