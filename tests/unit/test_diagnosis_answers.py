@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fixtures.torch_samplers import under_test
-from reference_samplers import DDIM, EDM
+from reference_samplers import DDIM, EDM, FlowEuler
 from sampler_harness import sampler_under_test
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis import diagnose as room
@@ -255,3 +255,32 @@ def test_where_nothing_was_searched_nobody_says_that_nothing_explains_it() -> No
     assert diagnosis.unsearched
     assert not diagnosis.searched
     assert "that was tried" not in text_of(diagnosis) + diagnosis.summary
+
+
+def bent_at_the_end(
+    model: Any, shape: tuple[int, ...], config: FlowEuler, *, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """The model is told the next time, and what is returned goes through a tanh."""
+    x = torch.randn(shape, device=device, dtype=dtype)
+    for time, after in pairwise(config.time_grid):
+        x = x + (after - time) * model(x, told(shape, after, dtype))
+    return torch.tanh(x)
+
+
+def test_what_bends_the_returned_sample_is_told_beside_the_line() -> None:
+    diagnosis = diagnosed(sampler_under_test(FlowEuler, num_steps=st.integers(1, 6))(bent_at_the_end))
+    assert diagnosis.exact
+    assert [edit.fault for edit in diagnosis.answers[0].edits] == ["next-time-told"]
+    (beside,) = diagnosis.observed
+    assert beside.startswith("what the sampler does to the sample that it returns is tanh")
+    assert f"Beside that, {beside}" in text_of(diagnosis)
+
+
+def test_a_law_that_is_as_declared_is_no_other_field() -> None:
+    declared = sampler_under_test(
+        FlowEuler, num_steps=st.integers(1, 6), deviations={"next-time-told": "so it was trained"}
+    )
+    diagnosis = diagnosed(declared(bent_at_the_end))
+    assert not diagnosis.answers
+    assert "as declared" in diagnosis.unsearched
+    assert diagnosis.observed[0].startswith("what the sampler does to the sample that it returns is tanh")

@@ -17,8 +17,11 @@ from sampler_harness.verdict import Explanation as Told
 from .compared import all_targets_of, chosen, is_short, lawless_of, target_of, targets_of
 from .consequences import consequences
 from .declared import without_declared
+from .edits import with_deviations
+from .explanation import Explanation, searched_as
 from .guarded import further, guarded
-from .observed import observed
+from .known_faults import KNOWN_FAULTS
+from .observed import observed, of_returned_sample
 from .search import BUDGET, Found, Near, Search
 from .target import Target
 from .words import told, told_as_part
@@ -47,7 +50,8 @@ def diagnose(
     if not bad or not evidence.standard.reference:
         return None
     started = time.perf_counter()
-    seen = tuple(observed(evidence, bad))
+    beside = tuple(of_returned_sample(evidence, bad))
+    seen = (*beside, *observed(evidence, bad))
     found, ordered, why = _found(evidence, budget)
     lasting = consequences(ordered)
     if found is None:
@@ -60,7 +64,7 @@ def diagnose(
         answers=tuple(told(answer.first, configs, answer.variants) for answer in found.answers[:3]),
         near=tuple(_near(one, configs) for one in found.near),
         declared=tuple(told(one, configs) for one in known),
-        observed=() if found.exact else seen,
+        observed=beside if found.exact else seen,
         consequences=lasting,
         searched=_searched(found),
         seconds=time.perf_counter() - started,
@@ -77,7 +81,7 @@ def _found(evidence: Evidence, budget: str) -> tuple[Found | None, list[Target],
 
 def _why_none(targets: list[Target]) -> str:
     if targets:
-        return "wherever its law could be measured, it is the reference's"
+        return "wherever its law could be measured, it is the reference's as declared"
     return "nothing was measured that the change of a line could be held against"
 
 
@@ -94,7 +98,7 @@ def search_for(evidence: Evidence, budget: str = "quick") -> tuple[Found | None,
     everything = all_targets_of(evidence)
     targets = chosen(everything)
     failing = [t for t in targets if t.reference_ratio > 1]
-    if not failing:
+    if not failing or _is_as_declared(evidence, everything):
         return None, targets
     first = min(failing, key=lambda t: (t.is_beyond, abs(t.law.num_calls - USUAL_CALLS), t.dense is not None))
     rest = [t for t in targets if t is not first]
@@ -102,6 +106,14 @@ def search_for(evidence: Evidence, budget: str = "quick") -> tuple[Found | None,
     ordered = [first, *rest]
     others = [t for t in everything if not any(t is one for one in ordered)]
     return _search(evidence, ordered, others, budget), ordered
+
+
+def _is_as_declared(evidence: Evidence, targets: Sequence[Target]) -> bool:
+    """Whether each law is that of the reference with the deviations in it that are declared."""
+    start = with_deviations(
+        Explanation("edit", searched_as(evidence.subject.reference)), KNOWN_FAULTS, tuple(evidence.subject.deviations)
+    )
+    return bool(start.faults) and all(start.explains(target) for target in targets)
 
 
 def _near(near: Near, declared: Sequence[Any]) -> Told:

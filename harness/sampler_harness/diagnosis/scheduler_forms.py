@@ -134,6 +134,17 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
     Form(
         "as a step of a scheduler on noise levels is",
         (
+            # Its noise is drawn where gamma is above 0 alone: edits of gamma have another law here.
+            Replacement(
+                _EDM,
+                """        if self.s_tmin <= sigma <= self.s_tmax:
+            return np.minimum(self.s_churn / (len(self.levels) - 1), np.sqrt(2.0) - 1)
+        return 0.0
+""",
+                """        rise = np.minimum(self.s_churn / (len(self.levels) - 1), np.sqrt(2.0) - 1)
+        return rise if self.s_tmin <= sigma <= self.s_tmax else 0.0
+""",
+            ),
             Replacement(
                 _EDM,
                 """        for sigma_cur, sigma_next in pairwise(self.sigma_grid):  # line 3
