@@ -16,13 +16,19 @@ from reference_samplers import DDIM, EDM, FlowEuler
 from sampler_harness import sampler_under_test
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis import diagnose as room
+from sampler_harness.diagnosis.answers import Answer, laws_of, same_laws
+from sampler_harness.diagnosis.explanation import Explanation
 from sampler_harness.diagnosis.target import Target
+from sampler_harness.diagnosis.undecided import settled_by
+from sampler_harness.law.tolerance import reference_law, tolerance_of
+from sampler_harness.observe.trace import Case
 from sampler_harness.report.json import to_json
 from sampler_harness.report.terminal import diagnosis_lines
 from sampler_harness.report.words import sureness
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject
 from sampler_harness.verdict import Diagnosis
+from sampler_harness.verdict import Explanation as Told
 
 #: Everything that a wrap of a Heun sampler can pass, as ranges.
 WIDE: dict[str, Any] = {
@@ -284,3 +290,22 @@ def test_a_law_that_is_as_declared_is_no_other_field() -> None:
     assert not diagnosis.answers
     assert "as declared" in diagnosis.unsearched
     assert diagnosis.observed[0].startswith("what the sampler does to the sample that it returns is tanh")
+
+
+def test_a_field_of_one_value_in_whose_others_two_answers_differ_is_told() -> None:
+    """The first noise is 80, or as large as the first level, which is declared as 80."""
+
+    def hypothetical(config: Any) -> Target:
+        law = reference_law(config, False)
+        case = Case(config, (1, 1, 2, 2), "float64", "cpu")
+        return Target(case, law, law, tolerance_of(config, "float64", False))
+
+    configs = [EDM(num_steps=steps, solver="euler") for steps in (3, 4)]
+    targets = [hypothetical(config) for config in configs]
+    both = [Explanation("configuration", EDM, fields=fields) for fields in ({"initial_scale": 80.0}, {})]
+    one, other = (Answer([explanation], laws_of(explanation, targets)) for explanation in both)
+    assert same_laws(one.laws, other.laws)
+    assert settled_by([one, other], configs, hypothetical) == ("sigma_max",)
+    assert settled_by([one], configs, hypothetical) == ()
+    told_of = Diagnosis(False, answers=(Told("a"), Told("b")), searched="so far", settled_by=("sigma_max",))
+    assert "a range in place of the one value of sigma_max would settle it" in sureness(told_of)

@@ -67,6 +67,7 @@ def diagnose(
         observed=beside if found.exact else seen,
         consequences=lasting,
         searched=_searched(found),
+        settled_by=found.settled_by,
         seconds=time.perf_counter() - started,
     )
 

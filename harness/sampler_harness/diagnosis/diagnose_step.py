@@ -63,6 +63,7 @@ def diagnose_step(
         near=tuple(_near(one, configs) for one in found.near),
         observed=() if found.exact else seen,
         searched=f"{found.programs} programs measured{end}; answers held against {held}",
+        settled_by=found.settled_by,
         seconds=time.perf_counter() - started,
     )
 

@@ -33,6 +33,7 @@ from .known_faults import KNOWN_FAULTS, KnownFault
 from .observation import Observation
 from .solved_edits import solved_edits
 from .target import Lawless
+from .undecided import settled_by
 from .where import wheres
 
 __all__ = ["BUDGET", "Answer", "Found", "Near", "Search"]
@@ -156,7 +157,8 @@ class Search:
         exact = self._told_apart(answers) and bool(fitting)
         near = [] if answers else self._near(promising)
         cases = len(self.targets) + len(self._others) + len(self._lawless)
-        return Found(answers, exact, near, self.programs, self._ended, cases)
+        settled = settled_by(answers, [target.config for target in self.targets], self._hypothetical)
+        return Found(answers, exact, near, self.programs, self._ended, cases, settled)
 
     # One change at a time
 
