@@ -183,7 +183,7 @@ class Search:
             explanation = lead.make()
             self.programs += COMPILED
             if explanation.fits(first, exactly=True):
-                fitting += self._whole(dataclasses.replace(lead, whole=True, make=lambda one=explanation: one))
+                fitting += self._whole(dataclasses.replace(lead, whole=True, make=_made(explanation)))
         return fitting
 
     def _from(self, base: Explanation, target: Observation | None = None) -> Iterator[Lead]:
@@ -449,3 +449,7 @@ class Search:
         first = self.targets[0]
         cases = len(self.targets) if of_all else sum(one.explains(target) for target in self.targets)
         return Near(one, cases, len(self.targets), terms // TERMS, first.rows, first.config, of_all)
+
+
+def _made(explanation: Explanation) -> Callable[[], Explanation]:
+    return lambda: explanation
