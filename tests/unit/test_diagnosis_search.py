@@ -48,6 +48,7 @@ CONFIGURATIONS = [
     EulerDiscrete(**_CHAIN, s_churn=2.0, prediction="v", sigma_spacing="karras"),
     EulerDiscrete(**_CHAIN, prediction="x0", timestep_spacing="leading", steps_offset=1),
     EulerDiscrete(**_CHAIN, sigma_spacing="exponential", rescale_zero_terminal_snr=True, prediction="v"),
+    EulerDiscrete(**_CHAIN, final_level="sigma_min"),
     HeunDiscrete(**_CHAIN, prediction="v", timestep_spacing="trailing"),
     HeunDiscrete(**_CHAIN, sigma_spacing="beta"),
 ]

@@ -13,6 +13,7 @@ __all__ = ["SCHEDULER_FORMS"]
 
 _DDIM = "reference_samplers/ddim.py"
 _DDPM = "reference_samplers/ddpm.py"
+_DIFFUSERS = "reference_samplers/diffusers.py"
 _EDM = "reference_samplers/edm.py"
 _BETAS = "reference_samplers/processes/betas.py"
 _LEVELS = "reference_samplers/processes/variance_exploding.py"
@@ -240,6 +241,44 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
     alphas = 1 - betas
     rescaled: Array = np.cumprod(alphas)
     return rescaled
+""",
+            ),
+        ),
+    ),
+    Form(
+        "with the last level worked out by itself",
+        (
+            Replacement(
+                _TABLE_LEVELS,
+                """    def table(self) -> Array:
+        \"\"\"``(T,)`` noise levels of the chain, increasing, data units.\"\"\"
+        if self.betas is not None:
+""",
+                """    def table(self) -> Array:
+        \"\"\"``(T,)`` noise levels of the chain, increasing, data units.\"\"\"
+        alpha_bar = self.alpha_bars
+        levels: Array = np.sqrt((1 - alpha_bar) / alpha_bar)
+        return levels
+
+    @cached_property
+    def alpha_bars(self) -> Array:
+        if self.betas is not None:
+""",
+            ),
+            Replacement(
+                _TABLE_LEVELS,
+                """        levels: Array = np.sqrt((1 - table) / table)
+        return levels
+""",
+                """        return table
+""",
+            ),
+            Replacement(
+                _DIFFUSERS,
+                """        return self.table[0] if self.final_level == "sigma_min" else 0.0
+""",
+                """        alpha_bar = self.alpha_bars[0]
+        return np.sqrt((1 - alpha_bar) / alpha_bar) if self.final_level == "sigma_min" else 0.0
 """,
             ),
         ),
