@@ -22,6 +22,7 @@ __all__ = ["FORMS", "Form", "form_named", "forms_of", "text_as"]
 
 _DDIM = "reference_samplers/ddim.py"
 _DDPM = "reference_samplers/ddpm.py"
+_FLOW = "reference_samplers/flow.py"
 _BETAS = "reference_samplers/processes/betas.py"
 _PREDICTION = "reference_samplers/prediction.py"
 _STEP = """            sigma = self.sigma(alpha_bar, alpha_bar_next) if t_next > 0 else 0.0  # eq. 16
@@ -197,6 +198,18 @@ def cosine_betas(num_train_timesteps: int) -> Array:
                 "    x0: Array = (signal_scale * x - noise_scale * v) / power\n",
                 "    epsilon = signal_scale * v + noise_scale * x\n"
                 "    x0: Array = (x - noise_scale * epsilon) / signal_scale\n",
+            ),
+        ),
+    ),
+    # smalldiffusion, released code: samples draws in every step, of which a flow has none.
+    Form(
+        "with noise in every step",
+        (
+            Replacement(
+                _FLOW,
+                "            x = x + (time_next - time_cur) * flow  # eq. 1\n",
+                "            x = x + (time_next - time_cur) * flow  # eq. 1\n"
+                "            x = x + 0.0 * np.sqrt(time_cur - time_next) * noise()\n",
             ),
         ),
     ),

@@ -138,6 +138,9 @@ class Search:
         if not fitting:
             fitting = list(self._in_one_branch())
         seen = len(self._in_part)
+        leading = frozenset(name for lead in promising if lead.kind == "known" for name in lead.make().faults)
+        if not fitting and not self._but_lawless and leading:
+            fitting = self._known_pairs(start, leading)
         # What has the law wherever there is one is all that numbers tell: two changes would be one that shows in them,
         # and another of which nothing is known but that it makes NaN, as many do.
         if not fitting and not self._but_lawless:
@@ -374,8 +377,13 @@ class Search:
                 break
         return fitting
 
-    def _known_pairs(self, start: Explanation) -> list[Explanation]:
-        """All pairs of known faults: two that spoil one term of one row explain nothing alone."""
+    def _known_pairs(self, start: Explanation, leading: frozenset[str] = frozenset()) -> list[Explanation]:
+        """All pairs of known faults: two that spoil one term of one row explain nothing alone.
+
+        Args:
+            start: what they are put in.
+            leading: names of faults, one of which is in each pair; empty for all pairs.
+        """
         sample = self.targets[:4]
         sound = laws_of(start, sample)
         target = self.targets[0]
@@ -386,7 +394,9 @@ class Search:
             for second in effective[place + 1 :]:
                 if not self._room():
                     return fitting
-                fault = next(fault for fault in self._faults if fault.name == second.faults[0])
+                if leading and not leading & {first.faults[-1], second.faults[-1]}:
+                    continue
+                fault = next(fault for fault in self._faults if fault.name == second.faults[-1])
                 texts = with_fault(first.texts, fault)
                 if texts is None:
                     continue

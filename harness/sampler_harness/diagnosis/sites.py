@@ -23,6 +23,8 @@ TOGETHER = 3
 FACTORS = (0.5, 0.9, 2.0, -1.0)
 BOUNDS = (1e-3, 0.1, 1.0)
 EXPONENTS = (0.5, 1.0)
+#: Where the search for a number begins that is 0.
+OFF_ZERO = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +93,9 @@ def _own_numbers(function: Function, statement: ast.Assign | ast.Return, value: 
 
     def site(new: ast.expr, start: tuple[float, ...], count: int) -> Site:
         edit = Mutation(function, (statement, "value", None), value, ast.copy_location(new, value))
-        return Site((edit,), (start,), id(statement), count)
+        # What a weight of 0 does to a variance has no slope there.
+        starts = (start,) if any(start) else (start, (OFF_ZERO,) * len(start))
+        return Site((edit,), starts, id(statement), count)
 
     for one, other in itertools.permutations(free, 2) if len(free) <= TOGETHER else ():
         if isinstance(one.value, float) and abs(_of(one) + 1 - _of(other)) < 1e-9:
