@@ -128,7 +128,7 @@ class Search:
         if not fitting and not self._but_lawless:
             for lead in self._edited(start, self.targets[0], everywhere):
                 fitting += self._whole(lead)
-        if not fitting and not self._but_lawless and self._has_forms:
+        if not fitting and self._has_forms:  # a form may be NaN where the sampler is, and the reference's lines not
             for form in self._forms(start):
                 for lead in self._edited(form, self.targets[0], functools.partial(of_form, start.program)):
                     promising += [lead] if lead.terms > reference_terms else []
