@@ -73,6 +73,26 @@ FORMS: tuple[Form, ...] = (
             ),
         ),
     ),
+    # lucidrains/denoising-diffusion-pytorch, released code: GaussianDiffusion.ddim_sample.
+    Form(
+        "with x0 itself at the end, where the other steps go on",
+        (
+            Replacement(
+                _DDIM,
+                _STEP,
+                """            if t_next == 0 and alpha_bar_next == 1:
+                x = x0
+                continue
+            variance = (1 - alpha_bar / alpha_bar_next) * (1 - alpha_bar_next) / (1 - alpha_bar)
+            sigma = self.eta * np.sqrt(variance) if t_next > 0 else 0.0  # eq. 16
+            c = np.sqrt(np.maximum(1 - alpha_bar_next - sigma**2, 0))
+            x = x0 * np.sqrt(alpha_bar_next) + c * epsilon  # eq. 12
+            if sigma > 0:
+                x = x + sigma * noise()  # eq. 12, "random noise"
+""",
+            ),
+        ),
+    ),
     # smalldiffusion, released code: samples, on the levels of x / sqrt(alpha_bar).
     Form(
         "down to sigma_down, and up again by the noise that is missing there",
