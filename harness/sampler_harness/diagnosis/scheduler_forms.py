@@ -133,6 +133,17 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
         ),
     ),
     Form(
+        "with the variance as a logarithm",
+        (
+            Replacement(
+                _DDPM,
+                "        return np.sqrt(posterior_variance)  # section 3.2\n",
+                "        log_variance = np.log(posterior_variance)\n"
+                "        return np.exp(0.5 * log_variance)  # section 3.2\n",
+            ),
+        ),
+    ),
+    Form(
         "as a step of a scheduler on noise levels is",
         (
             # Its noise is drawn where gamma is above 0 alone: edits of gamma have another law here.
