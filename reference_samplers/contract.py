@@ -120,6 +120,11 @@ class Reference(Configuration):
         """Largest power of two at which an impulse stays well inside of the clamp."""
         return 2.0**-12
 
+    @property
+    def returns_last_x0(self) -> bool:
+        """Whether what is returned is the last step's x0 by itself: no line behind it shows in the sample then."""
+        return False
+
     # Where rounding decides, and what it does
 
     @property

@@ -127,11 +127,11 @@ class EDMEuler(LevelsByHand, StochasticSampler, _SignedNetwork, _EndsAt, KarrasL
 
     def named_levels(self) -> Array:
         """``(N + 1,)`` levels of the named spacing, and where the run ends."""
-        last = self.sigma_min if self.final_level == "sigma_min" else 0.0
         if self.sigma_spacing == "exponential":
             levels = sigmas.exponential_sigmas(self.num_steps, self.sigma_min, self.sigma_max)
         else:
             levels = sigmas.karras_sigmas(self.num_steps, self.sigma_min, self.sigma_max, self.rho)[:-1]
+        last = levels[-1] if self.final_level == "sigma_min" else 0.0
         return np.append(levels, last)
 
     @property

@@ -295,7 +295,8 @@ class Assessment:
                 return Diagnosis(
                     False,
                     unsearched=f"in {evidence.dtype} alone a law is read to two or three digits, by which one change "
-                    "of the reference is not told from another: declare float32 too, and what is wrong there is named",
+                    "of the reference is not told from another; where it runs in float32, declare that too, and what "
+                    "is wrong there is named",
                 )
             if evidence.subject.paper is not None:
                 # A search would start from the paper, and find the deviation that is declared.

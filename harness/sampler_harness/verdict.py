@@ -193,6 +193,7 @@ class Diagnosis:
         searched: how far the search went; empty where there was none.
         unsearched: why there was none.
         seconds: what it took.
+        settled_by: fields with one declared value in whose other values several answers differ.
         foreign: that the reference may not be the sampler's own; None where much of it is met.
     """
 
@@ -205,6 +206,7 @@ class Diagnosis:
     searched: str = ""
     unsearched: str = ""
     seconds: float = 0.0
+    settled_by: tuple[str, ...] = ()
     foreign: Foreign | None = None
 
     @property

@@ -25,10 +25,6 @@ LevelSpacing = Literal["linspace", "leading", "trailing"]
 
 #: Both parameters of the beta distribution whose quantiles space ``sigma_spacing="beta"``.
 BETA_SHAPE = 0.6
-#: Stands in for alpha_bar = 0 at the end of a rescaled table, where the noise level would be infinite.
-LEAST_ALPHA_BAR = 2.0**-24
-#: ``rho`` of the Karras levels, which diffusers does not let one choose.
-RHO = 7.0
 
 
 @dataclass(frozen=True)
@@ -109,7 +105,8 @@ class TableLevels(NoiseLevels):
             variances = betas.betas(self.beta_schedule, self.num_train_timesteps, self.beta_start, self.beta_end)
             table = betas.alpha_bar(variances)
         if self.rescale_zero_terminal_snr:
-            table = np.append(betas.rescale_zero_terminal_snr(table)[:-1], LEAST_ALPHA_BAR)
+            # In place of 0, where the noise level would be infinite.
+            table = np.append(betas.rescale_zero_terminal_snr(table)[:-1], 2.0**-24)
         levels: Array = np.sqrt((1 - table) / table)
         return levels
 
@@ -163,7 +160,8 @@ class TableLevels(NoiseLevels):
         if self.sigma_spacing == "exponential":
             return sigmas.exponential_sigmas(len(self.grid), low, high)
         if self.sigma_spacing == "karras":
-            return sigmas.karras_sigmas(len(self.grid), low, high, RHO)[:-1]
+            rho = 7.0  # the paper's: diffusers does not let one choose
+            return sigmas.karras_sigmas(len(self.grid), low, high, rho)[:-1]
         return self.beta_levels(low, high)
 
     def ends_of_levels(self, at_timesteps: Array) -> tuple[Any, Any]:

@@ -22,6 +22,8 @@ from sampler_harness.adapters.diffusers_options import fields_from, scheduler_cl
 from sampler_harness.adapters.diffusers_varied import REFERENCED
 from sampler_harness.budgets import BUDGETS
 from sampler_harness.cases import covering_set
+from sampler_harness.checks.evidence import Evidence
+from sampler_harness.diagnosis.compared import target_of
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import respond_reference
 from sampler_harness.runner import check_sampler
@@ -369,3 +371,23 @@ def test_timesteps_and_levels_by_hand_are_decided(name: str, settings: dict[str,
         verdict = check_sampler(adapter.subject(name, settings), budget="quick", diagnose=False)
     assert "failed" in {finding.outcome for finding in verdict.findings}
     assert "error" not in {finding.outcome for finding in verdict.findings}
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_evidence"),
+    [
+        ({}, True),
+        ({"result": "x0"}, False),
+        ({"result": "tuple"}, False),
+        ({"result": "tuple", "final_alpha_bar": "first"}, True),
+    ],
+)
+def test_what_a_last_step_makes_is_no_evidence_where_x0_is_returned(fields: dict[str, Any], is_evidence: bool) -> None:
+    subject = adapter.subject("DDIMScheduler")
+    evidence = Evidence(subject, budget="quick")
+    config = subject.reference(**{"num_train_timesteps": 20, "num_steps": 4, **fields})
+    assert config.returns_last_x0 is not is_evidence
+    target = target_of(evidence, evidence.case(config))
+    assert target is not None
+    assert target.last_row is is_evidence
+    assert target.reference_ratio <= 1

@@ -76,6 +76,12 @@ def test_lines_that_refuse_or_warn_are_left_alone() -> None:
     [
         (DDIM, "(1 - alpha_prod_t_prev - std_dev_t**2)", "(1 - alpha_prod_t_prev)", "ddim.py"),
         ("EDMEulerScheduler", "c_out = -sigma * sigma_data", "c_out = -sigma / sigma_data", "diffusers.py"),
+        # Where x0 is returned in its place, what the last step makes is no evidence.
+        ("DDPMScheduler", "current_beta_t) / beta_prod_t", "current_beta_t) * beta_prod_t", "ddpm.py"),
+        # One name of the library is two formulas of the reference.
+        (DDIM, "        beta_prod_t = 1 - alpha_prod_t\n\n", "        beta_prod_t = 1 + alpha_prod_t\n\n", "ddim.py"),
+        # NaN in float32, where float64 has numbers.
+        (DDIM, "/ 1.008 * math.pi / 2)", "/ 1.008 * math.pi * 2)", "processes/betas.py"),
     ],
 )
 def test_whether_a_diagnosis_is_right_is_seen_where_it_was_not_looked(

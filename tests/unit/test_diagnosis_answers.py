@@ -12,17 +12,23 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fixtures.torch_samplers import under_test
-from reference_samplers import DDIM, EDM
+from reference_samplers import DDIM, EDM, FlowEuler
 from sampler_harness import sampler_under_test
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis import diagnose as room
+from sampler_harness.diagnosis.answers import Answer, laws_of, same_laws
+from sampler_harness.diagnosis.explanation import Explanation
 from sampler_harness.diagnosis.target import Target
+from sampler_harness.diagnosis.undecided import settled_by
+from sampler_harness.law.tolerance import reference_law, tolerance_of
+from sampler_harness.observe.trace import Case
 from sampler_harness.report.json import to_json
 from sampler_harness.report.terminal import diagnosis_lines
 from sampler_harness.report.words import sureness
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject
 from sampler_harness.verdict import Diagnosis
+from sampler_harness.verdict import Explanation as Told
 
 #: Everything that a wrap of a Heun sampler can pass, as ranges.
 WIDE: dict[str, Any] = {
@@ -255,3 +261,51 @@ def test_where_nothing_was_searched_nobody_says_that_nothing_explains_it() -> No
     assert diagnosis.unsearched
     assert not diagnosis.searched
     assert "that was tried" not in text_of(diagnosis) + diagnosis.summary
+
+
+def bent_at_the_end(
+    model: Any, shape: tuple[int, ...], config: FlowEuler, *, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """The model is told the next time, and what is returned goes through a tanh."""
+    x = torch.randn(shape, device=device, dtype=dtype)
+    for time, after in pairwise(config.time_grid):
+        x = x + (after - time) * model(x, told(shape, after, dtype))
+    return torch.tanh(x)
+
+
+def test_what_bends_the_returned_sample_is_told_beside_the_line() -> None:
+    diagnosis = diagnosed(sampler_under_test(FlowEuler, num_steps=st.integers(1, 6))(bent_at_the_end))
+    assert diagnosis.exact
+    assert [edit.fault for edit in diagnosis.answers[0].edits] == ["next-time-told"]
+    (beside,) = diagnosis.observed
+    assert beside.startswith("what the sampler does to the sample that it returns is tanh")
+    assert f"Beside that, {beside}" in text_of(diagnosis)
+
+
+def test_a_law_that_is_as_declared_is_no_other_field() -> None:
+    declared = sampler_under_test(
+        FlowEuler, num_steps=st.integers(1, 6), deviations={"next-time-told": "so it was trained"}
+    )
+    diagnosis = diagnosed(declared(bent_at_the_end))
+    assert not diagnosis.answers
+    assert "as declared" in diagnosis.unsearched
+    assert diagnosis.observed[0].startswith("what the sampler does to the sample that it returns is tanh")
+
+
+def test_a_field_of_one_value_in_whose_others_two_answers_differ_is_told() -> None:
+    """The first noise is 80, or as large as the first level, which is declared as 80."""
+
+    def hypothetical(config: Any) -> Target:
+        law = reference_law(config, False)
+        case = Case(config, (1, 1, 2, 2), "float64", "cpu")
+        return Target(case, law, law, tolerance_of(config, "float64", False))
+
+    configs = [EDM(num_steps=steps, solver="euler") for steps in (3, 4)]
+    targets = [hypothetical(config) for config in configs]
+    both = [Explanation("configuration", EDM, fields=fields) for fields in ({"initial_scale": 80.0}, {})]
+    one, other = (Answer([explanation], laws_of(explanation, targets)) for explanation in both)
+    assert same_laws(one.laws, other.laws)
+    assert settled_by([one, other], configs, hypothetical) == ("sigma_max",)
+    assert settled_by([one], configs, hypothetical) == ()
+    told_of = Diagnosis(False, answers=(Told("a"), Told("b")), searched="so far", settled_by=("sigma_max",))
+    assert "a range in place of the one value of sigma_max would settle it" in sureness(told_of)

@@ -31,6 +31,7 @@ __all__ = [
     "EulerDiscrete",
     "HeunDiscrete",
     "NoReference",
+    "Taken",
     "check_handling",
     "check_table_levels",
     "count_by_hand",
@@ -76,8 +77,21 @@ def check_handling(handling: Handling, num_steps: int | None, table: int) -> Non
         raise refuse("num_steps", num_steps, f"{table} where set_timesteps is not called")
 
 
+class Taken(Reference):
+    """What of the last step is returned."""
+
+    result: Result
+
+    @property
+    def returns_last_x0(self) -> bool:
+        """Where the run ends in data, and x0 was asked for beside what the step makes of it."""
+        given = self.values()
+        ends_in_data = given.get("final_alpha_bar", "one") == "one" and given.get("final_level", "zero") == "zero"
+        return self.result != "object" and ends_in_data
+
+
 @dataclass(frozen=True)
-class DDPM(reference_samplers.DDPM):
+class DDPM(Taken, reference_samplers.DDPM):
     """DDPM where diffusers follows it, with diffusers' defaults.
 
     Source: Ho et al. 2020, arXiv:2006.11239; see :class:`reference_samplers.DDPM`.
@@ -111,7 +125,7 @@ class DDPM(reference_samplers.DDPM):
 
 
 @dataclass(frozen=True)
-class DDIM(reference_samplers.DDIM):
+class DDIM(Taken, reference_samplers.DDIM):
     """DDIM where diffusers follows it, with diffusers' defaults.
 
     Source: Song et al. 2020, arXiv:2010.02502; see :class:`reference_samplers.DDIM`.
@@ -157,7 +171,7 @@ class DDIM(reference_samplers.DDIM):
 
 
 @dataclass(frozen=True)
-class EDMEuler(diffusers.EDMEuler):
+class EDMEuler(Taken, diffusers.EDMEuler):
     """EDM's Euler steps where ``EDMEulerScheduler`` follows them.
 
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.EDMEuler`.
@@ -209,7 +223,7 @@ def check_table_levels(config: TableLevels) -> None:
 
 
 @dataclass(frozen=True)
-class EulerDiscrete(diffusers.EulerDiscrete):
+class EulerDiscrete(Taken, diffusers.EulerDiscrete):
     """EDM's Euler steps where ``EulerDiscreteScheduler`` follows them.
 
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.EulerDiscrete`.
@@ -237,7 +251,7 @@ class EulerDiscrete(diffusers.EulerDiscrete):
 
 
 @dataclass(frozen=True)
-class HeunDiscrete(diffusers.HeunDiscrete):
+class HeunDiscrete(Taken, diffusers.HeunDiscrete):
     """EDM's Heun steps where ``HeunDiscreteScheduler`` follows them.
 
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.HeunDiscrete`.

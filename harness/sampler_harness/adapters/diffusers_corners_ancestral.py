@@ -8,7 +8,7 @@ from reference_samplers import diffusers
 from reference_samplers.grids.table_levels import SigmaSpacing
 from reference_samplers.validation import choice, refuse
 
-from .diffusers_corners import check_handling, check_table_levels
+from .diffusers_corners import Taken, check_handling, check_table_levels
 from .diffusers_handling import Handling, Result
 
 __all__ = ["EulerAncestralDiscrete", "KDPM2AncestralDiscrete", "KDPM2Discrete"]
@@ -23,7 +23,7 @@ def _refuse_spacings(sigma_spacing: SigmaSpacing) -> None:
 
 
 @dataclass(frozen=True)
-class EulerAncestralDiscrete(diffusers.EulerAncestralDiscrete):
+class EulerAncestralDiscrete(Taken, diffusers.EulerAncestralDiscrete):
     """Ancestral Euler steps where ``EulerAncestralDiscreteScheduler`` follows them.
 
     Source: see :class:`reference_samplers.diffusers.EulerAncestralDiscrete`.
@@ -43,7 +43,7 @@ class EulerAncestralDiscrete(diffusers.EulerAncestralDiscrete):
 
 
 @dataclass(frozen=True)
-class KDPM2Discrete(diffusers.KDPM2Discrete):
+class KDPM2Discrete(Taken, diffusers.KDPM2Discrete):
     """DPM-Solver-2 where ``KDPM2DiscreteScheduler`` follows it.
 
     Source: see :class:`reference_samplers.diffusers.KDPM2Discrete`.
@@ -64,7 +64,7 @@ class KDPM2Discrete(diffusers.KDPM2Discrete):
 
 
 @dataclass(frozen=True)
-class KDPM2AncestralDiscrete(diffusers.KDPM2AncestralDiscrete):
+class KDPM2AncestralDiscrete(Taken, diffusers.KDPM2AncestralDiscrete):
     """DPM-Solver-2 with ancestral noise where ``KDPM2AncestralDiscreteScheduler`` follows it.
 
     Source: see :class:`reference_samplers.diffusers.KDPM2AncestralDiscrete`.

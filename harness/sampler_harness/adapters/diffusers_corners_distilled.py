@@ -8,7 +8,7 @@ import reference_samplers
 from reference_samplers.processes.betas import BetaSchedule
 from reference_samplers.validation import choice, real, refuse
 
-from .diffusers_corners import count_by_hand
+from .diffusers_corners import Taken, count_by_hand
 from .diffusers_handling import Handling, Result
 
 __all__ = ["LCM", "TCD"]
@@ -20,7 +20,7 @@ def _check_length(num_train_timesteps: int, original_steps: int) -> None:
 
 
 @dataclass(frozen=True)
-class LCM(reference_samplers.LCM):
+class LCM(Taken, reference_samplers.LCM):
     """Latent consistency sampling where ``LCMScheduler`` follows it, with diffusers' defaults.
 
     Source: Luo et al. 2023, arXiv:2310.04378; see :class:`reference_samplers.LCM`.
@@ -47,7 +47,7 @@ class LCM(reference_samplers.LCM):
 
 
 @dataclass(frozen=True)
-class TCD(reference_samplers.TCD):
+class TCD(Taken, reference_samplers.TCD):
     """Strategic stochastic sampling where ``TCDScheduler`` follows it, with diffusers' defaults.
 
     Source: Zheng et al. 2024, arXiv:2402.19159; see :class:`reference_samplers.TCD`.

@@ -213,9 +213,7 @@ class SchedulerLoop:
             else:
                 stepped = scheduler.step(output, timestep, x, **{**arguments, **given})
                 x, x0 = stepped.prev_sample, self._predicted(stepped) if result == "x0" else None
-        ends_in_data = fields.get("final_alpha_bar", "one") == "one" and fields.get("final_level", "zero") == "zero"
-        is_data = result != "object" and ends_in_data
-        return x0.to(x.dtype) if is_data else x  # two of the schedulers leave x0 in float32
+        return x0.to(x.dtype) if config.returns_last_x0 else x  # two of the schedulers leave x0 in float32
 
     def _predicted(self, stepped: Any) -> Any:
         """The data that a step predicted, by the name that its scheduler has for it."""

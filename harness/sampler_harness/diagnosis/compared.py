@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from sampler_harness.budgets import BUDGETS
-from sampler_harness.cases import covering_set
 from sampler_harness.checks.evidence import Evidence, expected_calls
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.law import Law
@@ -18,11 +16,10 @@ from sampler_harness.law.same import is_same
 from sampler_harness.law.tolerance import PRECISIONS, reference_law, tolerance_between, tolerance_of
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
-from sampler_harness.strategies import drawn_configurations
 
 from .target import Lawless, Target
 
-__all__ = ["all_targets_of", "chosen", "further", "lawless_of", "target_of", "targets_of"]
+__all__ = ["all_targets_of", "chosen", "is_short", "lawless_of", "target_of", "targets_of"]
 
 #: Runs of more calls are searched on only where a declaration allows no others.
 LONGEST = 130
@@ -34,8 +31,6 @@ MANY = 16
 FEW = 2
 #: Cases without a law that a candidate is asked about, at most.
 LAWLESS = 4
-#: Further configurations that are considered for telling answers apart.
-FURTHER = 60
 
 
 def targets_of(evidence: Evidence) -> list[Target]:
@@ -110,7 +105,7 @@ def target_of(evidence: Evidence, case: Case) -> Target | None:
         law,
         reference_law(config, learned_variance(config)),
         tolerance_of(config, dtype, learned_variance(config)),
-        last_row=bundle.last_row,
+        last_row=bundle.last_row and not config.returns_last_x0,
         learned_variance=learned_variance(config),
         end=evidence.subject.output_clip,
         dense=dense,
@@ -155,16 +150,6 @@ def _is_finite(law: Law) -> bool:
     return all(bool(np.isfinite(part).all()) for part in (law.outputs, law.factor, law.times))
 
 
-def further(evidence: Evidence) -> Iterator[Any]:
-    """Configurations that the declaration allows and that were not run.
-
-    Args:
-        evidence: whose subject is asked.
-    """
-    budget = BUDGETS["standard"]
-    count = 0
-    configurations = covering_set(evidence.subject, budget).configurations
-    for config in [*configurations, *(config for config, _ in drawn_configurations(evidence.subject, budget))]:
-        if expected_calls(config) <= LONGEST // 2 and count < FURTHER:
-            count += 1
-            yield config
+def is_short(config: Any) -> bool:
+    """Whether a run in a configuration is short enough to tell answers apart by it."""
+    return expected_calls(config) <= LONGEST // 2

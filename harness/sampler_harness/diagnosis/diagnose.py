@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import traceback
 from collections.abc import Collection, Sequence
 from typing import Any
-
-import numpy as np
 
 from sampler_harness import judging
 from sampler_harness.checks.evidence import Evidence
@@ -17,11 +14,14 @@ from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.verdict import Diagnosis, Finding
 from sampler_harness.verdict import Explanation as Told
 
-from .compared import all_targets_of, chosen, further, lawless_of, target_of, targets_of
+from .compared import all_targets_of, chosen, is_short, lawless_of, target_of, targets_of
 from .consequences import consequences
 from .declared import without_declared
-from .explanation import searched_as
-from .observed import observed
+from .edits import with_deviations
+from .explanation import Explanation, searched_as
+from .guarded import further, guarded
+from .known_faults import KNOWN_FAULTS
+from .observed import observed, of_returned_sample
 from .search import BUDGET, Found, Near, Search
 from .target import Target
 from .words import told, told_as_part
@@ -30,7 +30,6 @@ __all__ = ["diagnose", "search_for", "targets_of"]
 
 #: Model calls of the case that is explained first: enough to see a pattern, and quick.
 USUAL_CALLS = 7
-REPORT = "please report this"
 
 
 def diagnose(
@@ -51,7 +50,8 @@ def diagnose(
     if not bad or not evidence.standard.reference:
         return None
     started = time.perf_counter()
-    seen = tuple(observed(evidence, bad))
+    beside = tuple(of_returned_sample(evidence, bad))
+    seen = (*beside, *observed(evidence, bad))
     found, ordered, why = _found(evidence, budget)
     lasting = consequences(ordered)
     if found is None:
@@ -64,41 +64,26 @@ def diagnose(
         answers=tuple(told(answer.first, configs, answer.variants) for answer in found.answers[:3]),
         near=tuple(_near(one, configs) for one in found.near),
         declared=tuple(told(one, configs) for one in known),
-        observed=() if found.exact else seen,
+        observed=beside if found.exact else seen,
         consequences=lasting,
         searched=_searched(found),
+        settled_by=found.settled_by,
         seconds=time.perf_counter() - started,
     )
 
 
 def _found(evidence: Evidence, budget: str) -> tuple[Found | None, list[Target], str]:
-    """What the search found, the cases that it looked at, and why there was none.
-
-    Context: an edit may do anything, and a subject more. A traceback at the end of a verdict helps nobody, and what the
-    checks have found stands without the search.
-    Choice: whatever comes out of it is told by its name, and the diagnosis is that it cannot tell.
-    Reversed by: nothing but a search that cannot fail.
-    """
-    ordered: list[Target] = []
+    """What the search found, the cases that it looked at, and why there was none."""
     if drawn := next(filter(None, map(evidence.not_normal, evidence.affine_cases)), ""):
         # Any edit that has this law would leave out noise that the sampler does add.
-        return None, ordered, f"what it draws with {drawn!r} is not normal noise, of which alone a law tells"
-    try:
-        searched_as(evidence.subject.reference)
-    except ValueError as error:
-        return None, ordered, f"{error}"
-    try:
-        with np.errstate(all="ignore"):
-            found, ordered = search_for(evidence, budget)
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{place.name}, line {place.lineno}"
-        return None, ordered, f"the search itself failed with {type(error).__name__}: {error} ({where}); {REPORT}"
-    if found is not None:
-        return found, ordered, ""
-    if not ordered:
-        return None, ordered, "nothing was measured that the change of a line could be held against"
-    return None, ordered, "wherever its law could be measured, it is the reference's"
+        return None, [], f"what it draws with {drawn!r} is not normal noise, of which alone a law tells"
+    return guarded(evidence.subject.reference, lambda: search_for(evidence, budget), _why_none)
+
+
+def _why_none(targets: list[Target]) -> str:
+    if targets:
+        return "wherever its law could be measured, it is the reference's as declared"
+    return "nothing was measured that the change of a line could be held against"
 
 
 def search_for(evidence: Evidence, budget: str = "quick") -> tuple[Found | None, list[Target]]:
@@ -114,14 +99,22 @@ def search_for(evidence: Evidence, budget: str = "quick") -> tuple[Found | None,
     everything = all_targets_of(evidence)
     targets = chosen(everything)
     failing = [t for t in targets if t.reference_ratio > 1]
-    if not failing:
+    if not failing or _is_as_declared(evidence, everything):
         return None, targets
-    first = min(failing, key=lambda t: (abs(t.law.num_calls - USUAL_CALLS), t.dense is not None))
+    first = min(failing, key=lambda t: (t.is_beyond, abs(t.law.num_calls - USUAL_CALLS), t.dense is not None))
     rest = [t for t in targets if t is not first]
     rest.sort(key=lambda t: (t.reference_ratio <= 1, t.law.num_calls))
     ordered = [first, *rest]
     others = [t for t in everything if not any(t is one for one in ordered)]
     return _search(evidence, ordered, others, budget), ordered
+
+
+def _is_as_declared(evidence: Evidence, targets: Sequence[Target]) -> bool:
+    """Whether each law is that of the reference with the deviations in it that are declared."""
+    start = with_deviations(
+        Explanation("edit", searched_as(evidence.subject.reference)), KNOWN_FAULTS, tuple(evidence.subject.deviations)
+    )
+    return bool(start.faults) and all(start.explains(target) for target in targets)
 
 
 def _near(near: Near, declared: Sequence[Any]) -> Told:
@@ -168,7 +161,7 @@ def _search(evidence: Evidence, targets: list[Target], others: list[Target], bud
         targets,
         others=others,
         lawless=lawless_of(evidence),
-        further=[c for c in further(evidence) if c not in measured],
+        further=[c for c in further(evidence.subject, is_short) if c not in measured],
         measure=measure,
         hypothetical=hypothetical,
         budget=BUDGET[budget],

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import traceback
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from sampler_harness import judging
 from sampler_harness.training.checks import FREE_FACTOR
@@ -17,11 +14,12 @@ from sampler_harness.verdict import Diagnosis, Finding
 from sampler_harness.verdict import Explanation as Told
 
 from .answers import rank
-from .explanation import Explanation, searched_as
+from .explanation import Explanation
 from .found import Found, Near
+from .guarded import further, guarded
 from .known_faults import KNOWN_FAULTS, TRAINING_FAULTS
 from .search import BUDGET, Search
-from .step_cases import further_of_step, hypothetical_step, measured_step, steps_of, why_lawless
+from .step_cases import hypothetical_step, measured_step, steps_of, why_lawless
 from .step_target import PARTS, StepTarget
 from .words import told, told_as_part
 
@@ -65,33 +63,21 @@ def diagnose_step(
         near=tuple(_near(one, configs) for one in found.near),
         observed=() if found.exact else seen,
         searched=f"{found.programs} programs measured{end}; answers held against {held}",
+        settled_by=found.settled_by,
         seconds=time.perf_counter() - started,
     )
 
 
 def _found(evidence: TrainingEvidence, budget: str) -> tuple[Found | None, list[StepTarget], str]:
-    """What the search found, the cases that it looked at, and why there was none.
+    """What the search found, the cases that it looked at, and why there was none."""
 
-    An edit may do anything; whatever comes out of it is told by its name, as for samplers.
-    """
-    try:
-        searched_as(evidence.subject.reference)
-    except ValueError as error:
-        return None, [], f"{error}"
-    try:
-        with np.errstate(all="ignore"):
-            found, targets = search_for_step(evidence, budget)
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{place.name}, line {place.lineno}"
-        failed = f"the search itself failed with {type(error).__name__}: {error} ({where}); please report this"
-        return None, [], failed
-    if found is not None:
-        return found, targets, ""
-    if targets:
-        return None, targets, "at every time its input, target and weight are the reference's"
-    why = next((why for law in evidence.laws if (why := why_lawless(law))), "its law could not be read")
-    return None, targets, f"no change of a line is held against it, since {why}"
+    def why_none(targets: list[StepTarget]) -> str:
+        if targets:
+            return "at every time its input, target and weight are the reference's"
+        why = next((why for law in evidence.laws if (why := why_lawless(law))), "its law could not be read")
+        return f"no change of a line is held against it, since {why}"
+
+    return guarded(evidence.subject.reference, lambda: search_for_step(evidence, budget), why_none)
 
 
 def search_for_step(evidence: TrainingEvidence, budget: str = "quick") -> tuple[Found | None, list[StepTarget]]:
@@ -114,7 +100,7 @@ def search_for_step(evidence: TrainingEvidence, budget: str = "quick") -> tuple[
     search = Search(
         type(anchor.config),
         ordered,
-        further=[config for config in further_of_step(evidence) if config not in known],
+        further=[config for config in further(evidence.subject) if config not in known],
         measure=lambda config: measured_step(evidence, config, anchor),
         hypothetical=lambda config: hypothetical_step(evidence, config, anchor),
         budget=BUDGET[budget],

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from sampler_harness.law.program import Program, Trace, source_text
+from sampler_harness.law.program import Function, Program, Trace, source_text
 
 from .edited_text import edited_texts
 from .explanation import Explanation
@@ -15,7 +15,7 @@ from .known_faults import KnownFault
 from .mutation import Mutation
 from .mutations import mutations
 
-__all__ = ["Edits", "of_form", "single", "with_deviations", "with_fault", "written"]
+__all__ = ["Edits", "is_of_form", "of_form", "single", "with_deviations", "with_fault", "written"]
 
 #: Edits of a program that was run, each of one or several expressions.
 Edits = Callable[[Program, Trace], Iterator[tuple[Mutation, ...]]]
@@ -39,10 +39,18 @@ def of_form(own: Program, program: Program, trace: Trace) -> Iterator[tuple[Muta
         program: in the form.
         trace: of its runs.
     """
-    for (mutation,) in single(program, trace):
-        before = own.functions.get(mutation.function.place)
-        if before is None or _differ(before.node, mutation.function.node):
-            yield (mutation,)
+    yield from ((one,) for one in mutations(program, trace, functools.partial(is_of_form, own)))
+
+
+def is_of_form(own: Program, function: Function) -> bool:
+    """Whether a form writes a function otherwise than the reference's own program does.
+
+    Args:
+        own: the reference's program.
+        function: of a program in a form.
+    """
+    before = own.functions.get(function.place)
+    return before is None or _differ(before.node, function.node)
 
 
 @functools.lru_cache(maxsize=256)

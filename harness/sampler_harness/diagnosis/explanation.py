@@ -14,14 +14,13 @@ import numpy as np
 from sampler_harness.law.law import Law
 from sampler_harness.law.program import Program
 from sampler_harness.law.response import Array, Response
-from sampler_harness.law.rounding import ROUNDING_NUMPY
-from sampler_harness.law.same import SCREEN
-from sampler_harness.law.tolerance import Tolerance, derived_tolerance, reference_response
+from sampler_harness.law.rounding import ROUNDING_NUMPY, rounding
+from sampler_harness.law.tolerance import PRECISIONS, Tolerance, derived_tolerance, reference_response
 from sampler_harness.observe.learned_variance import learned_variance
 
 from .forms import text_as
 from .observation import Observation, Outcome
-from .target import Lawless, Target, limits_of, run_program
+from .target import BEYOND, Lawless, Target, limits_of, run_program
 from .where import Where
 
 __all__ = ["Explanation", "Kind", "SameAs", "Shift", "searched_as"]
@@ -31,8 +30,8 @@ Kind = Literal["configuration", "reference", "known", "edit", "pair"]
 KINDS: tuple[Kind, ...] = ("configuration", "reference", "known", "edit", "pair")
 
 
-#: Weights that are this much larger than any of the reference's come of a division by what rounding leaves.
-BEYOND = 1e5
+#: Weights that are off by this share of the largest in float32 have no digit that is sure.
+LOST = 0.1
 
 
 @dataclass(frozen=True)
@@ -164,19 +163,25 @@ class Explanation:
         """
         return self.outcome(target, stop=stop).response
 
-    def fits(self, target: Observation, *, exactly: bool = False, widened: float = 1.0) -> bool:
+    def off(self, target: Observation, *, exactly: bool = False) -> float:
+        """How far what this does is from what the sampler does in a case, over the tolerance; infinity without a law.
+
+        Args:
+            target: the sampler's case.
+            exactly: over the tolerance that is derived from this program, not the one that is used while searching,
+                which is narrower where small differences of large numbers are taken.
+        """
+        here = self._in(target.config)
+        return target.off(self, exactly=exactly) if here is self else here.off(target, exactly=exactly)
+
+    def fits(self, target: Observation, *, exactly: bool = False) -> bool:
         """Whether the sampler does in a case what this does.
 
         Args:
             target: the sampler's case.
-            exactly: within the tolerance that is derived from this program, not the one that is used while searching,
-                which is narrower where small differences of large numbers are taken.
-            widened: multiplies that tolerance.
+            exactly: as for :meth:`off`.
         """
-        here = self._in(target.config)
-        if here is not self:
-            return here.fits(target, exactly=exactly, widened=widened)
-        return target.fits(self, exactly=exactly, widened=widened)
+        return self.off(target, exactly=exactly) <= 1.0
 
     def explains(self, target: Observation) -> bool:
         """Whether the sampler does in a case what this does: the quick tolerance or the derived one says so.
@@ -186,16 +191,17 @@ class Explanation:
         """
         return self.fits(target) or self.fits(target, exactly=True)
 
-    def nearly_explains(self, target: Observation) -> bool:
-        """Whether the sampler does what this does, but for what rounding may do to a law whose entries grow.
+    def closeness(self, target: Observation) -> float:
+        """How far it is off by the tolerance that has more room, the derived one or that of the search: 1 explains.
 
         Args:
             target: the sampler's case.
         """
-        return self.explains(target) or self.fits(target, exactly=True, widened=SCREEN)
+        quickly = self.off(target)
+        return quickly if quickly <= 1.0 else self.off(target, exactly=True)
 
     def has_none_either(self, lawless: Lawless) -> bool:
-        """Whether this has no law where the sampler has none, and in the same way.
+        """Whether this has no law where the sampler has none: one may refuse what the other makes NaN of.
 
         Args:
             lawless: where.
@@ -215,8 +221,32 @@ class Explanation:
                 learned_variance=learned_variance(config),
             )
         if lawless.is_error or outcome.response is None:
-            return outcome.ending == ("error" if lawless.is_error else "not-finite")
-        return _is_beyond(outcome.response, lawless.config)
+            return outcome.ending in ("error", "not-finite")
+        return _is_beyond(outcome.response, lawless.config) or self._is_lost(outcome.response, lawless, config)
+
+    def _is_lost(self, response: Response, lawless: Lawless, config: Any) -> bool:
+        """Whether float32 has no numbers where float64 has some, or others altogether: next to alpha_bar = 1e-40, say.
+
+        Args:
+            response: in float64.
+            lawless: where the sampler has none.
+            config: of this there.
+        """
+        calls, draws = limits_of(lawless.calls)
+        with rounding(PRECISIONS["float32"].bits), np.errstate(all="ignore"):
+            outcome = run_program(
+                self.rounding_program.configured(config),
+                max_calls=calls,
+                max_draws=draws,
+                learned_variance=learned_variance(config),
+            )
+        if outcome.response is None:
+            return outcome.ending == "not-finite"
+        pairs = ((response.outputs, outcome.response.outputs), (response.noise, outcome.response.noise))
+        return any(
+            one.shape != other.shape or bool(np.abs(one - other).max(initial=0.0) > LOST * np.abs(one).max(initial=0.0))
+            for one, other in pairs
+        )
 
     def rows(self, target: Target) -> Array | None:
         """What it makes of the sampler's large outputs, where the reference clamps; None elsewhere."""

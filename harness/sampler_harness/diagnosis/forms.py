@@ -10,29 +10,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from sampler_harness.law.program import source_text
 from sampler_harness.law.replacement import Replacement
 
+from .form import Form
+from .scheduler_forms import SCHEDULER_FORMS
+
 __all__ = ["FORMS", "Form", "form_named", "forms_of", "text_as"]
-
-
-@dataclass(frozen=True)
-class Form:
-    """A step in other lines.
-
-    Attributes:
-        name: as a verdict says it, after "written".
-        replacements: what turns the reference's lines into it; its law stays what it is.
-    """
-
-    name: str
-    replacements: tuple[Replacement, ...]
 
 
 _DDIM = "reference_samplers/ddim.py"
 _DDPM = "reference_samplers/ddpm.py"
+_FLOW = "reference_samplers/flow.py"
 _BETAS = "reference_samplers/processes/betas.py"
 _PREDICTION = "reference_samplers/prediction.py"
 _STEP = """            sigma = self.sigma(alpha_bar, alpha_bar_next) if t_next > 0 else 0.0  # eq. 16
@@ -80,6 +70,58 @@ FORMS: tuple[Form, ...] = (
             if sigma_up > 0:
                 x = x + signal_next * (sigma_up * noise())  # eq. 12, "random noise"
 """,
+            ),
+        ),
+    ),
+    # lucidrains/denoising-diffusion-pytorch, released code: GaussianDiffusion.ddim_sample.
+    Form(
+        "with x0 itself at the end, where the other steps go on",
+        (
+            Replacement(
+                _DDIM,
+                _STEP,
+                """            if t_next == 0 and alpha_bar_next == 1:
+                x = x0
+                continue
+            variance = (1 - alpha_bar / alpha_bar_next) * (1 - alpha_bar_next) / (1 - alpha_bar)
+            sigma = self.eta * np.sqrt(variance) if t_next > 0 else 0.0  # eq. 16
+            c = np.sqrt(np.maximum(1 - alpha_bar_next - sigma**2, 0))
+            x = x0 * np.sqrt(alpha_bar_next) + c * epsilon  # eq. 12
+            if sigma > 0:
+                x = x + sigma * noise()  # eq. 12, "random noise"
+""",
+            ),
+        ),
+    ),
+    # smalldiffusion, released code: samples, on the levels of x / sqrt(alpha_bar).
+    Form(
+        "down to sigma_down, and up again by the noise that is missing there",
+        (
+            Replacement(
+                _DDIM,
+                _STEP,
+                """            sigma = self.sigma(alpha_bar, alpha_bar_next) if t_next > 0 else 0.0  # eq. 16
+            signal_next = np.sqrt(alpha_bar_next)
+            level_next = np.sqrt(1 - alpha_bar_next) / signal_next
+            sigma_down = np.sqrt(np.maximum(level_next**2 - (sigma / signal_next) ** 2, 0))  # eq. 12, "direction"
+            sigma_up = np.sqrt(level_next**2 - sigma_down**2)
+            x = signal_next * (x0 + sigma_down * epsilon)  # eq. 12
+            if sigma > 0:
+                x = x + signal_next * (sigma_up * noise())  # eq. 12, "random noise"
+""",
+            ),
+        ),
+    ),
+    # smalldiffusion, released code: sigmas_from_betas.
+    Form(
+        "with the table as noise levels of x / sqrt(alpha_bar)",
+        (
+            Replacement(
+                _BETAS,
+                "    return np.cumprod(1 - betas, dtype=np.float64)\n",
+                "    kept = np.cumprod(1 - betas, dtype=np.float64)\n"
+                "    sigma = np.sqrt(1 / kept - 1)\n"
+                "    return 1 / (1 + sigma**2)\n",
             ),
         ),
     ),
@@ -179,6 +221,19 @@ def cosine_betas(num_train_timesteps: int) -> Array:
             ),
         ),
     ),
+    # smalldiffusion, released code: samples draws in every step, of which a flow has none.
+    Form(
+        "with noise in every step",
+        (
+            Replacement(
+                _FLOW,
+                "            x = x + (time_next - time_cur) * flow  # eq. 1\n",
+                "            x = x + (time_next - time_cur) * flow  # eq. 1\n"
+                "            x = x + 0.0 * np.sqrt(time_cur - time_next) * noise()\n",
+            ),
+        ),
+    ),
+    *SCHEDULER_FORMS,
 )
 
 

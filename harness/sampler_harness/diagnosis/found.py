@@ -46,6 +46,7 @@ class Found:
         programs: how many were measured.
         ended: whether all there is was looked at, within the budget.
         cases: how many cases the answers were held against.
+        settled_by: fields with one declared value in whose other values several answers differ.
     """
 
     answers: list[Answer] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Found:
     programs: int = 0
     ended: bool = True
     cases: int = 0
+    settled_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

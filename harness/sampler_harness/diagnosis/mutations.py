@@ -10,7 +10,7 @@ import ast
 import copy
 import dataclasses
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -21,13 +21,13 @@ from .mutation import Mutation, Slot
 
 __all__ = ["mutations", "variants_of"]
 
-_OTHER_OPERATOR: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.Pow: ast.Mult,
-    ast.FloorDiv: ast.Div,
+_OTHER_OPERATORS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
+    ast.Add: (ast.Sub,),
+    ast.Sub: (ast.Add,),
+    ast.Mult: (ast.Div,),
+    ast.Div: (ast.Mult,),
+    ast.Pow: (ast.Mult,),
+    ast.FloorDiv: (ast.Div, ast.Mult),
 }
 _OTHER_COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.Gt),
@@ -50,14 +50,17 @@ _TAKEN_FOR = {
 _WHOLE = ("round", "int", "float")
 
 
-def mutations(program: Program, trace: Trace) -> Iterator[Mutation]:
+def mutations(
+    program: Program, trace: Trace, is_asked: Callable[[Function], bool] = lambda function: True
+) -> Iterator[Mutation]:
     """All single edits of what a program executed.
 
     Args:
         program: whose trees are edited; they must stand as they were made while this goes on.
         trace: of its runs.
+        is_asked: whether a function is edited.
     """
-    for function in program.functions.values():
+    for function in filter(is_asked, program.functions.values()):
         lines = {line for file, line in trace.lines if file == function.place.file}
         yield from _Editor(program, function, lines, trace).all()
 
@@ -207,9 +210,9 @@ class _Editor:
 
     def _arithmetic(self, slot: Slot, node: ast.BinOp) -> Iterator[Mutation]:
         left, right = node.left, node.right
-        other = _OTHER_OPERATOR.get(type(node.op))
-        if other is not None:
-            yield self._of(slot, node, ast.BinOp(left, other(), right))
+        others = _OTHER_OPERATORS.get(type(node.op), ())
+        for one in others:
+            yield self._of(slot, node, ast.BinOp(left, one(), right))
         yield self._of(slot, node, left)
         yield self._of(slot, node, right)
         for inner in (left, right):  # two terms or factors forgotten at once
@@ -276,6 +279,7 @@ class _Editor:
         if of_numpy and name == "square" and len(arguments) == 1:
             yield self._of(slot, node, arguments[0])
             yield self._of(slot, node, ast.BinOp(arguments[0], ast.Mult(), ast.Constant(2)))
+            yield self._of(slot, node, ast.BinOp(arguments[0], ast.Pow(), ast.Constant(3)))
         if of_numpy and name == "power" and len(arguments) == 2:
             yield self._of(slot, node, ast.BinOp(arguments[0], ast.Mult(), arguments[1]))
         if of_numpy and name in _TAKEN_FOR:
@@ -381,6 +385,8 @@ class _Editor:
                     continue
                 yield self._of((index, end, None), bound, ast.BinOp(bound, ast.Add(), ast.Constant(1)))
                 yield self._of((index, end, None), bound, ast.BinOp(bound, ast.Sub(), ast.Constant(1)))
+            if index.step is not None:  # the other way round, or every second one
+                yield from self._expression((index, "step", None), index.step)
             yield self._of(slot, node, node.value)
         else:
             if isinstance(index, ast.Constant) and isinstance(index.value, int):

@@ -65,13 +65,12 @@ class Observation(ABC):
         """
 
     @abstractmethod
-    def fits(self, explanation: Explanation, *, exactly: bool, widened: float = 1.0) -> bool:
-        """Whether an explanation has this law.
+    def off(self, explanation: Explanation, *, exactly: bool) -> float:
+        """How far an explanation is from this law, over the tolerance; infinity where it has none.
 
         Args:
             explanation: in every configuration; where it holds in some alone, it holds here.
-            exactly: within the tolerance that is derived from its own program, not the one that screens.
-            widened: multiplies that tolerance.
+            exactly: over the tolerance that is derived from its own program, not the one that screens.
         """
 
     @abstractmethod

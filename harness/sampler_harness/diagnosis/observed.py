@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from reference_samplers.contract import Reference
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.verdict import Finding
 
 from . import clamp
 
-__all__ = ["observed"]
+__all__ = ["observed", "of_returned_sample"]
 
 #: Checks that compare the law, which the search explains.
 _OF_ITS_LAW = ("law/times", "law/initial-noise", "law/outputs", "law/noise", "law/offset")
+#: How a function begins that has a name; others are told by a few of their values, which belong to one run.
+_NAMED = ("is tanh", "clamps at", "clamps to", "rounds", "truncates")
 
 
 def observed(evidence: Evidence, bad: Sequence[Finding]) -> Iterator[str]:
@@ -71,7 +74,31 @@ def _clamped(evidence: Evidence) -> Iterator[str]:
             continue
         does = clamp.named(*found)
         right = clamp.named(found[0], clamp.clipped(case.config, found[0]))
-        if does == right:
+        if does == right or not _has_clamp(case.config):
             continue
         yield f"what the sampler does to the predicted data {does}; it should {case.config.clip_told}"
         return
+
+
+def _has_clamp(config: Reference) -> bool:
+    """Whether the reference knows a clamp of predicted data."""
+    return type(config).clipped is not Reference.clipped
+
+
+def of_returned_sample(evidence: Evidence, bad: Sequence[Finding]) -> Iterator[str]:
+    """What is done to the finished sample where the reference has no clamp: no law tells of it, so that no edit does.
+
+    Args:
+        evidence: as the checks left it.
+        bad: findings that failed.
+    """
+    if not any(finding.id == "clip/replay" for finding in bad):
+        return
+    for case in evidence.cases:
+        bundle = evidence.bundle(case)
+        if _has_clamp(case.config) or bundle.problem is not None or not bundle.is_affine:
+            continue
+        found = clamp.clamp_of(bundle)
+        if found is not None and (does := clamp.named(*found)).startswith(_NAMED):
+            yield f"what the sampler does to the sample that it returns {does}; the reference returns it as it is"
+            return

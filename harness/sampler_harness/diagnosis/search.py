@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.law.program import Trace
+from sampler_harness.law.program import Function, Trace
 from sampler_harness.law.response import Array
-from sampler_harness.law.same import TERMS
+from sampler_harness.law.same import SCREEN, TERMS
 
 from .answers import Answer, grouped, laws_of, same_laws
 from .configuration import other_references, other_values, solved_values
-from .edits import Edits, of_form, single, with_deviations, with_fault, written
+from .edits import Edits, is_of_form, of_form, single, with_deviations, with_fault, written
 from .everywhere import everywhere
 from .explanation import KINDS, Explanation, Kind, searched_as
 from .forms import forms_of, text_as
@@ -33,6 +33,7 @@ from .known_faults import KNOWN_FAULTS, KnownFault
 from .observation import Observation
 from .solved_edits import solved_edits
 from .target import Lawless
+from .undecided import settled_by
 from .where import wheres
 
 __all__ = ["BUDGET", "Answer", "Found", "Near", "Search"]
@@ -51,6 +52,8 @@ COMPILED = 3
 PROMISING = 60
 #: Explanations of the smallest case that are tried as mistakes of one branch, at most.
 IN_PART = 200
+#: Explanations of a part of the first case that are held to their own tolerance, at most.
+BY_OWN_TOLERANCE = 40
 #: Explanations of a part that are told, at most.
 NEAR = 3
 #: Further configurations in which the sampler is run to tell answers apart.
@@ -125,19 +128,28 @@ class Search:
         if not fitting and not self._but_lawless:
             for lead in self._edited(start, self.targets[0], everywhere):
                 fitting += self._whole(lead)
-        if not fitting and not self._but_lawless and self._has_forms:
+        if not fitting and self._has_forms:  # a form may be NaN where the sampler is, and the reference's lines not
             for form in self._forms(start):
                 for lead in self._edited(form, self.targets[0], functools.partial(of_form, start.program)):
                     promising += [lead] if lead.terms > reference_terms else []
                     fitting += self._whole(lead)
+        if not fitting and not self._but_lawless:
+            fitting = self._by_own_tolerance(promising)
         if not fitting:
             fitting = list(self._in_one_branch())
         seen = len(self._in_part)
+        leading = frozenset(name for lead in promising if lead.kind == "known" for name in lead.make().faults)
+        if not fitting and not self._but_lawless and leading:
+            fitting = self._known_pairs(start, leading)
         # What has the law wherever there is one is all that numbers tell: two changes would be one that shows in them,
         # and another of which nothing is known but that it makes NaN, as many do.
         if not fitting and not self._but_lawless:
             for lead in self._numbers(start, self.targets[0]):
                 fitting += self._whole(lead)
+        if not fitting and not self._but_lawless and self._has_forms:
+            for form in self._forms(start):
+                for lead in self._numbers(form, self.targets[0], functools.partial(is_of_form, start.program)):
+                    fitting += self._whole(lead)
         if not fitting and not self._but_lawless:
             fitting = list(self._in_one_branch(seen))
         if not fitting and not self._but_lawless:
@@ -148,7 +160,8 @@ class Search:
         exact = self._told_apart(answers) and bool(fitting)
         near = [] if answers else self._near(promising)
         cases = len(self.targets) + len(self._others) + len(self._lawless)
-        return Found(answers, exact, near, self.programs, self._ended, cases)
+        settled = settled_by(answers, [target.config for target in self.targets], self._hypothetical)
+        return Found(answers, exact, near, self.programs, self._ended, cases, settled)
 
     # One change at a time
 
@@ -162,6 +175,19 @@ class Search:
         if explanation.kind != "pair" and explanation.where is None:
             self._in_part.append(explanation)
         return []
+
+    def _by_own_tolerance(self, promising: Sequence[Lead]) -> list[Explanation]:
+        """What the screen stops though rounding explains it: an edit may leave a law of small differences."""
+        first = self.targets[0]
+        fitting: list[Explanation] = []
+        for lead in sorted(promising, key=lambda lead: -lead.terms)[:BY_OWN_TOLERANCE]:
+            if lead.whole or not self._room():
+                continue
+            explanation = lead.make()
+            self.programs += COMPILED
+            if explanation.fits(first, exactly=True):
+                fitting += self._whole(dataclasses.replace(lead, whole=True, make=_made(explanation)))
+        return fitting
 
     def _from(self, base: Explanation, target: Observation | None = None) -> Iterator[Lead]:
         """Everything that is one change away.
@@ -268,7 +294,12 @@ class Search:
             if declared.faults == start.faults:  # a deviation whose lines this form has not cannot be put in
                 yield declared
 
-    def _numbers(self, base: Explanation, target: Observation) -> Iterator[Lead]:
+    def _numbers(
+        self,
+        base: Explanation,
+        target: Observation,
+        is_asked: Callable[[Function], bool] = lambda function: True,
+    ) -> Iterator[Lead]:
         """Edits with a number in them, where nothing simpler explains everything."""
         config = base.config(target.config)
         if config is None or not self._room():
@@ -276,7 +307,7 @@ class Search:
         program, trace = base.program, Trace()
         with np.errstate(all="ignore"):
             program.traced(lambda: base.response(target, stop=False), trace)
-            for one in solved_edits(program, config, target, trace, self._count):
+            for one in solved_edits(program, config, target, trace, self._count, is_asked):
                 texts = {**base.texts, **one.texts}
                 explanation = dataclasses.replace(base, kind=self._kind(base, "edit"), texts=texts, digits=one.digits)
                 yield self._lead(explanation, target)
@@ -309,10 +340,10 @@ class Search:
         try:
             strictly = True
             for target in everything:
-                if not explanation.explains(target):
-                    strictly = False
-                    if not explanation.nearly_explains(target):
-                        return False
+                closeness = explanation.closeness(target)
+                if closeness > SCREEN:
+                    return False
+                strictly = strictly and closeness <= 1.0
         except (SyntaxError, TypeError, AttributeError, ValueError):  # no program, or none in arithmetic that rounds
             return False
         if not all(explanation.has_none_either(one) for one in self._lawless):
@@ -346,8 +377,13 @@ class Search:
                 break
         return fitting
 
-    def _known_pairs(self, start: Explanation) -> list[Explanation]:
-        """All pairs of known faults: two that spoil one term of one row explain nothing alone."""
+    def _known_pairs(self, start: Explanation, leading: frozenset[str] = frozenset()) -> list[Explanation]:
+        """All pairs of known faults: two that spoil one term of one row explain nothing alone.
+
+        Args:
+            start: what they are put in.
+            leading: names of faults, one of which is in each pair; empty for all pairs.
+        """
         sample = self.targets[:4]
         sound = laws_of(start, sample)
         target = self.targets[0]
@@ -358,7 +394,9 @@ class Search:
             for second in effective[place + 1 :]:
                 if not self._room():
                     return fitting
-                fault = next(fault for fault in self._faults if fault.name == second.faults[0])
+                if leading and not leading & {first.faults[-1], second.faults[-1]}:
+                    continue
+                fault = next(fault for fault in self._faults if fault.name == second.faults[-1])
                 texts = with_fault(first.texts, fault)
                 if texts is None:
                     continue
@@ -421,3 +459,7 @@ class Search:
         first = self.targets[0]
         cases = len(self.targets) if of_all else sum(one.explains(target) for target in self.targets)
         return Near(one, cases, len(self.targets), terms // TERMS, first.rows, first.config, of_all)
+
+
+def _made(explanation: Explanation) -> Callable[[], Explanation]:
+    return lambda: explanation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ TOGETHER = 3
 FACTORS = (0.5, 0.9, 2.0, -1.0)
 BOUNDS = (1e-3, 0.1, 1.0)
 EXPONENTS = (0.5, 1.0)
+#: Where the search for a number begins that is 0.
+OFF_ZERO = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,22 +55,27 @@ def placeholder(n: int) -> str:
     return f"_solved_{n}"
 
 
-def sites(program: Program, trace: Trace, config: Any) -> Iterator[Site]:
+def sites(
+    program: Program, trace: Trace, config: Any, is_asked: Callable[[Function], bool] = lambda function: True
+) -> Iterator[Site]:
     """All sites in what a program executed, those of a statement's own numbers first.
 
     Args:
         program: in which.
         trace: of its run.
         config: that was run.
+        is_asked: whether a function is looked at.
     """
     fields = {name: float(value) for name, value in config.values().items() if type(value) in (int, float)}
     later: list[Site] = []
-    for function in program.functions.values():
+    for function in filter(is_asked, program.functions.values()):
         lines = {line for file, line in trace.lines if file == function.place.file}
         for statement in ast.walk(function.node):
             if not isinstance(statement, (ast.Assign, ast.Return)) or statement.lineno not in lines:
                 continue
-            if statement.value is None or isinstance(statement.value, ast.Constant):
+            if statement.value is None or (
+                isinstance(statement.value, ast.Constant) and not isinstance(statement.value.value, float)
+            ):
                 continue
             later += _in_parts(function, statement, lines, fields)
             if not isinstance(statement.value, ast.Tuple):
@@ -76,7 +83,8 @@ def sites(program: Program, trace: Trace, config: Any) -> Iterator[Site]:
                 later += _around(function, statement, statement.value)
     yield from later
     for group in groups(program, trace):
-        yield from _in_several(group.formula, group.choices)
+        if is_asked(group.function):
+            yield from _in_several(group.formula, group.choices)
 
 
 def _own_numbers(function: Function, statement: ast.Assign | ast.Return, value: ast.expr) -> Iterator[Site]:
@@ -85,7 +93,9 @@ def _own_numbers(function: Function, statement: ast.Assign | ast.Return, value: 
 
     def site(new: ast.expr, start: tuple[float, ...], count: int) -> Site:
         edit = Mutation(function, (statement, "value", None), value, ast.copy_location(new, value))
-        return Site((edit,), (start,), id(statement), count)
+        # What a weight of 0 does to a variance has no slope there.
+        starts = (start,) if any(start) else (start, (OFF_ZERO,) * len(start))
+        return Site((edit,), starts, id(statement), count)
 
     for one, other in itertools.permutations(free, 2) if len(free) <= TOGETHER else ():
         if isinstance(one.value, float) and abs(_of(one) + 1 - _of(other)) < 1e-9:

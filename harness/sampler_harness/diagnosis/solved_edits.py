@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.law.program import Program, Trace
+from sampler_harness.law.program import Function, Program, Trace
 from sampler_harness.law.response import Array
 
 from .edited_text import edited_texts
@@ -45,7 +45,12 @@ class SolvedEdit:
 
 
 def solved_edits(
-    program: Program, config: Any, target: Observation, trace: Trace, count: Callable[[], None]
+    program: Program,
+    config: Any,
+    target: Observation,
+    trace: Trace,
+    count: Callable[[], None],
+    is_asked: Callable[[Function], bool] = lambda function: True,
 ) -> Iterator[SolvedEdit]:
     """Texts in which a number makes the case's law the sampler's.
 
@@ -55,13 +60,14 @@ def solved_edits(
         target: the sampler's case.
         trace: of the program's run.
         count: told of each program that is measured.
+        is_asked: whether a function is looked at.
 
     Yields:
         Of a statement's own numbers the fewest that do, and of these the ones that are shortest to write.
     """
     solver = _Solver(program, config, target, count)
     own: dict[int, list[tuple[int, SolvedEdit]]] = {}
-    for site in sites(program, trace, config):
+    for site in sites(program, trace, config, is_asked):
         before = own.setdefault(site.statement, [])
         if site.numbers and any(site.numbers > enough for enough, _ in before):
             continue

@@ -96,17 +96,8 @@ class StepTarget(Observation):
         response = respond(instance, shares, self.spread, rounds=rounds)
         return response if response is not None and response.is_finite else None
 
-    def fits(self, explanation: Explanation, *, exactly: bool, widened: float = 1.0) -> bool:
-        """Whether an explanation has this law, and its loss the same free factor as elsewhere."""
-        return self.ratio(explanation, exactly=exactly) <= widened
-
-    def ratio(self, explanation: Explanation, *, exactly: bool) -> float:
-        """How far an explanation is from this law, over the tolerance; infinity where it has none.
-
-        Args:
-            explanation: in every configuration.
-            exactly: within the derived tolerance.
-        """
+    def off(self, explanation: Explanation, *, exactly: bool) -> float:
+        """How far an explanation is from this law, and its loss from the same free factor as elsewhere."""
         response = explanation.outcome(self, stop=False).response
         if response is None:
             return math.inf
@@ -146,7 +137,7 @@ class StepTarget(Observation):
         """How far the step is from its reference."""
         from .explanation import Explanation, searched_as
 
-        return self.ratio(Explanation("edit", searched_as(type(self.config))), exactly=True)
+        return self.off(Explanation("edit", searched_as(type(self.config))), exactly=True)
 
     # Beside what was measured
 

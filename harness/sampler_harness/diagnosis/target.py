@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,17 @@ import numpy as np
 from sampler_harness.law.bundle import DenseRun
 from sampler_harness.law.clamped import Bounds, clamped_end
 from sampler_harness.law.law import Law
-from sampler_harness.law.replay import is_affine, replay
+from sampler_harness.law.replay import is_affine, replay, spread_of_rows
 from sampler_harness.law.response import AMPLITUDE, Array, Response
 from sampler_harness.law.same import SCREEN, TERMS, Screen, distance, worst
-from sampler_harness.law.tolerance import PRECISIONS, Tolerance, reference_response, tolerance_between, tolerance_of
+from sampler_harness.law.tolerance import (
+    PRECISIONS,
+    SAFETY,
+    Tolerance,
+    reference_response,
+    tolerance_between,
+    tolerance_of,
+)
 from sampler_harness.observe.learned_variance import learned_variance, variance_value
 from sampler_harness.observe.trace import Case
 
@@ -29,7 +37,7 @@ from .observation import Observation, Outcome
 if TYPE_CHECKING:
     from .explanation import Explanation
 
-__all__ = ["Lawless", "Target", "limits_of", "run_program"]
+__all__ = ["BEYOND", "Lawless", "Target", "limits_of", "run_program"]
 
 #: A program may call its model and draw twice as often as the reference and the sampler, and this much more.
 MORE = 8
@@ -37,6 +45,9 @@ LONG = 200
 #: Times the floor, or the reference's own tolerance, beyond which a candidate's tolerance is not derived any more:
 #: derived ones were seen up to 90 times the floor.
 HOPELESS = 400.0
+#: Weights that are this much larger than any of the reference's come of a division by what rounding leaves, or have
+#: grown at every step.
+BEYOND = 1e5
 #: Seconds of the processor's after which a run is stopped, however busy the machine is; a sound one takes a thousandth.
 CLOCK = 2.0
 
@@ -68,7 +79,7 @@ class Target(Observation):
         law: measured on the sampler.
         reference_law: what it should have been.
         tolerance: of the reference's entries.
-        last_row: False where the returned sample could not be read.
+        last_row: False where the returned sample could not be read, or is not what the last step makes.
         learned_variance: the model returns a pair.
         end: what the finished sample is clamped to, as declared.
         dense: a run at large values, where the reference clamps.
@@ -116,27 +127,34 @@ class Target(Observation):
             max_draws=self.max_draws,
             learned_variance=learned_variance(config),
             target=self if stop else None,
+            last_row=self.last_row,
         )
 
-    def fits(self, explanation: Explanation, *, exactly: bool, widened: float = 1.0) -> bool:
-        """Whether an explanation has this law; see :class:`Observation`."""
-        response = explanation.response(self, stop=not exactly)
+    def off(self, explanation: Explanation, *, exactly: bool) -> float:
+        """How far an explanation is from this law; see :class:`Observation`."""
+        response = explanation.response(self, stop=not (exactly or self.is_beyond))
         config = explanation.config(self.config)
         if response is None or config is None:
-            return False
+            return math.inf
         with np.errstate(all="ignore"):
             law = Law.of(response)
+            if self.is_beyond and _largest(self.law) * PRECISIONS[self.dtype].unit > _largest(self.reference_law):
+                return 0.0 if _largest(law) > BEYOND * _largest(self.reference_law) else math.inf
             if exactly and self.is_hopeless(law):
-                return False
-            # Deriving a tolerance costs far more than a run at large values does.
-            if self.dense is not None and self.replayed(explanation.program.configured(config), response) > widened:
-                return False
-            tolerance = explanation.tolerance(law, response, config, self.dtype) if exactly else None
-            if self.ratio(law, tolerance) > widened:
-                return False
-            # What is not affine is no law of a sampler that is, though small impulses may not tell.
+                return math.inf
             program = explanation.program.configured(config)
-            return self.dense is not None or is_affine(program, response, learned_variance=self.learned_variance)
+            # Deriving a tolerance costs far more than a run at large values does.
+            off = self.replayed(program, response)
+            if off > 1.0 and exactly and off <= HOPELESS:
+                off = self.replayed(program, response, lambda: explanation.rounding_program.configured(config))
+            if off > (SCREEN if exactly else 1.0):
+                return off
+            ratio = self.ratio(law, explanation.tolerance(law, response, config, self.dtype) if exactly else None)
+            if self.dense is None:
+                # What is not affine is no law of a sampler that is, though small impulses may not tell.
+                affine = ratio > SCREEN or is_affine(program, response, learned_variance=self.learned_variance)
+                return ratio if affine else math.inf
+            return max(ratio, off)
 
     def distances(self, response: Response) -> Array | None:
         """How far every entry is off; see :class:`Observation`."""
@@ -178,21 +196,39 @@ class Target(Observation):
             return None
         return clamped_end(rows, self.end) if rows is not None and rows.shape == self.dense.rows.shape else None
 
-    def replayed(self, instance: Any, response: Response) -> float:
+    def replayed(self, instance: Any, response: Response, copied: Callable[[], Any] | None = None) -> float:
         """How far a program is from the sampler at large values, over the tolerance; 0 where nothing is clamped.
 
         Args:
             instance: a configured program.
             response: of it.
+            copied: makes the same in arithmetic that rounds, for what rounding does to large values that a clamp cuts
+                off; None for the floor alone.
         """
-        if self.dense is None:
+        if self.dense is None or self.is_beyond:
             return 0.0
         rows = self.replay(instance, response)
         if rows is None:
             return math.inf
         keep = slice(None) if self.last_row else slice(-1)
         size = np.abs(rows) + np.sqrt(np.mean(rows**2, axis=1, keepdims=True))
-        return worst(self.dense.rows[keep], rows[keep], SCREEN * PRECISIONS[self.dtype].floor * size[keep] + 1e-30)
+        precision = PRECISIONS[self.dtype]
+        # No row is known better than what came before it is rounded: a row that vanishes is a difference of that.
+        before = np.maximum.accumulate(np.abs(rows).max(axis=1, keepdims=True))
+        allowed = SCREEN * (precision.floor * size + precision.unit * before) + 1e-30
+        if copied is not None:
+            spread = spread_of_rows(
+                copied,
+                rows,
+                self.case.shape,
+                self.dense.outputs,
+                self.fresh,
+                response,
+                bits=precision.bits,
+                learned_variance=self.learned_variance,
+            )
+            allowed = np.maximum(allowed, SAFETY * spread)
+        return worst(self.dense.rows[keep], rows[keep], allowed[keep])
 
     def ratio(self, law: Law, tolerance: Tolerance | None = None) -> float:
         """Worst deviation of the sampler from a law, over that law's tolerance; infinity where it cannot be one.
@@ -202,8 +238,31 @@ class Target(Observation):
             tolerance: of its entries; None for the floor alone, widened as while searching.
         """
         widened = SCREEN if tolerance is None else 1.0
-        given = tolerance_between(law, self.dtype) if tolerance is None else tolerance
+        given = self._of_rows(law, tolerance_between(law, self.dtype) if tolerance is None else tolerance)
         return distance(self.law, law, given, last_row=self.last_row, widened=widened)
+
+    @functools.cached_property
+    def is_beyond(self) -> bool:
+        """Whether the sampler's weights are beyond all measure, as those of a fault that grows at every step become."""
+        return _largest(self.law) > BEYOND * _largest(self.reference_law)
+
+    def _of_rows(self, law: Law, tolerance: Tolerance) -> Tolerance:
+        """Tolerances of a law, where the sampler's is beyond all measure those of each row's largest entry.
+
+        Context: a run of 50 steps that doubles the state at each has entries of 1e15, and beside them small ones that
+        are differences of what float32 no longer holds. Choice: such a case is compared by the size of its rows, and
+        not at large values; where no digit can be left, only by whether it is one. Reversed by: a law that is measured
+        in more digits.
+        """
+        if not self.is_beyond:
+            return tolerance
+        largest = np.maximum(np.abs(law.outputs).max(axis=1, initial=0.0), np.abs(law.factor).max(axis=1, initial=0.0))
+        allowed = PRECISIONS[self.dtype].floor * largest[:, None]
+        return dataclasses.replace(
+            tolerance,
+            outputs=np.maximum(tolerance.outputs, allowed),
+            factor=np.maximum(tolerance.factor, allowed),
+        )
 
     def is_hopeless(self, law: Law) -> bool:
         """Whether a law is so far from the sampler's that no tolerance of its own could reach it.
@@ -213,7 +272,7 @@ class Target(Observation):
         Args:
             law: a candidate's.
         """
-        own = tolerance_between(law, self.dtype)
+        own = self._of_rows(law, tolerance_between(law, self.dtype))
         if self.tolerance.outputs.shape == own.outputs.shape and self.tolerance.factor.shape == own.factor.shape:
             # Where rounding does much to the reference, it does so to what is nearly the reference.
             own = dataclasses.replace(
@@ -229,6 +288,11 @@ class Target(Observation):
         tolerance = tolerance_of(self.config, self.dtype, self.learned_variance)
         response = reference_response(self.config, self.learned_variance)
         return max(self.ratio(self.reference_law, tolerance), self.replayed(self.config, response))
+
+
+def _largest(law: Law) -> float:
+    """The largest of a law's weights."""
+    return max(float(np.abs(part).max(initial=0.0)) for part in (law.outputs, law.factor))
 
 
 def limits_of(calls: int) -> tuple[int, int]:
@@ -256,6 +320,7 @@ def run_program(
     max_draws: int,
     learned_variance: bool = False,
     target: Target | None = None,
+    last_row: bool = True,
 ) -> Outcome:
     """Measure a program's response in one run, under limits.
 
@@ -265,6 +330,7 @@ def run_program(
         max_draws: draws at most.
         learned_variance: the model returns a pair.
         target: what it should do; the run ends where it differs. None to measure it whatever it does.
+        last_row: False where the sample is no evidence: NaN in it says nothing.
 
     Returns:
         How far it went along. What raises, hits a limit or is NaN has no response.
@@ -317,7 +383,7 @@ def run_program(
         terms += agreeing
         if agreeing < TERMS:
             return Outcome(terms)
-    rows = np.array([*seen, sample])
+    rows = np.array([*seen, sample if last_row else np.nan_to_num(sample, posinf=0.0, neginf=0.0)])
     if not np.isfinite(rows).all() or not np.isfinite(times).all():
         return Outcome(terms, ending="not-finite")
     offset = rows[:, -1].copy()

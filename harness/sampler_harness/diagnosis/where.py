@@ -66,7 +66,7 @@ def wheres(wrong: Sequence[Any], right: Sequence[Any], fields: Collection[str]) 
     Args:
         wrong: configurations.
         right: configurations.
-        fields: of the algorithm; of others a part is what they are not.
+        fields: of the algorithm; of others a part is never a range of numbers.
 
     Returns:
         Of one condition, then of two.
@@ -74,7 +74,7 @@ def wheres(wrong: Sequence[Any], right: Sequence[Any], fields: Collection[str]) 
     found = []
     for field, value in wrong[0].values().items() if wrong else ():
         conditions = []
-        if field in fields and isinstance(value, (float, str, bool)):
+        if isinstance(value, (str, bool)) or (field in fields and isinstance(value, float)):
             conditions.append(Condition(field, None if isinstance(value, float) else value))
         if isinstance(value, str):
             others = dict.fromkeys(config.values().get(field) for config in right)

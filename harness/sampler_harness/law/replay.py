@@ -39,6 +39,7 @@ __all__ = [
     "matched_noise",
     "replay",
     "rows_of_draws",
+    "spread_of_rows",
     "with_fresh_noise",
 ]
 
@@ -103,7 +104,7 @@ def in_order(
 
     exact = played(reference, lambda values: values)
     assert exact is not None  # it asks for as many as there are
-    return exact, _spread(reference, exact, played, bits=bits, tables=tables)
+    return exact, _spread(lambda: _rounding(reference, tables), exact, played, bits=bits)
 
 
 def _played(
@@ -138,19 +139,23 @@ def _played(
     return Replayed(np.stack([*seen, np.array(sample, dtype=np.float64).reshape(-1)]), np.array(times))
 
 
+def _rounding(reference: Any, tables: bool) -> Any:
+    """What is played under rounding: the reference's own source, or only what it is handed."""
+    return rounded_like(reference) if tables else reference
+
+
 def _spread(
-    reference: Any,
+    copied: Callable[[], Any],
     exact: Replayed,
     played: Callable[[Any, Callable[[Array], Array]], Replayed | None],
     *,
     bits: int,
-    tables: bool,
 ) -> Replayed:
-    """Largest deviations of rows and times when it is played under rounding."""
+    """Largest deviations of rows and times when what ``copied`` makes is played under rounding."""
     rows, times = np.zeros_like(exact.rows), np.zeros_like(exact.times)
     for seed in (None, 0, 1):
         with rounding(bits, seed), np.errstate(all="ignore"):
-            found = played(rounded_like(reference) if tables else reference, rounded)
+            found = played(copied(), rounded)
         if found is not None and found.rows.shape == exact.rows.shape:
             off = np.abs(found.rows - exact.rows)
             rows = np.fmax(rows, np.where(np.isfinite(off), off, 0.0))
@@ -322,4 +327,41 @@ def with_fresh_noise(
         return _played(run, shape, outputs, noise, wrap, learned_variance=learned_variance)
 
     exact = played(reference, lambda values: values)
-    return None if exact is None else (exact.rows, _spread(reference, exact, played, bits=bits, tables=tables).rows)
+    if exact is None:
+        return None
+    return exact.rows, _spread(lambda: _rounding(reference, tables), exact, played, bits=bits).rows
+
+
+def spread_of_rows(
+    copied: Callable[[], Any],
+    rows: Array,
+    shape: tuple[int, ...],
+    outputs: Array,
+    fresh: dict[int, Array],
+    response: Response,
+    *,
+    bits: int,
+    learned_variance: bool = False,
+) -> Array:
+    """What rounding does to the rows of a program that is handed outputs and fresh noise.
+
+    Args:
+        copied: makes the program in source that rounds; called while rounding is on.
+        rows: ``(K + 1, numel)`` what it does without rounding.
+        shape: of the sample.
+        outputs: as for :func:`replay`.
+        fresh: the same.
+        response: of the program.
+        bits: of mantissa of the rounding.
+        learned_variance: the model returns a pair.
+
+    Returns:
+        ``(K + 1, numel)`` the largest deviations.
+    """
+
+    def played(run: Any, wrap: Callable[[Array], Array]) -> Replayed | None:
+        noise = matched_noise(response, shape, fresh, wrap=wrap)
+        return _played(run, shape, outputs, noise, wrap, learned_variance=learned_variance)
+
+    exact = Replayed(rows, np.zeros(rows.shape[0] - 1))
+    return _spread(copied, exact, played, bits=bits).rows

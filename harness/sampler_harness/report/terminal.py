@@ -164,6 +164,8 @@ def diagnosis_lines(diagnosis: Diagnosis, kind: str = "sampler") -> list[Line]:
             lines.append(Line("  No change of the reference that was tried explains it."))
         elif diagnosis.unsearched and not diagnosis.observed:
             lines += _wrapped(f"Cannot tell: {diagnosis.unsearched}.", 2)
+    if exact:
+        lines += [line for told in diagnosis.observed for line in _wrapped(f"Beside that, {told}.", 2)]
     for told in diagnosis.consequences:
         lines += _wrapped(f"What it does to samples: {told}.", 2)
     if sure := sureness(diagnosis, kind):

@@ -117,6 +117,8 @@ def sureness(diagnosis: Diagnosis, kind: str = "sampler") -> str:
         how = "Sure: same law in every configuration, and nothing else that was tried has it"
     elif len(diagnosis.answers) > 1:
         how = f"Not sure: it has the {noun(kind)}'s law in every configuration that was run, and so has something else"
+        if diagnosis.settled_by:
+            how += f"; a range in place of the one value of {' or '.join(diagnosis.settled_by)} would settle it"
     else:
         how = f"Not sure: it has the {noun(kind)}'s law to a wider tolerance only"
     return f"{how} ({diagnosis.searched})."
