@@ -127,7 +127,7 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
 
     name = deviation.scheduler
     cornered, _ = REFERENCED[name]()
-    paper = cornered.__base__  # no corner is refused
+    paper = cornered.__bases__[-1]  # no corner is refused
     assert paper is not None
     varied = {field: values for field, values in deviation.varied.items() if field not in options}
     asked = {**{option: v for option, v in deviation.settings.items() if option not in varied}, **options}
