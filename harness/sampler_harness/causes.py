@@ -26,6 +26,18 @@ _OF_THE_LAW = frozenset(
 )
 #: What is seen of a value that is made wrongly in one line.
 _OF_A_LINE = _OF_THE_LAW | {"noise/shape", "shape/batch", "precision/dtype"}
+#: The same of a training step: its line is one whose value makes input, time, target and weight right, or by which
+#: alone they are wrong.
+_OF_A_LINE_OF_A_STEP = frozenset(
+    (
+        "training/time-distribution",
+        "training/noise-matches-target",
+        "training/forward-backward-consistent",
+        "training/target",
+        "training/weight",
+        "training/shape",
+    )
+)
 #: What is read off the draws, and what follows from one that is not seen.
 _OF_NOISE = ("law/initial-noise", "law/noise", "law/offset")
 #: What compares a run with an earlier one: where that leaves something behind, they differ.
@@ -74,4 +86,5 @@ def _is_one(cause: Finding, other: Finding, one_change: bool) -> bool:
     if one_change and {cause.id, other.id} <= _OF_THE_LAW:
         return True
     same_line = cause.place is not None and cause.place.makes_the_same(other.place)
-    return same_line and {cause.id, other.id} <= _OF_A_LINE and not other.problem
+    both = {cause.id, other.id}
+    return same_line and (both <= _OF_A_LINE or both <= _OF_A_LINE_OF_A_STEP) and not other.problem

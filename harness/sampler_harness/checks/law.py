@@ -8,15 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sampler_harness.law.casts import cast_of
 from sampler_harness.law.comparison import Deviation, Term
 from sampler_harness.law.places import PlaceMap
 from sampler_harness.observe.trace import Case, Run
 from sampler_harness.verdict import Finding
 
-from .casts import cast_between, resolution
 from .evidence import Evidence
 from .judging import Judged, conclude, nothing_seen, skipped
 from .replayed import NOT_AFFINE, where
+from .resolution import resolution
 
 __all__ = [
     "NO_LAW",
@@ -257,8 +258,9 @@ def _cast_of_times(evidence: Evidence) -> str | None:
     """The cast that makes every wrong time of all cases, where there is no wider dtype to compare with."""
     compared = [d for case in evidence.cases for d in evidence.compared(case) if d.ratio > 1.0]
     wrong = [d for d in compared if d.term in ("count", "time")]
-    casts = {cast_between(d.got, d.should_be) if d.term == "time" else None for d in wrong}
-    return casts.pop() if evidence.in_half_alone and len(casts) == 1 else None
+    if not evidence.in_half_alone or any(d.term == "count" for d in wrong):
+        return None
+    return cast_of((d.got, d.should_be) for d in wrong)
 
 
 def check_times(evidence: Evidence) -> Finding:

@@ -108,7 +108,7 @@ def search_for_step(evidence: TrainingEvidence, budget: str = "quick") -> tuple[
     failing = [target for target in targets if target.reference_ratio > 1]
     if not failing:
         return None, targets
-    anchor = targets[0]
+    anchor = targets[0].anchor
     ordered = [failing[0], *(target for target in targets if target is not failing[0])]
     known = {target.config for target in targets}
     search = Search(

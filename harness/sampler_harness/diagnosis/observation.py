@@ -69,7 +69,7 @@ class Observation(ABC):
         """Whether an explanation has this law.
 
         Args:
-            explanation: in every configuration; where it holds in some alone, it holds here.
+            explanation: whole; where it holds in some configurations alone, its part for this one counts here.
             exactly: within the tolerance that is derived from its own program, not the one that screens.
             widened: multiplies that tolerance.
         """

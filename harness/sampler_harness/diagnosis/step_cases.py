@@ -59,8 +59,13 @@ def steps_of(evidence: TrainingEvidence) -> list[StepTarget]:
 
 
 def _anchored(targets: list[StepTarget]) -> list[StepTarget]:
+    """All cases beside one whose loss says what the free factor is: one in which the step is right, if there is any.
+
+    Context: the factor of a case with wrong weights is no factor, and beside it a right case is off by it.
+    """
+    anchor = next((target for target in targets if target.is_right_alone), targets[0]) if targets else None
     for target in targets:
-        target.anchor = targets[0]
+        target.anchor = anchor or target
     return targets
 
 

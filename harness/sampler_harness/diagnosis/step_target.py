@@ -104,7 +104,7 @@ class StepTarget(Observation):
         """How far an explanation is from this law, over the tolerance; infinity where it has none.
 
         Args:
-            explanation: in every configuration.
+            explanation: whole, since its loss in another configuration says what the free factor is.
             exactly: within the derived tolerance.
         """
         response = explanation.outcome(self, stop=False).response
@@ -113,7 +113,7 @@ class StepTarget(Observation):
         factor = self._off_in_factor(explanation, response)
         if factor > 1.0:
             return factor
-        derived = self._derived(explanation, response) if exactly else None
+        derived = self._derived(explanation.part_for(self.config), response) if exactly else None
         return max(factor, *(float(part.max(initial=0.0)) for part in self._parts(response, derived)))
 
     def _off_in_factor(self, explanation: Explanation, response: StepResponse) -> float:
@@ -144,9 +144,19 @@ class StepTarget(Observation):
     @functools.cached_property
     def reference_ratio(self) -> float:
         """How far the step is from its reference."""
+        return self.ratio(self._reference, exactly=True)
+
+    @property
+    def is_right_alone(self) -> bool:
+        """Whether the step is its reference here, but for the free factor."""
+        assert self.anchor is self, "beside another case its factor counts too"
+        return self.ratio(self._reference, exactly=True) <= 1.0
+
+    @property
+    def _reference(self) -> Explanation:
         from .explanation import Explanation, searched_as
 
-        return self.ratio(Explanation("edit", searched_as(type(self.config))), exactly=True)
+        return Explanation("edit", searched_as(type(self.config)))
 
     # Beside what was measured
 

@@ -120,6 +120,7 @@ class Target(Observation):
 
     def fits(self, explanation: Explanation, *, exactly: bool, widened: float = 1.0) -> bool:
         """Whether an explanation has this law; see :class:`Observation`."""
+        explanation = explanation.part_for(self.config)
         response = explanation.response(self, stop=not exactly)
         config = explanation.config(self.config)
         if response is None or config is None:

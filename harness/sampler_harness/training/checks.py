@@ -22,6 +22,7 @@ from .judging import Judged, check, conclude
 from .law import BENT, ItemLaw, StepLaw
 from .noise import UNEXPLAINED, check_noise_matches_target, noise_scales
 from .sampling import judged_beside_sampler
+from .time_checks import check_time_distribution
 
 __all__ = [
     "check_forward_backward_consistent",
@@ -55,8 +56,10 @@ def _usable(evidence: TrainingEvidence, *, half: bool = False) -> Iterator[tuple
 def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
     """At each time the model's input holds as much data and noise as the sampler's does at that time."""
     judged = []
+    wrong_time = check_time_distribution(evidence).outcome == "failed"
     for law, item, should in _usable(evidence, half=True):
         s, _, _ = noise_scales(item, law.case.config.perturbation)
+        blame = "training/time-distribution" if wrong_time and _is_told_wrong_alone(law, item, s) else None
         figures = (("data", item.a, should.a, should.tolerances[0]), ("noise", s, should.s, should.tolerances[1]))
         for name, got, value, tolerance in figures:
             message = (
@@ -64,7 +67,7 @@ def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
                 f"{_hint(got, value)}"
             )
             details = {"time": item.time, "term": name, "got": got, "should_be": value}
-            judged.append(Judged(abs(got - value) / tolerance, message, law.case, details))
+            judged.append(Judged(abs(got - value) / tolerance, message, law.case, details, blame))
         tolerance = should.tolerances[0] + should.tolerances[1]
         message = (
             f"at time {item.time:.6g} a constant of {item.offset:.3g} is added to the model's input, should be none"
@@ -87,6 +90,17 @@ def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
         after=after,
         notes=notes,
     )
+
+
+def _is_told_wrong_alone(law: StepLaw, item: ItemLaw, s: float) -> bool:
+    """Whether an item's input is the reference's at the time that that draws there, and is only told otherwise."""
+    config = law.case.config
+    drawn = float(config.told_time(config.quantile(item.share)))
+    should = None if drawn == item.time else expected(config, drawn, law.case.dtype)
+    if should is None:
+        return False
+    off = (abs(item.a - should.a) / should.tolerances[0], abs(s - should.s) / should.tolerances[1])
+    return max(off) <= 1.0
 
 
 def _hint(got: float, value: float) -> str:
