@@ -28,7 +28,6 @@ from .replayed import ends_clamped, hold
 
 __all__ = ["check_dtype"]
 
-_HALF = ("float16", "bfloat16")
 #: Why nothing is said of a dtype's digits.
 UNSEEN = "how accurate it is cannot be told, since what it is held against has no law to compare with"
 #: Times what rounding does to the reference, in the mean over a row: of programs of any form at most 2^2.4 was seen.
@@ -61,7 +60,7 @@ def check_dtype(evidence: Evidence) -> Finding:
                 told.append(f"{dtype}: the state is kept in {wider[0]}")
             judged += _times_rounded(evidence, case)
             # The dtype in which laws are read is half precision where there is no other.
-            by_replay = dtype in _HALF and dtype != evidence.dtype
+            by_replay = PRECISIONS[dtype].is_half and dtype != evidence.dtype
             found = _half(evidence, case) if by_replay else [*_law(evidence, case), *_digits(evidence, case)]
             accurate[dtype] = bool(found) or accurate.get(dtype, False)
             judged += found
@@ -81,7 +80,7 @@ def _right_dtype(dtypes: Sequence[str]) -> str:
 def _cases_for(evidence: Evidence, dtype: str) -> list[Case]:
     """The base and, for what rounds most, chains of few steps; in half precision each value of each option once."""
     configs = [evidence.covering.base]
-    if dtype in _HALF:
+    if PRECISIONS[dtype].is_half:
         configs = [case.config for case in evidence.telling_cases]
     else:
         paired = [c.config for c in evidence.cases if c.config != evidence.covering.base]
@@ -127,8 +126,8 @@ def _times(evidence: Evidence, case: Case) -> tuple[Array, Array, Array] | None:
     if should_be.times.shape != got.shape:
         return None
     # Programs work levels out in float32 whatever they run in: what a difference near 1 loses there is no cast.
-    is_wide = side.dtype in ("float32", "float64")
-    allowed = evidence.standard.tolerance(side).times if is_wide else time_tolerance(should_be.times)
+    is_half = PRECISIONS[side.dtype].is_half
+    allowed = time_tolerance(should_be.times) if is_half else evidence.standard.tolerance(side).times
     return got, should_be.times, allowed
 
 
@@ -160,7 +159,7 @@ def _digits(evidence: Evidence, case: Case) -> list[Judged]:
     bundle = evidence.bundle(case)
     if bundle.unread or bundle.problem is not None or not bundle.is_affine or bundle.layout is None:
         return []
-    if case.dtype in _HALF:  # its coefficients have no more digits than its rows
+    if PRECISIONS[case.dtype].is_half:  # its coefficients have no more digits than its rows
         return []
     small = bundle.amplitude / LARGEST_DENSE
     if case.config.is_clipped or evidence.subject.output_clip is not None:

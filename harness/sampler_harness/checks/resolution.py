@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["resolution"]
 
+
 def resolution(evidence: Evidence) -> list[str]:
     """How far weights may be off unseen, where a sampler exists in half precision alone; nothing where it does not.
 

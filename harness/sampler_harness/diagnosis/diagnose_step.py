@@ -21,7 +21,7 @@ from .explanation import Explanation, searched_as
 from .found import Found, Near
 from .known_faults import KNOWN_FAULTS, TRAINING_FAULTS
 from .search import BUDGET, Search
-from .step_cases import further_of_step, hypothetical_step, measured_step, steps_of, why_lawless
+from .step_cases import further_of_step, hypothetical_step, measured_step, steps_of, unread_of, why_lawless
 from .step_target import PARTS, StepTarget
 from .words import told, told_as_part
 
@@ -29,6 +29,8 @@ __all__ = ["diagnose_step", "search_for_step"]
 
 #: Digits of a value that a person may have meant.
 SHORT = 3
+#: Things that were not read are told up to so many.
+MOST_TOLD = 3
 #: Findings that no law of an item tells of.
 _NOT_OF_THE_LAW = ("training/gradient", "training/shape")
 
@@ -89,7 +91,9 @@ def _found(evidence: TrainingEvidence, budget: str) -> tuple[Found | None, list[
     if found is not None:
         return found, targets, ""
     if targets:
-        return None, targets, "at every time its input, target and weight are the reference's"
+        unread = unread_of(evidence)
+        but = f", but for what was not read: {'; '.join(unread[:MOST_TOLD])}" if unread else ""
+        return None, targets, f"at every time that was read its input, target and weight are the reference's{but}"
     why = next((why for law in evidence.laws if (why := why_lawless(law))), "its law could not be read")
     return None, targets, f"no change of a line is held against it, since {why}"
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.subject import Subject
 from sampler_harness.verdict import Finding
 
 from .beside import base_of, beside
 from .evidence import TrainingEvidence
-from .expected import Expected, expected, is_half
+from .expected import Expected, expected
 from .gradient import judged_gradients
 from .judging import Judged, check, conclude
 from .law import BENT, ItemLaw, StepLaw
@@ -41,7 +42,7 @@ FREE_FACTOR = 1e-2
 def _usable(evidence: TrainingEvidence, *, half: bool = False) -> Iterator[tuple[StepLaw, ItemLaw, Expected]]:
     """Items of all laws at times that the reference tells, with what it has there."""
     for law in evidence.laws:
-        if is_half(law.case.dtype) and not half:
+        if PRECISIONS[law.case.dtype].is_half and not half:
             continue
         for item in law.items:
             should = expected(law.case.config, item.time, law.case.dtype)
@@ -164,7 +165,7 @@ def check_weight(evidence: TrainingEvidence) -> Finding:
     factors: list[tuple[StepLaw, float]] = []
     for law in evidence.laws:
         judged += [_judge_random(law, index) for index in law.weighing]
-        if not is_half(law.case.dtype):
+        if not PRECISIONS[law.case.dtype].is_half:
             factors += [(law, factor) for factor in _judge_weights(law, judged)]
     usual = float(np.median([factor for _, factor in factors])) if factors else 0.0
     for law, factor in factors:
@@ -240,7 +241,7 @@ def check_gradient(evidence: TrainingEvidence) -> Finding:
             for k in law.lost
         ]
         for item in law.items:
-            if item.curvature == 0.0 and not is_half(law.case.dtype):
+            if item.curvature == 0.0 and not PRECISIONS[law.case.dtype].is_half:
                 message = f"no gradient reaches item {item.item} of model call {item.call} at time {item.time:.6g}"
                 judged.append(Judged(math.inf, message, law.case))
     judged += judged_gradients(evidence)

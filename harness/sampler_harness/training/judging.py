@@ -38,7 +38,7 @@ def _unmeasured(id: str, evidence: TrainingEvidence) -> Finding | None:
 
 
 def _look_at(place: Place) -> str:
-    return f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}"
+    return f"look at: {place.told}"
 
 
 def check(id: str) -> Callable[[Callable[[TrainingEvidence], Finding]], Callable[[TrainingEvidence], Finding]]:
