@@ -81,6 +81,14 @@ class ReleasedDDPM(_IndexedFromTheEnd, reference_samplers.DDPM):
             found.append((t + 1, t_next + 1 if t_next >= 0 else behind))
         return tuple(found)
 
+    def std(self, alpha_bar: Any, alpha_bar_next: Any, beta: Any, v: Any) -> Any:
+        """Std of a step's draw; the smaller variance of ``learned_range`` is 1e-20 where it is 0, for its logarithm."""
+        if self.variance != "learned_range":
+            return super().std(alpha_bar, alpha_bar_next, beta, v)
+        smaller = np.maximum((1 - alpha_bar_next) / (1 - alpha_bar) * beta, 1e-20)
+        share = (v + 1) / 2
+        return np.exp(0.5 * (share * np.log(beta) + (1 - share) * np.log(smaller)))
+
 
 @dataclass(frozen=True)
 class ReleasedLaplaceDDPM(_Released, reference_samplers.DDPM):
