@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from sampler_harness.budgets import BUDGETS
-from sampler_harness.cases import covering_set
 from sampler_harness.checks.evidence import Evidence, expected_calls
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.law import Law
@@ -18,8 +16,8 @@ from sampler_harness.law.same import is_same
 from sampler_harness.law.tolerance import PRECISIONS, reference_law, tolerance_between, tolerance_of
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
-from sampler_harness.strategies import drawn_configurations
 
+from .allowed import allowed
 from .target import Lawless, Target
 
 __all__ = ["all_targets_of", "chosen", "further", "lawless_of", "target_of", "targets_of"]
@@ -34,8 +32,6 @@ MANY = 16
 FEW = 2
 #: Cases without a law that a candidate is asked about, at most.
 LAWLESS = 4
-#: Further configurations that are considered for telling answers apart.
-FURTHER = 60
 
 
 def targets_of(evidence: Evidence) -> list[Target]:
@@ -161,10 +157,4 @@ def further(evidence: Evidence) -> Iterator[Any]:
     Args:
         evidence: whose subject is asked.
     """
-    budget = BUDGETS["standard"]
-    count = 0
-    configurations = covering_set(evidence.subject, budget).configurations
-    for config in [*configurations, *(config for config, _ in drawn_configurations(evidence.subject, budget))]:
-        if expected_calls(config) <= LONGEST // 2 and count < FURTHER:
-            count += 1
-            yield config
+    return allowed(evidence.subject, lambda config: expected_calls(config) <= LONGEST // 2)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import traceback
 from collections.abc import Collection, Sequence
 from typing import Any
-
-import numpy as np
 
 from sampler_harness import judging
 from sampler_harness.checks.evidence import Evidence
@@ -21,6 +18,7 @@ from .compared import all_targets_of, chosen, further, lawless_of, target_of, ta
 from .consequences import consequences
 from .declared import without_declared
 from .explanation import searched_as
+from .found import found_by
 from .observed import observed
 from .search import BUDGET, Found, Near, Search
 from .target import Target
@@ -30,7 +28,6 @@ __all__ = ["diagnose", "search_for", "targets_of"]
 
 #: Model calls of the case that is explained first: enough to see a pattern, and quick.
 USUAL_CALLS = 7
-REPORT = "please report this"
 
 
 def diagnose(
@@ -72,13 +69,7 @@ def diagnose(
 
 
 def _found(evidence: Evidence, budget: str) -> tuple[Found | None, list[Target], str]:
-    """What the search found, the cases that it looked at, and why there was none.
-
-    Context: an edit may do anything, and a subject more. A traceback at the end of a verdict helps nobody, and what the
-    checks have found stands without the search.
-    Choice: whatever comes out of it is told by its name, and the diagnosis is that it cannot tell.
-    Reversed by: nothing but a search that cannot fail.
-    """
+    """What the search found, the cases that it looked at, and why there was none."""
     ordered: list[Target] = []
     if drawn := next(filter(None, map(evidence.not_normal, evidence.affine_cases)), ""):
         # Any edit that has this law would leave out noise that the sampler does add.
@@ -87,13 +78,9 @@ def _found(evidence: Evidence, budget: str) -> tuple[Found | None, list[Target],
         searched_as(evidence.subject.reference)
     except ValueError as error:
         return None, ordered, f"{error}"
-    try:
-        with np.errstate(all="ignore"):
-            found, ordered = search_for(evidence, budget)
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{place.name}, line {place.lineno}"
-        return None, ordered, f"the search itself failed with {type(error).__name__}: {error} ({where}); {REPORT}"
+    found, ordered, why = found_by(lambda: search_for(evidence, budget))
+    if why:
+        return None, ordered, why
     if found is not None:
         return found, ordered, ""
     if not ordered:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import traceback
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from sampler_harness import judging
 from sampler_harness.training.checks import FREE_FACTOR
@@ -16,12 +13,13 @@ from sampler_harness.training.evidence import TrainingEvidence
 from sampler_harness.verdict import Diagnosis, Finding
 from sampler_harness.verdict import Explanation as Told
 
+from .allowed import allowed
 from .answers import rank
 from .explanation import Explanation, searched_as
-from .found import Found, Near
+from .found import Found, Near, found_by
 from .known_faults import KNOWN_FAULTS, TRAINING_FAULTS
 from .search import BUDGET, Search
-from .step_cases import further_of_step, hypothetical_step, measured_step, steps_of, unread_of, why_lawless
+from .step_cases import hypothetical_step, measured_step, steps_of, unread_of, why_lawless
 from .step_target import PARTS, StepTarget
 from .words import told, told_as_part
 
@@ -72,22 +70,14 @@ def diagnose_step(
 
 
 def _found(evidence: TrainingEvidence, budget: str) -> tuple[Found | None, list[StepTarget], str]:
-    """What the search found, the cases that it looked at, and why there was none.
-
-    An edit may do anything; whatever comes out of it is told by its name, as for samplers.
-    """
+    """What the search found, the cases that it looked at, and why there was none."""
     try:
         searched_as(evidence.subject.reference)
     except ValueError as error:
         return None, [], f"{error}"
-    try:
-        with np.errstate(all="ignore"):
-            found, targets = search_for_step(evidence, budget)
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{place.name}, line {place.lineno}"
-        failed = f"the search itself failed with {type(error).__name__}: {error} ({where}); please report this"
-        return None, [], failed
+    found, targets, why = found_by(lambda: search_for_step(evidence, budget))
+    if why:
+        return None, targets, why
     if found is not None:
         return found, targets, ""
     if targets:
@@ -118,7 +108,7 @@ def search_for_step(evidence: TrainingEvidence, budget: str = "quick") -> tuple[
     search = Search(
         type(anchor.config),
         ordered,
-        further=[config for config in further_of_step(evidence) if config not in known],
+        further=[config for config in allowed(evidence.subject) if config not in known],
         measure=lambda config: measured_step(evidence, config, anchor),
         hypothetical=lambda config: hypothetical_step(evidence, config, anchor),
         budget=BUDGET[budget],

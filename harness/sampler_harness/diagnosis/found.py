@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from .answers import Answer
 from .explanation import Explanation, Kind
 
-__all__ = ["Found", "Lead", "Near"]
+__all__ = ["Found", "Lead", "Near", "found_by"]
+
+REPORT = "please report this"
+Case = TypeVar("Case")
 
 
 @dataclass(frozen=True)
@@ -73,3 +79,24 @@ class Lead:
     kind: Kind
     make: Callable[[], Explanation]
     is_ground: bool = True
+
+
+def found_by(search: Callable[[], tuple[Found | None, list[Case]]]) -> tuple[Found | None, list[Case], str]:
+    """What a search found, the cases that it looked at, and how it failed; empty where it did not.
+
+    Context: an edit may do anything, and a subject more. A traceback at the end of a verdict helps nobody, and what the
+    checks have found stands without the search.
+    Choice: whatever comes out of it is told by its name, and the diagnosis is that it cannot tell.
+    Reversed by: nothing but a search that cannot fail.
+
+    Args:
+        search: for what explains some cases.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            found, cases = search()
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{place.name}, line {place.lineno}"
+        return None, [], f"the search itself failed with {type(error).__name__}: {error} ({where}); {REPORT}"
+    return found, cases, ""

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from sampler_harness.budgets import BUDGETS
-from sampler_harness.cases import covering_set
 from sampler_harness.judging import told as told_as
 from sampler_harness.law.program import Program
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.trace import Case
-from sampler_harness.strategies import drawn_configurations
 from sampler_harness.training.evidence import TrainingEvidence
 from sampler_harness.training.expected import expected
 from sampler_harness.training.law import BENT, SHARES, ItemLaw, StepLaw, measure
@@ -27,12 +24,10 @@ from .explanation import searched_as
 from .step_program import Axes, StepResponse, invariants, respond
 from .step_target import StepTarget
 
-__all__ = ["further_of_step", "hypothetical_step", "measured_step", "steps_of", "unread_of", "why_lawless"]
+__all__ = ["hypothetical_step", "measured_step", "steps_of", "unread_of", "why_lawless"]
 
 #: Cases at most.
 CASES = 24
-#: Further configurations that are considered for telling answers apart.
-FURTHER = 60
 #: How far elements of one item may count differently.
 UNEVEN = 0.01
 #: Items at least, of which a law is made.
@@ -264,18 +259,3 @@ def hypothetical_step(evidence: TrainingEvidence, config: Any, anchor: StepTarge
     target = StepTarget(case, response, [shares], np.array(TIME_SHARES), uniform=config.time_draw != "normal")
     target.anchor = anchor
     return target
-
-
-def further_of_step(evidence: TrainingEvidence) -> Iterator[Any]:
-    """Configurations that the declaration allows.
-
-    Args:
-        evidence: whose subject is asked.
-    """
-    budget = BUDGETS["standard"]
-    configurations = covering_set(evidence.subject, budget).configurations
-    drawn = (config for config, _ in drawn_configurations(evidence.subject, budget))
-    for count, config in enumerate([*configurations, *drawn]):
-        if count >= FURTHER:
-            return
-        yield config
