@@ -83,11 +83,15 @@ class ReleasedDDPM(_IndexedFromTheEnd, reference_samplers.DDPM):
 
     def std(self, alpha_bar: Any, alpha_bar_next: Any, beta: Any, v: Any) -> Any:
         """Std of a step's draw; the smaller variance of ``learned_range`` is 1e-20 where it is 0, for its logarithm."""
-        if self.variance != "learned_range":
-            return super().std(alpha_bar, alpha_bar_next, beta, v)
-        smaller = np.maximum((1 - alpha_bar_next) / (1 - alpha_bar) * beta, 1e-20)
+        variance = (1 - alpha_bar_next) / (1 - alpha_bar) * beta
+        if self.variance == "fixed_large":
+            return np.sqrt(beta)
+        if self.variance == "learned":
+            return np.exp(0.5 * v)
+        if self.variance == "fixed_small":
+            return np.sqrt(variance)
         share = (v + 1) / 2
-        return np.exp(0.5 * (share * np.log(beta) + (1 - share) * np.log(smaller)))
+        return np.exp(0.5 * (share * np.log(beta) + (1 - share) * np.log(np.maximum(variance, 1e-20))))
 
 
 @dataclass(frozen=True)
