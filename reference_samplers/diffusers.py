@@ -60,6 +60,12 @@ class _EndsAt(Reference):
     final_level: FinalLevel = choice("zero")
 
 
+def _refuse_end_of_levels_by_hand(sampler: EDMEuler | EulerDiscrete) -> None:
+    """Levels by hand say themselves where the run ends."""
+    if sampler.sigmas is not None and sampler.final_level != "zero":
+        raise refuse("final_level", sampler.final_level, "'zero' where sigmas is given")
+
+
 @dataclass(frozen=True)
 class _SignedNetwork(NoiseLevels):
     """A network inside the preconditioning, on levels of ``EDMEulerScheduler``.
@@ -120,8 +126,7 @@ class EDMEuler(LevelsByHand, StochasticSampler, _SignedNetwork, _EndsAt, KarrasL
             raise refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
         if self.sigmas is not None and self.num_steps != len(self.sigmas) - 1:
             raise refuse("num_steps", self.num_steps, f"{len(self.sigmas) - 1}, one per level")
-        if self.sigmas is not None and self.final_level != "zero":
-            raise refuse("final_level", self.final_level, "'zero' where sigmas is given")
+        _refuse_end_of_levels_by_hand(self)
         if self.num_steps == 1 and self.final_level == "sigma_min":
             raise refuse("num_steps", 1, "> 1 where the run ends at its lowest level: it would end where it starts")
 
@@ -158,8 +163,7 @@ class EulerDiscrete(StochasticSampler, _EndsAt, TableModel):
 
     def check(self) -> None:
         """Where a run on levels by hand ends, they say themselves; it moves."""
-        if self.sigmas is not None and self.final_level != "zero":
-            raise refuse("final_level", self.final_level, "'zero' where sigmas is given")
+        _refuse_end_of_levels_by_hand(self)
         if len(self.levels) == 2 and self.levels[0] == self.levels[1]:
             raise refuse("final_level", self.final_level, "'zero' where it is the only level: the run would not move")
 

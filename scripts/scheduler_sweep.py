@@ -56,6 +56,7 @@ _MADE_BEFORE: tuple[tuple[Option, ...], ...] = tuple(
         ("prediction_type", "v_prediction"),
         ("use_karras_sigmas", True),
         ("rescale_betas_zero_snr", True),
+        ("final_sigmas_type", "sigma_min"),
         ("num_train_timesteps", 100),
     )
 )

@@ -1,4 +1,4 @@
-"""Which failures of a sampler are one: known to have the same cause, though each check sees it in its own way."""
+"""Which failures of a sampler or a training step are one: with one cause, though each check sees it in its own way."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ _OF_THE_LAW = frozenset(
 )
 #: What is seen of a value that is made wrongly in one line.
 _OF_A_LINE = _OF_THE_LAW | {"noise/shape", "shape/batch", "precision/dtype"}
+#: What is read off a training step's law. A line that is named of it is one whose value makes all of that right, or by
+#: which alone it is wrong.
+_OF_A_STEP = frozenset(
+    (
+        "training/time-distribution",
+        "training/noise-matches-target",
+        "training/forward-backward-consistent",
+        "training/target",
+        "training/weight",
+        "training/shape",
+    )
+)
 #: What is read off the draws, and what follows from one that is not seen.
 _OF_NOISE = ("law/initial-noise", "law/noise", "law/offset")
 #: What compares a run with an earlier one: where that leaves something behind, they differ.
@@ -41,7 +53,7 @@ def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[
 
     Args:
         findings: of the checks that ran, in the catalogue's order.
-        diagnosis: of the sampler.
+        diagnosis: of the same.
     """
     one_change = diagnosis is not None and diagnosis.exact and diagnosis.answers[0].changes == 1
     shared = any(f.id == "noise/shape" and f.outcome == "failed" and f.evidence.get("shared") for f in findings)
@@ -71,7 +83,8 @@ def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[
 def _is_one(cause: Finding, other: Finding, one_change: bool) -> bool:
     if cause.problem:  # the run ended there, in other checks' runs too
         return bool(cause.place and other.place and cause.place.line == other.place.line)
-    if one_change and {cause.id, other.id} <= _OF_THE_LAW:
+    both = {cause.id, other.id}
+    if one_change and (both <= _OF_THE_LAW or both <= _OF_A_STEP):
         return True
     same_line = cause.place is not None and cause.place.makes_the_same(other.place)
-    return same_line and {cause.id, other.id} <= _OF_A_LINE and not other.problem
+    return same_line and (both <= _OF_A_LINE or both <= _OF_A_STEP) and not other.problem

@@ -240,7 +240,7 @@ class Assessment:
         nothing = self.unjudged(checks)
         findings = tuple(self.run(id) for id in nothing.planned)
         diagnosis = self.diagnosis() if diagnose else None
-        findings = together(findings, diagnosis) if self.subject.kind == "sampler" else findings
+        findings = together(findings, diagnosis) if self.subject.kind in ("sampler", "training") else findings
         return dataclasses.replace(
             nothing,
             reference=self._against_name(),

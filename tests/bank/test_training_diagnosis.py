@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from fixtures.faulty_training import FAULTY_TRAINING, SOUND_TRAINING, FaultyTraining
 from fixtures.faulty_training.true_edits import INEXPRESSIBLE, OTHER_FIELDS, TRUE_FAULTS
+from fixtures.torch_training.edm import draw_sigma
+from fixtures.torch_training.steps import per_item
 from reference_samplers import ALL_TRAINING_REFERENCES, DDPMTraining, EDMTraining, FlowTraining
+from sampler_harness import training_under_test
 from sampler_harness.diagnosis.diagnose_step import search_for_step
 from sampler_harness.diagnosis.known_faults import KNOWN_FAULTS, TRAINING_FAULTS, KnownFault
+from sampler_harness.diagnosis.step_cases import steps_of, unread_of
 from sampler_harness.diagnosis.step_program import StepResponse, respond
+from sampler_harness.diagnosis.step_target import StepTarget
 from sampler_harness.law.program import Program
+from sampler_harness.observe.trace import Case
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject.training import TrainingSubject
 from sampler_harness.targets import load_subject
 from sampler_harness.training.evidence import TrainingEvidence
+from sampler_harness.training.expected import expected
 from sampler_harness.verdict import Diagnosis, Verdict
 
 BY_NAME = {faulty.name: faulty for faulty in FAULTY_TRAINING}
@@ -76,6 +86,63 @@ def test_nothing_is_searched_for_in_what_is_sound(path: str) -> None:
     found, targets = search_for_step(evidence)
     assert found is None
     assert all(target.reference_ratio <= 1 for target in targets)
+
+
+# What is held against it, and what is not
+
+
+def noised(x0: Tensor, config: EDMTraining) -> tuple[Tensor, Tensor, Tensor]:
+    sigma = draw_sigma(x0, config.P_mean, config.P_std, config.sigma_min, config.sigma_max)
+    level = per_item(sigma, x0)
+    return sigma, level, level * torch.randn_like(x0)
+
+
+def weighed(difference: Tensor, level: Tensor, config: EDMTraining) -> Tensor:
+    weight = (level**2 + config.sigma_data**2) / (level * config.sigma_data) ** 2
+    return (weight * difference**2).mean()
+
+
+def no_data_at_high_levels(model: Any, x0: Tensor, config: EDMTraining) -> Tensor:
+    sigma, level, noise = noised(x0, config)
+    return weighed(model(torch.where(level > 5, noise, x0 + noise), sigma) - x0, level, config)
+
+
+def noisier_in_bfloat16(model: Any, x0: Tensor, config: EDMTraining) -> Tensor:
+    sigma, level, noise = noised(x0.float(), config)
+    strength = 2 if x0.dtype is torch.bfloat16 else 1
+    x = (x0 + strength * noise).to(x0.dtype)
+    return weighed(model(x, sigma) - x0, level, config)
+
+
+def test_an_item_without_data_in_its_input_counts_by_that() -> None:
+    declared = training_under_test(EDMTraining, P_mean=-0.4, P_std=1.0)
+    evidence = TrainingEvidence(declared(no_data_at_high_levels), budget="quick")
+    evidence.measure_all()
+    (target,) = steps_of(evidence)
+    assert not target.legible.all()
+    assert target.reference_ratio > 1
+    assert any("where data or noise do not come into the input" in one for one in unread_of(evidence))
+
+
+def test_what_was_not_read_is_not_said_to_be_right() -> None:
+    declared = training_under_test(EDMTraining, P_mean=-0.4, P_std=1.0, dtypes=["float32", "bfloat16"])
+    verdict = check_sampler(declared(noisier_in_bfloat16), budget="quick")
+    assert not verdict.conforms
+    assert verdict.diagnosis is not None
+    assert "but for what was not read: its law in bfloat16" in verdict.diagnosis.unsearched
+
+
+@pytest.mark.parametrize(("off", "fits"), [(0.5, True), (1.5, False)])
+def test_the_search_allows_a_weight_what_its_check_allows(off: float, fits: bool) -> None:
+    config = EDMTraining(P_mean=-0.4, P_std=1.0)
+    response = respond(Program(EDMTraining).configured(config), SHARES, SHARES)
+    assert response is not None
+    should = expected(config, float(response.times[0]), "float32")
+    assert should is not None
+    weight = response.weight * np.where(np.arange(SHARES.size) == 0, 1 + off * should.tolerances[4], 1.0)
+    case = Case(config, (4, 3, 8, 8), "float32")
+    target = StepTarget(case, dataclasses.replace(response, weight=weight), [SHARES], SHARES, uniform=False)
+    assert (target.reference_ratio <= 1) == fits
 
 
 # Where it stands

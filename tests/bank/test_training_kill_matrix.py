@@ -29,6 +29,21 @@ def test_a_faulty_step_fails_a_check_that_fits(faulty: FaultyTraining) -> None:
     assert all(f.margin is None or f.margin > 3 for f in fitting)
 
 
+@pytest.mark.parametrize("faulty", FAULTY_TRAINING, ids=lambda f: f.name)
+@pytest.mark.sampled(every=12)
+def test_one_mistake_is_one_cause(faulty: FaultyTraining) -> None:
+    causes = [f for f in failures(faulty.subject_path) if f.outcome == "failed" and f.consequence_of is None]
+    assert len(causes) == 1, [(f.id, f.message) for f in causes]
+
+
+def test_what_follows_from_a_time_that_was_cast_is_said_to_follow() -> None:
+    cast = next(one for one in FAULTY_TRAINING if one.name == "ddpm-told-in-bfloat16")
+    first, *others = failures(cast.subject_path)
+    assert first.id == "training/time-distribution"
+    assert "the time was rounded by a cast to bfloat16" in first.message
+    assert {one.consequence_of for one in others} == {first.id}
+
+
 def test_every_check_fails_a_faulty_step() -> None:
     fitting = {id for faulty in FAULTY_TRAINING for id in faulty.fails}
     assert fitting == set(check_ids("training"))

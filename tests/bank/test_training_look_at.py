@@ -61,6 +61,18 @@ def test_the_line_is_the_right_one_or_none_for_all(name: str) -> None:
     assert_right(BY_NAME[name])
 
 
+@pytest.mark.parametrize("most", [1, 4, 16])
+def test_no_line_is_named_where_not_all_was_tried(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sampler_harness.training.mending.MOST_RUNS", most)
+    assert places(BY_NAME["edm-weight-without-square-where-told-sigma"]) == []
+
+
+def test_a_weight_that_is_another_of_the_references_values_may_be_wrong_in_either_line() -> None:
+    (place,) = places(BY_NAME["edm-weight-without-square-where-told-sigma"])
+    assert (place.line, place.or_line) == (place.line, place.line + 1)
+    assert place.line in marked_lines(BY_NAME["edm-weight-without-square-where-told-sigma"])[1]
+
+
 def test_a_line_is_told_of_most_steps() -> None:
     assert set(BY_NAME) >= NOT_TOLD
     assert len(NOT_TOLD) <= 13

@@ -223,7 +223,6 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("DDIMScheduler", {"steps_offset": "0.5"}, "steps_offset=0.5 should be a whole number"),
         ("DDIMScheduler", {"beta_start": "low"}, "beta_start=low should be a number"),
         ("DDPMScheduler", {"timesteps": "9, x"}, "numbers with commas between them"),
-        ("DDPMScheduler", {"variance_type": "learned"}, "takes the model's second output for the variance itself"),
         ("EulerDiscreteScheduler", {"beta_schedule": "exp"}, "no paper says what it should do"),
         ("DDIMScheduler", {"beta_schedule": "sigmoid"}, "the scheduler makes no such table"),
         ("DDIMScheduler", {"beta_schedule": "laplace"}, "the scheduler makes no such table"),
@@ -317,6 +316,7 @@ def test_loop_and_reference_have_the_recorded_law(
 
 SOUND = [
     ("DDPMScheduler", {"variance_type": "learned_range"}, {"num_steps": 5}),
+    ("DDPMScheduler", {"variance_type": "learned"}, {"num_steps": 5}),
     ("DDPMScheduler", {"timesteps": "900,400,20,0"}, {}),
     ("DDPMScheduler", {"trained_betas": "0.1,0.2,0.3,0.4"}, {"num_steps": 4}),
     ("DDIMScheduler", {"eta": "0.5", "timestep_spacing": "trailing", "num_inference_steps": "5"}, {}),
@@ -571,6 +571,14 @@ def test_corners_that_options_leave_no_room_for_are_not_asked_for(
 def test_what_a_person_sets_wins_over_what_a_corner_is_shown_at() -> None:
     found = {one.name: one for one in adapter.subjects("EDMEulerScheduler", {"sigma_max": "10"})}
     assert found["EDMEulerScheduler[edm-euler-first-noise]"].fields["sigma_max"] == 10.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variance", ["learned_range", "learned"])
+def test_a_corner_is_held_to_its_learned_variance_too(variance: str) -> None:
+    subject = adapter.subject("DDPMScheduler[ddpm-trailing-one-step-too-many]", {"variance_type": variance})
+    assert subject.model_channels == 2
+    assert check_sampler(subject, budget="quick").conforms
 
 
 @pytest.mark.parametrize("deviation", deviations.KNOWN_DEVIATIONS, ids=IDS)

@@ -220,6 +220,12 @@ WRONGLY_NOISED: list[tuple[str, str, str, str]] = [
         "in the middle of a run",
     ),
     (
+        "EulerDiscreteScheduler",
+        "        if self.begin_index is None:\n            step_indices",
+        "        if True:\n            step_indices",
+        "after set_begin_index, by the timesteps",
+    ),
+    (
         "EDMEulerScheduler",
         "for t in timesteps]",
         "for t in timesteps[:1].repeat(len(timesteps))]",

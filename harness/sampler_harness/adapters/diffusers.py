@@ -72,9 +72,7 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
         fields = {n: None if n in ("timesteps", "sigmas") and n not in options else v for n, v in fields.items()}
     if options:
         fields = narrowed(reference, fields)
-    # Where it is varied, a model with a second output stands ready, of which the loop takes what a configuration has.
-    learned = not isinstance(fields.get("variance", ""), str) or fields.get("variance") == "learned_range"
-    return _subject(name, reference, fields, options, learned=learned)
+    return _subject(name, reference, fields, options)
 
 
 def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +136,7 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     released = RELEASED.get(deviation.name)
     if options:
         fields = narrowed(released or paper, fields)
-    made = _subject(name, released or paper, fields, {**deviation.pinned, **asked}, learned=False)
+    made = _subject(name, released or paper, fields, {**deviation.pinned, **asked})
     because = f"{deviation.reason} (FINDINGS.md, {deviation.name})"
     has_law, loop = released is not None, SchedulerLoop(name, {**deviation.pinned, **asked})
     return dataclasses.replace(
@@ -155,15 +153,16 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     )
 
 
-def _subject(
-    name: str, reference: type[Any], fields: Mapping[str, Any], options: Mapping[str, Any], *, learned: bool
-) -> Subject:
+def _subject(name: str, reference: type[Any], fields: Mapping[str, Any], options: Mapping[str, Any]) -> Subject:
     loop = SchedulerLoop(name, {k: v for k, v in options.items() if k != "num_inference_steps"})
     known_fields = {f.name for f in dataclasses.fields(reference)}
     unknown = [key for key in fields if key not in known_fields]
     if unknown:
         raise DeclarationError(f"{name}: {', '.join(unknown)} cannot be set: {reference.__name__} has no such field")
     is_chain = name in _CHAINS
+    # Where it is varied, a model with a second output stands ready, of which the loop takes what a configuration has.
+    variance = fields.get("variance", "fixed_small")
+    learned = not isinstance(variance, str) or variance in ("learned_range", "learned")
     return Subject(
         function=loop,
         reference=reference,

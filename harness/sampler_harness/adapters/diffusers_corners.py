@@ -247,6 +247,9 @@ class EulerDiscrete(Taken, diffusers.EulerDiscrete):
             raise refuse("sigma_spacing", self.sigma_spacing, "'timesteps' where set_timesteps is not called")
         if self.handling == "unset" and self.final_level != "zero":
             raise refuse("final_level", self.final_level, "'zero' where set_timesteps is not called")
+        if self.num_steps == 1 and self.sigma_spacing != "timesteps" and self.sigma_min is not None:
+            # It has no effect there, and would be taken for seen beside a spacing in which it has one.
+            raise refuse("sigma_min", self.sigma_min, "None where there is one level, the highest")
         check_table_levels(self)
 
 

@@ -205,6 +205,12 @@ class SchedulerLoop:
             output = model(seen, timestep)
             if output.shape[1] != x.shape[1] and config.model_channels == 1:
                 output = output[:, : x.shape[1]]  # a model of another variance_type has no second half
+            if fields.get("variance") == "learned":
+                # Context: the paper's released code takes the model's second output for the variance's logarithm, this
+                # scheduler for the variance itself, of which the root of a negative one is NaN. Choice: it is handed
+                # what it asks for, and held to the rest. Reversed by: a scheduler that takes the logarithm.
+                prediction, logarithm = output.chunk(2, dim=1)
+                output = torch.cat([prediction, logarithm.exp()], dim=1)
             given = self._given(scheduler, config, output, x, generator)
             if "pred_original_sample" in given:
                 output = torch.zeros_like(output)  # it says no more than shape and dtype then

@@ -241,10 +241,6 @@ def _refused(name: str, option: str, value: Any, reason: str) -> DeclarationErro
 _NO_PAPER = "no paper says what it should do"
 #: Options by value that cannot be mapped, with the reason.
 _REFUSED: dict[tuple[str, Any], str] = {
-    ("variance_type", "learned"): (
-        "diffusers takes the model's second output for the variance itself and NaN follows where it is negative; the "
-        "reference takes it for the logarithm, as the paper's released code does"
-    ),
     ("beta_schedule", "exp"): f"{_NO_PAPER}, and only Heun documents it",
 }
 

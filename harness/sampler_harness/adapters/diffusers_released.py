@@ -81,6 +81,18 @@ class ReleasedDDPM(_IndexedFromTheEnd, reference_samplers.DDPM):
             found.append((t + 1, t_next + 1 if t_next >= 0 else behind))
         return tuple(found)
 
+    def std(self, alpha_bar: Any, alpha_bar_next: Any, beta: Any, v: Any) -> Any:
+        """Std of a step's draw; the smaller variance of ``learned_range`` is 1e-20 where it is 0, for its logarithm."""
+        variance = (1 - alpha_bar_next) / (1 - alpha_bar) * beta
+        if self.variance == "fixed_large":
+            return np.sqrt(beta)
+        if self.variance == "learned":
+            return np.exp(0.5 * v)
+        if self.variance == "fixed_small":
+            return np.sqrt(variance)
+        share = (v + 1) / 2
+        return np.exp(0.5 * (share * np.log(beta) + (1 - share) * np.log(np.maximum(variance, 1e-20))))
+
 
 @dataclass(frozen=True)
 class ReleasedLaplaceDDPM(_Released, reference_samplers.DDPM):

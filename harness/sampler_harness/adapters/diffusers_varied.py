@@ -67,7 +67,7 @@ def _ddpm() -> tuple[type[Any], dict[str, Any]]:
         **_chain(),
         "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine", "sigmoid"]),
         "timesteps": st.sampled_from([None, (99, 40, 7, 0), (6, 5, 2)]),
-        "variance": st.sampled_from(["fixed_small", "fixed_large", "learned_range"]),
+        "variance": st.sampled_from(["fixed_small", "fixed_large", "learned_range", "learned"]),
         "variance_as_logarithm": st.booleans(),
         **_length(),
     }

@@ -32,13 +32,9 @@ __all__ = ["check_forward", "check_partial"]
 _SHORT_GRID = 50
 
 
-def _is_half(dtype: str) -> bool:
-    return PRECISIONS[dtype].is_half
-
-
 def _amplitude(dtype: str) -> float:
     """Of an impulse: small, and where that would underflow 1."""
-    return 1.0 if _is_half(dtype) else AMPLITUDE
+    return 1.0 if PRECISIONS[dtype].is_half else AMPLITUDE
 
 
 def _impulse(case: Case, element: int) -> torch.Tensor:
@@ -106,7 +102,7 @@ def _judge_scales(
     if isinstance(found, str):
         return Judged(math.inf, f"{name} at entry {index} of the grid {found}", case, {"step": index})
     precision = PRECISIONS[case.dtype]
-    if _is_half(case.dtype):  # programs keep their tables in float32 and cast what they read there
+    if PRECISIONS[case.dtype].is_half:  # programs keep their tables in float32 and cast what they read there
         spread = _cast_spread(case.config.forward_scales(index), precision.unit)
         spread = spread[::-1] if name == "get_velocity" else spread
     else:
@@ -116,7 +112,7 @@ def _judge_scales(
     ]
     ratios = [abs(g - s) / a for g, s, a in zip(found, should_be, allowed, strict=True)]
     which = int(np.argmax(ratios))
-    where = f"in {case.dtype} " if _is_half(case.dtype) else ""
+    where = f"in {case.dtype} " if PRECISIONS[case.dtype].is_half else ""
     text = (
         f"{where}{name} at entry {index} of the grid weighs the {'data' if which == 0 else 'noise'} with "
         f"{found[which]:.6g}, should be {should_be[which]:.6g}: the run from there starts at another level"
@@ -134,7 +130,7 @@ def check_forward(evidence: Evidence) -> Finding:
         return skipped("law/forward", f"{type(evidence.base.config).__name__} states no forward process")
     judged: list[Judged] = []
     told = dict.fromkeys((*evidence.cases[:12], *evidence.telling_cases))
-    halves = [dtype for dtype in subject.dtypes if _is_half(dtype) and dtype != evidence.dtype]
+    halves = [dtype for dtype in subject.dtypes if PRECISIONS[dtype].is_half and dtype != evidence.dtype]
     in_half = [dataclasses.replace(case, dtype=dtype) for case in evidence.telling_cases for dtype in halves]
     for case in (*told, *in_half):
         for index in range(min(case.config.num_levels or evidence.bundle(case).num_calls, 50)):
@@ -160,7 +156,7 @@ def _partial_run(evidence: Evidence, case: Case, index: int, whole: Bundle, firs
         return partial(model, x, config, index, **keywords)
 
     rows = []
-    amplitude = whole.amplitude if _is_half(case.dtype) else AMPLITUDE
+    amplitude = whole.amplitude if PRECISIONS[case.dtype].is_half else AMPLITUDE
     for value in (0.0, amplitude):
         x = torch.zeros(case.shape, dtype=getattr(torch, case.dtype), device=case.device)
         x.view(-1)[element] = value

@@ -6,17 +6,16 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from sampler_harness.law.comparison import Deviation, Term
 from sampler_harness.law.places import PlaceMap
-from sampler_harness.observe.trace import Case, Run
+from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
 
-from .casts import cast_between, resolution
 from .evidence import Evidence
 from .judging import Judged, conclude, nothing_seen, skipped
 from .replayed import NOT_AFFINE, where
+from .resolution import resolution
+from .told_times import cast_of_times, time_shape_problem
 
 __all__ = [
     "NO_LAW",
@@ -231,36 +230,6 @@ def _law_check(id: str, evidence: Evidence, terms: tuple[Term, ...], passed: str
     )
 
 
-def _time_shape_problem(run: Run, declared: str | None, items: int) -> str | None:
-    """The model's time must be one number for all items: a number, 0-dim, length 1 or length B."""
-    for index, call in enumerate(run.calls):
-        time = call.time
-        if not hasattr(time, "detach"):
-            if not isinstance(time, (int, float, np.number)):
-                return f"model call {index} is told a time of type {type(time).__name__}, should be a number or tensor"
-            if declared in ("one", "batch"):
-                return f"model call {index} is told a plain number, declared is time_shape={declared!r}"
-            continue
-        shape = tuple(time.shape)
-        if time.numel() not in (1, items):
-            return f"model call {index} is told times of shape {shape}, should be one time or one per item ({items})"
-        flat = time.reshape(-1)
-        if not bool((flat == flat[0]).all()):
-            return f"model call {index} is told different times for the items of one batch: {flat.tolist()[:4]}"
-        fits = {None: True, "scalar": shape == (), "one": shape == (1,), "batch": shape == (items,)}[declared]
-        if not fits:
-            return f"model call {index} is told times of shape {shape}, declared is time_shape={declared!r}"
-    return None
-
-
-def _cast_of_times(evidence: Evidence) -> str | None:
-    """The cast that makes every wrong time of all cases, where there is no wider dtype to compare with."""
-    compared = [d for case in evidence.cases for d in evidence.compared(case) if d.ratio > 1.0]
-    wrong = [d for d in compared if d.term in ("count", "time")]
-    casts = {cast_between(d.got, d.should_be) if d.term == "time" else None for d in wrong}
-    return casts.pop() if evidence.in_half_alone and len(casts) == 1 else None
-
-
 def check_times(evidence: Evidence) -> Finding:
     """The model is called at the reference's times, in number and order.
 
@@ -273,14 +242,14 @@ def check_times(evidence: Evidence) -> Finding:
             problem = bundle.problem
             details = {"problem": problem.kind, "step": problem.step}
             return [Judged(math.inf, problem.message, case, details, problem=problem.kind)]
-        wrong = _time_shape_problem(bundle.zero, evidence.subject.time_shape, case.shape[0])
+        wrong = time_shape_problem(bundle.zero, evidence.subject.time_shape, case.shape[0])
         if wrong is not None:
             return [Judged(math.inf, wrong, case)]
         if not bundle.is_affine:
             held = _by_replay(evidence, case, "law/times", "times_ratio")
             return held or ([Judged(0.0, case=case)] if evidence.standard.reference else [])
         found = _judge(evidence, case, ("count", "time"))
-        cast = _cast_of_times(evidence) if any(one.fails for one in found) else None
+        cast = cast_of_times(evidence) if any(one.fails for one in found) else None
         why = "" if cast is None else f": the time was rounded by a cast to {cast}"
         return [dataclasses.replace(one, message=one.message + why) for one in found]
 

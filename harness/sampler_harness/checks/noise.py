@@ -16,7 +16,7 @@ from sampler_harness.observe.global_state import OF_TORCH
 from sampler_harness.observe.layout import Field, Layout
 from sampler_harness.observe.probes import scattered
 from sampler_harness.observe.tape import Draw
-from sampler_harness.observe.trace import Case, Problem
+from sampler_harness.observe.trace import GENERATOR_SEED, Case, Problem
 from sampler_harness.observe.walk import shown
 from sampler_harness.verdict import Finding
 
@@ -27,6 +27,8 @@ from .repeats import judge_repeats, numbers, when
 from .replayed import NOT_AFFINE
 from .sources import always_alike, not_fed
 
+#: Cases in which generators that a sampler makes of the given one are followed, beside the base.
+MOST_FOLLOWED = 12
 #: ulp of the scale by which a dense run may miss what the coefficients predict: 2 % in float32; in half precision,
 #: whose coefficients are read as coarsely, 12 % in bfloat16 and 1.6 % in float16.
 AFFINE_ULP, AFFINE_ULP_IN_HALF = 2.0**18.4, 32.0
@@ -228,6 +230,10 @@ def check_generator(evidence: Evidence) -> Finding:
     judged: list[Judged] = []
     for case in cases:
         judged += _judge_generator(evidence, case)
+    if evidence.subject.takes_generator:
+        # An option may draw in a place of its own. Generators made of the given one are followed in a few cases.
+        others = [case for case in evidence.cases if case not in cases and not _is_given_alone(evidence, case)]
+        judged += [_judge_fed(evidence, case) for case in others[:MOST_FOLLOWED]]
     return conclude(
         "noise/generator",
         evidence,
@@ -265,6 +271,31 @@ def _seeded_inside(evidence: Evidence, cases: Sequence[Case]) -> list[str]:
     return []
 
 
+def _is_given_alone(evidence: Evidence, case: Case) -> bool:
+    """Whether nothing but the given generator itself is drawn from, or nothing can be told."""
+    zero = evidence.bundle(case).zero
+    return zero.problem is not None or all(draw.generator_seed == GENERATOR_SEED for draw in zero.draws)
+
+
+def _judge_fed(evidence: Evidence, case: Case) -> Judged:
+    """Whether a given generator feeds every draw of a case."""
+    without = [] if not evidence.subject.takes_generator else not_fed(evidence.bundle(case))
+    if not without:
+        return Judged(0.0, case=case)
+    zero = evidence.bundle(case).zero
+    draw = zero.draws[without[0]]
+    text = f"draw {without[0]} of {len(zero.draws)} ({draw.operator}, {when(draw)}) "
+    text += (
+        "does not use the given generator"
+        if draw.generator_seed is None
+        else "comes from a generator that stands in the same state whatever the given one's seed is: it is the same "
+        "noise in every run"
+    )
+    seeded = {} if draw.generator_seed is None else {"seeded": True}
+    found = {"draws": without[:8], "draw": without[0], "step": draw.calls_before, **seeded}
+    return Judged(math.inf, text, case, found)
+
+
 def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
     bundle = evidence.bundle(case)
     zero = bundle.zero
@@ -275,23 +306,12 @@ def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
         text = f"the sampler draws from {' and '.join(foreign)}: that noise follows no torch seed or generator"
         details = {"foreign": foreign}
         judged.append(Judged(math.inf, text, case, details))
-    if evidence.subject.takes_generator:
-        without = not_fed(bundle)
-        if without:
-            draw = zero.draws[without[0]]
-            text = f"draw {without[0]} of {len(zero.draws)} ({draw.operator}, {when(draw)}) "
-            text += (
-                "does not use the given generator"
-                if draw.generator_seed is None
-                else "comes from a generator that stands in the same state whatever the given one's seed is: it is the "
-                "same noise in every run"
-            )
-            seeded = {} if draw.generator_seed is None else {"seeded": True}
-            found = {"draws": without[:8], "draw": without[0], "step": draw.calls_before, **seeded}
-            judged.append(Judged(math.inf, text, case, found))
-        elif zero.draws and zero.generators_moved:
-            text = f"a generator was given, yet {' and '.join(zero.generators_moved)} moved"
-            judged.append(Judged(math.inf, text, case))
+    fed = _judge_fed(evidence, case)
+    if fed.fails:
+        judged.append(fed)
+    elif evidence.subject.takes_generator and zero.draws and zero.generators_moved:
+        text = f"a generator was given, yet {' and '.join(zero.generators_moved)} moved"
+        judged.append(Judged(math.inf, text, case))
     first, second = bundle.dense, bundle.run_dense()
     if isinstance(first, Problem) or isinstance(second, Problem):
         problem = first if isinstance(first, Problem) else second

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from sampler_harness.law.bundle import Bundle, DenseRun
+from sampler_harness.law.casts import cast_of
 from sampler_harness.law.clamped import clamped_end
 from sampler_harness.law.reading import times_of
 from sampler_harness.law.replay import innovations, with_fresh_noise
@@ -18,7 +19,6 @@ from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
 
-from .casts import cast_between
 from .clip import Replay, replayed_ratio
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
@@ -28,7 +28,6 @@ from .replayed import ends_clamped, hold
 
 __all__ = ["check_dtype"]
 
-_HALF = ("float16", "bfloat16")
 #: Why nothing is said of a dtype's digits.
 UNSEEN = "how accurate it is cannot be told, since what it is held against has no law to compare with"
 #: Times what rounding does to the reference, in the mean over a row: of programs of any form at most 2^2.4 was seen.
@@ -61,7 +60,7 @@ def check_dtype(evidence: Evidence) -> Finding:
                 told.append(f"{dtype}: the state is kept in {wider[0]}")
             judged += _times_rounded(evidence, case)
             # The dtype in which laws are read is half precision where there is no other.
-            by_replay = dtype in _HALF and dtype != evidence.dtype
+            by_replay = PRECISIONS[dtype].is_half and dtype != evidence.dtype
             found = _half(evidence, case) if by_replay else [*_law(evidence, case), *_digits(evidence, case)]
             accurate[dtype] = bool(found) or accurate.get(dtype, False)
             judged += found
@@ -81,7 +80,7 @@ def _right_dtype(dtypes: Sequence[str]) -> str:
 def _cases_for(evidence: Evidence, dtype: str) -> list[Case]:
     """The base and, for what rounds most, chains of few steps; in half precision each value of each option once."""
     configs = [evidence.covering.base]
-    if dtype in _HALF:
+    if PRECISIONS[dtype].is_half:
         configs = [case.config for case in evidence.telling_cases]
     else:
         paired = [c.config for c in evidence.cases if c.config != evidence.covering.base]
@@ -99,26 +98,43 @@ def _returned_dtype(evidence: Evidence, case: Case) -> Judged:
 
 def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
     """Times must not have gone through a half-precision cast."""
+    found = _times(evidence, case)
+    if found is None:
+        return []
+    got, should_be, allowed = found
+    ratio = abs(got - should_be) / allowed
+    call = int(ratio.argmax())
+    base = evidence.compared(evidence.base)
+    wrong_anyway = any(d.term in ("time", "count") and d.ratio > 1.0 for d in base)
+    cast = _cast_of_times(evidence, case.dtype) if ratio[call] > 1.0 else None
+    why = f": the time was rounded by a cast to {cast}" if cast else ""
+    told = f"is told time {got[call]:.8g}, should be {should_be[call]:.8g}{why}"
+    text = f"in {case.dtype} model call {call} {told}"
+    blame = "law/times" if wrong_anyway else None
+    return [Judged(float(ratio[call]), text, case, {"step": call, "term": "time"}, blame)]
+
+
+def _times(evidence: Evidence, case: Case) -> tuple[Array, Array, Array] | None:
+    """The times of a case, those that they should be, and how far they may be off; None where these are not known."""
     bundle = evidence.bundle(case)
     wide = evidence.case(case.config, shape=case.shape)
     side = evidence.side_of(wide) if evidence.bundle(wide).problem is None else case
     should_be = evidence.standard.law(side)
+    if bundle.zero.problem is not None or should_be is None:
+        return None
     got = times_of(bundle.zero)
-    if should_be is None or should_be.times.shape != got.shape:
-        return []
+    if should_be.times.shape != got.shape:
+        return None
     # Programs work levels out in float32 whatever they run in: what a difference near 1 loses there is no cast.
-    is_wide = side.dtype in ("float32", "float64")
-    allowed = evidence.standard.tolerance(side).times if is_wide else time_tolerance(should_be.times)
-    ratio = abs(got - should_be.times) / allowed
-    call = int(ratio.argmax())
-    base = evidence.compared(evidence.base)
-    wrong_anyway = any(d.term in ("time", "count") and d.ratio > 1.0 for d in base)
-    cast = cast_between(float(got[call]), float(should_be.times[call]))
-    why = f": the time was rounded by a cast to {cast}" if cast else ""
-    told = f"is told time {got[call]:.8g}, should be {should_be.times[call]:.8g}{why}"
-    text = f"in {case.dtype} model call {call} {told}"
-    blame = "law/times" if wrong_anyway else None
-    return [Judged(float(ratio[call]), text, case, {"step": call, "term": "time"}, blame)]
+    is_half = PRECISIONS[side.dtype].is_half
+    allowed = time_tolerance(should_be.times) if is_half else evidence.standard.tolerance(side).times
+    return got, should_be.times, allowed
+
+
+def _cast_of_times(evidence: Evidence, dtype: str) -> str | None:
+    """The cast that makes all times of all cases in a dtype."""
+    found = [_times(evidence, case) for case in _cases_for(evidence, dtype)]
+    return cast_of(pair for one in found if one is not None for pair in zip(one[0], one[1], strict=True))
 
 
 def _law(evidence: Evidence, case: Case) -> list[Judged]:
@@ -143,7 +159,7 @@ def _digits(evidence: Evidence, case: Case) -> list[Judged]:
     bundle = evidence.bundle(case)
     if bundle.unread or bundle.problem is not None or not bundle.is_affine or bundle.layout is None:
         return []
-    if case.dtype in _HALF:  # its coefficients have no more digits than its rows
+    if PRECISIONS[case.dtype].is_half:  # its coefficients have no more digits than its rows
         return []
     small = bundle.amplitude / LARGEST_DENSE
     if case.config.is_clipped or evidence.subject.output_clip is not None:

@@ -19,7 +19,7 @@ from .found import Found, Near
 from .guarded import further, guarded
 from .known_faults import KNOWN_FAULTS, TRAINING_FAULTS
 from .search import BUDGET, Search
-from .step_cases import hypothetical_step, measured_step, steps_of, why_lawless
+from .step_cases import hypothetical_step, measured_step, steps_of, unread_of, why_lawless
 from .step_target import PARTS, StepTarget
 from .words import told, told_as_part
 
@@ -27,6 +27,8 @@ __all__ = ["diagnose_step", "search_for_step"]
 
 #: Digits of a value that a person may have meant.
 SHORT = 3
+#: Things that were not read are told up to so many.
+MOST_TOLD = 3
 #: Findings that no law of an item tells of.
 _NOT_OF_THE_LAW = ("training/gradient", "training/shape")
 
@@ -73,7 +75,9 @@ def _found(evidence: TrainingEvidence, budget: str) -> tuple[Found | None, list[
 
     def why_none(targets: list[StepTarget]) -> str:
         if targets:
-            return "at every time its input, target and weight are the reference's"
+            unread = unread_of(evidence)
+            but = f", but for what was not read: {'; '.join(unread[:MOST_TOLD])}" if unread else ""
+            return f"at every time that was read its input, target and weight are the reference's{but}"
         why = next((why for law in evidence.laws if (why := why_lawless(law))), "its law could not be read")
         return f"no change of a line is held against it, since {why}"
 
@@ -94,7 +98,7 @@ def search_for_step(evidence: TrainingEvidence, budget: str = "quick") -> tuple[
     failing = [target for target in targets if target.reference_ratio > 1]
     if not failing:
         return None, targets
-    anchor = targets[0]
+    anchor = targets[0].anchor
     ordered = [failing[0], *(target for target in targets if target is not failing[0])]
     known = {target.config for target in targets}
     search = Search(

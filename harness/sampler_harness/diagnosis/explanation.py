@@ -111,8 +111,12 @@ class Explanation:
         """Whether anything differs from the reference in that form."""
         return bool(self.fields or self.faults) or self.size > 0
 
-    def _in(self, declared: Any) -> Explanation:
-        """What is run in a configuration: this, or the reference where this is another part's."""
+    def part_for(self, declared: Any) -> Explanation:
+        """What is run in a configuration: this, or the reference where this is another part's.
+
+        Args:
+            declared: of the sampler's own reference.
+        """
         if self.where is None or self.where.holds(declared):
             return self
         return Explanation("edit", searched_as(type(declared)))
@@ -145,7 +149,7 @@ class Explanation:
         Raises:
             SyntaxError: when its texts are no program.
         """
-        here = self._in(target.config)
+        here = self.part_for(target.config)
         if here is not self:
             return here.outcome(target, stop=stop)
         config = self.config(target.config)
@@ -171,8 +175,7 @@ class Explanation:
             exactly: over the tolerance that is derived from this program, not the one that is used while searching,
                 which is narrower where small differences of large numbers are taken.
         """
-        here = self._in(target.config)
-        return target.off(self, exactly=exactly) if here is self else here.off(target, exactly=exactly)
+        return target.off(self, exactly=exactly)
 
     def fits(self, target: Observation, *, exactly: bool = False) -> bool:
         """Whether the sampler does in a case what this does.
@@ -206,7 +209,7 @@ class Explanation:
         Args:
             lawless: where.
         """
-        here = self._in(lawless.config)
+        here = self.part_for(lawless.config)
         if here is not self:
             return here.has_none_either(lawless)
         config = self.config(lawless.config)
@@ -250,7 +253,7 @@ class Explanation:
 
     def rows(self, target: Target) -> Array | None:
         """What it makes of the sampler's large outputs, where the reference clamps; None elsewhere."""
-        here = self._in(target.config)
+        here = self.part_for(target.config)
         if here is not self:
             return here.rows(target)
         response = None if target.dense is None else self.response(target, stop=False)

@@ -69,7 +69,7 @@ class Observation(ABC):
         """How far an explanation is from this law, over the tolerance; infinity where it has none.
 
         Args:
-            explanation: in every configuration; where it holds in some alone, it holds here.
+            explanation: whole; where it holds in some configurations alone, its part for this one counts here.
             exactly: over the tolerance that is derived from its own program, not the one that screens.
         """
 

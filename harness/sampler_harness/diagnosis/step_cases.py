@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.judging import told as told_as
 from sampler_harness.law.program import Program
 from sampler_harness.law.response import Array
+from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.trace import Case
 from sampler_harness.training.evidence import TrainingEvidence
-from sampler_harness.training.expected import expected, is_half
+from sampler_harness.training.expected import expected
 from sampler_harness.training.law import BENT, SHARES, ItemLaw, StepLaw, measure
 from sampler_harness.training.noise import UNEXPLAINED
 from sampler_harness.training.times import TIME_SHARES, Told
@@ -22,7 +24,7 @@ from .explanation import searched_as
 from .step_program import Axes, StepResponse, invariants, respond
 from .step_target import StepTarget
 
-__all__ = ["hypothetical_step", "measured_step", "steps_of", "why_lawless"]
+__all__ = ["hypothetical_step", "measured_step", "steps_of", "unread_of", "why_lawless"]
 
 #: Cases at most.
 CASES = 24
@@ -54,8 +56,13 @@ def steps_of(evidence: TrainingEvidence) -> list[StepTarget]:
 
 
 def _anchored(targets: list[StepTarget]) -> list[StepTarget]:
+    """All cases beside one whose loss says what the free factor is: one in which the step is right, if there is any.
+
+    Context: the factor of a case with wrong weights is no factor, and beside it a right case is off by it.
+    """
+    anchor = next((target for target in targets if target.is_right_alone), targets[0]) if targets else None
     for target in targets:
-        target.anchor = targets[0]
+        target.anchor = anchor or target
     return targets
 
 
@@ -67,7 +74,7 @@ def why_lawless(law: StepLaw) -> str:
     """
     if law.problem is not None:
         return "no gradient arrives" if law.problem.kind == "detached" else "it could not be run as declared"
-    if is_half(law.case.dtype):
+    if PRECISIONS[law.case.dtype].is_half:
         return "gradients are not read in half precision"
     if law.lost:
         return "the answer of a model call receives no gradient"
@@ -82,23 +89,47 @@ def why_lawless(law: StepLaw) -> str:
         return f"what it draws with {drawn.operator!r} is not normal noise, of which alone a law tells"
     if not law.told or any(told.draw is None for told in law.told):
         return "the time comes of no draw that is seen"
-    if len(_readable(law.items)) < FEWEST:
+    if sum(_is_readable(item) for item in law.items) < FEWEST:
         return "data or normal noise does not reach the model's input"
-    for item in _readable(law.items):
+    for item in law.items:
         if not item.curvature > 0:
             return "some items do not count"
         if not item.bend < BENT:
             return "the loss is no square in the model's output"
         if item.spread > UNEVEN:
             return "elements of one item count differently"
-        if not item.beside_constants <= UNEXPLAINED * _target_terms(law, item):
+        beside = item.beside_constants if _is_readable(item) else item.unexplained
+        if not beside <= UNEXPLAINED * _target_terms(law, item):
             return "input or target holds more than data and normal noise"
     return ""
 
 
-def _readable(items: Sequence[ItemLaw]) -> list[ItemLaw]:
-    """Items into whose input data and noise come: elsewhere it is not known where those of the target would be."""
-    return [item for item in items if item.a and (any(item.noises.values()) or any(item.shared.values()))]
+def unread_of(evidence: TrainingEvidence) -> list[str]:
+    """What of a step was not held against any program, in words: dtypes, configurations, targets.
+
+    Args:
+        evidence: as the checks left it.
+    """
+    read = {target.config for target in steps_of(evidence)}
+    found: dict[str, None] = {}
+    for law in evidence.laws:
+        if law.case.dtype != evidence.dtype:
+            found[f"its law in {law.case.dtype}"] = None
+        elif law.case.config not in read:
+            why = why_lawless(law) or "its calls draw their times differently, or there are too many"
+            found[f"{told_as(law.case.config)} ({why})"] = None
+        else:
+            hidden = [item.time for item in law.items if not _is_readable(item)]
+            found |= {
+                f"the target at time {time:.6g}, where data or noise do not come into the input": None
+                for time in hidden
+            }
+    return list(found)
+
+
+def _is_readable(item: ItemLaw) -> bool:
+    """Whether data and noise come into an item's input: else it is not known where those of the target would be."""
+    return bool(item.a) and (any(item.noises.values()) or any(item.shared.values()))
 
 
 def _target_terms(law: StepLaw, item: ItemLaw) -> float:
@@ -115,7 +146,8 @@ def _target(law: StepLaw, *, time_is_sound: bool) -> StepTarget | None:
     same = all(np.array_equal(one.times[:, :1], told.times[:, :1]) for one in law.told)
     if not same and not time_is_sound:
         return None  # calls that draw their times differently
-    items = _apart(_readable(law.items))
+    items = _apart(law.items)
+    legible = np.array([_is_readable(item) for item in items])
     uniform = told.draw is not None and not told.draw.gaussian
     shares, spread = _spread_of(law, told, time_is_sound=time_is_sound)
     seen = StepResponse(
@@ -130,7 +162,7 @@ def _target(law: StepLaw, *, time_is_sound: bool) -> StepTarget | None:
     read_at = np.array([item.share for item in items])
     at_times = _shares_of(law.case.config, seen.times)
     alignments = [read_at] if at_times is None else [read_at, at_times]
-    return StepTarget(law.case, seen, alignments, shares, uniform=uniform)
+    return StepTarget(law.case, seen, alignments, shares, uniform=uniform, legible=legible)
 
 
 def _apart(items: Sequence[ItemLaw]) -> list[ItemLaw]:

@@ -14,7 +14,7 @@ from sampler_harness.law.rounding import rounding
 from sampler_harness.law.same import SCREEN, TERMS, in_tolerances
 from sampler_harness.observe.trace import Case
 from sampler_harness.training.checks import FREE_FACTOR
-from sampler_harness.training.expected import FLOOR, ROUNDINGS, SAFETY, expected, share_tolerance
+from sampler_harness.training.expected import ROUNDINGS, SAFETY, expected, floor_of, share_tolerance, weight_tolerance
 from sampler_harness.training.expected import TERMS as SUMMED
 
 from .observation import Observation, Outcome
@@ -37,8 +37,8 @@ PARTS = (
 )
 #: All ways to lay out a draw, so that every comparison has as many entries.
 _ALL_AXES: tuple[Axes, ...] = tuple((a, b, c) for a in (False, True) for b in (False, True) for c in (False, True))
-#: Unit roundoff of float32, and the floor of what is made in float64.
-UNIT, FLOOR_64 = 2.0**-24, 1e-7
+#: Unit roundoff of float32.
+UNIT = 2.0**-24
 #: Times that one draw makes in two programs differ by this share at most where they are one.
 TOLD = 1e-5
 
@@ -53,10 +53,19 @@ class StepTarget(Observation):
             agrees: those at which the step was read, and those at which the reference tells the same times.
         spread: ``(K,)`` shares at which the distribution of the times was read.
         uniform: whether the time's draw is one.
+        legible: ``(S,)`` whether data and noise come into an item's input: elsewhere it is not known where those of its
+            target would be, and that is not compared; None for all.
     """
 
     def __init__(
-        self, case: Case, seen: StepResponse, alignments: Sequence[Array], spread: Array, *, uniform: bool
+        self,
+        case: Case,
+        seen: StepResponse,
+        alignments: Sequence[Array],
+        spread: Array,
+        *,
+        uniform: bool,
+        legible: Array | None = None,
     ) -> None:
         self.case = case
         self.config = case.config
@@ -65,6 +74,7 @@ class StepTarget(Observation):
         self.alignments = tuple(alignments)
         self.spread = spread
         self.uniform = uniform
+        self.legible = np.ones(seen.times.size, dtype=bool) if legible is None else legible
         #: The case whose loss says what its free factor is.
         self.anchor = self
 
@@ -97,14 +107,19 @@ class StepTarget(Observation):
         return response if response is not None and response.is_finite else None
 
     def off(self, explanation: Explanation, *, exactly: bool) -> float:
-        """How far an explanation is from this law, and its loss from the same free factor as elsewhere."""
+        """How far an explanation is from this law, and its loss from the same free factor as elsewhere.
+
+        Args:
+            explanation: whole, since its loss in another configuration says what the free factor is.
+            exactly: within the derived tolerance.
+        """
         response = explanation.outcome(self, stop=False).response
         if response is None:
             return math.inf
         factor = self._off_in_factor(explanation, response)
         if factor > 1.0:
             return factor
-        derived = self._derived(explanation, response) if exactly else None
+        derived = self._derived(explanation.part_for(self.config), response) if exactly else None
         return max(factor, *(float(part.max(initial=0.0)) for part in self._parts(response, derived)))
 
     def _off_in_factor(self, explanation: Explanation, response: StepResponse) -> float:
@@ -135,9 +150,19 @@ class StepTarget(Observation):
     @functools.cached_property
     def reference_ratio(self) -> float:
         """How far the step is from its reference."""
+        return self.off(self._reference, exactly=True)
+
+    @property
+    def is_right_alone(self) -> bool:
+        """Whether the step is its reference here, but for the free factor."""
+        assert self.anchor is self, "beside another case its factor counts too"
+        return self.off(self._reference, exactly=True) <= 1.0
+
+    @property
+    def _reference(self) -> Explanation:
         from .explanation import Explanation, searched_as
 
-        return self.off(Explanation("edit", searched_as(type(self.config))), exactly=True)
+        return Explanation("edit", searched_as(type(self.config)))
 
     # Beside what was measured
 
@@ -193,7 +218,7 @@ class StepTarget(Observation):
     def _parts(self, response: StepResponse, derived: StepResponse | None) -> list[Array]:
         """How far each part is off, over its tolerance: widened while searching, else with what rounding does."""
         seen, size = self.seen, self._sizes
-        floor = FLOOR_64 if self._is_double else FLOOR
+        floor = floor_of(self.case.dtype)
         widened = SCREEN if derived is None else 1.0
 
         def off(got: Array, should_be: Array, spread: Array | float, scale: Array | float) -> Array:
@@ -234,19 +259,21 @@ class StepTarget(Observation):
             rounds = np.zeros((zero.size, 3)) if derived is None else derived.noise.get(axes, np.zeros((zero.size, 3)))
             noise_in.append(off(got[:, 0], should_be[:, 0], rounds[:, 0], inputs))
             noise_out.append(off(got[:, 1], should_be[:, 1], rounds[:, 1], targets))
-            # A root of what is left of squares: known to the root of their rounding.
-            beside = np.abs(should_be[:, 1]) * 1e-3
-            noise_out.append(off(got[:, 2], should_be[:, 2], rounds[:, 2] + beside, targets))
-        factor = self.factor(response)
+            # What lies across the input's noise is as far off as the target's noise, and as the input's, of which it
+            # takes the share that the target has along it.
+            along = np.abs(should_be[:, 1])
+            turned = 2 * floor * along + SUMMED * UNIT * inputs * along / np.maximum(np.abs(should_be[:, 0]), 1e-30)
+            noise_out.append(off(got[:, 2], should_be[:, 2], rounds[:, 2] + turned / SAFETY, targets))
         relative = 0.0 if derived is None else np.abs(derived.weight / response.weight)
-        weight = off(seen.weight / (factor * response.weight), np.ones_like(seen.weight), relative + floor, 0.0)
+        allowed = widened * weight_tolerance(floor, relative) * np.ones_like(seen.weight)
+        ratios = seen.weight / (self.factor(response) * response.weight)
         return [
             times,
             np.concatenate(columns[0]),
             np.concatenate(noise_in),
-            np.concatenate(columns[1]),
-            np.concatenate(noise_out),
-            weight,
+            np.concatenate([np.where(self.legible, one, 0.0) for one in columns[1]]),
+            np.concatenate([np.where(self.legible, one, 0.0) for one in noise_out]),
+            in_tolerances(ratios, np.ones_like(ratios), allowed),
         ]
 
     @functools.cached_property

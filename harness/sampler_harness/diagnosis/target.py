@@ -132,6 +132,7 @@ class Target(Observation):
 
     def off(self, explanation: Explanation, *, exactly: bool) -> float:
         """How far an explanation is from this law; see :class:`Observation`."""
+        explanation = explanation.part_for(self.config)
         response = explanation.response(self, stop=not (exactly or self.is_beyond))
         config = explanation.config(self.config)
         if response is None or config is None:

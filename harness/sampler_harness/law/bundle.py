@@ -27,7 +27,7 @@ from .layouts import layout_by_size, read_with_layout
 from .reading import Leak, Reader, Reading, times_of
 from .replay import drawn_and_called
 from .response import AMPLITUDE, Array, Response
-from .tolerance import PRECISIONS
+from .tolerance import PRECISIONS, is_half
 
 __all__ = ["Bundle", "DenseRun", "Leak", "Reading", "dense_values"]
 
@@ -180,7 +180,7 @@ class Bundle:
     def last_row(self) -> bool:
         """False where the returned sample is rounded so coarsely that impulses cannot be read from it."""
         sample = self.zero.raw_sample
-        half = sample is not None and str(sample.dtype) in ("torch.float16", "torch.bfloat16")
+        half = sample is not None and is_half(str(sample.dtype))
         return self.subject.quantised is None and (not half or PRECISIONS[self.case.dtype].is_half)
 
     @functools.cached_property

@@ -212,7 +212,6 @@ def values_of_step(config: Any, x0: Array, answer: Array, draws: Any) -> tuple[A
     found = [np.array(values) for values in numbers.values() if len(values) == len(x0)]
     # A number that is one for all: told once, or for each item alike.
     found += [np.array(values[0]) for values in numbers.values() if len(set(values)) == 1]
-    found += [np.array(values[:1]).reshape(()) for values in numbers.values() if len(values) == 1]
     return (*asked[0], (x0, *arrays.values(), *found))
 
 

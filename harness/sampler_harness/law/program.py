@@ -25,6 +25,7 @@ from reference_samplers.configuration import Configuration
 from reference_samplers.contract import Reference
 from reference_samplers.training_contract import TrainingReference
 
+from .bounds import BoundedNumpy, bounded_range
 from .replacement import Replacement
 
 __all__ = ["Function", "Place", "Program", "Trace", "source_text"]
@@ -33,8 +34,6 @@ __all__ = ["Function", "Place", "Program", "Trace", "source_text"]
 _TOLD = frozenset(name for base in Reference.__mro__ for name in vars(base)) - {"sample", "levels", "clipped"}
 #: The same of a training step, whose figures at a level are what its step asks for.
 _TOLD_OF_A_STEP = frozenset(name for base in Configuration.__mro__ for name in vars(base))
-#: Largest table or range that a program may make: an edit may ask for billions.
-LARGEST = 100_000
 
 
 class Place(NamedTuple):
@@ -157,39 +156,7 @@ def _functions_of(tree: ast.Module) -> frozenset[str]:
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
 
 
-class _BoundedNumpy:
-    """Plays ``np``: tables of absurd length are refused before they are made."""
-
-    def __init__(self, numpy: Any) -> None:
-        self._numpy = numpy
-        for name in ("linspace", "arange", "full", "zeros", "ones"):
-            self.__dict__[name] = _bounded(getattr(numpy, name))
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._numpy, name)
-        self.__dict__[name] = value
-        return value
-
-
-def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        for value in (*args, *kwargs.values()):
-            if isinstance(value, (int, np.integer)) and abs(int(value)) > LARGEST:
-                raise OverflowError(f"{value} entries")
-        return function(*args, **kwargs)
-
-    return call
-
-
-def _bounded_range(*args: int) -> range:
-    found = range(*args)
-    if len(found) > LARGEST:
-        raise OverflowError(f"{len(found)} steps")
-    return found
-
-
-_NUMPY = _BoundedNumpy(np)
+_NUMPY = BoundedNumpy(np)
 
 
 class Program:
@@ -250,7 +217,7 @@ class Program:
             copy = ModuleType(original.__name__)
             copy.__dict__.update(original.__dict__)
             copy.__dict__["np"] = self._numpy
-            copy.__dict__["range"] = _bounded_range
+            copy.__dict__["range"] = bounded_range
             self._modules[file] = copy
         return self._modules[file]
 

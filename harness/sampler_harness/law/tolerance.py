@@ -24,6 +24,7 @@ __all__ = [
     "Precision",
     "Tolerance",
     "derived_tolerance",
+    "is_half",
     "reference_law",
     "reference_response",
     "time_tolerance",
@@ -73,6 +74,17 @@ PRECISIONS = {
     "float16": Precision(11, 2.0**-9, 2.0**-7),
     "bfloat16": Precision(8, 2.0**-6, 2.0**-4),
 }
+
+
+def is_half(dtype: str) -> bool:
+    """Whether a tensor's dtype, whatever it is, is a half-precision float.
+
+    Args:
+        dtype: its name, with or without ``torch.`` in front.
+    """
+    precision = PRECISIONS.get(dtype.removeprefix("torch."))
+    return precision is not None and precision.is_half
+
 
 #: Random roundings of the reference; the largest deviation among them stands for "the spread".
 RANDOM_ROUNDINGS = 6

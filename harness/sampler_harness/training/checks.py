@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.subject import Subject
 from sampler_harness.verdict import Finding
 
 from .beside import base_of, beside
 from .evidence import TrainingEvidence
-from .expected import Expected, expected, is_half
+from .expected import Expected, expected
 from .gradient import judged_gradients
 from .judging import Judged, check, conclude
 from .law import BENT, ItemLaw, StepLaw
 from .noise import UNEXPLAINED, check_noise_matches_target, noise_scales
 from .sampling import judged_beside_sampler
+from .time_checks import check_time_distribution
 
 __all__ = [
     "check_forward_backward_consistent",
@@ -40,7 +42,7 @@ FREE_FACTOR = 1e-2
 def _usable(evidence: TrainingEvidence, *, half: bool = False) -> Iterator[tuple[StepLaw, ItemLaw, Expected]]:
     """Items of all laws at times that the reference tells, with what it has there."""
     for law in evidence.laws:
-        if is_half(law.case.dtype) and not half:
+        if PRECISIONS[law.case.dtype].is_half and not half:
             continue
         for item in law.items:
             should = expected(law.case.config, item.time, law.case.dtype)
@@ -55,8 +57,10 @@ def _usable(evidence: TrainingEvidence, *, half: bool = False) -> Iterator[tuple
 def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
     """At each time the model's input holds as much data and noise as the sampler's does at that time."""
     judged = []
+    wrong_time = check_time_distribution(evidence).outcome == "failed"
     for law, item, should in _usable(evidence, half=True):
         s, _, _ = noise_scales(item, law.case.config.perturbation)
+        blame = "training/time-distribution" if wrong_time and _is_told_wrong_alone(law, item, s) else None
         figures = (("data", item.a, should.a, should.tolerances[0]), ("noise", s, should.s, should.tolerances[1]))
         for name, got, value, tolerance in figures:
             message = (
@@ -64,7 +68,7 @@ def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
                 f"{_hint(got, value)}"
             )
             details = {"time": item.time, "term": name, "got": got, "should_be": value}
-            judged.append(Judged(abs(got - value) / tolerance, message, law.case, details))
+            judged.append(Judged(abs(got - value) / tolerance, message, law.case, details, blame))
         tolerance = should.tolerances[0] + should.tolerances[1]
         message = (
             f"at time {item.time:.6g} a constant of {item.offset:.3g} is added to the model's input, should be none"
@@ -87,6 +91,17 @@ def check_forward_backward_consistent(evidence: TrainingEvidence) -> Finding:
         after=after,
         notes=notes,
     )
+
+
+def _is_told_wrong_alone(law: StepLaw, item: ItemLaw, s: float) -> bool:
+    """Whether an item's input is the reference's at the time that that draws there, and is only told otherwise."""
+    config = law.case.config
+    drawn = float(config.told_time(config.quantile(item.share)))
+    should = None if drawn == item.time else expected(config, drawn, law.case.dtype)
+    if should is None:
+        return False
+    off = (abs(item.a - should.a) / should.tolerances[0], abs(s - should.s) / should.tolerances[1])
+    return max(off) <= 1.0
 
 
 def _hint(got: float, value: float) -> str:
@@ -150,7 +165,7 @@ def check_weight(evidence: TrainingEvidence) -> Finding:
     factors: list[tuple[StepLaw, float]] = []
     for law in evidence.laws:
         judged += [_judge_random(law, index) for index in law.weighing]
-        if not is_half(law.case.dtype):
+        if not PRECISIONS[law.case.dtype].is_half:
             factors += [(law, factor) for factor in _judge_weights(law, judged)]
     usual = float(np.median([factor for _, factor in factors])) if factors else 0.0
     for law, factor in factors:
@@ -226,7 +241,7 @@ def check_gradient(evidence: TrainingEvidence) -> Finding:
             for k in law.lost
         ]
         for item in law.items:
-            if item.curvature == 0.0 and not is_half(law.case.dtype):
+            if item.curvature == 0.0 and not PRECISIONS[law.case.dtype].is_half:
                 message = f"no gradient reaches item {item.item} of model call {item.call} at time {item.time:.6g}"
                 judged.append(Judged(math.inf, message, law.case))
     judged += judged_gradients(evidence)

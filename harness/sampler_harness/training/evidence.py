@@ -8,12 +8,12 @@ import numpy as np
 
 from sampler_harness.cases import CoveringSet, covering_set
 from sampler_harness.evidence import AnyEvidence
+from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.trace import Case
 from sampler_harness.strategies import drawn_configurations
 from sampler_harness.subject.training import TrainingSubject
 from sampler_harness.verdict import Coverage, Finding
 
-from .expected import is_half
 from .law import StepLaw, measure
 
 __all__ = ["TrainingEvidence"]
@@ -47,7 +47,7 @@ class TrainingEvidence(AnyEvidence[TrainingSubject]):
     @property
     def dtype(self) -> str:
         """The dtype that most checks use: the first in which gradients can be read."""
-        wide = [d for d in self.subject.dtypes if not is_half(d)]
+        wide = [d for d in self.subject.dtypes if not PRECISIONS[d].is_half]
         if not wide:
             raise ValueError(
                 f"only {', '.join(self.subject.dtypes)} is declared, in which gradients cannot be read: "
@@ -72,7 +72,7 @@ class TrainingEvidence(AnyEvidence[TrainingSubject]):
         most = MOST[self.budget.name]
         found = [self._measured(Case(c, base.shape, base.dtype, base.device)) for c in configs[:most]]
         others = [Case(base.config, base.shape, d, base.device) for d in self.subject.dtypes if d != base.dtype]
-        found += [self._measured(case, times=not is_half(case.dtype)) for case in others]
+        found += [self._measured(case, times=not PRECISIONS[case.dtype].is_half) for case in others]
         found.append(self._measured(base, times=False))
         return tuple(found)
 

@@ -12,10 +12,10 @@ import numpy as np
 from sampler_harness.law.rounding import rounded_like, rounding
 from sampler_harness.law.tolerance import PRECISIONS
 
-__all__ = ["Expected", "expected", "is_half", "share_tolerance"]
+__all__ = ["Expected", "expected", "floor_of", "share_tolerance", "weight_tolerance"]
 
 #: An entry is flagged when it is off by this much of itself, whatever rounding may do.
-FLOOR = 2.5e-4
+FLOOR, FLOOR_64 = 2.5e-4, 1e-7
 #: Times what rounding does to the reference's own source.
 SAFETY = 3.0
 #: Unit roundoffs of the largest term that an entry is the sum of.
@@ -48,9 +48,23 @@ class Expected:
     tolerances: tuple[float, float, float, float, float]
 
 
-def is_half(dtype: str) -> bool:
-    """Whether gradients and targets are too coarse to be judged in a dtype."""
-    return dtype in ("float16", "bfloat16")
+def floor_of(dtype: str) -> float:
+    """By how much of itself an entry is flagged when it is off, whatever rounding may do.
+
+    Args:
+        dtype: name of the declared torch dtype.
+    """
+    return FLOOR_64 if dtype == "float64" else FLOOR
+
+
+def weight_tolerance(floor: float, spread: Any) -> Any:
+    """How far a weight may be off, as a share of it: it is known beside the median of others, which is off as well.
+
+    Args:
+        floor: of one weight.
+        spread: what rounding does to it, as a share of it.
+    """
+    return 2 * floor + SAFETY * spread
 
 
 def _values(config: Any, level: float) -> tuple[float, float, float, float, float]:
@@ -103,16 +117,16 @@ def expected(config: Any, time: float, dtype: str) -> Expected | None:
             if near > 0.0:
                 spread = [max(s, abs(v - w)) for s, v, w in zip(spread, values, _values(config, near), strict=True)]
     unit = max(PRECISIONS[dtype].unit, 2.0**-24 if dtype != "float64" else 0.0)
-    floor = FLOOR if dtype != "float64" else 1e-7
+    floor = floor_of(dtype)
     table = min(unit, 2.0**-24) if dtype != "float64" else unit
     input_terms, target_terms = max(values[:2]), config.target_terms(level)
-    own = 4 * unit if is_half(dtype) else 0.0
+    own = 4 * unit if PRECISIONS[dtype].is_half else 0.0
     scales = (input_terms, input_terms, target_terms, target_terms)
     tolerances = [
         max(floor, own) * abs(v) + SAFETY * s + TERMS * table * scale
         for v, s, scale in zip(values[:4], spread[:4], scales, strict=True)
     ]
-    relative = 2 * floor + SAFETY * spread[4] / values[4] if values[4] > 0 else math.inf
+    relative = weight_tolerance(floor, spread[4] / values[4]) if values[4] > 0 else math.inf
     offset = config.offset_scale(level)
     return Expected(*values, offset, (tolerances[0], tolerances[1], tolerances[2], tolerances[3], relative))
 

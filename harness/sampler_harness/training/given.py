@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from sampler_harness.law.intermediates import values_of_step
+from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.tape import Draw
 from sampler_harness.observe.trace import Case
 
 from .evidence import TrainingEvidence
-from .expected import is_half
 from .law import fixed_data
 from .probing import Array, Chosen, StepRun, answer_pattern, run_step
 from .times import drawn_at
@@ -54,7 +54,7 @@ class Given:
             evidence: of the step.
             case: what is run.
         """
-        if is_half(case.dtype):
+        if PRECISIONS[case.dtype].is_half:
             return None
         first = run_step(evidence.subject, case, Chosen(np.zeros(case.shape)), fixtures=evidence.fixtures)
         if first.problem is not None or len(first.calls) != 1 or first.calls[0].x.shape != case.shape:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sampler_harness.law.tolerance import is_half
 from sampler_harness.observe.stand_in import Asked, Playing
 from sampler_harness.observe.trace import Case
 
@@ -32,7 +33,6 @@ ROUNDED = 2.5e-4
 ELSEWHERE = 0.02
 #: By how much the parameters of the user's network are moved from where they start.
 NUDGE = 0.02
-HALVES = ("bfloat16", "float16")
 
 
 class _Small(Playing):
@@ -268,7 +268,7 @@ def _same_input(case: Case, call: int, plain: ModelCall, cast: ModelCall) -> Jud
     # One rounding leaves at most half of a bfloat16 unit in the last place: 2^-8 of the power of two below.
     _, exponent = np.frexp(plain.x)
     once = np.abs(cast.x - plain.x) <= 0.51 * np.ldexp(2.0**-8, exponent)
-    share = 1.0 - float(np.mean(once if cast.dtype in HALVES else exact))
+    share = 1.0 - float(np.mean(once if is_half(cast.dtype) else exact))
     message = (
         f"under autocast {share:.0%} of the input of model call {call} is not what it is without it: it is made in "
         "low precision; make it outside of autocast, or in float32"

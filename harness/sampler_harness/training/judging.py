@@ -38,7 +38,7 @@ def _unmeasured(id: str, evidence: TrainingEvidence) -> Finding | None:
 
 
 def _look_at(place: Place) -> str:
-    return f"look at: {place.file}, line {place.line}, in {place.function}: {place.text}"
+    return f"look at: {place.told}"
 
 
 def check(id: str) -> Callable[[Callable[[TrainingEvidence], Finding]], Callable[[TrainingEvidence], Finding]]:
@@ -81,8 +81,8 @@ def conclude(
         after: findings of checks whose failure explains one of this.
         notes: what a reader should know, whether or not the check fails.
     """
-    cause = next((f.id for f in after if f.outcome == "failed"), None)
-    judged = [dataclasses.replace(j, consequence_of=cause) for j in judged]
+    cause = next((f.consequence_of or f.id for f in after if f.outcome == "failed"), None)
+    judged = [dataclasses.replace(j, consequence_of=j.consequence_of or cause) for j in judged]
 
     def tell(failing: list[Judged]) -> Failure:
         cases = [(j, j.case) for j in failing if j.case is not None]
@@ -94,7 +94,8 @@ def conclude(
         if place is not None:
             details |= {name: value for name, value in dataclasses.asdict(place).items() if name != "hands_on"}
             lines.append(_look_at(place))
-        return Failure("\n".join(lines), details, _reproduction(evidence, chosen, case), cause, place=place)
+        script = _reproduction(evidence, chosen, case)
+        return Failure("\n".join(lines), details, script, chosen.consequence_of, place=place)
 
     why_nothing = "no item of any case could be judged"
     return judging.conclude(id, judged, passed=passed, tell=tell, why_nothing=why_nothing, notes=notes)

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.tape import Draw
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.subject.training import TrainingSubject
 
 from .arrivals import coefficient, is_own, left_over, parts_of_one, placed, shared_axes
-from .expected import is_half
 from .probing import Array, Chosen, ModelCall, StepRun, answer_pattern
 from .sources import NOTHING_ASKED, Sources, sources_of
 from .times import Runner, Stop, Told, read_times, time_draws, tracked, with_draws
@@ -237,7 +237,7 @@ def _read_items(
         return run(with_draws(every, shares, x0, normals=dict(given or {}), answer=answer))
 
     rest = at(zero)
-    far = FAR_IN_HALF if is_half(run.case.dtype) else FAR
+    far = FAR_IN_HALF if PRECISIONS[run.case.dtype].is_half else FAR
     one, two = at(zero, answer=1.0), at(zero, answer=far)
     of_data = at(data)
     of_noise = {i: at(zero, {i: values}) for i, values in normals.items()}

@@ -61,12 +61,14 @@ class Blame:
             counts.
         unknown: for each function and name whose last value is none of the reference's, the line that assigned it.
         written: the line at which the data were written over.
+        weighing: the line whose value is the reference's, but not its weight, which would make the step right.
     """
 
     mended: Line | None
     wrong: frozenset[str]
     unknown: frozenset[tuple[str, str]]
     written: Line | None = None
+    weighing: Line | None = None
 
     def knows(self, line: Line, *expressions: ast.AST) -> bool:
         """Whether all names in expressions of a line hold what the reference has.
@@ -102,6 +104,8 @@ class _Search:
     case: Case
     given: Given
     runs: int = 0
+    #: Whether something was not tried, for want of runs.
+    spent: bool = False
 
     @staticmethod
     def of(evidence: TrainingEvidence, case: Case) -> Blame | None:
@@ -137,7 +141,13 @@ class _Search:
         if mended is None and {"x", "told"} <= wrong:
             # One value that is wrong in both is the reference's, but not the one that should stand there.
             mended = self._mended([v for v in values if known[v]], values, known)
-        return Blame(mended, frozenset(wrong), unknown)
+        weighing = None
+        if mended is None and wrong == {"weight"}:
+            # The same of a weight: but what stands in its place may be right, and the statement weigh with it wrongly.
+            weighing = next((v.line for v in values if known[v] and self._is_right_as_weight(v, values[v])), None)
+        if self.spent:
+            return Blame(None, frozenset(), frozenset())  # what was not tried may be the line
+        return Blame(mended, frozenset(wrong), unknown, weighing=weighing)
 
     def _mended(
         self, tried: Sequence[_Variable], values: Mapping[_Variable, Any], known: Mapping[_Variable, bool]
@@ -191,6 +201,7 @@ class _Search:
 
     def _is_right_with(self, variable: _Variable, new: Array) -> bool:
         if self.runs >= MOST_RUNS:
+            self.spent = True
             return False
 
         def put(one: Assigned) -> Any:
@@ -198,6 +209,11 @@ class _Search:
 
         runs = self._run(put, only=variable)
         return runs is not None and not self.given.wrong(*runs)
+
+    def _is_right_as_weight(self, variable: _Variable, value: Any) -> bool:
+        """Whether a line's value, had it been the reference's weight, would make the step right."""
+        own, weight = _numbers(value), self.given.weight
+        return own is not None and own.size == weight.size and self._is_right_with(variable, weight)
 
     # Values
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.verdict import Finding
 
 from .evidence import TrainingEvidence
-from .expected import expected, is_half
+from .expected import expected
 from .judging import Judged, check, conclude
 from .law import ItemLaw, StepLaw
 
@@ -69,7 +70,7 @@ def check_noise_matches_target(evidence: TrainingEvidence) -> Finding:
         if evidence.subject.takes_generator:
             judged += [_judge_generator(law, index) for index in range(len(law.draws))]
         judged += _judge_items(law)
-        judged += [_judge_noise(law, item) for item in law.items if not is_half(law.case.dtype)]
+        judged += [_judge_noise(law, item) for item in law.items if not PRECISIONS[law.case.dtype].is_half]
     return conclude(
         "training/noise-matches-target",
         evidence,

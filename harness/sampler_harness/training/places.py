@@ -58,11 +58,15 @@ def place_of(id: str, evidence: TrainingEvidence, case: Case, *, in_input: bool 
         return run_step(evidence.subject, case, zero, fixtures=evidence.fixtures).problem
 
     walked = walk_of(run)
-    line = walked.raised or _Step(walked, blame_of(evidence, case)).line(id, in_input=in_input)
+    step = _Step(walked, blame_of(evidence, case))
+    line = walked.raised or step.line(id, in_input=in_input)
+    other = step.or_line(line)
     if line is None:
         return None
+    first = other or line
     every = {shown(file): lines for file, lines in walked.ran(None).items()}
-    return Place(shown(line.file), line.line, line.function, shorten(line.text, 80), every, every)
+    text = shorten(first.text, 80)
+    return Place(shown(first.file), first.line, first.function, text, every, every, or_line=line.line if other else 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +102,13 @@ class _Step:
         if id == "training/target" or of_noise:
             return self._compares() if "target" in blame.wrong and not blame.wrong & {"x", "told"} else None
         return self._weighs() if blame.wrong == {"weight"} else None
+
+    def or_line(self, line: Line | None) -> Line | None:
+        """The line of a value that is the reference's, but no weight, where the statement that weighs was found."""
+        other = self.blame.weighing if self.blame is not None else None
+        if line is None or other is None or (other.file, other.line) == (line.file, line.line):
+            return None
+        return other if other.file == line.file and line == self._weighs() else None
 
     @property
     def _stack(self) -> tuple[Line, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from sampler_harness.law.casts import cast_of
 from sampler_harness.observe.trace import Case
 from sampler_harness.verdict import Finding
 
@@ -74,21 +76,22 @@ def _judge_ends(case: Case, told: Told) -> Judged | None:
     words = f"the model is told times {first:g} to {last:g}, should be {low:g} to {high:g}"
     words += f": {' and '.join(missing)} never occurs" if missing else ""
     words += f"; {' and '.join(also)} is no timestep" if also else ""
+    if told.alike:
+        words += _cast_of(zip(np.sort(told.times[:, 0]), _times_of(case.config, told.shares), strict=True))
     return Judged(math.inf, words, case, {"got": [first, last], "should_be": [low, high]})
 
 
 def _judge_spread(case: Case, told: Told) -> Judged:
     """The times at given shares of their draw, sorted, against the reference's at the same shares."""
     config = case.config
-    same = bool((told.times == told.times[:, :1]).all())
-    if same:
+    if told.alike:
         got, shares = np.sort(told.times[:, 0]), np.asarray(told.shares)
     else:
         # Stratified or antithetic draws: an item's times are a part, the batch's together are the whole.
         inner = [n for n, p in enumerate(told.shares) if 0.05 < p < 0.95]
         got = np.sort(told.times[inner].reshape(-1))
         shares = np.asarray([told.shares[n] for n in inner])
-    if not same:
+    if not told.alike:
         return _judge_strata(case, told, got)
     uniform = told.draw is not None and not told.draw.gaussian
     rows = sorted((config.told_time(config.quantile(float(p))), float(p)) for p in shares)
@@ -100,10 +103,21 @@ def _judge_spread(case: Case, told: Told) -> Judged:
     middle = got.size // 2
     message = (
         f"the time below which {p:.4g} of the draws lie is {got[worst]:.6g}, should be {should_be[worst]:.6g} "
-        f"(median {got[middle]:.6g}, should be {should_be[middle]:.6g})"
+        f"(median {got[middle]:.6g}, should be {should_be[middle]:.6g}){_cast_of(zip(got, should_be, strict=True))}"
     )
     details = {"share": p, "got": float(got[worst]), "should_be": float(should_be[worst])}
     return Judged(float(ratio), message, case, details)
+
+
+def _times_of(config: Any, shares: Sequence[float]) -> list[float]:
+    """The reference's times at some shares, sorted."""
+    return sorted(float(config.told_time(config.quantile(float(p)))) for p in shares)
+
+
+def _cast_of(times: Iterable[tuple[float, float]]) -> str:
+    """The cast that makes all times, in words; empty where none does."""
+    cast = cast_of(times)
+    return f": the time was rounded by a cast to {cast}" if cast else ""
 
 
 def _judge_strata(case: Case, told: Told, got: Array) -> Judged:

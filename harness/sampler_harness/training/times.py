@@ -47,6 +47,11 @@ class Told:
     whole: Array | None = None
     shape: tuple[int, ...] = ()
 
+    @property
+    def alike(self) -> bool:
+        """Whether all items are told one time where their draws lie at one share; strata divide it among them."""
+        return bool((self.times == self.times[:, :1]).all())
+
 
 class Stop(Exception):
     """A run had a problem: the measurement ends with it."""

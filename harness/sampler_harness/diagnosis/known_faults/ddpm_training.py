@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import KnownFault, Replacement, at_commit, edits_of, file_at, issue
+from .of_training import BATCH_OF_ONE, SHARED_NOISE, TOLD_IN_BFLOAT16, in_bfloat16
 
 __all__ = ["FAULTS"]
 
@@ -20,8 +21,6 @@ _UNIFORM = 'if self.weighting == "uniform":\n            return 1.0\n'
 _DIVIDED = "return float(capped / divisor)"
 _V = "v: Array = np.sqrt(alpha_bar) * epsilon - np.sqrt(1 - alpha_bar) * x0  # Salimans & Ho, section 4"
 _DEBIASED = "1 / np.sqrt(np.minimum(self.snr(level), 1000))"
-_BATCH_OF_ONE = "The model sees one level in each step: right on average, with a gradient as noisy as a batch of one."
-_SHARED = "Noise that several elements share is never taken away where they differ, when samples are made."
 
 FAULTS: tuple[KnownFault, ...] = (
     # The chain: the timestep.
@@ -47,13 +46,19 @@ FAULTS: tuple[KnownFault, ...] = (
         "one-timestep-for-the-batch",
         _TIMESTEP,
         "t = np.full(x0.shape[0], draws.integers(0, self.num_train_timesteps, 1))  # line 3",
-        _BATCH_OF_ONE,
+        BATCH_OF_ONE,
     ),
     chain(
         "told-one-timestep-late",
         _ERROR,
         "difference = model(x_t, np.asarray(t + 1, dtype=np.float64)) - target",
         "A sampler that counts from 0 asks about the timestep before: some noise is left at every step.",
+    ),
+    chain(
+        "timestep-told-in-bfloat16",
+        _ERROR,
+        f"{in_bfloat16('np.asarray(t, dtype=np.float64)')}        difference = model(x_t, told) - target",
+        TOLD_IN_BFLOAT16,
     ),
     chain(
         "told-another-timestep",
@@ -92,7 +97,7 @@ FAULTS: tuple[KnownFault, ...] = (
         "chain-noise-shared-by-channels",
         _EPSILON,
         "epsilon = draws.normal((x0.shape[0], 1, *x0.shape[2:]))  # line 4",
-        _SHARED,
+        SHARED_NOISE,
     ),
     # The chain: the input.
     chain(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import KnownFault, Replacement, at_commit, edits_of, issue
+from .of_training import BATCH_OF_ONE, SHARED_NOISE, TOLD_IN_BFLOAT16, in_bfloat16
 
 __all__ = ["FAULTS"]
 
@@ -12,6 +13,7 @@ model = edits_of("reference_samplers/prediction.py")
 _LN_SIGMA = 'ln_sigma = self.P_mean + self.P_std * draws.normal((x0.shape[0],))  # table 1, "Noise distribution"\n'
 _CLAMP = "sigma = np.clip(np.exp(ln_sigma), self.sigma_min, self.sigma_max)\n"
 _ADDED = "x = x0 + column(sigma, x0.ndim) * n  # eq. 2: y + n, n of variance sigma^2"
+_TOLD = "told = np.array([self.told_time(one) for one in sigma])\n"
 _ERROR_OF_D = "difference = model(x, told) - x0"
 _ERROR_OF_F = "difference = model(prediction.c_in(s, self.sigma_data) * x, told) - effective"
 _EFFECTIVE = "effective = (x0 - prediction.c_skip(s, self.sigma_data) * x) / prediction.c_out(s, self.sigma_data)"
@@ -19,8 +21,6 @@ _WEIGHT_OF_SIGMA = "weight = column([self.weight(one) for one in sigma], x0.ndim
 _BALANCED = "balanced = (sigma**2 + self.sigma_data**2) / (sigma * self.sigma_data) ** 2"
 _SNR_WEIGHT = "return balanced * self.sigma_data**2 / (sigma**2 + self.sigma_data**2)"
 _WEIGHTED = "loss: Array = (weight * difference**2).reshape(x0.shape[0], -1).mean(axis=1)"
-_BATCH_OF_ONE = "The model sees one level in each step: right on average, with a gradient as noisy as a batch of one."
-_SHARED = "Noise that several elements share is never taken away where they differ, when samples are made."
 
 FAULTS: tuple[KnownFault, ...] = (
     # EDM: the level.
@@ -65,7 +65,7 @@ FAULTS: tuple[KnownFault, ...] = (
         "one-level-for-the-batch",
         _LN_SIGMA,
         "ln_sigma = np.full(x0.shape[0], self.P_mean + self.P_std * draws.normal((1,)))\n",
-        _BATCH_OF_ONE,
+        BATCH_OF_ONE,
     ),
     # EDM: what the network is given and told.
     edm(
@@ -84,7 +84,7 @@ FAULTS: tuple[KnownFault, ...] = (
         "noise-shared-by-channels",
         "n = draws.normal(x0.shape)",
         "n = draws.normal((x0.shape[0], 1, *x0.shape[2:]))",
-        _SHARED,
+        SHARED_NOISE,
     ),
     edm(
         "training-input-not-scaled",
@@ -116,6 +116,12 @@ FAULTS: tuple[KnownFault, ...] = (
         _EFFECTIVE,
         "effective = x0 - prediction.c_skip(s, self.sigma_data) * x",
         "The sampler multiplies by c_out what was never divided by it: details vanish at low levels.",
+    ),
+    edm(
+        "level-told-in-bfloat16",
+        _TOLD,
+        in_bfloat16("np.array([self.told_time(one) for one in sigma])"),
+        TOLD_IN_BFLOAT16,
     ),
     # EDM: the weight.
     edm(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import KnownFault, edits_of, issue
+from .of_training import TOLD_IN_BFLOAT16, in_bfloat16
 
 __all__ = ["FAULTS"]
 
@@ -33,6 +34,13 @@ FAULTS: tuple[KnownFault, ...] = (
         "difference = model(x_t, self.time_scale * drawn) - (noise - x0)  # eq. 1",
         "The model learns another meaning of time than its sampler has.",
         issue("flowmatch-custom-timesteps-not-shifted", "huggingface/diffusers", 14013),
+    ),
+    flow(
+        "time-told-in-bfloat16",
+        _FLOW_TOLD,
+        f"{in_bfloat16('self.time_scale * t')}        difference = model(x_t, told) - (noise - x0)  # eq. 1",
+        TOLD_IN_BFLOAT16,
+        issue("diffsynth-timestep-in-bfloat16", "modelscope/DiffSynth-Studio", 1025, "pull"),
     ),
     flow(
         "path-of-a-circle",

@@ -1,36 +1,15 @@
-"""Which cast makes one time of another, and how little is left to read where there is half precision alone."""
+"""How little is left to read where a sampler exists in half precision alone."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 if TYPE_CHECKING:
     from .evidence import Evidence
 
-__all__ = ["cast_between", "resolution"]
-
-#: What programs multiply a time by before they cast it, beside nothing.
-SCALES = (1.0, 1000.0)
-
-
-def cast_between(got: float, should_be: float) -> str | None:
-    """The type whose rounding makes one time of the other; None where none does.
-
-    Args:
-        got: what the model was told.
-        should_be: what it should have been.
-    """
-    for scale in SCALES:
-        whole = torch.tensor(scale * should_be, dtype=torch.float64)
-        for dtype in (torch.bfloat16, torch.float16):
-            if math.isclose(float(whole.to(dtype)), scale * got, rel_tol=1e-6):
-                name = str(dtype).removeprefix("torch.")
-                return name if scale == 1.0 else f"{name}, {scale:g} times as large"
-    return "whole numbers" if got == math.trunc(should_be) != should_be else None
+__all__ = ["resolution"]
 
 
 def resolution(evidence: Evidence) -> list[str]:
