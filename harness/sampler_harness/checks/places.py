@@ -19,7 +19,7 @@ from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Line, Walk, walk, writes_outside
 
 from .evidence import Evidence, expected_calls
-from .mending import Mending
+from .mended import Mending
 
 __all__ = ["line_of"]
 

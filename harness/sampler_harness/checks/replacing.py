@@ -24,6 +24,7 @@ __all__ = [
     "is_held",
     "is_known",
     "is_number_of",
+    "key_of",
     "likeliest_first",
     "moved",
     "path_of",
@@ -195,7 +196,7 @@ def changes(
                     at += tuple((later, new) for later, new in path if later > first)
                 else:
                     value = None
-                key = tuple(new.tobytes() if isinstance(new, np.ndarray) else new for _, new in at)
+                key = tuple(key_of(new) for _, new in at)
                 if key in told:
                     told[key].append(change)
                 elif not all(_is_same(seen.get(segment, value), new) for segment, new in at):
@@ -349,6 +350,11 @@ def path_of(values: Intermediates, change: Change) -> Path | None:
             value = abs(value) ** change.power if change.power != 1.0 else value + change.shift
         made.append((segment - change.lag, value))
     return tuple(made)
+
+
+def key_of(value: Any) -> Any:
+    """What two values of a reference's have in common where they are one: arrays by what stands in them."""
+    return value.tobytes() if isinstance(value, np.ndarray) else value
 
 
 def _at(path: Path, segment: int) -> Any:

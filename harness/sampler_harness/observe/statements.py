@@ -16,6 +16,7 @@ __all__ = [
     "called_by",
     "called_name",
     "calls_in",
+    "first_reader",
     "function_of",
     "guard_of",
     "handed_by_name",
@@ -102,6 +103,8 @@ def assigned_by(node: ast.stmt) -> Iterator[str]:
             targets = [value]  # x.add_(…) writes into x
         case _:
             return
+    if (owner := _taken_from(node)) is not None:
+        targets = [*targets, owner]
     waiting = list(targets)
     for one in waiting:
         match one:
@@ -115,9 +118,27 @@ def assigned_by(node: ast.stmt) -> Iterator[str]:
                 yield from _dotted(one)
 
 
+#: Methods of lists, dictionaries, sets and queues that change what they are called on.
+_WRITING = frozenset(
+    {"add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "fill"}
+    | {"insert", "put", "remove", "reverse", "rotate", "sort", "update"}
+)
+#: Those of them that give something back too.
+_TAKING = frozenset(("pop", "popleft", "popitem", "setdefault"))
+
+
 def _writes(method: str) -> bool:
     """Whether a method changes what it is called on, as its name says."""
-    return method.endswith("_") or method in ("append", "extend", "insert", "update", "add", "put")
+    return method.endswith("_") or method in _WRITING | _TAKING
+
+
+def _taken_from(node: ast.stmt) -> ast.expr | None:
+    """What a statement gives a name something of and changes by it: ``levels`` of ``sigma = levels.pop()``."""
+    match node:
+        case ast.Assign(value=ast.Call(func=ast.Attribute(value=value, attr=method))) if method in _TAKING:
+            return value
+        case _:
+            return None
 
 
 def _dotted(node: ast.expr) -> Iterator[str]:
@@ -211,6 +232,8 @@ def leaves_loop(node: ast.stmt | None) -> bool:
 def only_reader(line: Line, name: str) -> Line | None:
     """The one other line of the function that reads what a line gave a name; None where there are several, or none.
 
+    In a loop the lines above read it too, a turn later, and a function within this one may wherever it stands.
+
     Args:
         line: that assigns the name.
         name: of what it assigns, not of an attribute.
@@ -220,8 +243,10 @@ def only_reader(line: Line, name: str) -> Line | None:
         return None
     readers = {
         statement.lineno
-        for at in range(line.line + 1, (function.end_lineno or line.line) + 1)
-        if (statement := statement_at(line.file, at)) is not None and name in names_read(_own_part(statement))
+        for at in sorted(_reached_from(line, function))
+        if (statement := statement_at(line.file, at)) is not None
+        and statement.lineno != line.line
+        and name in names_read(_own_part(statement))
     }
     assigning = [
         at
@@ -231,6 +256,34 @@ def only_reader(line: Line, name: str) -> Line | None:
         and name in assigned_by(statement)
     ]
     return Line(line.file, readers.pop(), line.function) if len(readers) == 1 and not assigning else None
+
+
+def first_reader(line: Line, name: str) -> Line | None:
+    """The first line below one of its function that reads a name which that gives a value to; None where none does.
+
+    Args:
+        line: that assigns the name.
+        name: of what it assigns, not of an attribute.
+    """
+    function = function_of(line)
+    if function is None or "." in name:
+        return None
+    below = range(line.line + 1, (function.end_lineno or line.line) + 1)
+    statements = (statement for at in below if (statement := statement_at(line.file, at)) is not None)
+    found = (one.lineno for one in statements if one.lineno > line.line and name in names_read(_own_part(one)))
+    return next((Line(line.file, at, line.function) for at in found), None)
+
+
+def _reached_from(line: Line, function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
+    """Lines of a function that may run behind one of it: those below, of its loops all, and functions within it."""
+    found = set(range(line.line + 1, (function.end_lineno or line.line) + 1))
+    for node in ast.walk(function):
+        match node:
+            case ast.For() | ast.AsyncFor() | ast.While() if node.lineno <= line.line <= (node.end_lineno or 0):
+                found |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() if node is not function:
+                found |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return found
 
 
 def made_for(at: Line) -> Line | None:
@@ -261,6 +314,13 @@ def _own_part(statement: ast.stmt) -> ast.AST:
             return part
         case ast.With(items=items):
             return ast.Tuple([item.context_expr for item in items], ast.Load())
+        case ast.FunctionDef(args=arguments, decorator_list=decorators):
+            given = [*arguments.defaults, *(one for one in arguments.kw_defaults if one is not None)]
+            return ast.Tuple([*decorators, *given], ast.Load())
+        case ast.Try():
+            return ast.Tuple([], ast.Load())
+        case ast.Match(subject=part):
+            return part
         case _:
             return statement
 

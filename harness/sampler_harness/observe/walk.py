@@ -103,7 +103,10 @@ class Walk:
         Args:
             name: of the function that gives them.
         """
-        return next((stack[0] for one, stack in self.others if one == name and stack), None)
+        # Outside of inference mode a dropout arrives as the Bernoulli draw that torch makes of it.
+        dropped = name in ("bernoulli", "bernoulli_") or _drops(name)
+        found = (stack for one, stack in self.others if stack and (one == name or (dropped and _drops(one))))
+        return next((stack[0] for stack in found), None)
 
     def draws_towards(self, row: int) -> bool:
         """Whether anything is drawn between the model call before a row and the row.
@@ -369,11 +372,16 @@ class _Tracer:
         name, owner = getattr(argument, "__name__", ""), getattr(argument, "__self__", None)
         if name in _SEEDING and isinstance(owner, torch.Generator):
             self.walk.seeds.append((len(self.walk.draws), tuple(own_stack(frame))))
-        elif name in NOT_NORMAL:
+        elif name in NOT_NORMAL or _drops(name):
             self.walk.others.append((name, tuple(own_stack(frame))))
 
     def note_draw(self) -> None:
         self.walk.draws.append((len(self.walk.calls), tuple(own_stack(sys._getframe()))))
+
+
+def _drops(name: str) -> bool:
+    """Whether a function of torch's is a dropout: of elements, of channels, in place or not."""
+    return "dropout" in name
 
 
 def _line_of(frame: FrameType) -> Line:
