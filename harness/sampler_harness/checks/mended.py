@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from sampler_harness.law.intermediates import Intermediates
-from sampler_harness.observe.assigned import Assigned
-from sampler_harness.observe.statements import first_reader, only_reader
+from sampler_harness.observe.assigned import KEPT, Assigned
+from sampler_harness.observe.statements import first_reader, guard_of, only_reader, same_function
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Line
 
@@ -18,13 +18,14 @@ from .replacing import (
     changes,
     is_held,
     is_known,
+    is_number,
     key_of,
     likeliest_first,
     path_of,
     replacing,
 )
 
-__all__ = ["Mending", "Trial", "searched"]
+__all__ = ["Mending", "Trial", "searched", "swapped"]
 
 #: Places of one value that are told apart by other cases.
 MOST_ALIKE = 8
@@ -105,7 +106,9 @@ def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending |
                 uniform = uniform or variable
                 continue
             if not is_known(variable, seen, first.values, first.case.shape):
-                return Mending(known.line, known.name, variable.line) if known else _whole(variable)
+                if known is not None:
+                    return Mending(known.line, known.name, variable.line)
+                return _in_doubt(first, others, variable, most_runs) or _whole(variable)
             if known is None and (reader := _reader(variable)) is not None:
                 return Mending(variable.line, variable.name, reader)
             known = known or variable
@@ -115,6 +118,71 @@ def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending |
     if known is None and uniform is not None:
         return Mending(uniform.line, uniform.name, first_reader(uniform.line, uniform.name))
     return _whole(known)
+
+
+def _in_doubt(first: Trial, others: Sequence[Trial], variable: Variable, most_runs: int) -> Mending | None:
+    """Beside a line that mends another that would do as well; None where there is none.
+
+    That is the ``if`` around it, where all is right with the value from before; or an argument of the function that
+    gives the value.
+    """
+    guard = guard_of(variable.line)
+    if guard is not None and all(_is_right_without(trial, variable) for trial in (first, *others)):
+        return Mending(guard, variable.name, variable.line)
+    given = [one for one in first.variables().items() if one[0].line == variable.line and one[0].is_argument]
+    for argument, seen in given if not variable.is_argument else ():
+        if next(_mending(first, others, argument, seen, False, most_runs), None) is not None:
+            return Mending(argument.line, argument.name, variable.line)
+    return None
+
+
+def _is_right_without(trial: Trial, variable: Variable) -> bool:
+    """Whether all is right where a name keeps the value that an earlier line of the function gave it."""
+    kept: dict[str, Any] = {}
+
+    def visit(one: Assigned) -> Any:
+        if one.name != variable.name or not same_function(one.line, variable.line):
+            return KEPT
+        if one.line == variable.line:
+            return kept.get(one.name, KEPT)
+        kept[one.name] = one.value
+        return KEPT
+
+    earlier = (one for one in trial.variables() if one.name == variable.name and one.line.line < variable.line.line)
+    if not any(same_function(one.line, variable.line) for one in earlier):
+        return False
+    return trial.may_be_right(visit, variable, False) and trial.is_right(visit, variable, False)
+
+
+def swapped(first: Trial, others: Sequence[Trial]) -> Mending | None:
+    """The line that gives two names numbers of which each should have the other's; None where none does.
+
+    Args:
+        first: in which is searched.
+        others: that must be right too.
+    """
+    lines: dict[Line, list[Variable]] = {}
+    for variable, seen in first.variables().items():
+        if not variable.is_argument and not variable.part and all(is_number(value) for value in seen.values()):
+            lines.setdefault(variable.line, []).append(variable)
+    for line, pair in lines.items():
+        if len(pair) == 2 and all(_is_right_swapped(trial, *pair) for trial in (first, *others)):
+            return Mending(line, pair[0].name)
+    return None
+
+
+def _is_right_swapped(trial: Trial, one: Variable, other: Variable) -> bool:
+    seen = trial.variables()
+    if one not in seen or other not in seen:
+        return False
+    given = {one.name: seen[other], other.name: seen[one]}
+
+    def visit(told: Assigned) -> Any:
+        if told.line != one.line or told.name not in given:
+            return KEPT
+        return given[told.name].get(told.segment, KEPT)
+
+    return trial.may_be_right(visit, one, False) and trial.is_right(visit, one, False)
 
 
 def _mending(

@@ -18,9 +18,10 @@ from sampler_harness.observe.trace import Case
 
 from .evidence import Evidence, expected_calls
 from .handed import line_of_handing
-from .mended import Mending, searched
+from .mended import Mending, searched, swapped
 from .mending_law import LawTrial
 from .mending_runs import RunTrial
+from .solved import made_of, solved
 
 __all__ = ["Mending", "mending_of", "mending_of_runs"]
 
@@ -60,8 +61,14 @@ def mending_of(evidence: Evidence) -> Mending | None:
     first = LawTrial.of(evidence, short[0])
     if first is None:
         return None
-    others = [LawTrial.of(evidence, case) for case in _confirming(evidence, short[1:])]
-    return searched(first, [one for one in others if one is not None], STOPPED_RUNS if stopped else MOST_RUNS)
+    found = [LawTrial.of(evidence, case) for case in _confirming(evidence, short[1:])]
+    others = [one for one in found if one is not None]
+    if stopped:
+        return searched(first, others, STOPPED_RUNS)
+    mending = swapped(first, others) or searched(first, others, MOST_RUNS)
+    if mending is None:
+        return solved(first, others, 2 * MOST_RUNS)
+    return made_of(mending, first, others, 2 * MOST_RUNS)
 
 
 def mending_of_runs(evidence: Evidence) -> Mending | None:

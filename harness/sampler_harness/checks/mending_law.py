@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from sampler_harness.law.bundle import Bundle
-from sampler_harness.law.comparison import Deviation, compare
+from sampler_harness.law.comparison import Deviation, compare, entries_of
 from sampler_harness.law.intermediates import Intermediates, intermediates
 from sampler_harness.law.law import Law
 from sampler_harness.law.reading import times_of
 from sampler_harness.law.response import Array, Response
-from sampler_harness.law.tolerance import PRECISIONS
+from sampler_harness.law.tolerance import PRECISIONS, Tolerance
 from sampler_harness.observe.assigned import assigning
 from sampler_harness.observe.probes import Impulses
 from sampler_harness.observe.trace import Case, Run
@@ -24,6 +24,9 @@ from .mended import Visit
 from .replacing import Variable, Variables, moved
 
 __all__ = ["LawTrial"]
+
+#: How far each entry is off, in its tolerance, signed: a row for each model input and the sample.
+Shown = Array
 
 
 class _Bundle(Bundle):
@@ -54,6 +57,7 @@ class LawTrial:
         self.case = case
         self.values = values
         self.runs = 0
+        self._variables: dict[Variable, dict[int, Any]] | None = None
         self._evidence = evidence
         self._quick = _Quick.of(evidence, case)
 
@@ -71,6 +75,8 @@ class LawTrial:
 
     def variables(self) -> dict[Variable, dict[int, Any]]:
         """What own lines assign, by segment."""
+        if self._variables is not None:
+            return self._variables
         seen = Variables(self.case.shape)
         bundle = _Bundle(self._evidence, self.case, assigning(self._evidence.subject.function, seen.visit))
         if self._evidence.bundle(self.case).problem is None:
@@ -78,7 +84,8 @@ class LawTrial:
         else:
             bundle.execute(Impulses())  # as far as it comes
         self.runs += bundle.runs
-        return seen.found()
+        self._variables = seen.found()
+        return self._variables
 
     def depends_on(self, variable: Variable, held: bool) -> bool:
         """Whether all that is wrong first changes where a variable is a little off."""
@@ -108,6 +115,19 @@ class LawTrial:
             return all(d.ratio <= 1.0 for d in deviations) and not bundle.first.leaks
         finally:
             self.runs += bundle.runs
+
+    def shown(self, visit: Visit, variable: Variable, held: bool) -> Shown | None:
+        """What one run shows of the entries; None where one run does not show them.
+
+        Args:
+            visit: replaces the variable.
+            variable: that is replaced.
+            held: as for the others.
+        """
+        if self._quick is None:
+            return None
+        self.runs += 1
+        return self._quick.shown(self._entry(visit, variable, held))
 
     def _entry(self, visit: Visit, variable: Variable, held: bool) -> Callable[..., Any]:
         return assigning(self._evidence.subject.function, visit, only=variable[:2], held=held)
@@ -153,10 +173,14 @@ class _Quick:
     def depends_on(self, entry: Callable[..., Any]) -> bool:
         """Whether all that is wrong first is another value in a run."""
         run = self.base.execute(self.stimulus, entry=entry)
-        if run.problem is not None or len(run.calls) != self.base.num_calls:
+        if run.problem is not None or len(run.calls) != self.base.num_calls or self._draws_others(run):
             return True
         rows, times = run.rows(), times_of(run)
         return all(self._changes(one, rows, times) for one in self._first_wrong())
+
+    def _draws_others(self, run: Run) -> bool:
+        """Whether a run draws more or less than the one that the impulses are laid out for."""
+        return len(run.draws) != len(self.base.zero.draws)
 
     def _first_wrong(self) -> list[Deviation]:
         wrong = [d for d in self.evidence.compared(self.case) if d.ratio > 1.0 and d.term != "count"]
@@ -182,13 +206,25 @@ class _Quick:
         return self.base.first.response.times
 
     def may_be_right(self, entry: Callable[..., Any]) -> bool:
-        """Whether the entries that the one run shows are right."""
-        deviations = self.deviations(entry)
-        return deviations is not None and all(d.ratio <= 1.0 for d in deviations)
-
-    def deviations(self, entry: Callable[..., Any]) -> list[Deviation] | None:
-        """What the one run shows of the law; None where it cannot be laid beside it."""
+        """Whether the entries that the one run shows are right; draws that were not made before are not shown."""
         run = self.base.execute(self.stimulus, entry=entry)
+        if run.problem is None and self._draws_others(run):
+            return True
+        read = self._read(run)
+        return read is not None and all(d.ratio <= 1.0 for d in compare(*read, last_row=self.base.last_row))
+
+    def shown(self, entry: Callable[..., Any]) -> Shown | None:
+        """How far each entry is off, in its tolerance, signed: the time and the weights of each row."""
+        run = self.base.execute(self.stimulus, entry=entry)
+        read = self._read(run)
+        if read is None or self._draws_others(run):
+            return None
+        entries = entries_of(*read, last_row=self.base.last_row)
+        times = np.append(entries.times, np.zeros(len(entries.ratio) - len(entries.times)))
+        return np.column_stack([times, entries.ratio])
+
+    def _read(self, run: Run) -> tuple[Law, Law, Tolerance] | None:
+        """What one run shows of the law, with what it should be; None where they cannot be laid side by side."""
         calls = self.base.num_calls
         if run.problem is not None or len(run.calls) != calls:
             return None
@@ -199,5 +235,4 @@ class _Quick:
         fields = read.shape[1] - calls
         response = Response(times_of(run), np.zeros(calls + 1), read[:, :fields], read[:, fields:], self.base.amplitude)
         law = Law.of(response, precision=PRECISIONS[self.case.dtype].unit, shift=self.base.shift)
-        tolerance = self.evidence.standard.tolerance(side)
-        return list(compare(law, should_be, tolerance, last_row=self.base.last_row))
+        return law, should_be, self.evidence.standard.tolerance(side)

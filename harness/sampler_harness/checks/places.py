@@ -50,13 +50,19 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
     """
     mending = _mending(id, evidence, chosen, case)
     if mending is not None:
-        line = _made_in(evidence.walked(case), mending)
-        if line != mending.line:
+        if (drawn := _drawn_too_much(evidence, case)) is not None and drawn.file == mending.line.file:
+            # Noise that should not be there is none with a scale of 0 as well as without the line that adds it.
+            line = mending.other or mending.line
+            return (drawn,) if line == drawn else (line, drawn)
+        walked = evidence.walked(case)
+        line, other = _made_in(walked, mending), mending.other
+        if line != mending.line and not mending.is_argument:
             return (line,)
-        other = mending.other
-        if mending.is_argument and other is None:
-            other = evidence.walked(case).given_by(line, mending.name)
-        return (line,) if other is None or other.file != line.file else (line, other)
+        if mending.is_argument and other is not None:
+            other = walked.returned(other)
+        elif mending.is_argument and line == mending.line:
+            other = walked.given_by(line, mending.name)
+        return (line,) if other is None or other.file != line.file or other == line else (line, other)
     found = _line_of(id, evidence, chosen, case)
     return () if found is None else (found,)
 
@@ -108,10 +114,22 @@ def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | 
     return _placed(evidence, walked, row, chosen)
 
 
+def _drawn_too_much(evidence: Evidence, case: Case) -> Line | None:
+    """The line that draws where nothing should be added; None where something else is wrong too."""
+    wrong = [d for d in evidence.compared(case) if d.ratio > 1.0]
+    if not wrong or any(d.term != "noise" or d.column != d.row or d.should_be != 0.0 for d in wrong):
+        return None
+    walked, rows = evidence.walked(case), {d.row for d in wrong}
+    drawn = [number for number, (before, _) in enumerate(walked.draws) if before in rows]
+    lines = {walked.line_of_draw(number, seeded=False) for number in drawn}
+    return lines.pop() if len(lines) == 1 else None
+
+
 def _made_in(walked: Walk, mending: Mending) -> Line:
     if mending.is_argument:
         return walked.given(mending.line, mending.name)
-    return walked.returned(mending.line)
+    # What a loop takes from a table, as it stands there, is made with the table.
+    return walked.returned(walked.gone_through(mending.line, mending.name) or mending.line)
 
 
 def _placed(evidence: Evidence, walked: Walk, row: int | None, chosen: Judged) -> Line | None:

@@ -13,6 +13,7 @@ import torch
 from reference_samplers.contract import Reference
 from sampler_harness.law.intermediates import Blend, Intermediates
 from sampler_harness.observe.assigned import KEPT, Assigned
+from sampler_harness.observe.statements import hands_literal
 from sampler_harness.observe.walk import Line
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
     "changes",
     "is_held",
     "is_known",
-    "is_number_of",
+    "is_number",
     "key_of",
     "likeliest_first",
     "moved",
@@ -58,7 +59,7 @@ class Change(NamedTuple):
 
     Attributes:
         variable: whose.
-        kind: ``"numbers"``, ``"tables"`` or ``"blends"``.
+        kind: ``"numbers"``, ``"tables"``, ``"blends"`` or ``"arrays"``; ``"flags"`` for the other one of two.
         site: where the reference works it out.
         lag: 0 where the variable has what the reference has by then; -1 where it has that of a model call before, 1
             where the reference works it out only after the next one.
@@ -96,6 +97,8 @@ def moved(variable: Variable, shape: tuple[int, ...]) -> Callable[[Assigned], An
 
 
 def _off(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
     if isinstance(value, torch.Tensor):
         return value + 1 if not value.is_floating_point() else value * 1.25 + 0.125 * float(value.ndim == 0)
     return value + 1 if isinstance(value, (int, np.integer)) else value * 1.25 + 0.125
@@ -130,7 +133,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
 def _kind(value: Any, shape: tuple[int, ...]) -> str | None:
     """As what a value is replaced; None for what is left alone."""
     if isinstance(value, bool):
-        return None
+        return "flags"
     if isinstance(value, (int, float, np.floating, np.integer)):
         return "numbers"
     if isinstance(value, (torch.Tensor, np.ndarray)):
@@ -146,6 +149,13 @@ def _kind(value: Any, shape: tuple[int, ...]) -> str | None:
         whole = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in value)
         return "tables" if whole else None
     return None
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is one number, told once or for each item or place alike."""
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return bool(np.prod(tuple(value.shape)) > 0) and _is_uniform(value)
+    return isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
 
 
 def _is_uniform(value: Any) -> bool:
@@ -177,6 +187,9 @@ def changes(
         values: the reference's.
         shape: of the sample.
     """
+    if _kind(next(iter(seen.values())), shape) == "flags":
+        yield [Change(variable, "flags", None)]
+        return
     sources = _sources(next(iter(seen.values())), shape)
     told: dict[Any, list[Change]] = {}
     for kind in sources:
@@ -212,7 +225,8 @@ def _is_too_many(value: Any, new: Any) -> bool:
 
 def is_held(variable: Variable, seen: dict[int, Any]) -> bool:
     """Whether a name is given a value once, before the steps, so that each of them reads the same."""
-    return len(seen) == 1 and not variable.is_argument and "." not in variable.name and not variable.part
+    one_for_all = len(seen) == 1 and not variable.is_argument and "." not in variable.name and not variable.part
+    return one_for_all and not isinstance(next(iter(seen.values())), bool)
 
 
 def likeliest_first(
@@ -220,9 +234,10 @@ def likeliest_first(
 ) -> list[tuple[Variable, dict[int, Any]]]:
     """Names in the order in which it is asked whether another value there would do.
 
-    First those that hold nothing that the reference works out, as they are assigned. Then arrays and arguments that do:
-    they are right, and another value there mends what is wrong with their use; the last of them is the nearest to it.
-    At last what a step ends in, which always can be made right.
+    First numbers and tables, as they are assigned; then arrays of the sample's shape that hold nothing that the
+    reference works out, since any of them makes right what it was made of. Then arrays and arguments that do: they are
+    right, and another value there mends what is wrong with their use; the last of them is the nearest to it. At last
+    what a step ends in, which always can be made right.
 
     Args:
         variables: with their values by segment, as they are first assigned.
@@ -235,7 +250,10 @@ def likeliest_first(
     rest = [one for one in order if not whole or one[0] != whole[-1]]
     known = [one for one in rest if _is_known(*one, values, shape)]
     names = {variable for variable, _ in known}
-    return [*(one for one in rest if one[0] not in names), *reversed(known), *ends]
+    other = [one for one in rest if one[0] not in names]
+    arrays = [one for one in other if _is_whole(next(iter(one[1].values())), shape)]
+    made_whole = {variable for variable, _ in arrays}
+    return [*(one for one in other if one[0] not in made_whole), *arrays, *reversed(known), *ends]
 
 
 def _is_whole(value: Any, shape: tuple[int, ...]) -> bool:
@@ -246,7 +264,10 @@ def _is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, s
     own = _kind(next(iter(seen.values())), shape)
     if own == "tables" or (own == "numbers" and not variable.is_argument):
         return False
-    for kind in _SOURCES.get(own or "", ()):
+    callee, _, name = variable.name.rstrip(")").partition("(")
+    if own == "numbers" and hands_literal(variable.line, callee, name):
+        return False  # a number that is written down may be anything
+    for kind in _SOURCES.get(own or "", ()) if own != "flags" else ():
         for site in vars(values)[kind]:
             for change in _of_site(variable, kind, site, _AS_IT_IS):
                 path = path_of(values, change)
@@ -269,6 +290,7 @@ _SOURCES = {
     "tables": ("tables",),
     "blends": ("blends", "arrays"),
     "arrays": ("arrays",),
+    "flags": ("flags",),
 }
 
 _Form = tuple[bool, float, float]
@@ -289,10 +311,10 @@ def _forms(variable: Variable, seen: dict[int, Any], values: Intermediates, kind
         return _AS_IT_IS
     if all(isinstance(value, int) for value in seen.values()):
         return _OF_COUNTS
-    return _AS_IT_IS if is_number_of(variable, seen, values) else _OF_NUMBERS
+    return _AS_IT_IS if _is_number_of(variable, seen, values) else _OF_NUMBERS
 
 
-def is_number_of(variable: Variable, seen: dict[int, Any], values: Intermediates) -> bool:
+def _is_number_of(variable: Variable, seen: dict[int, Any], values: Intermediates) -> bool:
     """Whether a number of the sampler's is one that the reference works out, at each of its segments."""
     return any(
         _is_path(seen, dict(path))
@@ -324,11 +346,24 @@ def is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, sh
         case "tables":
             forms = [Change(variable, "tables", site) for site in values.tables]
             paths = [path for change in forms if (path := path_of(values, change)) is not None]
-            return any(all(_is_same(seen[at], _at(path, at) or ()) for at in seen) for path in paths)
+            return any(all(_is_made_of(seen[at], _at(path, at) or ()) for at in seen) for path in paths)
         case "numbers":
-            return is_number_of(variable, seen, values)
+            return _is_number_of(variable, seen, values)
+        case "blends" if all(_is_uniform(value) for value in seen.values()):
+            return _is_number_of(variable, seen, values)  # a number that was made as large as the sample
         case _:
             return _is_known(variable, seen, values, shape)
+
+
+def _is_made_of(value: Any, table: tuple[float, ...]) -> bool:
+    """Whether a table is a reference's, or entries of it in another order or place, or some more 0 and 1 beside them.
+
+    Such a table may be right, and another entry of it meant where it is read.
+    """
+    own = np.asarray(value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value, dtype=float)
+    entries = np.array([*(one for one in table if math.isfinite(one)), 0.0, 1.0])
+    gaps = np.abs(own[:, None] - entries[None, :]) <= 1e-6 * np.abs(entries[None, :])
+    return bool(gaps.any(axis=1).all()) and int(gaps[:, :-2].any(axis=0).sum()) >= min(2, len(table))
 
 
 def _of_site(variable: Variable, kind: str, site: Any, forms: tuple[_Form, ...]) -> Iterator[Change]:
@@ -338,7 +373,9 @@ def _of_site(variable: Variable, kind: str, site: Any, forms: tuple[_Form, ...])
 
 
 def path_of(values: Intermediates, change: Change) -> Path | None:
-    """The reference's values by segment, as a change takes them."""
+    """The reference's values by segment, as a change takes them; of a flag only from where on it is the other one."""
+    if change.kind == "flags":
+        return ((0, True),)
     found = vars(values)[change.kind].get(change.site)
     if found is None:
         return None
@@ -385,7 +422,9 @@ def _is_same(value: Any, other: Any) -> bool:
     if isinstance(other, tuple) and got.shape != wanted.shape:
         return False
     with np.errstate(invalid="ignore"):
-        return bool(np.all(np.abs(got - wanted) <= 1e-6 * np.abs(wanted)))
+        # Everything is within a share of infinity.
+        allowed = np.where(np.isinf(wanted), 0.0, 1e-6 * np.abs(wanted))
+        return bool(np.all((got == wanted) | (np.abs(got - wanted) <= allowed)))
 
 
 def replacing(change: Change, path: Path, shape: tuple[int, ...]) -> Callable[[Assigned], Any]:
@@ -419,6 +458,8 @@ def replacing(change: Change, path: Path, shape: tuple[int, ...]) -> Callable[[A
 
 def _made(old: Any, value: Any, calls: list[tuple[Any, Any]]) -> Any:
     """A reference's value in the form of the sampler's own."""
+    if isinstance(old, bool):
+        return not old
     if isinstance(value, Blend):
         return _blended(old, value, calls)
     if isinstance(value, np.ndarray):

@@ -18,8 +18,10 @@ __all__ = [
     "calls_in",
     "first_reader",
     "function_of",
+    "gone_through",
     "guard_of",
     "handed_by_name",
+    "hands_literal",
     "is_method_call",
     "leaves_loop",
     "made_for",
@@ -379,6 +381,49 @@ def argument_of(line: Line, inside: Line, name: str) -> ast.expr | None:
     at = names.index(name) if name in names else len(calls[0].args)
     named = next((keyword.value for keyword in calls[0].keywords if keyword.arg == name), None)
     return calls[0].args[at] if named is None and at < len(calls[0].args) else named
+
+
+def gone_through(line: Line, name: str) -> str | None:
+    """The name of what a loop takes one of its own names from as it stands; None where it does not, or in another way.
+
+    Args:
+        line: of the loop.
+        name: that it gives values to.
+    """
+    node = node_of(line)
+    return _source(node.target, node.iter, name) if isinstance(node, ast.For) else None
+
+
+def _source(target: ast.expr, source: ast.expr, name: str) -> str | None:
+    match source:
+        case ast.Call(func=ast.Name(id="enumerate"), args=[inner, *_]) if isinstance(target, ast.Tuple):
+            return _source(target.elts[1], inner, name) if len(target.elts) == 2 else None
+        case ast.Call(func=ast.Name(id="zip"), args=several) if isinstance(target, ast.Tuple):
+            if len(several) != len(target.elts):
+                return None
+            parts = (_source(*pair, name) for pair in zip(target.elts, several, strict=True))
+            return next((part for part in parts if part is not None), None)
+        case ast.Call(func=ast.Name(id="reversed" | "list" | "tuple" | "iter"), args=[inner]):
+            return _source(target, inner, name)
+        case ast.Name(id=through) if isinstance(target, ast.Name) and target.id == name:
+            return through
+        case _:
+            return None
+
+
+def hands_literal(line: Line, callee: str, name: str) -> bool:
+    """Whether a line hands a function a number that is written there, for one of its parameters.
+
+    Args:
+        line: of the call.
+        callee: the function's name.
+        name: of the parameter.
+    """
+    function = next((one for one in _functions(line.file) if one.name == callee), None)
+    if function is None:
+        return False
+    given = argument_of(line, Line(line.file, function.lineno, callee), name)
+    return isinstance(given, ast.Constant) and isinstance(given.value, (int, float))
 
 
 def handed_by_name(line: Line, callee: str, name: str) -> bool:

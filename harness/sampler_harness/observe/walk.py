@@ -33,6 +33,7 @@ from .statements import (
     called_name,
     calls_in,
     function_of,
+    gone_through,
     guard_of,
     handed_by_name,
     is_method_call,
@@ -43,6 +44,7 @@ from .statements import (
     names_written_into,
     node_of,
     only_hands_on,
+    parameters,
     same_function,
     shown,
     statement_at,
@@ -180,6 +182,35 @@ class Walk:
             return line
         found = _return_in([one for one in lines if one.function == called_name(expression)])
         return line if found is None else self.returned(found)
+
+    def gone_through(self, line: Line, name: str) -> Line | None:
+        """The line that makes what a loop takes a name from, entry by entry; None where that cannot be told.
+
+        Args:
+            line: of the loop.
+            name: that it gives values to.
+        """
+        through = gone_through(line, name)
+        lines = [one for part in self.segments for one in part]
+        if through is None or line not in lines:
+            return None
+        return self._made(through, line, lines[: lines.index(line)])
+
+    def _made(self, name: str, at: Line, before: list[Line]) -> Line | None:
+        """The last line that made a name of the function that a line stands in, or that handed it to the function."""
+        function = function_of(at)
+        own = [one for one in before if same_function(one, at) and function_of(one) is function]
+        assigned = next((one for one in reversed(own) if name in names_assigned(one)), None)
+        if assigned is not None or function is None or name not in parameters(function):
+            return assigned
+        calling = [one for one in before if function.name in calls_in(one)]
+        if not calling:
+            return None
+        given = argument_of(calling[-1], at, name)
+        if isinstance(given, ast.Name):
+            earlier = before[: len(before) - 1 - before[::-1].index(calling[-1])]
+            return self._made(given.id, calling[-1], earlier) or calling[-1]
+        return calling[-1]
 
     def given_by(self, line: Line, argument: str) -> Line | None:
         """The line that returns what an argument is worked out from, where one function of the user's own gives that.
