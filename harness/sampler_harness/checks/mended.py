@@ -95,7 +95,7 @@ def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending |
         None where there is none. A name that has one value for all steps is told last, with the line that first reads
         it: another value in each step mends what is made of it just as well.
     """
-    known: Variable | None = None
+    known: list[Variable] = []
     uniform: Variable | None = None
     for variable, seen in likeliest_first(first.variables(), first.values, first.case.shape):
         held = is_held(variable, seen)
@@ -106,18 +106,23 @@ def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending |
                 uniform = uniform or variable
                 continue
             if not is_known(variable, seen, first.values, first.case.shape):
-                if known is not None:
-                    return Mending(known.line, known.name, variable.line)
+                if known:
+                    return Mending(known[0].line, known[0].name, variable.line)
                 return _in_doubt(first, others, variable, most_runs) or _whole(variable)
-            if known is None and (reader := _reader(variable)) is not None:
+            if not known and (reader := _reader(variable)) is not None:
                 return Mending(variable.line, variable.name, reader)
-            known = known or variable
+            known.append(variable)
             break
         if sum(trial.runs for trial in (first, *others)) > most_runs:
             break
-    if known is None and uniform is not None:
+    if known:
+        # Each holds what the reference has, at another time or for something else: it began or ended to be wrong there.
+        numbers = [one for one in known if all(is_number(value) for value in first.variables()[one].values())]
+        others_too = [one.line for one in numbers if one.line != known[0].line]
+        return Mending(known[0].line, known[0].name, others_too[-1] if others_too else None)
+    if uniform is not None:
         return Mending(uniform.line, uniform.name, first_reader(uniform.line, uniform.name))
-    return _whole(known)
+    return None
 
 
 def _in_doubt(first: Trial, others: Sequence[Trial], variable: Variable, most_runs: int) -> Mending | None:

@@ -22,6 +22,7 @@ from .mended import Mending, searched, swapped
 from .mending_law import LawTrial
 from .mending_runs import RunTrial
 from .solved import made_of, solved
+from .unclamped import unclamped
 
 __all__ = ["Mending", "mending_of", "mending_of_runs"]
 
@@ -93,7 +94,10 @@ def mending_of_runs(evidence: Evidence) -> Mending | None:
         if len(found) > CONFIRMED:
             break
     found.sort(key=lambda trial: trial.bundle.num_calls < 2)
-    return searched(found[0], found[1:], MOST_RUNS) if found else None
+    if not found:
+        return None
+    missing = unclamped([trial.variables() for trial in found], [trial.values for trial in found])
+    return missing or searched(found[0], found[1:], MOST_RUNS)
 
 
 def _is_stopped(evidence: Evidence, case: Case) -> bool:

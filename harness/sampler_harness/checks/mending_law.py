@@ -78,12 +78,13 @@ class LawTrial:
         if self._variables is not None:
             return self._variables
         seen = Variables(self.case.shape)
-        bundle = _Bundle(self._evidence, self.case, assigning(self._evidence.subject.function, seen.visit))
-        if self._evidence.bundle(self.case).problem is None:
-            bundle.run_dense(draw_scale=2.0**-10, output_scale=2.0**-10)
+        base, entry = self._evidence.bundle(self.case), assigning(self._evidence.subject.function, seen.visit)
+        # One run alone: a line that runs many times in a step is none where it is worked out.
+        if base.problem is None:
+            base.run_dense(draw_scale=2.0**-10, output_scale=2.0**-10, entry=entry)
         else:
-            bundle.execute(Impulses())  # as far as it comes
-        self.runs += bundle.runs
+            base.execute(Impulses(), entry=entry)  # as far as it comes
+        self.runs += 1
         self._variables = seen.found()
         return self._variables
 

@@ -56,7 +56,9 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
             return (drawn,) if line == drawn else (line, drawn)
         walked = evidence.walked(case)
         line, other = _made_in(walked, mending), mending.other
-        if line != mending.line and not mending.is_argument:
+        if walked.raised is not None and other is None:
+            other = walked.raised  # what stopped the run may be wrong itself
+        elif line != mending.line and not mending.is_argument:
             return (line,)
         if mending.is_argument and other is not None:
             other = walked.returned(other)
@@ -64,7 +66,10 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
             other = walked.given_by(line, mending.name)
         return (line,) if other is None or other.file != line.file or other == line else (line, other)
     found = _line_of(id, evidence, chosen, case)
-    return () if found is None else (found,)
+    if found is None:
+        return ()
+    made = evidence.walked(case).made_before_last_call(found)
+    return (found,) if made is None else (made, found)
 
 
 def _mending(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Mending | None:
@@ -78,7 +83,7 @@ def _mending(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Mending
         return None
     if id in ("clip/replay", *_OF_THE_LAW) and (not case.config.is_affine or case.config.is_clipped):
         return evidence.mending_of_runs
-    return evidence.mending if id == "shape/batch" else None
+    return evidence.mending or evidence.mending_of_runs if id == "shape/batch" else None
 
 
 def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | None:

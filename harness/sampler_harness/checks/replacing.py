@@ -12,8 +12,9 @@ import torch
 
 from reference_samplers.contract import Reference
 from sampler_harness.law.intermediates import Blend, Intermediates
+from sampler_harness.law.response import Array
 from sampler_harness.observe.assigned import KEPT, Assigned
-from sampler_harness.observe.statements import hands_literal
+from sampler_harness.observe.statements import hands_literal, in_loop
 from sampler_harness.observe.walk import Line
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "is_held",
     "is_known",
     "is_number",
+    "is_same",
     "key_of",
     "likeliest_first",
     "moved",
@@ -100,7 +102,10 @@ def _off(value: Any) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, torch.Tensor):
-        return value + 1 if not value.is_floating_point() else value * 1.25 + 0.125 * float(value.ndim == 0)
+        if not value.is_floating_point():
+            return value + 1
+        # What is all zero is no other for a factor.
+        return value * 1.25 + 0.125 * float(value.ndim == 0 or not bool(value.any()))
     return value + 1 if isinstance(value, (int, np.integer)) else value * 1.25 + 0.125
 
 
@@ -167,6 +172,8 @@ def _sources(value: Any, shape: tuple[int, ...]) -> tuple[str, ...]:
     kind = _kind(value, shape)
     if kind == "blends" and _is_uniform(value):
         return ("numbers", *_SOURCES[kind])  # a number that was made as large as the sample
+    if kind == "numbers" and isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel() == 1:
+        return ("numbers", "arrays")  # one number for all items, where each may need its own
     return _SOURCES.get(kind or "", ())
 
 
@@ -212,7 +219,7 @@ def changes(
                 key = tuple(key_of(new) for _, new in at)
                 if key in told:
                     told[key].append(change)
-                elif not all(_is_same(seen.get(segment, value), new) for segment, new in at):
+                elif not all(is_same(seen.get(segment, value), new) for segment, new in at):
                     told[key] = [change]
     yield from told.values()
 
@@ -226,7 +233,7 @@ def _is_too_many(value: Any, new: Any) -> bool:
 def is_held(variable: Variable, seen: dict[int, Any]) -> bool:
     """Whether a name is given a value once, before the steps, so that each of them reads the same."""
     one_for_all = len(seen) == 1 and not variable.is_argument and "." not in variable.name and not variable.part
-    return one_for_all and not isinstance(next(iter(seen.values())), bool)
+    return one_for_all and not isinstance(next(iter(seen.values())), bool) and not in_loop(variable.line)
 
 
 def likeliest_first(
@@ -279,9 +286,9 @@ def _is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, s
 
 def _holds(value: Any, other: Any) -> bool:
     if isinstance(other, np.ndarray):
-        return value.numel() == other.size and _is_same(value, other)
+        return value.numel() == other.size and is_same(value, other)
     # Of an argument only what does nothing counts: any other number may be the wrong one of two.
-    return other in (0.0, 1.0) and _is_same(value, other)
+    return other in (0.0, 1.0) and is_same(value, other)
 
 
 #: From which values of a reference one of the sampler's is replaced, by its kind.
@@ -330,7 +337,7 @@ def _is_path(seen: dict[int, Any], path: dict[int, Any]) -> bool:
     if not shared or all(path[segment] in (0.0, 1.0) for segment in shared):
         return False
     # Behind the last step a reference may leave out what a sampler works out and does not use.
-    return len(shared) >= max(1, len(seen) - 1) and all(_is_same(seen[at], path[at]) for at in shared)
+    return len(shared) >= max(1, len(seen) - 1) and all(is_same(seen[at], path[at]) for at in shared)
 
 
 def is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, shape: tuple[int, ...]) -> bool:
@@ -389,6 +396,11 @@ def path_of(values: Intermediates, change: Change) -> Path | None:
     return tuple(made)
 
 
+def _is_of_items(old: torch.Tensor, value: Array) -> bool:
+    """Whether a reference has a number for each item, ``(B, 1, …)``, where a sampler has one for all."""
+    return old.numel() == 1 < value.size == value.shape[0] and value.ndim > 1
+
+
 def key_of(value: Any) -> Any:
     """What two values of a reference's have in common where they are one: arrays by what stands in them."""
     return value.tobytes() if isinstance(value, np.ndarray) else value
@@ -404,15 +416,22 @@ def _at(path: Path, segment: int) -> Any:
     return latest
 
 
-def _is_same(value: Any, other: Any) -> bool:
-    """Whether a replacement would change nothing."""
+def is_same(value: Any, other: Any) -> bool:
+    """Whether a replacement would change nothing.
+
+    Args:
+        value: of the sampler's.
+        other: of the reference's.
+    """
     if isinstance(other, Blend):
         return False
     if isinstance(other, np.ndarray):
-        mine = value.detach().to("cpu", torch.float64).numpy()
-        if mine.size != other.size:
+        if not isinstance(value, torch.Tensor):
             return True  # it cannot stand there
-        gap = np.abs(mine.reshape(-1) - other.reshape(-1)).max(initial=0.0)
+        mine = value.detach().to("cpu", torch.float64).numpy()
+        if mine.size != other.size and not _is_of_items(value, other):
+            return True
+        gap = np.abs(mine.reshape(-1) - other.reshape(-1)).max(initial=0.0)  # one for all, or as many
         return bool(gap <= 1e-4 * np.abs(other).max(initial=0.0))
     try:
         got = np.asarray(value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value, dtype=float)
@@ -463,6 +482,8 @@ def _made(old: Any, value: Any, calls: list[tuple[Any, Any]]) -> Any:
     if isinstance(value, Blend):
         return _blended(old, value, calls)
     if isinstance(value, np.ndarray):
+        if isinstance(old, torch.Tensor) and _is_of_items(old, value):
+            return torch.from_numpy(value).to(old)
         fits = isinstance(old, torch.Tensor) and old.numel() == value.size
         return torch.from_numpy(value.reshape(tuple(old.shape))).to(old) if fits else KEPT
     if isinstance(value, tuple):

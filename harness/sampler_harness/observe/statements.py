@@ -22,6 +22,7 @@ __all__ = [
     "guard_of",
     "handed_by_name",
     "hands_literal",
+    "in_loop",
     "is_method_call",
     "leaves_loop",
     "made_for",
@@ -33,6 +34,7 @@ __all__ = [
     "only_hands_on",
     "only_reader",
     "parameters",
+    "plain_arguments",
     "same_function",
     "shown",
     "statement_at",
@@ -226,6 +228,14 @@ def guard_of(line: Line) -> Line | None:
     return Line(line.file, inner.lineno, line.function) if isinstance(inner, ast.If) else None
 
 
+def in_loop(line: Line) -> bool:
+    """Whether a line stands in a loop of its function."""
+    function = function_of(line)
+    loops = (ast.For, ast.AsyncFor, ast.While)
+    found = [node for node in ast.walk(function) if isinstance(node, loops)] if function is not None else []
+    return any(node.lineno <= line.line <= (node.end_lineno or 0) for node in found)
+
+
 def leaves_loop(node: ast.stmt | None) -> bool:
     """Whether a statement is an ``if`` that leaves a loop, or a step of it."""
     return isinstance(node, ast.If) and any(isinstance(one, (ast.Break, ast.Continue)) for one in node.body)
@@ -332,6 +342,8 @@ def is_method_call(line: Line) -> bool:
     match node_of(line):
         case ast.Assign(value=ast.Call(func=ast.Attribute())) | ast.Return(value=ast.Call(func=ast.Attribute())):
             return True
+        case ast.Assign(value=ast.Subscript(value=ast.Call(func=ast.Attribute()))):  # one of several that it gives
+            return True
         case _:
             return False
 
@@ -403,12 +415,21 @@ def _source(target: ast.expr, source: ast.expr, name: str) -> str | None:
                 return None
             parts = (_source(*pair, name) for pair in zip(target.elts, several, strict=True))
             return next((part for part in parts if part is not None), None)
+        case ast.Call(func=ast.Name(id="pairwise"), args=[inner]) if isinstance(target, ast.Tuple):
+            return _source(target.elts[0], inner, name)  # the second of two is as far off as the loop says
         case ast.Call(func=ast.Name(id="reversed" | "list" | "tuple" | "iter"), args=[inner]):
             return _source(target, inner, name)
         case ast.Name(id=through) if isinstance(target, ast.Name) and target.id == name:
             return through
         case _:
             return None
+
+
+def plain_arguments(node: ast.AST) -> list[str]:
+    """Names that calls of a statement are handed as they stand, behind the first argument, where the sample is."""
+    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)]
+    given = [argument for call in calls for argument in (*call.args[1:], *(one.value for one in call.keywords))]
+    return list(dict.fromkeys(one.id for one in given if isinstance(one, ast.Name)))
 
 
 def hands_literal(line: Line, callee: str, name: str) -> bool:

@@ -45,6 +45,7 @@ from .statements import (
     node_of,
     only_hands_on,
     parameters,
+    plain_arguments,
     same_function,
     shown,
     statement_at,
@@ -142,6 +143,25 @@ class Walk:
         own = [line for line in lines if same_function(line, lines[0])]
         found = next((line for line in reversed(own) if isinstance(node_of(line), ast.Return)), None)
         return self.returned(found) if found is not None and only_hands_on(found) else found
+
+    def made_before_last_call(self, line: Line) -> Line | None:
+        """The last line that made what a line returns, where it ran before the last model call; else None.
+
+        Args:
+            line: by which a value is given back.
+        """
+        node = node_of(line)
+        if not isinstance(node, ast.Return) or node.value is None:
+            return None
+        names = set(names_read(node.value))
+        parts = [[one for one in part if same_function(one, line)] for part in self.segments]
+        # The statement that asks the model is done only behind its answer.
+        behind = [*(self.calls[-1] if self.calls else ()), *(parts[-1] if parts else ())]
+        if any(names & (names_assigned(one) | names_written_into(one)) for one in behind):
+            return None
+        return next(
+            (one for part in reversed(parts[:-1]) for one in reversed(part) if names & names_assigned(one)), None
+        )
 
     def hands_on(self, line: Line) -> bool:
         """Whether a line only calls a function of the user's own, which ran."""
@@ -252,14 +272,15 @@ class Walk:
             outermost = self.calls[0][0] if self.calls and self.calls[0] else None
             return outermost or next((line for part in self.segments for line in part), None)
         if term == "time" and row < len(self.calls) and self.calls[row]:
-            return self._told(row) or self.calls[row][0]
+            return self._told(row) or self._told_from(row) or self.calls[row][0]
+        drawn = [stack[0] for before, stack in self.draws if before == 0 and stack] if term == "initial-noise" else []
+        if drawn and isinstance(node_of(drawn[-1]), ast.Return) and not only_hands_on(drawn[-1]):
+            return drawn[-1]  # a function that makes the first noise and gives it back
         assigned = self._assigned(row)
         if assigned is not None:
             return assigned
-        if term == "initial-noise":
-            drawn = [stack[0] for before, stack in self.draws if before == 0 and stack]
-            if drawn:
-                return drawn[-1]
+        if drawn:
+            return drawn[-1]
         if row < len(self.calls) and self.calls[row]:
             return self.calls[row][0]
         return self.segments[row][-1] if self.segments[row] else None
@@ -321,6 +342,21 @@ class Walk:
         }
         here = [line for line in reversed(self.segments[row]) if same_function(line, at) and line.line != at.line]
         return next((line for line in here if names_assigned(line) & (rest & every - first)), None)
+
+    def _told_from(self, row: int) -> Line | None:
+        """The line that makes the table from which a loop takes the time of a call, where it is told as it stands."""
+        at = self.calls[row][0]
+        node, function = node_of(at), function_of(at)
+        if node is None or function is None:
+            return None
+        told = plain_arguments(node)
+        around = [
+            Line(at.file, loop.lineno, at.function)
+            for loop in ast.walk(function)
+            if isinstance(loop, ast.For) and loop.lineno < at.line <= (loop.end_lineno or 0)
+        ]
+        made = (self.gone_through(loop, name) for loop in reversed(around) for name in told)
+        return next((line for line in made if line is not None), None)
 
 
 def _return_in(lines: list[Line]) -> Line | None:
