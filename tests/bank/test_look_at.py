@@ -40,6 +40,14 @@ FOUND = (
     "ddim_grid-stride-over-last-timestep",  # one time that is wrong in every type
     "ddpm_mean-weights-of-mean-swapped",  # an argument that is not the last
     "ddpm_schedule-leading-counted-from-one",  # a table of one entry in a run of one step
+    "edm_churn-s-noise-within-variance",  # a number that the reference does not work out
+    "edm_churn-window-not-read",  # one number for all steps, where each needs its own
+    "flow-levels-without-end",  # a table that stops the run
+    "ddim_grid-next-by-whole-stride",  # a table that a loop in another function goes through
+    "ddpm_variance-ends-of-range-swapped",  # two numbers of one line
+    "ddpm-betas-overwritten",  # the if around a line
+    "clip-clip-not-implemented",  # a clamp that no line has
+    "clip-quantile-over-batch",  # one number where each item needs its own
 )
 
 

@@ -56,9 +56,10 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
             return (drawn,) if line == drawn else (line, drawn)
         walked = evidence.walked(case)
         line, other = _made_in(walked, mending), mending.other
-        if walked.raised is not None and other is None:
-            other = walked.raised  # what stopped the run may be wrong itself
-        elif line != mending.line and not mending.is_argument:
+        if (raised := walked.raised) is not None:
+            # What stopped the run may be wrong itself, and every check sees that line.
+            return (raised,) if line == raised or line.file != raised.file else (raised, line)
+        if line != mending.line and not mending.is_argument:
             return (line,)
         if mending.is_argument and other is not None:
             other = walked.returned(other)

@@ -43,6 +43,8 @@ def solved(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mendi
         None where there is none, or more than two lines have one.
     """
     found = _solved(first, others, list(first.variables()), most_runs)
+    if found == []:
+        return _used_wrongly(first, others, most_runs)
     lines = list(dict.fromkeys(one.line for one in found or ()))
     if not found or len(lines) > MOST_LINES:
         return None
@@ -50,6 +52,28 @@ def solved(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mendi
         reader = None if found[0].is_argument else only_reader(found[0].line, found[0].name)
         return Mending(found[0].line, found[0].name, reader)
     return Mending(lines[0], found[0].name, lines[1])
+
+
+def _used_wrongly(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mending | None:
+    """The line that uses a number which is right, where another number in its place would make all right.
+
+    The last such number is the nearest to the fault: handed over in the line itself, or read by one line alone.
+    """
+    asked = list(first.variables().items())[::-1]
+    for variable, seen in asked:
+        if sum(trial.runs for trial in (first, *others)) > most_runs:
+            return None
+        if not all(_is_real(value) for value in seen.values()) or variable.part:
+            continue
+        if not is_known(variable, seen, first.values, first.case.shape):
+            continue
+        if not first.depends_on(variable, is_held(variable, seen)):
+            continue
+        if not all(_is_solved(trial, variable) for trial in (first, *others)):
+            continue
+        line = variable.line if variable.is_argument else only_reader(variable.line, variable.name)
+        return None if line is None else Mending(line, variable.name)
+    return None
 
 
 def made_of(mending: Mending, first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mending:

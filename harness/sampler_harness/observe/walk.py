@@ -220,7 +220,10 @@ class Walk:
         """The last line that made a name of the function that a line stands in, or that handed it to the function."""
         function = function_of(at)
         own = [one for one in before if same_function(one, at) and function_of(one) is function]
-        assigned = next((one for one in reversed(own) if name in names_assigned(one)), None)
+        making = (
+            one for one in reversed(own) if name in names_assigned(one) and not calls_in(one) & {"reverse", "sort"}
+        )
+        assigned = next(making, None)
         if assigned is not None or function is None or name not in parameters(function):
             return assigned
         calling = [one for one in before if function.name in calls_in(one)]
