@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import pytest
+import torch
+from hypothesis import strategies as st
 
 from fixtures.faulty_samplers import FAULTY, FAULTY_SCORE_SDE, Faulty
 from fixtures.faulty_samplers.marks import marked_lines
+from reference_samplers import FlowEuler
+from sampler_harness import check_sampler, sampler_under_test
 from sampler_harness.causes import together
 from sampler_harness.checks.casts import cast_between
 from sampler_harness.report.words import should_be
@@ -105,6 +112,26 @@ def test_failures_of_one_line_are_one_cause_and_of_two_lines_are_two() -> None:
 )
 def test_a_cast_is_named_only_where_its_rounding_explains_the_time(got: float, should: float, told: str | None) -> None:
     assert cast_between(got, should) == told
+
+
+@sampler_under_test(FlowEuler, num_steps=st.integers(1, 6))
+def _noisy_and_bent(
+    model: Any, shape: tuple[int, ...], config: FlowEuler, *, device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    x = torch.randn(shape, device=device, dtype=dtype)
+    for time, after in pairwise(config.levels):
+        x = x + (after - time) * model(x, torch.full(shape[:1], time, device=device, dtype=dtype))
+        x = x + 0.25 * torch.randn_like(x)
+    return torch.tanh(x)
+
+
+@pytest.mark.slow
+def test_what_bends_the_sample_where_it_is_returned_is_a_cause_of_its_own() -> None:
+    verdict = check_sampler(_noisy_and_bent, budget="quick", diagnose=False)
+    lines = {f.id: f.place.text for f in verdict.causes if f.place}
+    assert lines["clip/replay"] == "return torch.tanh(x)"
+    assert "randn_like" in lines["law/noise"]
+    assert len(verdict.causes) == 2
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from sampler_harness.observe.assigned import KEPT, Assigned, assigning
 from sampler_harness.observe.global_state import OF_TORCH, Generators, settings_now
 from sampler_harness.observe.narrowed import first_narrowing
 from sampler_harness.observe.probes import Dense, Impulses
+from sampler_harness.observe.statements import called_by
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Line, Walk, walk, writes_outside
 
@@ -117,6 +118,8 @@ def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | 
             return writes_outside(evidence.walked(one) for one in (case, *others, *evidence.cases[:4]))
         case "state/side-effects":
             return _changing(evidence, case)
+        case "clip/replay" if row == len(walked.calls) and (bent := _bent_in_return(walked)) is not None:
+            return bent
     return _placed(evidence, walked, row, chosen)
 
 
@@ -129,6 +132,15 @@ def _drawn_too_much(evidence: Evidence, case: Case) -> Line | None:
     drawn = [number for number, (before, _) in enumerate(walked.draws) if before in rows]
     lines = {walked.line_of_draw(number, seeded=False) for number in drawn}
     return lines.pop() if len(lines) == 1 else None
+
+
+def _bent_in_return(walked: Walk) -> Line | None:
+    """The line that gives the sample back, where that calls what is not the user's own: ``return torch.tanh(x)``.
+
+    Only where every model input is right, so that what bends the sample comes behind the last call.
+    """
+    found = walked.last_return()
+    return found if found is not None and called_by(found) is not None and not walked.hands_on(found) else None
 
 
 def _made_in(walked: Walk, mending: Mending) -> Line:
