@@ -255,10 +255,12 @@ def _time_shape_problem(run: Run, declared: str | None, items: int) -> str | Non
 
 def _cast_of_times(evidence: Evidence) -> str | None:
     """The cast that makes every wrong time of all cases, where there is no wider dtype to compare with."""
+    if not evidence.in_half_alone:
+        return None
     compared = [d for case in evidence.cases for d in evidence.compared(case) if d.ratio > 1.0]
     wrong = [d for d in compared if d.term in ("count", "time")]
     casts = {cast_between(d.got, d.should_be) if d.term == "time" else None for d in wrong}
-    return casts.pop() if evidence.in_half_alone and len(casts) == 1 else None
+    return casts.pop() if len(casts) == 1 else None
 
 
 def check_times(evidence: Evidence) -> Finding:
@@ -334,7 +336,8 @@ def check_outputs(evidence: Evidence) -> Finding:
         def judge(case: Case) -> list[Judged]:
             if not evidence.is_mapped(case):
                 return _judge(evidence, case, ("outputs",))
-            return [Judged(math.inf, _mapped(found, evidence.bundle(case).num_calls), case, {"step": found.row})]
+            details = {"step": found.row, "by_place": True}
+            return [Judged(math.inf, _mapped(found, evidence.bundle(case).num_calls), case, details)]
 
         judged = [j for case in evidence.affine_cases for j in judge(case)]
         return conclude("law/outputs", evidence, judged, passed="", shrink=judge)

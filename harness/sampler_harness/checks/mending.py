@@ -30,6 +30,8 @@ __all__ = ["Mending", "mending_of", "mending_of_runs"]
 HANDED = "handed()"
 #: Runs of the sampler that a search may take.
 MOST_RUNS = 3_000
+#: Further runs in which numbers are solved for.
+SOLVING_RUNS = 2_000
 #: Cases beside the one searched in that a mending must make right.
 CONFIRMED = 6
 #: The same of runs that end in an error: where a value mends none, one run is enough to see it.
@@ -68,8 +70,8 @@ def mending_of(evidence: Evidence) -> Mending | None:
         return searched(first, others, STOPPED_RUNS)
     mending = swapped(first, others) or searched(first, others, MOST_RUNS)
     if mending is None:
-        return solved(first, others, 2 * MOST_RUNS)
-    return made_of(mending, first, others, 2 * MOST_RUNS)
+        return solved(first, others, MOST_RUNS + SOLVING_RUNS)
+    return made_of(mending, first, others, MOST_RUNS + SOLVING_RUNS)
 
 
 def mending_of_runs(evidence: Evidence) -> Mending | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from sampler_harness.judging import Judged
@@ -76,7 +77,7 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
 
 def _mending(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Mending | None:
     """What makes the entries right that a failure speaks of; None where nothing is known to, or it speaks of others."""
-    if "clamped_to" in chosen.evidence or chosen.problem == "not-finite":
+    if {"clamped_to", "by_place"} & set(chosen.evidence) or chosen.problem == "not-finite":
         return None
     of_the_law = id in _OF_THE_LAW or (id == "precision/dtype" and chosen.evidence.get("term") == "time")
     if of_the_law and evidence.mending is not None:
@@ -100,6 +101,8 @@ def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | 
         return walked.raised
     if isinstance(early := chosen.evidence.get("early"), int):
         return walked.line_of_draw(early, seeded=False)
+    if "by_place" in chosen.evidence:
+        return _first_uneven(evidence, case) or _placed(evidence, walked, row, chosen)
     if "foreign" in chosen.evidence:
         return _moving(evidence, case)
     if id == "noise/shape" and "operator" in chosen.evidence:
@@ -229,6 +232,33 @@ def _moving(evidence: Evidence, case: Case) -> Line | None:
 
     evidence.bundle(case).execute(Impulses(), entry=assigning(evidence.subject.function, visit))
     return found[0] if found else None
+
+
+def _first_uneven(evidence: Evidence, case: Case) -> Line | None:
+    """The first own line that makes a sample which is not alike at all places of draws and answers that are.
+
+    What does not hang on them, as a mask by itself, is no sample.
+    """
+
+    def made(value: float) -> list[tuple[Line, torch.Tensor]]:
+        found: list[tuple[Line, torch.Tensor]] = []
+
+        def visit(one: Assigned) -> Any:
+            if isinstance(one.value, torch.Tensor) and tuple(one.value.shape) == case.shape:
+                found.append((one.line, one.value.detach().clone()))
+            return KEPT
+
+        def alike(index: int, shape: tuple[int, ...]) -> Any:
+            return np.full(shape, value)
+
+        entry = assigning(evidence.subject.function, visit)
+        evidence.bundle(case).execute(Dense(draws=alike, outputs=alike), entry=entry)
+        return found
+
+    for (line, one), (_, other) in zip(made(0.25), made(0.5), strict=False):
+        if not bool((one == one.reshape(-1)[0]).all()) and not torch.equal(one, other):
+            return line
+    return None
 
 
 def _of_forward(evidence: Evidence, case: Case, index: int) -> Line | None:

@@ -255,7 +255,7 @@ def likeliest_first(
     whole = [one for one, seen in order if _is_whole(next(iter(seen.values())), shape) and not one.is_argument]
     ends = [one for one in order if one[0] == whole[-1]] if whole else []
     rest = [one for one in order if not whole or one[0] != whole[-1]]
-    known = [one for one in rest if _is_known(*one, values, shape)]
+    known = [one for one in rest if _holds_known(*one, values, shape)]
     names = {variable for variable, _ in known}
     other = [one for one in rest if one[0] not in names]
     arrays = [one for one in other if _is_whole(next(iter(one[1].values())), shape)]
@@ -267,7 +267,7 @@ def _is_whole(value: Any, shape: tuple[int, ...]) -> bool:
     return _kind(value, shape) == "blends" and not _is_uniform(value)
 
 
-def _is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, shape: tuple[int, ...]) -> bool:
+def _holds_known(variable: Variable, seen: dict[int, Any], values: Intermediates, shape: tuple[int, ...]) -> bool:
     own = _kind(next(iter(seen.values())), shape)
     if own == "tables" or (own == "numbers" and not variable.is_argument):
         return False
@@ -359,7 +359,7 @@ def is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, sh
         case "blends" if all(_is_uniform(value) for value in seen.values()):
             return _is_number_of(variable, seen, values)  # a number that was made as large as the sample
         case _:
-            return _is_known(variable, seen, values, shape)
+            return _holds_known(variable, seen, values, shape)
 
 
 def _is_made_of(value: Any, table: tuple[float, ...]) -> bool:
