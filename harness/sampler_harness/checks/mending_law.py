@@ -194,10 +194,10 @@ class _Quick:
         match wrong.term:
             case "time":
                 return bool(times[row] != self._times[row])
-            case "outputs":
+            case "outputs" if wrong.column >= 0:
                 at = elements[fields + wrong.column]
                 return bool(rows[row, at] != self.rows[row, at])
-            case "noise" | "initial-noise":
+            case "outputs" | "noise" | "initial-noise":  # of the outputs: the state, told by the first noise
                 return not np.array_equal(rows[row, elements[:fields]], self.rows[row, elements[:fields]])
             case _:
                 return not np.array_equal(rows[row], self.rows[row])
