@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import pytest
+import torch
+from hypothesis import strategies as st
 
 from fixtures.faulty_samplers import FAULTY, FAULTY_SCORE_SDE, Faulty
 from fixtures.faulty_samplers.marks import marked_lines
+from reference_samplers import FlowEuler
+from sampler_harness import check_sampler, sampler_under_test
 from sampler_harness.causes import together
 from sampler_harness.report.words import should_be
 from sampler_harness.verdict import Finding, Place
@@ -39,6 +46,14 @@ FOUND = (
     "ddim_grid-stride-over-last-timestep",  # one time that is wrong in every type
     "ddpm_mean-weights-of-mean-swapped",  # an argument that is not the last
     "ddpm_schedule-leading-counted-from-one",  # a table of one entry in a run of one step
+    "edm_churn-s-noise-within-variance",  # a number that the reference does not work out
+    "edm_churn-window-not-read",  # one number for all steps, where each needs its own
+    "flow-levels-without-end",  # a table that stops the run
+    "ddim_grid-next-by-whole-stride",  # a table that a loop in another function goes through
+    "ddpm_variance-ends-of-range-swapped",  # two numbers of one line
+    "ddpm-betas-overwritten",  # the if around a line
+    "clip-clip-not-implemented",  # a clamp that no line has
+    "clip-quantile-over-batch",  # one number where each item needs its own
 )
 
 
@@ -90,6 +105,26 @@ def test_failures_of_one_line_are_one_cause_and_of_two_lines_are_two() -> None:
     assert [f.consequence_of for f in hidden] == [None, None]
     step = together((failed("training/time-distribution", 3), failed("training/weight", 3)), None)
     assert [f.consequence_of for f in step] == [None, "training/time-distribution"]
+
+
+@sampler_under_test(FlowEuler, num_steps=st.integers(1, 6))
+def _noisy_and_bent(
+    model: Any, shape: tuple[int, ...], config: FlowEuler, *, device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    x = torch.randn(shape, device=device, dtype=dtype)
+    for time, after in pairwise(config.levels):
+        x = x + (after - time) * model(x, torch.full(shape[:1], time, device=device, dtype=dtype))
+        x = x + 0.25 * torch.randn_like(x)
+    return torch.tanh(x)
+
+
+@pytest.mark.slow
+def test_what_bends_the_sample_where_it_is_returned_is_a_cause_of_its_own() -> None:
+    verdict = check_sampler(_noisy_and_bent, budget="quick", diagnose=False)
+    lines = {f.id: f.place.text for f in verdict.causes if f.place}
+    assert lines["clip/replay"] == "return torch.tanh(x)"
+    assert "randn_like" in lines["law/noise"]
+    assert len(verdict.causes) == 2
 
 
 @pytest.mark.slow

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from sampler_harness.observe.assigned import KEPT, Assigned, assigning
 from sampler_harness.observe.problems import RunStopped
-from sampler_harness.observe.statements import Line, called_by, only_reader
-from sampler_harness.observe.walk import Walk
+from sampler_harness.observe.statements import Line, assigned_by, called_by, only_reader
+from sampler_harness.observe.walk import Walk, walk_of
 
 
 def _halved(first: float, second: float) -> tuple[float, float]:
@@ -110,6 +112,36 @@ def test_a_value_that_one_line_alone_reads_may_be_read_wrongly_there(tmp_path: P
     assert only_reader(Line(file, 3, "f"), "y") is None
 
 
+def test_in_a_loop_the_lines_above_read_a_value_too_a_turn_later(tmp_path: Path) -> None:
+    text = "def f(x):\n    for k in x:\n        y = std + k\n        std = k\n        z = std**2\n    return z\n"
+    assert only_reader(Line(_file(tmp_path, text), 4, "f"), "std") is None
+
+
+def test_a_function_within_reads_a_value_wherever_it_stands(tmp_path: Path) -> None:
+    text = "def f(x):\n    def g():\n        return std\n    std = x\n    y = std + 1\n    return g() + y\n"
+    assert only_reader(Line(_file(tmp_path, text), 4, "f"), "std") is None
+    alone = "def f(x):\n    def g():\n        return std\n    std = x\n    return g()\n"
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    assert only_reader(Line(file := _file(folder, alone), 4, "f"), "std") == Line(file, 3, "f")
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("levels.sort()", ["levels"]),
+        ("levels.reverse()", ["levels"]),
+        ("self.past.pop(0)", ["self.past"]),
+        ("sigma = levels.pop()", ["sigma", "levels"]),
+        ("kept.clear()", ["kept"]),
+        ("x = levels.index(2)", ["x"]),
+        ("levels.index(2)", []),
+    ],
+)
+def test_a_method_that_changes_what_it_is_called_on_assigns_it(line: str, names: list[str]) -> None:
+    assert list(assigned_by(ast.parse(line).body[0])) == names
+
+
 def test_one_of_several_values_of_a_call_is_handed_on_and_a_method_that_writes_nothing_assigns_nothing(
     tmp_path: Path,
 ) -> None:
@@ -117,3 +149,13 @@ def test_one_of_several_values_of_a_call_is_handed_on_and_a_method_that_writes_n
     assert called_by(Line(file, 2, "f")) == "g"
     lines = [Line(file, number, "f") for number in (2, 3, 4, 5)]
     assert Walk([lines]).returned(lines[0]) == lines[0]
+
+
+@pytest.mark.parametrize("layer", [torch.nn.Dropout(0.5), torch.nn.Dropout2d(0.5), torch.nn.AlphaDropout(0.5)])
+def test_a_dropout_is_found_by_the_draw_that_torch_makes_of_it(layer: torch.nn.Module) -> None:
+    def run() -> None:
+        layer(torch.ones(2, 3, 4, 4))
+
+    line = walk_of(run).line_of_other("bernoulli_")
+    assert line is not None
+    assert "layer(torch.ones" in line.text

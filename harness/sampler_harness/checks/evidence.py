@@ -30,7 +30,7 @@ from .sources import are_seeds
 from .standard import Standard
 
 if TYPE_CHECKING:
-    from .mending import Mending
+    from .mended import Mending
 
 __all__ = ["Evidence", "expected_calls"]
 
@@ -386,7 +386,7 @@ class Evidence(AnyEvidence[Subject]):
     @functools.cached_property
     def mending_of_runs(self) -> Mending | None:
         """The same of runs that have no law to go by, because of a clamp or of a step size from norms."""
-        from .mending_runs import mending_of_runs
+        from .mending import mending_of_runs
 
         return None if self.in_half_alone else mending_of_runs(self)
 

@@ -303,7 +303,8 @@ def check_outputs(evidence: Evidence) -> Finding:
         def judge(case: Case) -> list[Judged]:
             if not evidence.is_mapped(case):
                 return _judge(evidence, case, ("outputs",))
-            return [Judged(math.inf, _mapped(found, evidence.bundle(case).num_calls), case, {"step": found.row})]
+            details = {"step": found.row, "by_place": True}
+            return [Judged(math.inf, _mapped(found, evidence.bundle(case).num_calls), case, details)]
 
         judged = [j for case in evidence.affine_cases for j in judge(case)]
         return conclude("law/outputs", evidence, judged, passed="", shrink=judge)

@@ -1,4 +1,4 @@
-"""The same search where there is no law, or a clamp bites: runs on given draws and answers, row by row.
+"""A case that has no law, or in which a clamp bites, run on given draws and answers with values replaced.
 
 The reference is run on the very draws and answers that the sampler got; what it works out then, whole arrays too, is
 what a name of the sampler's own should hold.
@@ -7,7 +7,6 @@ what a name of the sampler's own should hold.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,60 +21,16 @@ from sampler_harness.observe.assigned import assigning
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
 
-from .evidence import Evidence, expected_calls
-from .mending import CONFIRMED, MOST_ALIKE, MOST_CALLS, MOST_RUNS, Mending
-from .replacing import Change, Variables, changes, likeliest_first, moved, path_of, replacing
+from .evidence import Evidence
+from .mended import Visit
+from .replacing import Variable, Variables, moved
 from .replayed import row_ratios, row_tolerance
 
-__all__ = ["mending_of_runs"]
+__all__ = ["RunTrial"]
 
 
-def mending_of_runs(evidence: Evidence) -> Mending | None:
-    """The earliest own line whose value, replaced by one of the reference's, makes the failing runs right.
-
-    Args:
-        evidence: as measured.
-
-    Returns:
-        None where there is none, or the reference's source is not known.
-    """
-    if not evidence.standard.reference:
-        return None
-    found: list[_Given] = []
-    cases = [case for case in evidence.cases if not case.config.is_affine or case.config.is_clipped]
-    for case in sorted(cases, key=lambda case: expected_calls(case.config)):
-        if expected_calls(case.config) > MOST_CALLS or evidence.bundle(case).problem is not None:
-            continue
-        given = _Given.of(evidence, case)
-        if given is not None and not given.is_right(given.dense):
-            found.append(given)
-        if len(found) > CONFIRMED:
-            break
-    found.sort(key=lambda given: given.bundle.num_calls < 2)
-    return _searched(found[0], found[1:]) if found else None
-
-
-def _searched(given: _Given, others: Sequence[_Given]) -> Mending | None:
-    runs = 0
-    seen = Variables(given.case.shape)
-    given.run(seen.visit)
-    for variable, own in likeliest_first(seen.found(), given.values, given.case.shape):
-        if not given.changed(given.run(moved(variable, given.case.shape), variable[:2])):
-            continue
-        for alike in changes(variable, own, given.values, given.case.shape):
-            change = alike[0]
-            runs += 1
-            if runs > MOST_RUNS:
-                return None
-            if not given.right_with(change):
-                continue
-            if any(all(other.right_with(one) for other in others) for one in alike[:MOST_ALIKE]):
-                return Mending(variable.line, variable.name)
-    return None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Given:
+@dataclasses.dataclass
+class RunTrial:
     """A case, with the reference's own run on the sampler's draws and answers.
 
     Attributes:
@@ -87,6 +42,7 @@ class _Given:
         spread: what rounding does to them.
         times: that it tells its model; None where they are not asked.
         values: what it works out.
+        runs: how often the sampler was run.
     """
 
     evidence: Evidence
@@ -97,9 +53,10 @@ class _Given:
     spread: Array
     times: Array | None
     values: Intermediates
+    runs: int = 0
 
     @staticmethod
-    def of(evidence: Evidence, case: Case) -> _Given | None:
+    def of(evidence: Evidence, case: Case) -> RunTrial | None:
         """None where the two runs cannot be laid beside each other."""
         bundle = evidence.bundle(case)
         dense = bundle.dense
@@ -118,7 +75,7 @@ class _Given:
                 return None
             noise = matched_noise(reference_response(config, has_variance), shape, fresh)
             values = intermediates_of(config, shape, outputs, noise)
-            return None if values is None else _Given(evidence, case, bundle, dense, *found, None, values)
+            return None if values is None else RunTrial(evidence, case, bundle, dense, *found, None, values)
         wanted, calls = drawn_and_called(config)
         if calls != outputs.shape[0] or len(bundle.counted_fields) != len(wanted):
             return None
@@ -128,21 +85,43 @@ class _Given:
         values = intermediates_of(config, shape, outputs, lambda: next(drawn).reshape(shape))
         if values is None:
             return None
-        return _Given(evidence, case, bundle, dense, exact.rows, spread.rows, exact.times, values)
+        return RunTrial(evidence, case, bundle, dense, exact.rows, spread.rows, exact.times, values)
 
-    def run(self, visit: Callable[[Any], Any], only: Any = None) -> Any:
-        """The dense run once more, with what a visitor makes of it."""
-        return self.bundle.run_dense(entry=assigning(self.evidence.subject.function, visit, only=only))
+    @property
+    def is_right_as_it_is(self) -> bool:
+        """Whether nothing is wrong."""
+        return self._is_right(self.dense)
 
-    def changed(self, run: Any) -> bool:
-        """Whether it is another run than the sampler's."""
+    def variables(self) -> dict[Variable, dict[int, Any]]:
+        """What own lines assign, by segment."""
+        seen = Variables(self.case.shape)
+        self.runs += 1
+        self.bundle.run_dense(entry=assigning(self.evidence.subject.function, seen.visit))
+        return seen.found()
+
+    def depends_on(self, variable: Variable, held: bool) -> bool:
+        """Whether the run is another one where a variable is a little off."""
+        run = self._run(moved(variable, self.case.shape), variable, held)
         if not isinstance(run, DenseRun) or run.rows.shape != self.dense.rows.shape:
             return True
         same_times = np.array_equal(times_of(run.run), times_of(self.dense.run))
         return not (same_times and np.array_equal(run.rows, self.dense.rows))
 
-    def is_right(self, run: Any) -> bool:
+    def may_be_right(self, visit: Visit, variable: Variable, held: bool) -> bool:
+        """As much as :meth:`is_right`, which takes one run."""
+        return True
+
+    def is_right(self, visit: Visit, variable: Variable, held: bool) -> bool:
         """Whether every row is the reference's, as ``clip/replay`` holds them against each other."""
+        return self._is_right(self._run(visit, variable, held))
+
+    def _run(self, visit: Visit, variable: Variable, held: bool) -> Any:
+        """The dense run once more, with what a visitor makes of it."""
+        self.runs += 1
+        entry = assigning(self.evidence.subject.function, visit, only=variable[:2], held=held)
+        return self.bundle.run_dense(entry=entry)
+
+    def _is_right(self, run: Any) -> bool:
         if not isinstance(run, DenseRun) or run.rows.shape != self.rows.shape:
             return False
         if self.times is not None and not (np.abs(times_of(run.run) - self.times) <= time_tolerance(self.times)).all():
@@ -153,10 +132,3 @@ class _Given:
         if not self.bundle.last_row and self.bundle.subject.quantised is None:
             ratios = ratios[:-1]
         return bool(ratios.max() <= 1.0)
-
-    def right_with(self, change: Change) -> bool:
-        """Whether a change of one value makes it so."""
-        path = path_of(self.values, change)
-        if path is None:
-            return False
-        return self.is_right(self.run(replacing(change, path, self.case.shape), change.variable[:2]))

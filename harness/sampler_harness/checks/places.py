@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from sampler_harness.judging import Judged
@@ -15,11 +16,12 @@ from sampler_harness.observe.assigned import KEPT, Assigned, assigning
 from sampler_harness.observe.global_state import OF_TORCH, Generators, settings_now
 from sampler_harness.observe.narrowed import first_narrowing
 from sampler_harness.observe.probes import Dense, Impulses
+from sampler_harness.observe.statements import called_by
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Line, Walk, walk, writes_outside
 
 from .evidence import Evidence, expected_calls
-from .mending import Mending
+from .mended import Mending
 
 __all__ = ["line_of"]
 
@@ -50,20 +52,32 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
     """
     mending = _mending(id, evidence, chosen, case)
     if mending is not None:
-        line = _made_in(evidence.walked(case), mending)
-        if line != mending.line:
+        if (drawn := _drawn_too_much(evidence, case)) is not None and drawn.file == mending.line.file:
+            # Noise that should not be there is none with a scale of 0 as well as without the line that adds it.
+            line = mending.other or mending.line
+            return (drawn,) if line == drawn else (line, drawn)
+        walked = evidence.walked(case)
+        line, other = _made_in(walked, mending), mending.other
+        if (raised := walked.raised) is not None:
+            # What stopped the run may be wrong itself, and every check sees that line.
+            return (raised,) if line == raised or line.file != raised.file else (raised, line)
+        if line != mending.line and not mending.is_argument:
             return (line,)
-        other = mending.other
-        if mending.is_argument and other is None:
-            other = evidence.walked(case).given_by(line, mending.name)
-        return (line,) if other is None or other.file != line.file else (line, other)
+        if mending.is_argument and other is not None:
+            other = walked.returned(other)
+        elif mending.is_argument and line == mending.line:
+            other = walked.given_by(line, mending.name)
+        return (line,) if other is None or other.file != line.file or other == line else (line, other)
     found = _line_of(id, evidence, chosen, case)
-    return () if found is None else (found,)
+    if found is None:
+        return ()
+    made = evidence.walked(case).made_before_last_call(found)
+    return (found,) if made is None else (made, found)
 
 
 def _mending(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Mending | None:
     """What makes the entries right that a failure speaks of; None where nothing is known to, or it speaks of others."""
-    if "clamped_to" in chosen.evidence or chosen.problem == "not-finite":
+    if {"clamped_to", "by_place"} & set(chosen.evidence) or chosen.problem == "not-finite":
         return None
     of_the_law = id in _OF_THE_LAW or (id == "precision/dtype" and chosen.evidence.get("term") == "time")
     if of_the_law and evidence.mending is not None:
@@ -72,7 +86,7 @@ def _mending(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Mending
         return None
     if id in ("clip/replay", *_OF_THE_LAW) and (not case.config.is_affine or case.config.is_clipped):
         return evidence.mending_of_runs
-    return evidence.mending if id == "shape/batch" else None
+    return evidence.mending or evidence.mending_of_runs if id == "shape/batch" else None
 
 
 def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | None:
@@ -87,6 +101,8 @@ def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | 
         return walked.raised
     if isinstance(early := chosen.evidence.get("early"), int):
         return walked.line_of_draw(early, seeded=False)
+    if "by_place" in chosen.evidence:
+        return _first_uneven(evidence, case) or _placed(evidence, walked, row, chosen)
     if "foreign" in chosen.evidence:
         return _moving(evidence, case)
     if id == "noise/shape" and "operator" in chosen.evidence:
@@ -105,13 +121,36 @@ def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | 
             return writes_outside(evidence.walked(one) for one in (case, *others, *evidence.cases[:4]))
         case "state/side-effects":
             return _changing(evidence, case)
+        case "clip/replay" if row == len(walked.calls) and (bent := _bent_in_return(walked)) is not None:
+            return bent
     return _placed(evidence, walked, row, chosen)
+
+
+def _drawn_too_much(evidence: Evidence, case: Case) -> Line | None:
+    """The line that draws where nothing should be added; None where something else is wrong too."""
+    wrong = [d for d in evidence.compared(case) if d.ratio > 1.0]
+    if not wrong or any(d.term != "noise" or d.column != d.row or d.should_be != 0.0 for d in wrong):
+        return None
+    walked, rows = evidence.walked(case), {d.row for d in wrong}
+    drawn = [number for number, (before, _) in enumerate(walked.draws) if before in rows]
+    lines = {walked.line_of_draw(number, seeded=False) for number in drawn}
+    return lines.pop() if len(lines) == 1 else None
+
+
+def _bent_in_return(walked: Walk) -> Line | None:
+    """The line that gives the sample back, where that calls what is not the user's own: ``return torch.tanh(x)``.
+
+    Only where every model input is right, so that what bends the sample comes behind the last call.
+    """
+    found = walked.last_return()
+    return found if found is not None and called_by(found) is not None and not walked.hands_on(found) else None
 
 
 def _made_in(walked: Walk, mending: Mending) -> Line:
     if mending.is_argument:
         return walked.given(mending.line, mending.name)
-    return walked.returned(mending.line)
+    # What a loop takes from a table, as it stands there, is made with the table.
+    return walked.returned(walked.gone_through(mending.line, mending.name) or mending.line)
 
 
 def _placed(evidence: Evidence, walked: Walk, row: int | None, chosen: Judged) -> Line | None:
@@ -193,6 +232,33 @@ def _moving(evidence: Evidence, case: Case) -> Line | None:
 
     evidence.bundle(case).execute(Impulses(), entry=assigning(evidence.subject.function, visit))
     return found[0] if found else None
+
+
+def _first_uneven(evidence: Evidence, case: Case) -> Line | None:
+    """The first own line that makes a sample which is not alike at all places of draws and answers that are.
+
+    What does not hang on them, as a mask by itself, is no sample.
+    """
+
+    def made(value: float) -> list[tuple[Line, torch.Tensor]]:
+        found: list[tuple[Line, torch.Tensor]] = []
+
+        def visit(one: Assigned) -> Any:
+            if isinstance(one.value, torch.Tensor) and tuple(one.value.shape) == case.shape:
+                found.append((one.line, one.value.detach().clone()))
+            return KEPT
+
+        def alike(index: int, shape: tuple[int, ...]) -> Any:
+            return np.full(shape, value)
+
+        entry = assigning(evidence.subject.function, visit)
+        evidence.bundle(case).execute(Dense(draws=alike, outputs=alike), entry=entry)
+        return found
+
+    for (line, one), (_, other) in zip(made(0.25), made(0.5), strict=False):
+        if not bool((one == one.reshape(-1)[0]).all()) and not torch.equal(one, other):
+            return line
+    return None
 
 
 def _of_forward(evidence: Evidence, case: Case, index: int) -> Line | None:

@@ -12,7 +12,9 @@ import torch
 
 from reference_samplers.contract import Reference
 from sampler_harness.law.intermediates import Blend, Intermediates
+from sampler_harness.law.response import Array
 from sampler_harness.observe.assigned import KEPT, Assigned
+from sampler_harness.observe.statements import hands_literal, in_loop
 from sampler_harness.observe.walk import Line
 
 __all__ = [
@@ -23,7 +25,9 @@ __all__ = [
     "changes",
     "is_held",
     "is_known",
-    "is_number_of",
+    "is_number",
+    "is_same",
+    "key_of",
     "likeliest_first",
     "moved",
     "path_of",
@@ -57,7 +61,7 @@ class Change(NamedTuple):
 
     Attributes:
         variable: whose.
-        kind: ``"numbers"``, ``"tables"`` or ``"blends"``.
+        kind: ``"numbers"``, ``"tables"``, ``"blends"`` or ``"arrays"``; ``"flags"`` for the other one of two.
         site: where the reference works it out.
         lag: 0 where the variable has what the reference has by then; -1 where it has that of a model call before, 1
             where the reference works it out only after the next one.
@@ -95,8 +99,13 @@ def moved(variable: Variable, shape: tuple[int, ...]) -> Callable[[Assigned], An
 
 
 def _off(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
     if isinstance(value, torch.Tensor):
-        return value + 1 if not value.is_floating_point() else value * 1.25 + 0.125 * float(value.ndim == 0)
+        if not value.is_floating_point():
+            return value + 1
+        # What is all zero is no other for a factor.
+        return value * 1.25 + 0.125 * float(value.ndim == 0 or not bool(value.any()))
     return value + 1 if isinstance(value, (int, np.integer)) else value * 1.25 + 0.125
 
 
@@ -129,7 +138,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
 def _kind(value: Any, shape: tuple[int, ...]) -> str | None:
     """As what a value is replaced; None for what is left alone."""
     if isinstance(value, bool):
-        return None
+        return "flags"
     if isinstance(value, (int, float, np.floating, np.integer)):
         return "numbers"
     if isinstance(value, (torch.Tensor, np.ndarray)):
@@ -147,6 +156,13 @@ def _kind(value: Any, shape: tuple[int, ...]) -> str | None:
     return None
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is one number, told once or for each item or place alike."""
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return bool(np.prod(tuple(value.shape)) > 0) and _is_uniform(value)
+    return isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
+
+
 def _is_uniform(value: Any) -> bool:
     return bool((value == value.reshape(-1)[0]).all())
 
@@ -156,6 +172,8 @@ def _sources(value: Any, shape: tuple[int, ...]) -> tuple[str, ...]:
     kind = _kind(value, shape)
     if kind == "blends" and _is_uniform(value):
         return ("numbers", *_SOURCES[kind])  # a number that was made as large as the sample
+    if kind == "numbers" and isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel() == 1:
+        return ("numbers", "arrays")  # one number for all items, where each may need its own
     return _SOURCES.get(kind or "", ())
 
 
@@ -176,6 +194,9 @@ def changes(
         values: the reference's.
         shape: of the sample.
     """
+    if _kind(next(iter(seen.values())), shape) == "flags":
+        yield [Change(variable, "flags", None)]
+        return
     sources = _sources(next(iter(seen.values())), shape)
     told: dict[Any, list[Change]] = {}
     for kind in sources:
@@ -195,10 +216,10 @@ def changes(
                     at += tuple((later, new) for later, new in path if later > first)
                 else:
                     value = None
-                key = tuple(new.tobytes() if isinstance(new, np.ndarray) else new for _, new in at)
+                key = tuple(key_of(new) for _, new in at)
                 if key in told:
                     told[key].append(change)
-                elif not all(_is_same(seen.get(segment, value), new) for segment, new in at):
+                elif not all(is_same(seen.get(segment, value), new) for segment, new in at):
                     told[key] = [change]
     yield from told.values()
 
@@ -211,7 +232,8 @@ def _is_too_many(value: Any, new: Any) -> bool:
 
 def is_held(variable: Variable, seen: dict[int, Any]) -> bool:
     """Whether a name is given a value once, before the steps, so that each of them reads the same."""
-    return len(seen) == 1 and not variable.is_argument and "." not in variable.name and not variable.part
+    one_for_all = len(seen) == 1 and not variable.is_argument and "." not in variable.name and not variable.part
+    return one_for_all and not isinstance(next(iter(seen.values())), bool) and not in_loop(variable.line)
 
 
 def likeliest_first(
@@ -219,9 +241,10 @@ def likeliest_first(
 ) -> list[tuple[Variable, dict[int, Any]]]:
     """Names in the order in which it is asked whether another value there would do.
 
-    First those that hold nothing that the reference works out, as they are assigned. Then arrays and arguments that do:
-    they are right, and another value there mends what is wrong with their use; the last of them is the nearest to it.
-    At last what a step ends in, which always can be made right.
+    First numbers and tables, as they are assigned; then arrays of the sample's shape that hold nothing that the
+    reference works out, since any of them makes right what it was made of. Then arrays and arguments that do: they are
+    right, and another value there mends what is wrong with their use; the last of them is the nearest to it. At last
+    what a step ends in, which always can be made right.
 
     Args:
         variables: with their values by segment, as they are first assigned.
@@ -232,20 +255,26 @@ def likeliest_first(
     whole = [one for one, seen in order if _is_whole(next(iter(seen.values())), shape) and not one.is_argument]
     ends = [one for one in order if one[0] == whole[-1]] if whole else []
     rest = [one for one in order if not whole or one[0] != whole[-1]]
-    known = [one for one in rest if _is_known(*one, values, shape)]
+    known = [one for one in rest if _holds_known(*one, values, shape)]
     names = {variable for variable, _ in known}
-    return [*(one for one in rest if one[0] not in names), *reversed(known), *ends]
+    other = [one for one in rest if one[0] not in names]
+    arrays = [one for one in other if _is_whole(next(iter(one[1].values())), shape)]
+    made_whole = {variable for variable, _ in arrays}
+    return [*(one for one in other if one[0] not in made_whole), *arrays, *reversed(known), *ends]
 
 
 def _is_whole(value: Any, shape: tuple[int, ...]) -> bool:
     return _kind(value, shape) == "blends" and not _is_uniform(value)
 
 
-def _is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, shape: tuple[int, ...]) -> bool:
+def _holds_known(variable: Variable, seen: dict[int, Any], values: Intermediates, shape: tuple[int, ...]) -> bool:
     own = _kind(next(iter(seen.values())), shape)
     if own == "tables" or (own == "numbers" and not variable.is_argument):
         return False
-    for kind in _SOURCES.get(own or "", ()):
+    callee, _, name = variable.name.rstrip(")").partition("(")
+    if own == "numbers" and hands_literal(variable.line, callee, name):
+        return False  # a number that is written down may be anything
+    for kind in _SOURCES.get(own or "", ()) if own != "flags" else ():
         for site in vars(values)[kind]:
             for change in _of_site(variable, kind, site, _AS_IT_IS):
                 path = path_of(values, change)
@@ -257,9 +286,9 @@ def _is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, s
 
 def _holds(value: Any, other: Any) -> bool:
     if isinstance(other, np.ndarray):
-        return value.numel() == other.size and _is_same(value, other)
+        return value.numel() == other.size and is_same(value, other)
     # Of an argument only what does nothing counts: any other number may be the wrong one of two.
-    return other in (0.0, 1.0) and _is_same(value, other)
+    return other in (0.0, 1.0) and is_same(value, other)
 
 
 #: From which values of a reference one of the sampler's is replaced, by its kind.
@@ -268,6 +297,7 @@ _SOURCES = {
     "tables": ("tables",),
     "blends": ("blends", "arrays"),
     "arrays": ("arrays",),
+    "flags": ("flags",),
 }
 
 _Form = tuple[bool, float, float]
@@ -288,10 +318,10 @@ def _forms(variable: Variable, seen: dict[int, Any], values: Intermediates, kind
         return _AS_IT_IS
     if all(isinstance(value, int) for value in seen.values()):
         return _OF_COUNTS
-    return _AS_IT_IS if is_number_of(variable, seen, values) else _OF_NUMBERS
+    return _AS_IT_IS if _is_number_of(variable, seen, values) else _OF_NUMBERS
 
 
-def is_number_of(variable: Variable, seen: dict[int, Any], values: Intermediates) -> bool:
+def _is_number_of(variable: Variable, seen: dict[int, Any], values: Intermediates) -> bool:
     """Whether a number of the sampler's is one that the reference works out, at each of its segments."""
     return any(
         _is_path(seen, dict(path))
@@ -307,7 +337,7 @@ def _is_path(seen: dict[int, Any], path: dict[int, Any]) -> bool:
     if not shared or all(path[segment] in (0.0, 1.0) for segment in shared):
         return False
     # Behind the last step a reference may leave out what a sampler works out and does not use.
-    return len(shared) >= max(1, len(seen) - 1) and all(_is_same(seen[at], path[at]) for at in shared)
+    return len(shared) >= max(1, len(seen) - 1) and all(is_same(seen[at], path[at]) for at in shared)
 
 
 def is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, shape: tuple[int, ...]) -> bool:
@@ -323,11 +353,24 @@ def is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, sh
         case "tables":
             forms = [Change(variable, "tables", site) for site in values.tables]
             paths = [path for change in forms if (path := path_of(values, change)) is not None]
-            return any(all(_is_same(seen[at], _at(path, at) or ()) for at in seen) for path in paths)
+            return any(all(_is_made_of(seen[at], _at(path, at) or ()) for at in seen) for path in paths)
         case "numbers":
-            return is_number_of(variable, seen, values)
+            return _is_number_of(variable, seen, values)
+        case "blends" if all(_is_uniform(value) for value in seen.values()):
+            return _is_number_of(variable, seen, values)  # a number that was made as large as the sample
         case _:
-            return _is_known(variable, seen, values, shape)
+            return _holds_known(variable, seen, values, shape)
+
+
+def _is_made_of(value: Any, table: tuple[float, ...]) -> bool:
+    """Whether a table is a reference's, or entries of it in another order or place, or some more 0 and 1 beside them.
+
+    Such a table may be right, and another entry of it meant where it is read.
+    """
+    own = np.asarray(value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value, dtype=float)
+    entries = np.array([*(one for one in table if math.isfinite(one)), 0.0, 1.0])
+    gaps = np.abs(own[:, None] - entries[None, :]) <= 1e-6 * np.abs(entries[None, :])
+    return bool(gaps.any(axis=1).all()) and int(gaps[:, :-2].any(axis=0).sum()) >= min(2, len(table))
 
 
 def _of_site(variable: Variable, kind: str, site: Any, forms: tuple[_Form, ...]) -> Iterator[Change]:
@@ -337,7 +380,9 @@ def _of_site(variable: Variable, kind: str, site: Any, forms: tuple[_Form, ...])
 
 
 def path_of(values: Intermediates, change: Change) -> Path | None:
-    """The reference's values by segment, as a change takes them."""
+    """The reference's values by segment, as a change takes them; of a flag only from where on it is the other one."""
+    if change.kind == "flags":
+        return ((0, True),)
     found = vars(values)[change.kind].get(change.site)
     if found is None:
         return None
@@ -351,6 +396,16 @@ def path_of(values: Intermediates, change: Change) -> Path | None:
     return tuple(made)
 
 
+def _is_of_items(old: torch.Tensor, value: Array) -> bool:
+    """Whether a reference has a number for each item, ``(B, 1, …)``, where a sampler has one for all."""
+    return old.numel() == 1 < value.size == value.shape[0] and value.ndim > 1
+
+
+def key_of(value: Any) -> Any:
+    """What two values of a reference's have in common where they are one: arrays by what stands in them."""
+    return value.tobytes() if isinstance(value, np.ndarray) else value
+
+
 def _at(path: Path, segment: int) -> Any:
     """The latest value up to a segment; None before the first."""
     latest = None
@@ -361,15 +416,22 @@ def _at(path: Path, segment: int) -> Any:
     return latest
 
 
-def _is_same(value: Any, other: Any) -> bool:
-    """Whether a replacement would change nothing."""
+def is_same(value: Any, other: Any) -> bool:
+    """Whether a replacement would change nothing.
+
+    Args:
+        value: of the sampler's.
+        other: of the reference's.
+    """
     if isinstance(other, Blend):
         return False
     if isinstance(other, np.ndarray):
-        mine = value.detach().to("cpu", torch.float64).numpy()
-        if mine.size != other.size:
+        if not isinstance(value, torch.Tensor):
             return True  # it cannot stand there
-        gap = np.abs(mine.reshape(-1) - other.reshape(-1)).max(initial=0.0)
+        mine = value.detach().to("cpu", torch.float64).numpy()
+        if mine.size != other.size and not _is_of_items(value, other):
+            return True
+        gap = np.abs(mine.reshape(-1) - other.reshape(-1)).max(initial=0.0)  # one for all, or as many
         return bool(gap <= 1e-4 * np.abs(other).max(initial=0.0))
     try:
         got = np.asarray(value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value, dtype=float)
@@ -379,7 +441,9 @@ def _is_same(value: Any, other: Any) -> bool:
     if isinstance(other, tuple) and got.shape != wanted.shape:
         return False
     with np.errstate(invalid="ignore"):
-        return bool(np.all(np.abs(got - wanted) <= 1e-6 * np.abs(wanted)))
+        # Everything is within a share of infinity.
+        allowed = np.where(np.isinf(wanted), 0.0, 1e-6 * np.abs(wanted))
+        return bool(np.all((got == wanted) | (np.abs(got - wanted) <= allowed)))
 
 
 def replacing(change: Change, path: Path, shape: tuple[int, ...]) -> Callable[[Assigned], Any]:
@@ -413,9 +477,13 @@ def replacing(change: Change, path: Path, shape: tuple[int, ...]) -> Callable[[A
 
 def _made(old: Any, value: Any, calls: list[tuple[Any, Any]]) -> Any:
     """A reference's value in the form of the sampler's own."""
+    if isinstance(old, bool):
+        return not old
     if isinstance(value, Blend):
         return _blended(old, value, calls)
     if isinstance(value, np.ndarray):
+        if isinstance(old, torch.Tensor) and _is_of_items(old, value):
+            return torch.from_numpy(value).to(old)
         fits = isinstance(old, torch.Tensor) and old.numel() == value.size
         return torch.from_numpy(value.reshape(tuple(old.shape))).to(old) if fits else KEPT
     if isinstance(value, tuple):

@@ -49,8 +49,10 @@ def cast_of_times(evidence: Evidence) -> str | None:
     Args:
         evidence: as measured.
     """
+    if not evidence.in_half_alone:
+        return None
     compared = [d for case in evidence.cases for d in evidence.compared(case) if d.ratio > 1.0]
     wrong = [d for d in compared if d.term in ("count", "time")]
-    if not evidence.in_half_alone or any(d.term == "count" for d in wrong):
+    if any(d.term == "count" for d in wrong):
         return None
     return cast_of((d.got, d.should_be) for d in wrong)

@@ -257,7 +257,8 @@ class _Run:
             if self._arrays and value.ndim > 1:
                 found.arrays.setdefault(site, {})[segment] = np.array(value, dtype=np.float64)
             elif value.shape == self._shape:
-                if np.ptp(value) == 0 and value.flat[0] != 0:
+                # All zero may be a sample too; where the same place made a number before, it is one.
+                if np.ptp(value) == 0 and (value.flat[0] != 0 or site in found.numbers):
                     found.numbers.setdefault(site, {})[segment] = float(value.flat[0])
                 elif (blend := self._blend(value)) is not None:
                     found.blends.setdefault(site, {})[segment] = blend

@@ -16,9 +16,13 @@ __all__ = [
     "called_by",
     "called_name",
     "calls_in",
+    "first_reader",
     "function_of",
+    "gone_through",
     "guard_of",
     "handed_by_name",
+    "hands_literal",
+    "in_loop",
     "is_method_call",
     "leaves_loop",
     "made_for",
@@ -30,6 +34,7 @@ __all__ = [
     "only_hands_on",
     "only_reader",
     "parameters",
+    "plain_arguments",
     "same_function",
     "shown",
     "statement_at",
@@ -102,6 +107,8 @@ def assigned_by(node: ast.stmt) -> Iterator[str]:
             targets = [value]  # x.add_(…) writes into x
         case _:
             return
+    if (owner := _taken_from(node)) is not None:
+        targets = [*targets, owner]
     waiting = list(targets)
     for one in waiting:
         match one:
@@ -115,9 +122,27 @@ def assigned_by(node: ast.stmt) -> Iterator[str]:
                 yield from _dotted(one)
 
 
+#: Methods of lists, dictionaries, sets and queues that change what they are called on.
+_WRITING = frozenset(
+    {"add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "fill"}
+    | {"insert", "put", "remove", "reverse", "rotate", "sort", "update"}
+)
+#: Those of them that give something back too.
+_TAKING = frozenset(("pop", "popleft", "popitem", "setdefault"))
+
+
 def _writes(method: str) -> bool:
     """Whether a method changes what it is called on, as its name says."""
-    return method.endswith("_") or method in ("append", "extend", "insert", "update", "add", "put")
+    return method.endswith("_") or method in _WRITING | _TAKING
+
+
+def _taken_from(node: ast.stmt) -> ast.expr | None:
+    """What a statement gives a name something of and changes by it: ``levels`` of ``sigma = levels.pop()``."""
+    match node:
+        case ast.Assign(value=ast.Call(func=ast.Attribute(value=value, attr=method))) if method in _TAKING:
+            return value
+        case _:
+            return None
 
 
 def _dotted(node: ast.expr) -> Iterator[str]:
@@ -203,6 +228,14 @@ def guard_of(line: Line) -> Line | None:
     return Line(line.file, inner.lineno, line.function) if isinstance(inner, ast.If) else None
 
 
+def in_loop(line: Line) -> bool:
+    """Whether a line stands in a loop of its function."""
+    function = function_of(line)
+    loops = (ast.For, ast.AsyncFor, ast.While)
+    found = [node for node in ast.walk(function) if isinstance(node, loops)] if function is not None else []
+    return any(node.lineno <= line.line <= (node.end_lineno or 0) for node in found)
+
+
 def leaves_loop(node: ast.stmt | None) -> bool:
     """Whether a statement is an ``if`` that leaves a loop, or a step of it."""
     return isinstance(node, ast.If) and any(isinstance(one, (ast.Break, ast.Continue)) for one in node.body)
@@ -210,6 +243,8 @@ def leaves_loop(node: ast.stmt | None) -> bool:
 
 def only_reader(line: Line, name: str) -> Line | None:
     """The one other line of the function that reads what a line gave a name; None where there are several, or none.
+
+    In a loop the lines above read it too, a turn later, and a function within this one may wherever it stands.
 
     Args:
         line: that assigns the name.
@@ -220,8 +255,10 @@ def only_reader(line: Line, name: str) -> Line | None:
         return None
     readers = {
         statement.lineno
-        for at in range(line.line + 1, (function.end_lineno or line.line) + 1)
-        if (statement := statement_at(line.file, at)) is not None and name in names_read(_own_part(statement))
+        for at in sorted(_reached_from(line, function))
+        if (statement := statement_at(line.file, at)) is not None
+        and statement.lineno != line.line
+        and name in names_read(_own_part(statement))
     }
     assigning = [
         at
@@ -231,6 +268,34 @@ def only_reader(line: Line, name: str) -> Line | None:
         and name in assigned_by(statement)
     ]
     return Line(line.file, readers.pop(), line.function) if len(readers) == 1 and not assigning else None
+
+
+def first_reader(line: Line, name: str) -> Line | None:
+    """The first line below one of its function that reads a name which that gives a value to; None where none does.
+
+    Args:
+        line: that assigns the name.
+        name: of what it assigns, not of an attribute.
+    """
+    function = function_of(line)
+    if function is None or "." in name:
+        return None
+    below = range(line.line + 1, (function.end_lineno or line.line) + 1)
+    statements = (statement for at in below if (statement := statement_at(line.file, at)) is not None)
+    found = (one.lineno for one in statements if one.lineno > line.line and name in names_read(_own_part(one)))
+    return next((Line(line.file, at, line.function) for at in found), None)
+
+
+def _reached_from(line: Line, function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[int]:
+    """Lines of a function that may run behind one of it: those below, of its loops all, and functions within it."""
+    found = set(range(line.line + 1, (function.end_lineno or line.line) + 1))
+    for node in ast.walk(function):
+        match node:
+            case ast.For() | ast.AsyncFor() | ast.While() if node.lineno <= line.line <= (node.end_lineno or 0):
+                found |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() if node is not function:
+                found |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return found
 
 
 def made_for(at: Line) -> Line | None:
@@ -261,6 +326,13 @@ def _own_part(statement: ast.stmt) -> ast.AST:
             return part
         case ast.With(items=items):
             return ast.Tuple([item.context_expr for item in items], ast.Load())
+        case ast.FunctionDef(args=arguments, decorator_list=decorators):
+            given = [*arguments.defaults, *(one for one in arguments.kw_defaults if one is not None)]
+            return ast.Tuple([*decorators, *given], ast.Load())
+        case ast.Try():
+            return ast.Tuple([], ast.Load())
+        case ast.Match(subject=part):
+            return part
         case _:
             return statement
 
@@ -269,6 +341,8 @@ def is_method_call(line: Line) -> bool:
     """Whether a line hands on what a method returns, which another class may have given another body."""
     match node_of(line):
         case ast.Assign(value=ast.Call(func=ast.Attribute())) | ast.Return(value=ast.Call(func=ast.Attribute())):
+            return True
+        case ast.Assign(value=ast.Subscript(value=ast.Call(func=ast.Attribute()))):  # one of several that it gives
             return True
         case _:
             return False
@@ -319,6 +393,58 @@ def argument_of(line: Line, inside: Line, name: str) -> ast.expr | None:
     at = names.index(name) if name in names else len(calls[0].args)
     named = next((keyword.value for keyword in calls[0].keywords if keyword.arg == name), None)
     return calls[0].args[at] if named is None and at < len(calls[0].args) else named
+
+
+def gone_through(line: Line, name: str) -> str | None:
+    """The name of what a loop takes one of its own names from as it stands; None where it does not, or in another way.
+
+    Args:
+        line: of the loop.
+        name: that it gives values to.
+    """
+    node = node_of(line)
+    return _source(node.target, node.iter, name) if isinstance(node, ast.For) else None
+
+
+def _source(target: ast.expr, source: ast.expr, name: str) -> str | None:
+    match source:
+        case ast.Call(func=ast.Name(id="enumerate"), args=[inner, *_]) if isinstance(target, ast.Tuple):
+            return _source(target.elts[1], inner, name) if len(target.elts) == 2 else None
+        case ast.Call(func=ast.Name(id="zip"), args=several) if isinstance(target, ast.Tuple):
+            if len(several) != len(target.elts):
+                return None
+            parts = (_source(*pair, name) for pair in zip(target.elts, several, strict=True))
+            return next((part for part in parts if part is not None), None)
+        case ast.Call(func=ast.Name(id="pairwise"), args=[inner]) if isinstance(target, ast.Tuple):
+            return _source(target.elts[0], inner, name)  # the second of two is as far off as the loop says
+        case ast.Call(func=ast.Name(id="reversed" | "list" | "tuple" | "iter"), args=[inner]):
+            return _source(target, inner, name)
+        case ast.Name(id=through) if isinstance(target, ast.Name) and target.id == name:
+            return through
+        case _:
+            return None
+
+
+def plain_arguments(node: ast.AST) -> list[str]:
+    """Names that calls of a statement are handed as they stand, behind the first argument, where the sample is."""
+    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)]
+    given = [argument for call in calls for argument in (*call.args[1:], *(one.value for one in call.keywords))]
+    return list(dict.fromkeys(one.id for one in given if isinstance(one, ast.Name)))
+
+
+def hands_literal(line: Line, callee: str, name: str) -> bool:
+    """Whether a line hands a function a number that is written there, for one of its parameters.
+
+    Args:
+        line: of the call.
+        callee: the function's name.
+        name: of the parameter.
+    """
+    function = next((one for one in _functions(line.file) if one.name == callee), None)
+    if function is None:
+        return False
+    given = argument_of(line, Line(line.file, function.lineno, callee), name)
+    return isinstance(given, ast.Constant) and isinstance(given.value, (int, float))
 
 
 def handed_by_name(line: Line, callee: str, name: str) -> bool:

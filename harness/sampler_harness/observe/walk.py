@@ -33,6 +33,7 @@ from .statements import (
     called_name,
     calls_in,
     function_of,
+    gone_through,
     guard_of,
     handed_by_name,
     is_method_call,
@@ -43,6 +44,8 @@ from .statements import (
     names_written_into,
     node_of,
     only_hands_on,
+    parameters,
+    plain_arguments,
     same_function,
     shown,
     statement_at,
@@ -103,7 +106,10 @@ class Walk:
         Args:
             name: of the function that gives them.
         """
-        return next((stack[0] for one, stack in self.others if one == name and stack), None)
+        # Outside of inference mode a dropout arrives as the Bernoulli draw that torch makes of it.
+        dropped = name in ("bernoulli", "bernoulli_") or _drops(name)
+        found = (stack for one, stack in self.others if stack and (one == name or (dropped and _drops(one))))
+        return next((stack[0] for stack in found), None)
 
     def draws_towards(self, row: int) -> bool:
         """Whether anything is drawn between the model call before a row and the row.
@@ -137,6 +143,25 @@ class Walk:
         own = [line for line in lines if same_function(line, lines[0])]
         found = next((line for line in reversed(own) if isinstance(node_of(line), ast.Return)), None)
         return self.returned(found) if found is not None and only_hands_on(found) else found
+
+    def made_before_last_call(self, line: Line) -> Line | None:
+        """The last line that made what a line returns, where it ran before the last model call; else None.
+
+        Args:
+            line: by which a value is given back.
+        """
+        node = node_of(line)
+        if not isinstance(node, ast.Return) or node.value is None:
+            return None
+        names = set(names_read(node.value))
+        parts = [[one for one in part if same_function(one, line)] for part in self.segments]
+        # The statement that asks the model is done only behind its answer.
+        behind = [*(self.calls[-1] if self.calls else ()), *(parts[-1] if parts else ())]
+        if any(names & (names_assigned(one) | names_written_into(one)) for one in behind):
+            return None
+        return next(
+            (one for part in reversed(parts[:-1]) for one in reversed(part) if names & names_assigned(one)), None
+        )
 
     def hands_on(self, line: Line) -> bool:
         """Whether a line only calls a function of the user's own, which ran."""
@@ -178,6 +203,38 @@ class Walk:
         found = _return_in([one for one in lines if one.function == called_name(expression)])
         return line if found is None else self.returned(found)
 
+    def gone_through(self, line: Line, name: str) -> Line | None:
+        """The line that makes what a loop takes a name from, entry by entry; None where that cannot be told.
+
+        Args:
+            line: of the loop.
+            name: that it gives values to.
+        """
+        through = gone_through(line, name)
+        lines = [one for part in self.segments for one in part]
+        if through is None or line not in lines:
+            return None
+        return self._made(through, line, lines[: lines.index(line)])
+
+    def _made(self, name: str, at: Line, before: list[Line]) -> Line | None:
+        """The last line that made a name of the function that a line stands in, or that handed it to the function."""
+        function = function_of(at)
+        own = [one for one in before if same_function(one, at) and function_of(one) is function]
+        making = (
+            one for one in reversed(own) if name in names_assigned(one) and not calls_in(one) & {"reverse", "sort"}
+        )
+        assigned = next(making, None)
+        if assigned is not None or function is None or name not in parameters(function):
+            return assigned
+        calling = [one for one in before if function.name in calls_in(one)]
+        if not calling:
+            return None
+        given = argument_of(calling[-1], at, name)
+        if isinstance(given, ast.Name):
+            earlier = before[: len(before) - 1 - before[::-1].index(calling[-1])]
+            return self._made(given.id, calling[-1], earlier) or calling[-1]
+        return calling[-1]
+
     def given_by(self, line: Line, argument: str) -> Line | None:
         """The line that returns what an argument is worked out from, where one function of the user's own gives that.
 
@@ -218,14 +275,15 @@ class Walk:
             outermost = self.calls[0][0] if self.calls and self.calls[0] else None
             return outermost or next((line for part in self.segments for line in part), None)
         if term == "time" and row < len(self.calls) and self.calls[row]:
-            return self._told(row) or self.calls[row][0]
+            return self._told(row) or self._told_from(row) or self.calls[row][0]
+        drawn = [stack[0] for before, stack in self.draws if before == 0 and stack] if term == "initial-noise" else []
+        if drawn and isinstance(node_of(drawn[-1]), ast.Return) and not only_hands_on(drawn[-1]):
+            return drawn[-1]  # a function that makes the first noise and gives it back
         assigned = self._assigned(row)
         if assigned is not None:
             return assigned
-        if term == "initial-noise":
-            drawn = [stack[0] for before, stack in self.draws if before == 0 and stack]
-            if drawn:
-                return drawn[-1]
+        if drawn:
+            return drawn[-1]
         if row < len(self.calls) and self.calls[row]:
             return self.calls[row][0]
         return self.segments[row][-1] if self.segments[row] else None
@@ -287,6 +345,21 @@ class Walk:
         }
         here = [line for line in reversed(self.segments[row]) if same_function(line, at) and line.line != at.line]
         return next((line for line in here if names_assigned(line) & (rest & every - first)), None)
+
+    def _told_from(self, row: int) -> Line | None:
+        """The line that makes the table from which a loop takes the time of a call, where it is told as it stands."""
+        at = self.calls[row][0]
+        node, function = node_of(at), function_of(at)
+        if node is None or function is None:
+            return None
+        told = plain_arguments(node)
+        around = [
+            Line(at.file, loop.lineno, at.function)
+            for loop in ast.walk(function)
+            if isinstance(loop, ast.For) and loop.lineno < at.line <= (loop.end_lineno or 0)
+        ]
+        made = (self.gone_through(loop, name) for loop in reversed(around) for name in told)
+        return next((line for line in made if line is not None), None)
 
 
 def _return_in(lines: list[Line]) -> Line | None:
@@ -369,11 +442,16 @@ class _Tracer:
         name, owner = getattr(argument, "__name__", ""), getattr(argument, "__self__", None)
         if name in _SEEDING and isinstance(owner, torch.Generator):
             self.walk.seeds.append((len(self.walk.draws), tuple(own_stack(frame))))
-        elif name in NOT_NORMAL:
+        elif name in NOT_NORMAL or _drops(name):
             self.walk.others.append((name, tuple(own_stack(frame))))
 
     def note_draw(self) -> None:
         self.walk.draws.append((len(self.walk.calls), tuple(own_stack(sys._getframe()))))
+
+
+def _drops(name: str) -> bool:
+    """Whether a function of torch's is a dropout: of elements, of channels, in place or not."""
+    return "dropout" in name
 
 
 def _line_of(frame: FrameType) -> Line:
