@@ -16,6 +16,7 @@ as what conformed there is not decided again.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
 from collections.abc import Iterator
@@ -95,7 +96,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 
 
 def sound(parts: list[str]) -> Iterator[tuple[str, AnySubject]]:
-    """Every subject that must conform, by a name of its own; those that a scheduler refuses are left out.
+    """Every subject that must conform, by a name of its own; without what is refused, or needs a missing package.
 
     Args:
         parts: of names; none for all.
@@ -104,7 +105,8 @@ def sound(parts: list[str]) -> Iterator[tuple[str, AnySubject]]:
     def wanted(name: str) -> bool:
         return not parts or any(part in name for part in parts)
 
-    for target in (*SOUND, *SOUND_TRAINING, *(one.subject_path for one in SOUND_DATA)):
+    there = (one.subject_path for one in SOUND_DATA if not one.needs or importlib.util.find_spec(one.needs))
+    for target in (*SOUND, *SOUND_TRAINING, *there):
         if wanted(target):
             yield target, load_subject(target)
     for module in MODULES:

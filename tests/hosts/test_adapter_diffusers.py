@@ -34,6 +34,7 @@ from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.law.tolerance import tolerance_of
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError, Subject
+from sampler_harness.subject.allowed import named_values
 from sampler_harness.targets import TargetError, load_subject
 
 from . import findings
@@ -221,12 +222,37 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
             "no effect of it unless prediction_type=v_prediction",
         ),
         ("DDIMScheduler", {"known": "no-such"}, "has no known deviation 'no-such'; it has ddim-linspace-next-entry"),
+        (
+            "DDIMScheduler",
+            {"trained_betas": "0.1,0.2", "num_train_timesteps": "1000"},
+            "the scheduler would visit 1000 timesteps of a table of 2",
+        ),
         ("AmusedScheduler", {"mask_token": "1"}, "close: mask_token_id"),
     ],
 )
 def test_what_cannot_be_set_is_refused_by_name(name: str, settings: dict[str, str], told: str) -> None:
     with pytest.raises(DeclarationError, match=re.escape(told)):
         adapter.subject(name, settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "tables"),
+    [
+        ({"num_train_timesteps": "1000"}, [None]),
+        ({"num_train_timesteps": "100"}, [None]),
+        ({"num_train_timesteps": "7"}, [None, (0.01, 0.03, 0.02, 0.1, 0.2, 0.15, 0.4)]),
+    ],
+)
+@pytest.mark.parametrize("name", ["DDIMScheduler", "DDPMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler"])
+def test_tables_by_hand_are_as_long_as_is_asked_for(name: str, settings: dict[str, str], tables: list[Any]) -> None:
+    """The scheduler would visit entries that a shorter table does not have."""
+    assert named_values(adapter.subject(name, settings).fields["betas"]) == tables
+
+
+def test_a_value_that_goes_with_few_others_is_found_among_all() -> None:
+    """Of a thousand steps no leading grid leaves room for an offset; another spacing has it."""
+    subject = adapter.subject("DDIMScheduler", {"steps_offset": "1"})
+    assert covering_set(subject, BUDGETS["quick"]).base.steps_offset == 1
 
 
 def test_a_target_with_a_wrong_option_is_one_sentence() -> None:

@@ -16,7 +16,7 @@ from sampler_harness.subject import DeclarationError, Subject
 
 from .diffusers_deviations import KNOWN_DEVIATIONS, KnownDeviation
 from .diffusers_loop import SchedulerLoop
-from .diffusers_narrowed import is_legal_somewhere, narrowed
+from .diffusers_narrowed import is_legal_somewhere, narrowed, of_length
 from .diffusers_options import accepts, fields_from, names, parsed_settings, scheduler_class
 from .diffusers_varied import REFERENCED
 
@@ -58,6 +58,9 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     fields = {**strategies, **fields_from(name, options)}
     if "num_inference_steps" in options:  # a grid by hand would take its place
         fields = {n: None if n in ("timesteps", "sigmas") and n not in options else v for n, v in fields.items()}
+    if "num_train_timesteps" in options and "trained_betas" not in options and "betas" in fields:
+        # A table by hand has as many entries as it has; the scheduler would visit more, or fewer, as it was told.
+        fields["betas"] = of_length(fields["betas"], options["num_train_timesteps"])
     if options:
         fields = narrowed(reference, fields)
     # Where it is varied, a model with a second output stands ready, of which the loop takes what a configuration has.

@@ -92,7 +92,11 @@ def _sharing(layout: Layout, draws: Sequence[Draw], shape: tuple[int, ...]) -> s
     together = np.flatnonzero(field.offset_of == values[int(counts.argmax())])
     index = np.stack(np.unravel_index(together, shape))
     axes = ["items", "channels" if len(shape) > 2 else "places", *["places"] * len(shape)][: len(shape)]
-    sharing = dict.fromkeys(axis for axis, along in zip(axes, index, strict=True) if np.unique(along).size > 1)
+    # Places of an item share it only with places of the same item: one that is flipped shares it with another's.
+    items, held = np.unique(index[0], return_counts=True)
+    inside = index[:, index[0] == items[int(held.argmax())]]
+    along_axes = [index[0], *inside[1:]]
+    sharing = dict.fromkeys(axis for axis, along in zip(axes, along_axes, strict=True) if np.unique(along).size > 1)
     number = field.parts[0]
     when = (
         "before the first model call"
