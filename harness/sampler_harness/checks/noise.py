@@ -178,13 +178,23 @@ def check_shape(evidence: Evidence) -> Finding:
             judged += judge_repeats(evidence.bundle(case))
     if not judged and not evidence.affine_cases and evidence.bundle(evidence.base).problem is None:
         return skipped("noise/shape", NOT_AFFINE)
+    untold = _untold(evidence)
     return conclude(
         "noise/shape",
         evidence,
         judged,
-        passed="every element receives its own normal",
+        passed="every element receives its own normal"
+        + (": whether any is drawn twice cannot be told" if untold else ""),
         why_nothing="the sampler drew no Gaussian noise",
+        notes=[f"whether a draw repeats an earlier one cannot be told: {untold}"] if untold else [],
     )
+
+
+def _untold(evidence: Evidence) -> str:
+    """Why it is not known of some case whether its draws repeat; empty where it is known of all."""
+    bundles = [evidence.bundle(case) for case in evidence.cases]
+    told = (bundle.draws.untold for bundle in bundles if bundle.problem is None)
+    return next((why for why in told if why), "")
 
 
 def _no_draw(bundle: Bundle, case: Case) -> Judged:
@@ -237,7 +247,7 @@ def check_generator(evidence: Evidence) -> Finding:
         evidence,
         judged,
         passed=f"no hidden randomness{_fed(evidence, cases)}",
-        notes=[] if evidence.subject.takes_generator else _seeded_inside(evidence, cases),
+        notes=_untold_sources(evidence, cases) if evidence.subject.takes_generator else _seeded_inside(evidence, cases),
     )
 
 
@@ -246,9 +256,17 @@ def _fed(evidence: Evidence, cases: Sequence[Case]) -> str:
     if not evidence.subject.takes_generator:
         return ""
     drawn = any(evidence.bundle(case).zero.draws for case in cases)
+    if any(evidence.bundle(case).draws.untold for case in cases):
+        return "; whether the given generator feeds every draw cannot be told"
     return (
         ", the given generator feeds every draw" if drawn else "; nothing is drawn, from the given generator or another"
     )
+
+
+def _untold_sources(evidence: Evidence, cases: Sequence[Case]) -> list[str]:
+    """That it is not known what the draws come from, where it is not."""
+    told = [why for case in cases if (why := evidence.bundle(case).draws.untold)]
+    return [f"whether the given generator feeds every draw cannot be told: {told[0]}"] if told else []
 
 
 def _seeded_inside(evidence: Evidence, cases: Sequence[Case]) -> list[str]:
