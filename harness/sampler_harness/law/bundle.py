@@ -28,6 +28,7 @@ from .reading import Leak, Reader, Reading, times_of
 from .replay import drawn_and_called
 from .response import AMPLITUDE, Array, Response
 from .tolerance import PRECISIONS
+from .turned import turned
 
 __all__ = ["Bundle", "DenseRun", "Leak", "Reading", "dense_values"]
 
@@ -293,7 +294,11 @@ class Bundle:
 
     def _law_of(self, reading: Reading) -> Law:
         underflow = UNDERFLOW if self.case.dtype == "float16" else 0.0
-        return Law.of(reading.response, precision=self._precision, shift=self.shift, underflow=underflow)
+        along = None
+        if PRECISIONS[self.case.dtype].is_half and self.layout is not None and reading.problem is None:
+            phase = 0 if reading is self.first else 1
+            along = turned(reading.response, self.layout, self.execute, self.zero, unit=self._precision, phase=phase)
+        return Law.of(reading.response, precision=self._precision, shift=self.shift, underflow=underflow, along=along)
 
     @property
     def _precision(self) -> float:
