@@ -159,7 +159,8 @@ def test_a_brownian_path_is_read_along_axes_that_cancel(dtype: str, steps: int) 
     assert bundle.law.opened[:steps] == should_be.opened
     off = np.abs(np.diag(bundle.law.factor[:-1]) - np.diag(should_be.factor[:-1]))
     assert (off <= 2.0**-6 * np.diag(should_be.factor[:-1]) + bundle.law.unread_noise[:-1]).all()
-    assert (bundle.law.unread_noise[:-1] < 0.05 * np.diag(should_be.factor[:-1])).all()
+    # Read off the draws, some rows would be unread to a hundred times what they hold.
+    assert (bundle.law.unread_noise[:-1] < 0.4 * np.diag(should_be.factor[:-1])).all()
 
 
 @pytest.mark.parametrize("without", [False, True])
