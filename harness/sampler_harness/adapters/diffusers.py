@@ -58,14 +58,19 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     fields = {**strategies, **fields_from(name, options)}
     if "num_inference_steps" in options:  # a grid by hand would take its place
         fields = {n: None if n in ("timesteps", "sigmas") and n not in options else v for n, v in fields.items()}
-    if "num_train_timesteps" in options and "trained_betas" not in options and "betas" in fields:
-        # A table by hand has as many entries as it has; the scheduler would visit more, or fewer, as it was told.
-        fields["betas"] = of_length(fields["betas"], options["num_train_timesteps"])
+    fields = _with_tables_of(fields, options)
     if options:
         fields = narrowed(reference, fields)
     # Where it is varied, a model with a second output stands ready, of which the loop takes what a configuration has.
     learned = not isinstance(fields.get("variance", ""), str) or fields.get("variance") == "learned_range"
     return _subject(name, reference, fields, options, learned=learned)
+
+
+def _with_tables_of(fields: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with tables by hand that are as long as is asked for: the scheduler would visit what is not there."""
+    if "num_train_timesteps" not in options or "trained_betas" in options or "betas" not in fields:
+        return dict(fields)
+    return {**fields, "betas": of_length(fields["betas"], options["num_train_timesteps"])}
 
 
 def _split_known(name: str, given: dict[str, Any]) -> tuple[str, str | None]:
@@ -110,6 +115,7 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     fields |= {field: st.sampled_from(values) for field, values in varied.items()}
     fields |= dict(deviation.fields) | fields_from(name, asked)
     fields.pop("variance_as_logarithm", None)
+    fields = _with_tables_of(fields, options)
     released = RELEASED.get(deviation.name)
     if options:
         fields = narrowed(released or paper, fields)

@@ -27,6 +27,8 @@ ROUNDING_ULP = 32.0
 ROUNDING_ULP_IN_HALF = 4.0
 
 
+# What a faulty or a rounded program makes of a row may be beyond all measure: that is told, and warns of nothing.
+@np.errstate(over="ignore", invalid="ignore")
 def row_echelon(
     noise: Array, *, precision: float = 2.0**-53, gain: Array | None = None, off: Array | None = None
 ) -> tuple[Array, tuple[int, ...], Array]:
