@@ -253,6 +253,15 @@ def test_tables_by_hand_are_as_long_as_is_asked_for(name: str, settings: dict[st
         assert lengths <= {int(settings["num_train_timesteps"])}
 
 
+@pytest.mark.parametrize("option", ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"])
+@pytest.mark.parametrize("name", ["EulerDiscreteScheduler", "HeunDiscreteScheduler"])
+def test_a_corner_of_some_levels_is_not_asked_for_with_others(name: str, option: str) -> None:
+    """A scheduler takes one way to lay levels out; with Karras's no timesteps are counted down."""
+    corners = {one.name.partition("[")[2][:-1] for one in adapter.subjects(name, {option: "true"})}
+    assert not [one for one in corners if "trailing" in one or "log-linear" in one]
+    assert option == "use_beta_sigmas" or not [one for one in corners if "beta-sigmas" in one]
+
+
 def test_a_value_that_goes_with_few_others_is_found_among_all() -> None:
     """Of a thousand steps no leading grid leaves room for an offset; another spacing has it."""
     subject = adapter.subject("DDIMScheduler", {"steps_offset": "1"})
