@@ -262,6 +262,13 @@ def test_a_corner_of_some_levels_is_not_asked_for_with_others(name: str, option:
     assert option == "use_beta_sigmas" or not [one for one in corners if "beta-sigmas" in one]
 
 
+def test_a_corner_is_not_another_corner() -> None:
+    """In a short table a level of 2 lies above it, which ends in an error whatever the quantiles are."""
+    with pytest.raises(ValueError, match="levels beyond it"):
+        released.ReleasedEulerBeta(num_steps=10, num_train_timesteps=100, sigma_spacing="beta", sigma_max=2.0)
+    released.ReleasedEulerBeta(num_steps=10, num_train_timesteps=1000, sigma_spacing="beta", sigma_max=2.0)
+
+
 def test_a_value_that_goes_with_few_others_is_found_among_all() -> None:
     """Of a thousand steps no leading grid leaves room for an offset; another spacing has it."""
     subject = adapter.subject("DDIMScheduler", {"steps_offset": "1"})
