@@ -7,14 +7,21 @@ released programs, and the schedulers of diffusers, each also with every option 
     make false-alarms
     make false-alarms ARGS="--budget standard --starts 1 2 3"
     make false-alarms ARGS="diffusers:DDIM wraps"
+    make false-alarms ARGS="--budget standard --log sweep.log"
+
+All of it takes hours. With ``--log`` each verdict is a line of that file; a run that was stopped goes on where it was,
+as what conformed there is not decided again.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from fixtures.faulty_training import SOUND_TRAINING
 from fixtures.sound_data import SOUND as SOUND_DATA
@@ -34,12 +41,16 @@ MODULES = (
     "fixtures.wraps.denoising_diffusion_ddpm",
     "fixtures.wraps.diamond",
     "fixtures.wraps.edm",
+    "fixtures.wraps.flux_flow",
     "fixtures.wraps.guided_ddim",
     "fixtures.wraps.guided_ddpm",
     "fixtures.wraps.guided_ddpm_learned",
+    "fixtures.wraps.lcm_pipeline",
     "fixtures.wraps.policy_ddim",
     "fixtures.wraps.policy_ddpm",
+    "fixtures.wraps.policy_flow",
     "fixtures.wraps.score_sde",
+    "fixtures.wraps.sd3_flow",
     "fixtures.torch_training.under_test",
 )
 #: Schedulers of diffusers.
@@ -85,7 +96,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 
 
 def sound(parts: list[str]) -> Iterator[tuple[str, AnySubject]]:
-    """Every subject that must conform, by a name of its own; those that a scheduler refuses are left out.
+    """Every subject that must conform, by a name of its own; without what is refused, or needs a missing package.
 
     Args:
         parts: of names; none for all.
@@ -94,7 +105,8 @@ def sound(parts: list[str]) -> Iterator[tuple[str, AnySubject]]:
     def wanted(name: str) -> bool:
         return not parts or any(part in name for part in parts)
 
-    for target in (*SOUND, *SOUND_TRAINING, *(one.subject_path for one in SOUND_DATA)):
+    there = (one.subject_path for one in SOUND_DATA if not one.needs or importlib.util.find_spec(one.needs))
+    for target in (*SOUND, *SOUND_TRAINING, *there):
         if wanted(target):
             yield target, load_subject(target)
     for module in MODULES:
@@ -116,27 +128,86 @@ def sound(parts: list[str]) -> Iterator[tuple[str, AnySubject]]:
                 yield told if subject is found[0] else f"{told} ({subject.name})", subject
 
 
+@dataclass
+class Decided:
+    """What was decided, a line each, and what of it was flagged.
+
+    Attributes:
+        log: file that the lines are kept in; None for none.
+        earlier: what conformed in an earlier run, as the lines begin.
+    """
+
+    log: Path | None
+    earlier: frozenset[str]
+
+    def __post_init__(self) -> None:
+        self.targets: set[str] = set()
+        self.verdicts = self.configurations = 0
+        self.flagged: list[str] = []
+
+    def add(self, name: str, begins: str, verdict: Verdict) -> None:
+        """Print and keep a verdict.
+
+        Args:
+            name: of the subject.
+            begins: the name with budget and start.
+            verdict: on it.
+        """
+        self.targets.add(name)
+        self.verdicts += 1
+        self.configurations += verdict.coverage.cases
+        margin = "" if verdict.margin is None else f"margin {verdict.margin:.3g}, "
+        told = f"{begins}: {verdict.coverage.cases} configurations, {margin}{verdict.seconds:.0f} s"
+        if not verdict.conforms:
+            told = f"{told}: {_told(verdict)}"
+            self.flagged.append(told)
+        line = f"{_CONFORMS if verdict.conforms else 'FLAGGED  '}{told}\n"
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(line)
+
+
+#: How a line of the log begins that says so.
+_CONFORMS = "conforms "
+
+
+def earlier(log: Path | None) -> frozenset[str]:
+    """What conformed in earlier runs: name, budget and start, as the lines of the log begin.
+
+    Args:
+        log: file of the lines; None or a file that is not there for no earlier run.
+    """
+    if log is None or not log.exists():
+        return frozenset()
+    lines = (line for line in log.read_text().splitlines() if line.startswith(_CONFORMS))
+    return frozenset(line.removeprefix(_CONFORMS).rpartition(": ")[0] for line in lines)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Decide on everything; the exit status tells whether anything was flagged."""
     parser = argparse.ArgumentParser(prog="false_alarms", description="what is sound and flagged all the same")
     parser.add_argument("parts", nargs="*", metavar="NAME-PART", help="subjects whose name holds one of these")
     parser.add_argument("--budget", choices=("quick", "standard", "thorough"), default="quick")
     parser.add_argument("--starts", nargs="+", type=int, default=[strategies.START], metavar="N")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="keep each verdict there, and go on from what it has")
     options = parser.parse_args(argv)
-    decided, flagged, began = 0, [], time.perf_counter()
+    decided, began = Decided(options.log, earlier(options.log)), time.perf_counter()
     for start in options.starts:
         strategies.START = start
         for name, subject in sound(options.parts):
-            verdict = check_sampler(subject, budget=options.budget, diagnose=False)
-            decided += 1
-            if not verdict.conforms:
-                flagged.append(f"{name}, from {start}: {_told(verdict)}")
-            margin = "" if verdict.margin is None else f"margin {verdict.margin:.3g}"
-            sys.stdout.write(f"{'conforms' if verdict.conforms else 'FLAGGED '} {name}, from {start}: {margin}\n")
-            sys.stdout.flush()
-    sys.stdout.write(f"{decided} verdicts, {len(flagged)} flagged, {time.perf_counter() - began:.0f} s\n")
-    sys.stdout.writelines(f"  {line}\n" for line in flagged)
-    return 1 if flagged else 0
+            begins = f"{name}, {options.budget}, from {start}"
+            if begins not in decided.earlier:
+                decided.add(name, begins, check_sampler(subject, budget=options.budget, diagnose=False))
+    sys.stdout.write(
+        f"{len(decided.targets)} targets, {decided.verdicts} verdicts, {decided.configurations} configurations, "
+        f"{len(decided.flagged)} flagged, {time.perf_counter() - began:.0f} s\n"
+    )
+    if decided.earlier:
+        sys.stdout.write(f"{len(decided.earlier)} verdicts of {options.log} conformed before\n")
+    sys.stdout.writelines(f"  {line}\n" for line in decided.flagged)
+    return 1 if decided.flagged else 0
 
 
 def _told(verdict: Verdict) -> str:

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .catalogue import RELATIVE, catalogue, check_ids
+from .catalogue import RELATIVE, CheckInfo, catalogue, check_ids
 from .causes import together
 from .evidence import AnyEvidence
 from .kinds import KIND_OF
@@ -156,6 +156,15 @@ class Assessment:
         started = time.perf_counter()
         evidence = self.evidence
         self._asked.add(check_id)
+        try:
+            return self._found(info, evidence, started)
+        finally:
+            # What is raised from here leaves no finding: asked for again, it is run again, and is not "expected".
+            self._asked.discard(check_id)
+
+    def _found(self, info: CheckInfo, evidence: AnyEvidence[Any], started: float) -> Finding:
+        """Run a check and keep its finding."""
+        check_id = info.id
         try:
             # First, so that what is measured never depends on which check is asked first.
             evidence.measure()

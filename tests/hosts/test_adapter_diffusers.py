@@ -34,6 +34,7 @@ from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.law.tolerance import tolerance_of
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError, Subject
+from sampler_harness.subject.allowed import named_values
 from sampler_harness.targets import TargetError, load_subject
 
 from . import findings
@@ -233,6 +234,11 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
             "no effect of it unless prediction_type=v_prediction",
         ),
         ("DDIMScheduler", {"known": "no-such"}, "has no known deviation 'no-such'; it has ddim-linspace-next-entry"),
+        (
+            "DDIMScheduler",
+            {"trained_betas": "0.1,0.2", "num_train_timesteps": "1000"},
+            "the scheduler would visit 1000 timesteps of a table of 2",
+        ),
         ("AmusedScheduler", {"mask_token": "1"}, "close: mask_token_id"),
         ("LCMScheduler", {"set_alpha_to_one": "false"}, "set_alpha_to_one=False changes nothing"),
         ("TCDScheduler", {"clip_sample": "true"}, "clip_sample=True changes nothing"),
@@ -245,6 +251,46 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
 def test_what_cannot_be_set_is_refused_by_name(name: str, settings: dict[str, str], told: str) -> None:
     with pytest.raises(DeclarationError, match=re.escape(told)):
         adapter.subject(name, settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "tables"),
+    [
+        ({"num_train_timesteps": "1000"}, [None]),
+        ({"num_train_timesteps": "100"}, [None]),
+        ({"num_train_timesteps": "7"}, [None, (0.01, 0.03, 0.02, 0.1, 0.2, 0.15, 0.4)]),
+    ],
+)
+@pytest.mark.parametrize("name", ["DDIMScheduler", "DDPMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler"])
+def test_tables_by_hand_are_as_long_as_is_asked_for(name: str, settings: dict[str, str], tables: list[Any]) -> None:
+    """The scheduler would visit entries that a shorter table does not have."""
+    first, *corners = adapter.subjects(name, settings)
+    assert named_values(first.fields["betas"]) == tables
+    for one in corners:
+        lengths = {len(table) for table in named_values(one.fields.get("betas")) or () if table is not None}
+        assert lengths <= {int(settings["num_train_timesteps"])}
+
+
+@pytest.mark.parametrize("option", ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"])
+@pytest.mark.parametrize("name", ["EulerDiscreteScheduler", "HeunDiscreteScheduler"])
+def test_a_corner_of_some_levels_is_not_asked_for_with_others(name: str, option: str) -> None:
+    """A scheduler takes one way to lay levels out; with Karras's no timesteps are counted down."""
+    corners = {one.name.partition("[")[2][:-1] for one in adapter.subjects(name, {option: "true"})}
+    assert not [one for one in corners if "trailing" in one or "log-linear" in one]
+    assert option == "use_beta_sigmas" or not [one for one in corners if "beta-sigmas" in one]
+
+
+def test_a_corner_is_not_another_corner() -> None:
+    """In a short table a level of 2 lies above it, which ends in an error whatever the quantiles are."""
+    with pytest.raises(ValueError, match="levels beyond it"):
+        released.ReleasedEulerBeta(num_steps=10, num_train_timesteps=100, sigma_spacing="beta", sigma_max=2.0)
+    released.ReleasedEulerBeta(num_steps=10, num_train_timesteps=1000, sigma_spacing="beta", sigma_max=2.0)
+
+
+def test_a_value_that_goes_with_few_others_is_found_among_all() -> None:
+    """Of a thousand steps no leading grid leaves room for an offset; another spacing has it."""
+    subject = adapter.subject("DDIMScheduler", {"steps_offset": "1"})
+    assert covering_set(subject, BUDGETS["quick"]).base.steps_offset == 1
 
 
 def test_a_target_with_a_wrong_option_is_one_sentence() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from sampler_harness import strategies
+from scripts import false_alarms
 from scripts.verdicts import main, moved, stated
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +62,20 @@ def test_a_comparison_is_red_where_something_moved_or_nothing_was_compared(
     assert "moved  one\n    .conforms\n      - True\n      + False\n" in told
     assert f"only in {other}: other\n0 subjects in both, 0 moved\n" in told
     assert main(["--diff", changed, changed]) == 0
+
+
+def test_a_sweep_that_was_stopped_goes_on_where_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strategies, "START", strategies.START)  # put back afterwards
+    log = tmp_path / "sweep.log"
+    known = "fixtures.sound_data.with_torch:mean_of_channels, quick, from 1"
+    log.write_text(f"conforms {known}: 585 configurations, margin 0.0126, 1 s\nFLAGGED  other, quick, from 1: no\n")
+    assert false_alarms.earlier(log) == {known}
+    assert false_alarms.earlier(tmp_path / "none.log") == frozenset()
+    wanted = ["with_torch:mean_of_channels", "with_torch:gray_frames"]
+    assert false_alarms.main([*wanted, "--starts", "1", "--log", str(log)]) == 0
+    told = capsys.readouterr().out
+    assert "1 targets, 1 verdicts" in told
+    assert "0 flagged" in told
+    assert len(false_alarms.earlier(log)) == 2

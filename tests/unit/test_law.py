@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -252,3 +253,12 @@ def test_what_is_not_affine_has_a_response_to_impulses_and_is_told_from_it_by_la
     for config in (EDM(num_steps=4, s_churn=2.0), DDPM(num_steps=4, variance="learned_range")):
         learned = config.model_channels == 2
         assert is_affine(config, respond_reference(config, learned_variance=learned), learned_variance=learned)
+
+
+def test_rows_beyond_all_measure_warn_of_nothing() -> None:
+    """A host may turn warnings into errors: a fault that diverges is then still told as one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        factor, opened, _ = row_echelon(np.array([[1.0, 0.0], [1e200, 1e190]]))
+    assert opened[0] == 0
+    assert factor[1, 0] == 1e200

@@ -317,3 +317,19 @@ def test_where_the_number_of_calls_differs_no_row_is_said_to_be_right(check: str
     found = finding(once_more, check)
     assert found.outcome == "error"
     assert found.consequence_of == "law/times"
+
+
+def test_a_check_that_was_stopped_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host's timeout, or Ctrl-C, leaves no finding behind: it must not count as known from then on."""
+    subject = dataclasses.replace(small_samplers.sound, expected_failures={"law/times": "known"})
+    assessment = Assessment(subject, budget="quick")
+    evidence = assessment.evidence
+    with monkeypatch.context() as patched:
+
+        def stopped() -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(evidence, "measure", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            assessment.run("law/times")
+    assert assessment._outcome("law/times") == assessment.run("law/times").outcome

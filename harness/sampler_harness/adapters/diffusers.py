@@ -17,7 +17,7 @@ from sampler_harness.subject import DeclarationError, Subject
 from .diffusers_defaults import left_out
 from .diffusers_deviations import KNOWN_DEVIATIONS, KnownDeviation
 from .diffusers_loop import SchedulerLoop
-from .diffusers_narrowed import is_legal_somewhere, narrowed
+from .diffusers_narrowed import is_legal_somewhere, narrowed, of_length
 from .diffusers_options import accepts, fields_from, names, parsed_settings, scheduler_class
 from .diffusers_varied import REFERENCED
 
@@ -70,6 +70,7 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     fields = {**strategies, **_asked(name, reference, options)}
     if "num_inference_steps" in options:  # a grid by hand would take its place
         fields = {n: None if n in ("timesteps", "sigmas") and n not in options else v for n, v in fields.items()}
+    fields = _with_tables_of(fields, options)
     if options:
         fields = narrowed(reference, fields)
     return _subject(name, reference, fields, options)
@@ -89,6 +90,13 @@ def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[
     given = [fields_from(name, {option: value}) for option, value in options.items() if left_out(name, option, value)]
     idle = {field for one in given for field in one if field not in known}
     return {field: value for field, value in fixed.items() if field not in idle}
+
+
+def _with_tables_of(fields: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with tables by hand that are as long as is asked for: the scheduler would visit what is not there."""
+    if "num_train_timesteps" not in options or "trained_betas" in options or "betas" not in fields:
+        return dict(fields)
+    return {**fields, "betas": of_length(fields["betas"], options["num_train_timesteps"])}
 
 
 def _split_known(name: str, given: dict[str, Any]) -> tuple[str, str | None]:
@@ -133,6 +141,7 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     fields |= {field: st.sampled_from(values) for field, values in varied.items()}
     fields |= dict(deviation.fields) | fields_from(name, asked)
     fields.pop("variance_as_logarithm", None)
+    fields = _with_tables_of(fields, options)
     released = RELEASED.get(deviation.name)
     if options:
         fields = narrowed(released or paper, fields)

@@ -37,6 +37,7 @@ class KnownDeviation:
         fields: further fields of the reference, where the scheduler has no option that says so.
         varied: values of fields that are varied, where the user fixes none.
         pinned: further options that the scheduler is given, which nobody need ask for.
+        without: options that are not on where it shows: they lay other levels out.
         has_velocity: ``get_velocity`` is part of what is judged.
         versions: of diffusers, in which it was seen.
     """
@@ -51,12 +52,13 @@ class KnownDeviation:
     fields: Mapping[str, Any] = field(default_factory=dict)
     varied: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     pinned: Mapping[str, Any] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
     has_velocity: bool = False
     versions: str = "0.42.1"
 
     def is_asked_for(self, options: Mapping[str, Any]) -> bool:
         """Whether the options that a user gave are those that show it."""
-        if not self.settings:
+        if not self.settings or any(options.get(option) for option in self.without):
             return False
         for option, value in self.settings.items():
             given = options.get(option)
@@ -70,6 +72,8 @@ class KnownDeviation:
 
     def leaves_room(self, options: Mapping[str, Any]) -> bool:
         """Whether options that a user gave contradict neither what shows it nor what it is shown at."""
+        if any(options.get(option) for option in self.without):
+            return False
         settings = {**self.settings, **self.pinned}
         if any(options.get(option, value) != value for option, value in settings.items()):
             return False
@@ -106,6 +110,8 @@ _CHURN: dict[str, tuple[Any, ...]] = {
     "s_tmin": (0.0, 0.3),
     "s_tmax": (float("inf"), 2.0),
 }
+#: Options that lay levels out, of which a scheduler takes one.
+_LEVELS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 _BETA = "beta quantiles are spread over the noise level, not over time"
 
 #: Every corner that was found, in the order of FINDINGS.md.
@@ -247,6 +253,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "EulerDiscreteScheduler",
         {"timestep_spacing": "trailing", "num_inference_steps": 61},
         _TOO_MANY,
+        without=_LEVELS,
     ),
     KnownDeviation(
         "euler-get-velocity",
@@ -261,6 +268,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "EulerDiscreteScheduler",
         {"interpolation_type": "log_linear"},
         "levels are laid out anew and the times are not; there is one level too many, and the run stops above 0",
+        without=_LEVELS,
         fields={"sigma_spacing": "exponential"},
         pinned={"use_exponential_sigmas": False},
         steps=(2, 5, 10),
@@ -270,6 +278,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "EulerDiscreteScheduler",
         {"use_beta_sigmas": True},
         _BETA,
+        without=_LEVELS[:2],
         steps=(3, 5, 10),
         varied={"sigma_min": (None, 0.1), "sigma_max": (None, 2.0)},
     ),
@@ -301,12 +310,14 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "HeunDiscreteScheduler",
         {"timestep_spacing": "trailing", "num_inference_steps": 61},
         _TOO_MANY,
+        without=_LEVELS,
     ),
     KnownDeviation(
         "heun-beta-sigmas",
         "HeunDiscreteScheduler",
         {"use_beta_sigmas": True},
         _BETA,
+        without=_LEVELS[:2],
         steps=(3, 5, 10),
     ),
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from sampler_harness.subject.allowed import bounds_of, is_strategy, named_values
 
-__all__ = ["is_legal_somewhere", "narrowed"]
+__all__ = ["is_legal_somewhere", "narrowed", "of_length"]
 
 #: Numbers of steps that are tried beside the ends of their range.
 _STEPS = (2, 3, 7)
@@ -39,6 +39,17 @@ def narrowed(reference: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
         kept = [v for v in domain[name] if next(_legal_near({**base, name: v}, (name,), domain, legal), None)]
         found[name] = value if len(kept) == len(domain[name]) else _of(name, value, kept)
     return found
+
+
+def of_length(betas: Any, length: int) -> Any:
+    """A table by hand, or a strategy for one, without tables of another length; None where none is left.
+
+    Args:
+        betas: numbers, None for none, or a strategy.
+        length: that a table must have.
+    """
+    kept = [one for one in named_values(betas) or [betas] if one is None or len(one) == length]
+    return _of("betas", betas, kept) if kept else None
 
 
 def is_legal_somewhere(reference: type[Any], fields: Mapping[str, Any]) -> bool:

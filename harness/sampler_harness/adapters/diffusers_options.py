@@ -303,6 +303,10 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         elif option == "trained_betas":
             fields["betas"] = value
             if value is not None:
+                told = options.get("num_train_timesteps", len(value))
+                if told != len(value):
+                    reason = f"the scheduler would visit {told} timesteps of a table of {len(value)}"
+                    raise _refused(name, option, value, reason)
                 fields |= {"num_train_timesteps": len(value), "beta_schedule": "linear"}
                 fields |= {"beta_start": 1e-4, "beta_end": 0.02}
         elif option == "thresholding":

@@ -214,6 +214,11 @@ class ReleasedHeunCountedDown(_CountedDown, diffusers.HeunDiscrete):
 class _QuantilesOfTheLevel(_Released, TableLevels):
     """Beta quantiles spread over the noise level."""
 
+    def check(self) -> None:
+        """Levels above the table are a corner of their own."""
+        if self.sigma_max is not None and self.sigma_max > self.table[-1]:
+            raise refuse("sigma_max", self.sigma_max, "one in the table (FINDINGS: levels beyond it)")
+
     def beta_levels(self, low: Any, high: Any) -> Array:
         """``(N,)`` levels.
 

@@ -208,17 +208,16 @@ def _not_affine(evidence: Evidence, case: Case, spent: list[int]) -> list[Judged
     return [one.judged(case) for one in found]
 
 
-def _linear(bundle: Bundle, dense: DenseRun, scale: float, *, only_the_end: bool, is_mapped: bool) -> Judged:
+def _linear(bundle: Bundle, dense: DenseRun, scaled: Scaled, *, only_the_end: bool, is_mapped: bool) -> Judged:
     """A case whose reference clamps nothing: the run must be what the sampler's own coefficients give.
 
     Args:
         bundle: of the case.
         dense: with values at which a clamp bites.
-        scale: of these values.
+        scaled: how far it is from a smaller run made larger.
         only_the_end: whether nothing shows that more than the finished sample is clamped.
         is_mapped: whether each place has coefficients of its own, of which those of one place alone are known.
     """
-    scaled = _scaling_ratio(bundle, dense, scale)
     if scaled.ends is not None and only_the_end:
         return _ends(bundle, scaled.ratio, scaled.ends)
     affine, worst, _ = (0.0, 0, 0) if is_mapped else affine_ratio(bundle, dense)
@@ -248,6 +247,8 @@ def check_replay(evidence: Evidence) -> Finding:
     spent = [0]
     untold: list[Case] = []
     earlier: list[bool] = []  # whether a case shows that more is clamped than the finished sample
+    scaled: dict[Case, Scaled] = {}  # what was measured, of cases that are told once more
+    replayed_of: dict[Case, Replay | None] = {}
 
     def judge(case: Case) -> list[Judged]:
         bundle = evidence.bundle(case)
@@ -267,10 +268,14 @@ def check_replay(evidence: Evidence) -> Finding:
             return []
         if not clipped:
             is_mapped = evidence.is_mapped(case)  # its weights are told by law/outputs
-            linear = _linear(bundle, dense, scale, only_the_end=not any(earlier), is_mapped=is_mapped)
+            if case not in scaled:
+                scaled[case] = _scaling_ratio(bundle, dense, scale)
+            linear = _linear(bundle, dense, scaled[case], only_the_end=not any(earlier), is_mapped=is_mapped)
             blame = _of_a_cast(evidence, case, linear.ratio, affine_ratio(bundle, dense)[0]) if linear.fails else None
             return [linear if blame is None else dataclasses.replace(linear, consequence_of=blame)]
-        found = replayed_ratio(evidence.side_of(case), dense, bundle)
+        if case not in replayed_of:
+            replayed_of[case] = replayed_ratio(evidence.side_of(case), dense, bundle)
+        found = replayed_of[case]
         if found is None:
             return []
         if found.ends is not None and not any(earlier):

@@ -24,6 +24,7 @@ from sampler_harness.strategies import drawn_configurations
 from sampler_harness.subject import Subject
 from sampler_harness.verdict import Coverage
 
+from .laid_out import as_laid_out
 from .repeats import as_drawn
 from .replayed import Held, hold
 from .sources import are_seeds
@@ -251,7 +252,7 @@ class Evidence(AnyEvidence[Subject]):
                 fixtures=self.fixtures,
                 unread=case.shape != self.shape_for(case.config) and self.reading_calls(case) > self.budget.model_calls,
             )
-            self._bundles[case] = as_drawn(self, case, bundle)
+            self._bundles[case] = as_drawn(self, case, as_laid_out(bundle, is_read=case.dtype in self._read_dtypes))
         return self._bundles[case]
 
     def reading_calls(self, case: Case) -> int:

@@ -167,7 +167,8 @@ class _Quick:
             if number >= fields:
                 stimulus.outputs.setdefault(number - fields, []).append((element, base.amplitude))
             elif (drawn := layout.place(number, element)) is not None:
-                stimulus.draws.setdefault(drawn[0], []).append((drawn[1], base.amplitude))
+                value = layout.sign(number, element) * base.amplitude
+                stimulus.draws.setdefault(drawn[0], []).append((drawn[1], value))
         run = base.execute(stimulus)
         return None if run.problem is not None else _Quick(evidence, case, base, stimulus, run.rows())
 

@@ -94,7 +94,11 @@ def _sharing(layout: Layout, draws: Sequence[Draw], shape: tuple[int, ...]) -> s
     together = np.flatnonzero(field.offset_of == values[int(counts.argmax())])
     index = np.stack(np.unravel_index(together, shape))
     axes = ["items", "channels" if len(shape) > 2 else "places", *["places"] * len(shape)][: len(shape)]
-    sharing = dict.fromkeys(axis for axis, along in zip(axes, index, strict=True) if np.unique(along).size > 1)
+    # Places of an item share it only with places of the same item: one that is flipped shares it with another's.
+    items, held = np.unique(index[0], return_counts=True)
+    inside = index[:, index[0] == items[int(held.argmax())]]
+    along_axes = [index[0], *inside[1:]]
+    sharing = dict.fromkeys(axis for axis, along in zip(axes, along_axes, strict=True) if np.unique(along).size > 1)
     number = field.parts[0]
     when = (
         "before the first model call"
@@ -176,13 +180,23 @@ def check_shape(evidence: Evidence) -> Finding:
             judged += judge_repeats(evidence.bundle(case))
     if not judged and not evidence.affine_cases and evidence.bundle(evidence.base).problem is None:
         return skipped("noise/shape", NOT_AFFINE)
+    untold = _untold(evidence)
     return conclude(
         "noise/shape",
         evidence,
         judged,
-        passed="every element receives its own normal",
+        passed="every element receives its own normal"
+        + (": whether any is drawn twice cannot be told" if untold else ""),
         why_nothing="the sampler drew no Gaussian noise",
+        notes=[f"whether a draw repeats an earlier one cannot be told: {untold}"] if untold else [],
     )
+
+
+def _untold(evidence: Evidence) -> str:
+    """Why it is not known of some case whether its draws repeat; empty where it is known of all."""
+    bundles = [evidence.bundle(case) for case in evidence.cases]
+    told = (bundle.draws.untold for bundle in bundles if bundle.problem is None)
+    return next((why for why in told if why), "")
 
 
 def _no_draw(bundle: Bundle, case: Case) -> Judged:
@@ -239,7 +253,7 @@ def check_generator(evidence: Evidence) -> Finding:
         evidence,
         judged,
         passed=f"no hidden randomness{_fed(evidence, cases)}",
-        notes=[] if evidence.subject.takes_generator else _seeded_inside(evidence, cases),
+        notes=_untold_sources(evidence, cases) if evidence.subject.takes_generator else _seeded_inside(evidence, cases),
     )
 
 
@@ -248,9 +262,17 @@ def _fed(evidence: Evidence, cases: Sequence[Case]) -> str:
     if not evidence.subject.takes_generator:
         return ""
     drawn = any(evidence.bundle(case).zero.draws for case in cases)
+    if any(evidence.bundle(case).draws.untold for case in cases):
+        return "; whether the given generator feeds every draw cannot be told"
     return (
         ", the given generator feeds every draw" if drawn else "; nothing is drawn, from the given generator or another"
     )
+
+
+def _untold_sources(evidence: Evidence, cases: Sequence[Case]) -> list[str]:
+    """That it is not known what the draws come from, where it is not."""
+    told = [why for case in cases if (why := evidence.bundle(case).draws.untold)]
+    return [f"whether the given generator feeds every draw cannot be told: {told[0]}"] if told else []
 
 
 def _seeded_inside(evidence: Evidence, cases: Sequence[Case]) -> list[str]:

@@ -18,7 +18,7 @@ from sampler_harness.judging import Judged
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.law.comparison import Deviation
 from sampler_harness.law.tolerance import PRECISIONS
-from sampler_harness.observe.layout import Field, Layout
+from sampler_harness.observe.layout import Field
 from sampler_harness.observe.streams import Overlap
 from sampler_harness.observe.tape import Draw
 from sampler_harness.observe.trace import Case
@@ -81,7 +81,7 @@ def judge_repeats(bundle: Bundle) -> list[Judged]:
     """
     if not bundle.draws.overlaps() or bundle.problem is not None or (layout := bundle.layout) is None:
         return []
-    reach = _reaching(bundle, layout)
+    reach = [layout.fields[number] for number in bundle.used_fields]
     found = bundle.draws.overlaps({part for field in reach for part in field.parts})
     if not found:
         return []
@@ -109,13 +109,6 @@ def judge_repeats(bundle: Bundle) -> list[Judged]:
         "repeated": len(found),
     }
     return [Judged(math.inf, text, bundle.case, details)]
-
-
-def _reaching(bundle: Bundle, layout: Layout) -> list[Field]:
-    """Fields that reach a model input or the sample: what is drawn and not used may be anything."""
-    if bundle.is_affine and not bundle.unread:
-        return [field for field, seen in zip(layout.fields, bundle.first.arrived, strict=True) if seen]
-    return [layout.fields[number] for number in bundle.counted_fields]
 
 
 def when(draw: Draw) -> str:

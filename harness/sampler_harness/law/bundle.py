@@ -28,6 +28,7 @@ from .reading import Leak, Reader, Reading, times_of
 from .replay import drawn_and_called
 from .response import AMPLITUDE, Array, Response
 from .tolerance import PRECISIONS, is_half
+from .turned import turned
 
 __all__ = ["Bundle", "DenseRun", "Leak", "Reading", "dense_values"]
 
@@ -108,15 +109,35 @@ class Bundle:
         """All draws and outputs zero; where the reference is not affine given ones, since 0 / 0 is no step size."""
         if self.is_affine:
             return self.execute(Impulses(), same={}, following=Following())
-        scale = 1.0 if self.case.dtype in ("float32", "float64") else 2.0**-5
+        scale = self.given_at_zero
 
         def given(kind: int) -> Callable[[int, tuple[int, ...]], Array]:
             return lambda index, shape: scale * dense_values(kind, index, int(np.prod(shape))).reshape(shape)
 
         return self.execute(Dense(draws=given(0), outputs=given(1)), same={}, following=Following())
 
+    @property
+    def given_at_zero(self) -> float:
+        """Scale of the given values of :attr:`zero`, where it has any."""
+        return 1.0 if self.case.dtype in ("float32", "float64") else 2.0**-5
+
+    def read_as(self, layout: Layout) -> Bundle:
+        """The same case with its draws read in another layout.
+
+        Args:
+            layout: of its draws.
+        """
+        other = self._other(apart=self.is_apart)
+        reading = self.reader.read(layout, phase=0, sign=1.0) if self.is_affine else self._unmeasured()
+        other.__dict__["_found"] = reading, layout
+        return other
+
     def apart(self) -> Bundle:
         """The same runs, were every draw a new one."""
+        return self._other(apart=True)
+
+    def _other(self, *, apart: bool) -> Bundle:
+        """The same case, of which no more is known than the run at zero and what draws are made of."""
         other = Bundle(
             self.subject,
             self.case,
@@ -124,7 +145,7 @@ class Bundle:
             spend=self._spend,
             fixtures=self._fixtures,
             unread=self.unread,
-            apart=True,
+            apart=apart,
         )
         other.__dict__.update({name: self.__dict__[name] for name in ("zero", "draws") if name in self.__dict__})
         return other
@@ -259,7 +280,7 @@ class Bundle:
         if self.unread or not self.is_affine:
             return self._unmeasured()
         layout = self.layout or Layout((), self.case.numel, "none")
-        return self._reader.read(layout, phase=1, sign=-1.0)
+        return self.reader.read(layout, phase=1, sign=-1.0)
 
     @functools.cached_property
     def law(self) -> Law:
@@ -273,22 +294,27 @@ class Bundle:
 
     def _law_of(self, reading: Reading) -> Law:
         underflow = UNDERFLOW if self.case.dtype == "float16" else 0.0
-        return Law.of(reading.response, precision=self._precision, shift=self.shift, underflow=underflow)
+        along = None
+        if PRECISIONS[self.case.dtype].is_half and self.layout is not None and reading.problem is None:
+            phase = 0 if reading is self.first else 1
+            along = turned(reading.response, self.layout, self.execute, self.zero, unit=self._precision, phase=phase)
+        return Law.of(reading.response, precision=self._precision, shift=self.shift, underflow=underflow, along=along)
 
     @property
     def _precision(self) -> float:
         return PRECISIONS[self.case.dtype].unit
 
     @functools.cached_property
-    def _reader(self) -> Reader:
+    def reader(self) -> Reader:
+        """Reads its coefficients."""
         redrawn = {} if self.is_apart else self.draws.redrawn
         return Reader(self.case, self.zero, self.amplitude, self._precision, self.execute, redrawn)
 
     @functools.cached_property
     def _found(self) -> tuple[Reading, Layout | None]:
         if self.unread or not self.is_affine:
-            return self._unmeasured(), layout_by_size(self._reader)
-        return read_with_layout(self._reader)
+            return self._unmeasured(), layout_by_size(self.reader)
+        return read_with_layout(self.reader)
 
     def _unmeasured(self) -> Reading:
         """The reading of a case that has no coefficients, or that has too many."""
@@ -346,6 +372,13 @@ class Bundle:
             found = set(self._idle_among(fields))
         idle = found
         return tuple(field for field in fields if field not in idle)
+
+    @property
+    def used_fields(self) -> tuple[int, ...]:
+        """Fields that reach a model input or the sample, in order: what is drawn and not used may be anything."""
+        if self.is_affine and not self.unread:
+            return tuple(field for field, seen in enumerate(self.first.arrived) if seen)
+        return self.counted_fields
 
     def _reach_nothing(self, fields: Sequence[int]) -> bool:
         """Whether other values there change no digit anywhere."""

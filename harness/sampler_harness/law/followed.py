@@ -40,17 +40,31 @@ class Followed:
         """
         return self.execute(Impulses(), same={}, following=following)
 
+    @functools.cached_property
+    def untold(self) -> str:
+        """Why it cannot be told which draws are made of the same random numbers; empty where it can."""
+        for run in (self.run, *self._with_other_seeds):
+            if run.problem is not None:
+                return f"a run of it with real seeds goes wrong ({run.problem.message})"
+            if [d.shape for d in run.draws] != [d.shape for d in self.zero.draws]:
+                return "which noise it draws depends on other draws"
+            if any(draw.gaussian and draw.numel and draw.stretch is None for draw in run.draws):
+                return "of a generator that it draws from no state is known"
+        return ""
+
     def overlaps(self, among: Collection[int] | None = None) -> tuple[Overlap, ...]:
-        """Draws that are made of random numbers which an earlier one was made of; none where that cannot be told.
+        """Draws that are made of random numbers which an earlier one was made of.
+
+        None where :attr:`untold` says why that cannot be told.
 
         Args:
             among: draws that count; None for all.
         """
-        found: list[tuple[Overlap, ...]] = []
-        for run in (self.run, *self._with_other_seeds):
-            if run.problem is not None or [d.shape for d in run.draws] != [d.shape for d in self.zero.draws]:
-                return ()
-            found.append(overlaps(run.draws, among))
+        runs = (self.run, *self._with_other_seeds)
+        shapes = [draw.shape for draw in self.zero.draws]
+        if any(one.problem is not None or [draw.shape for draw in one.draws] != shapes for one in runs):
+            return ()
+        found = [overlaps(run.draws, among) for run in runs]
         return tuple(one for one in found[0] if all(one in others for others in found[1:]))
 
     @functools.cached_property

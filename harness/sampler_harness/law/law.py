@@ -17,7 +17,7 @@ import numpy as np
 
 from .response import Array, Response
 
-__all__ = ["Law", "row_echelon"]
+__all__ = ["Law", "Turned", "row_echelon"]
 
 #: Noise below this share of the largest row so far opens no column (published programs add noise of 1e-10).
 NEGLIGIBLE = 1e-8
@@ -27,8 +27,10 @@ ROUNDING_ULP = 32.0
 ROUNDING_ULP_IN_HALF = 4.0
 
 
+# What a faulty or a rounded program makes of a row may be beyond all measure: that is told, and warns of nothing.
+@np.errstate(over="ignore", invalid="ignore")
 def row_echelon(
-    noise: Array, *, precision: float = 2.0**-53, gain: Array | None = None
+    noise: Array, *, precision: float = 2.0**-53, gain: Array | None = None, off: Array | None = None
 ) -> tuple[Array, tuple[int, ...], Array]:
     """Factor ``A = L Q``, rows orthogonalised top down, diagonal positive.
 
@@ -36,6 +38,7 @@ def row_echelon(
         noise: ``(K + 1, P)`` coefficients of the unit normals.
         precision: unit roundoff of the numbers in ``noise``.
         gain: ``(K + 1,)`` how much each row may magnify the rounding of the rows that it is made of; None for 1.
+        off: ``(K + 1, P)`` how far rounding may have carried each entry; None for some ulp of the rows before it.
 
     Returns:
         ``L`` of shape ``(K + 1, C)``, the row that opens each column, and ``Q`` of shape ``(C, P)``.
@@ -69,6 +72,10 @@ def row_echelon(
         rounding = ulp * precision * float(sizes[max(0, k - 2) : k + 1].max())
         if gain is not None:
             rounding *= max(1.0, float(gain[k]))
+        if off is not None:
+            # What is rounding alone is no longer than its entries may be off in its own direction.
+            left = np.abs(residual[seen])
+            rounding = float(left @ off[k][seen]) / max(float(np.linalg.norm(left)), 1e-300)
         least = NEGLIGIBLE * float(scales[k])
         if float(np.linalg.norm(residual[seen])) <= max(rounding, least):
             residual[seen] = 0.0
@@ -101,6 +108,21 @@ def rounding_gain(outputs: Array) -> Array:
 
 
 @dataclass(frozen=True)
+class Turned:
+    """The noise of a program along axes of which each is next to nothing in all rows before the one that opens it.
+
+    Attributes:
+        factor: ``(K + 1, C)`` L.
+        opened: the row that opens each column.
+        unsure: ``(K + 1,)`` how far the noise of a row may be off that comes in by draws of earlier rows.
+    """
+
+    factor: Array
+    opened: tuple[int, ...]
+    unsure: Array
+
+
+@dataclass(frozen=True)
 class Law:
     """What decides equality in distribution.
 
@@ -112,6 +134,8 @@ class Law:
         opened: the row that opens each column of L.
         resolution: absolute size below which an entry could not be read (impulses next to an offset).
         last_resolution: the same for the returned sample alone, which a declared shift took digits from.
+        unsure: ``(K + 1,)`` how far the noise of each row may be off, where draws of earlier rows are in it and few
+            digits are read; None for nothing.
     """
 
     times: Array
@@ -121,9 +145,17 @@ class Law:
     opened: tuple[int, ...]
     resolution: float = 0.0
     last_resolution: float = 0.0
+    unsure: Array | None = None
 
     @staticmethod
-    def of(response: Response, *, precision: float = 2.0**-53, shift: float = 0.0, underflow: float = 0.0) -> Law:
+    def of(
+        response: Response,
+        *,
+        precision: float = 2.0**-53,
+        shift: float = 0.0,
+        underflow: float = 0.0,
+        along: Turned | None = None,
+    ) -> Law:
         """The law of a measured response.
 
         Args:
@@ -131,8 +163,12 @@ class Law:
             precision: unit roundoff of the arithmetic that it was measured in.
             shift: constant that the program added to its finished sample and that was undone, in the sample's scale.
             underflow: absolute size below which the arithmetic loses what is carried through a small level.
+            along: its noise along axes of which none is a small difference; None for its draws.
         """
-        factor, opened, _ = row_echelon(response.noise, precision=precision, gain=rounding_gain(response.outputs))
+        if along is None:
+            factor, opened, _ = row_echelon(response.noise, precision=precision, gain=rounding_gain(response.outputs))
+        else:
+            factor, opened = along.factor, along.opened
         largest = float(np.abs(response.offset).max(initial=0.0))
         return Law(
             times=response.times,
@@ -142,12 +178,18 @@ class Law:
             opened=opened,
             resolution=max(2 * precision * largest, underflow) / response.amplitude,
             last_resolution=2 * precision * abs(shift) / response.amplitude,
+            unsure=None if along is None else along.unsure,
         )
 
     @property
     def num_calls(self) -> int:
         """K, the model calls of a run."""
         return int(self.times.size)
+
+    @property
+    def unread_noise(self) -> Array:
+        """``(K + 1,)`` absolute size below which the noise of each row could not be read."""
+        return self.unread if self.unsure is None else self.unread + self.unsure
 
     @property
     def unread(self) -> Array:

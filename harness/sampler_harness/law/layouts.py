@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-
-import numpy as np
+from collections.abc import Callable, Iterator
 
 from sampler_harness.observe.layout import Layout, NoLayout
-from sampler_harness.observe.probes import Dense
-from sampler_harness.observe.trace import Run
 
-from .dense import dense_values
+from .coded import coded_alike, coded_apart
+from .heard import reach_nothing, unheard
 from .reading import Reader, Reading
-from .response import Array
 
 __all__ = ["layout_by_size", "read_with_layout"]
 
@@ -33,9 +29,10 @@ def read_with_layout(reader: Reader) -> tuple[Reading, Layout | None]:
     best: tuple[Reading, Layout | None] | None = None
     for layout in _candidates(reader):
         reading = reader.read(layout, phase=0, sign=1.0)
-        if reading.problem is not None or _fits(reading):
+        if reading.problem is not None or _fits(reader, reading, layout):
             return reading, layout
-        best = best or (reading, layout)
+        if best is None or (all(reading.arrived) and not all(best[0].arrived)):
+            best = reading, layout
     return best or (reader.read(Layout((), reader.case.numel, "none"), phase=0, sign=1.0), None)
 
 
@@ -52,7 +49,9 @@ def layout_by_size(reader: Reader) -> Layout | None:
 
 
 def _candidates(reader: Reader) -> Iterator[Layout]:
-    makes: tuple[Callable[[Reader], Layout | None], ...] = (_plain, _trailing, Reader.coded, _of_what_is_heard)
+    makes: tuple[Callable[[Reader], Layout | None], ...] = (
+        _plain, _trailing, coded_alike, coded_apart, _of_what_is_heard,
+    )  # fmt: skip
     for make in makes:
         try:
             layout = make(reader)
@@ -62,9 +61,18 @@ def _candidates(reader: Reader) -> Iterator[Layout]:
             yield layout
 
 
-def _fits(reading: Reading) -> bool:
-    """Every drawn impulse was seen at its element, or nothing was seen where nothing belongs."""
-    return all(reading.arrived) or not reading.leaks
+def _fits(reader: Reader, reading: Reading, layout: Layout) -> bool:
+    """Nothing was seen where nothing belongs, and what was not seen at all is not there to be seen.
+
+    An impulse in a part of a draw that is cut off is not seen, wherever the rest of the draw goes.
+    """
+    if reading.leaks:
+        return False
+    heard = {part for field, seen in zip(layout.fields, reading.arrived, strict=True) if seen for part in field.parts}
+    draws = reader.zero.draws
+    size = reader.case.numel
+    lost = {p for f in layout.fields for p in f.parts if p not in heard and draws[p].numel != size}
+    return not lost or reach_nothing(reader, sorted(lost))
 
 
 def _plain(reader: Reader) -> Layout | None:
@@ -84,25 +92,5 @@ def _of_what_is_heard(reader: Reader) -> Layout | None:
     """
     size = reader.case.numel
     odd = [i for i, d in enumerate(reader.zero.draws) if d.gaussian and d.numel % size]
-    unheard = _unheard(reader, odd) if 0 < len(odd) <= MOST_ODD else []
-    return Layout.plain(reader.zero.draws, size, same=reader.same, without=unheard) if unheard else None
-
-
-def _unheard(reader: Reader, draws: Sequence[int]) -> list[int]:
-    """Those of some draws whose values change no digit anywhere."""
-    quiet, other = (_run_with(reader, draws, scale) for scale in (0.5, -1.0))
-    if quiet.problem is None and other.problem is None and np.array_equal(quiet.rows(), other.rows()):
-        return list(draws)
-    half = len(draws) // 2
-    return [one for part in (draws[:half], draws[half:]) if half for one in _unheard(reader, part)]
-
-
-def _run_with(reader: Reader, draws: Sequence[int], scale: float) -> Run:
-    """A run with some numbers in all draws, and ``scale`` times them in a few."""
-    chosen = set(draws)
-
-    def values(index: int, shape: tuple[int, ...]) -> Array:
-        numbers = reader.amplitude * dense_values(0, index, int(np.prod(shape))).reshape(shape)
-        return scale * numbers if index in chosen else numbers
-
-    return reader.execute(Dense(draws=values, outputs=lambda i, s: None), same={})
+    silent = unheard(reader, odd) if 0 < len(odd) <= MOST_ODD else []
+    return Layout.plain(reader.zero.draws, size, same=reader.same, without=silent) if silent else None

@@ -180,11 +180,7 @@ def _sent(bundle: Bundle, layout: Layout, fields: Array, outputs: Array) -> Arra
         fields: ``(P, numel)`` unit normals.
         outputs: ``(K, numel)`` what the model answers.
     """
-    raw: dict[int, Array] = {}
-    for field, values in zip(layout.fields, fields, strict=True):
-        for j, part in enumerate(field.parts):
-            mine = (field.draw_of == j) & (field.offset_of >= 0)
-            raw.setdefault(part, np.zeros(bundle.zero.draws[part].numel))[field.offset_of[mine]] = values[mine]
+    raw = layout.drawn(list(fields), {index: draw.numel for index, draw in enumerate(bundle.zero.draws)})
 
     def draws(index: int, shape: tuple[int, ...]) -> Array | None:
         found = raw.get(index)

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 
 from sampler_harness.observe.layout import Layout
-from sampler_harness.observe.probes import Dense, Impulses, scattered
+from sampler_harness.observe.probes import Impulses, scattered
 from sampler_harness.observe.trace import Case, Problem, Run
 
 from .response import Array, Response
 
 __all__ = ["Leak", "Primitive", "Reader", "Reading", "times_of"]
-
-
-#: Of the digits of a code in half precision: so few that a rounding changes none.
-BASE = 16
 
 
 class Primitive(NamedTuple):
@@ -106,72 +101,6 @@ class Reader:
         """The time of each call of the run at zero."""
         return times_of(self.zero)
 
-    def coded(self) -> Layout | None:
-        """Draw numbers that name their own place, and see which sample element receives which."""
-        draws = [(i, d) for i, d in enumerate(self.zero.draws) if d.gaussian and d.numel > 0]
-        if not draws:
-            return None
-        maps: dict[tuple[int, ...], Any] = {}
-        for shape in dict.fromkeys(d.shape for _, d in draws):
-            for index in [i for i, d in draws if d.shape == shape][:3]:
-                found = self._coded_map(index, shape)
-                if found is not None:
-                    maps[shape] = found
-                    break
-        return Layout.coded(self.zero.draws, self.case.numel, maps, same=self.same)
-
-    def _coded_map(self, index: int, shape: tuple[int, ...]) -> Any:
-        count = int(np.prod(shape))
-        if self.precision > 2.0**-20:
-            return self._map_by_digits(index, count)
-        code: Array = (1.0 + np.arange(count, dtype=np.float64)) / (2.0 * count)
-        row = self._first_touched(index, code)
-        if row is None:
-            return None
-        # The weight is unknown, the codes are not: the largest code fixes it, and all must then be whole.
-        weight = row[np.argmax(np.abs(row))] / code[-1]
-        places = row / weight * (2.0 * count) - 1.0
-        whole = np.rint(places)
-        if float(np.abs(places - whole).max()) > 0.05:
-            return None
-        return np.where(whole >= 0, whole, -1).astype(np.int64)
-
-    def _first_touched(self, index: int, code: Array) -> Array | None:
-        """What a draw of given numbers is in the first row that it reaches, the constant taken off."""
-        run = self.execute(
-            Dense(
-                draws=lambda i, s: (code * self.amplitude).reshape(s) if i == index else None,
-                outputs=lambda i, s: None,
-            ),
-            same={},
-        )
-        if run.problem is not None or len(run.calls) != self._calls:
-            return None
-        rows = run.rows() - self.zero.rows()
-        touched = np.flatnonzero(np.abs(rows).max(axis=1) > 0)
-        if touched.size == 0:
-            return None
-        found: Array = rows[touched[0]] / self.amplitude
-        return found
-
-    def _map_by_digits(self, index: int, count: int) -> Any:
-        """The same in half precision, which holds no code of a thousand places: one run for each digit of it."""
-        ones = self._first_touched(index, np.ones(count))
-        if ones is None:
-            return None
-        reached = ones != 0
-        places = np.zeros(ones.size, dtype=np.int64)
-        number = np.arange(count)
-        for power in itertools.takewhile(lambda value: value < count, (BASE**n for n in itertools.count())):
-            row = self._first_touched(index, (BASE + number // power % BASE) / (2.0 * BASE))
-            if row is None:
-                return None
-            digits = np.divide(row, ones, out=np.full(ones.size, 0.5), where=reached) * 2 * BASE - BASE
-            if float(np.abs(digits - np.rint(digits)).max()) > 0.3:
-                return None
-            places += np.rint(digits).astype(np.int64) * power
-        return np.where(reached, places, -1)
-
     def read(self, layout: Layout, *, phase: int, sign: float) -> Reading:
         """Impulses for all primitives, in as many runs as the sample has room for."""
         calls, size = self._calls, self.case.numel
@@ -196,7 +125,8 @@ class Reader:
                     continue
                 drawn = layout.place(index, element)
                 if drawn is not None:
-                    stimulus.draws.setdefault(drawn[0], []).append((drawn[1], amplitude))
+                    value = layout.sign(index, element) * amplitude
+                    stimulus.draws.setdefault(drawn[0], []).append((drawn[1], value))
             run = self.execute(stimulus, same=layout.repeated)
             problem = run.problem
             if problem is None and len(run.calls) != calls:

@@ -79,7 +79,9 @@ def side_by_side(
     )
     noise = _of_noise(reference, tolerance, opened)[:rows]
     allowed = np.column_stack([tolerance.outputs[:rows, :calls], noise, tolerance.offset[:rows]])
-    return got, should_be, widened * allowed + law.unread[:rows, None]
+    unread = np.repeat(law.unread[:rows, None], allowed.shape[1], axis=1)
+    unread[:, calls:-1] = law.unread_noise[:rows, None]
+    return got, should_be, widened * allowed + unread
 
 
 def _of_noise(reference: Law, tolerance: Tolerance, opened: tuple[int, ...]) -> Array:

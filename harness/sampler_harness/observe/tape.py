@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from .problems import UnknownDraw
 from .streams import Follower, Stretch
 from .torch_private import DispatchTap, default_generator, is_random, operator_name
 
-__all__ = ["NOT_NORMAL", "Draw", "NoiseTap", "UnknownDraw"]
+__all__ = ["NOT_NORMAL", "Draw", "NoiseTap", "UnknownDraw", "spread_at"]
 
 #: The exponential of a normal: what is replaced is that normal.
 _LOG_NORMAL = {"log_normal", "log_normal_"}
@@ -32,6 +33,8 @@ _OTHER = {
 }  # fmt: skip
 #: Operators that drop elements: run with a probability of zero, and told as a draw that is not Gaussian.
 _DROPOUT = {"dropout", "native_dropout", "alpha_dropout"}
+#: Whole numbers that may be drawn, from which on they are taken for seeds.
+MANY = 2**16
 #: What torch draws that is no normal noise.
 NOT_NORMAL = frozenset(_OTHER | _DROPOUT)
 
@@ -195,10 +198,44 @@ class NoiseTap(DispatchTap):  # type: ignore[no-untyped-call]  # torch's base is
         elif name not in _DROPOUT and not self._keep_others:
             values = None if self._other is None else self._other(index, draw)
             if values is None:
-                _fill_legal(name, result, low, high)
+                _fill_legal(name, result, low, high, sum(one.numel for one in self.draws[:-1] if not one.gaussian))
             else:
                 result.copy_(values.to(device=result.device, dtype=result.dtype))
         return result
+
+
+def spread_at(share: float) -> Callable[[int, Draw], torch.Tensor | None]:
+    """Values for draws that are not Gaussian, near one place between their bounds and no two alike.
+
+    Two alike could keep a program from its end that draws seeds until all are different.
+
+    Args:
+        share: of the way from the lowest value to the highest.
+    """
+    made = 0
+
+    def values(index: int, draw: Draw) -> torch.Tensor | None:
+        nonlocal made
+        count, name = draw.numel, draw.operator
+        places = np.arange(made, made + count, dtype=np.float64)
+        made += count
+        if name == "randperm":
+            order = np.arange(count)
+            return torch.from_numpy(order if share < 0.5 else order[::-1].copy())
+        if name in ("bernoulli", "bernoulli_"):
+            return torch.full(draw.shape, float(share >= 0.5), dtype=torch.float64)
+        if draw.low is None or draw.high is None:
+            return None
+        if name.startswith(("rand_", "uniform")) or name == "rand":
+            inside = share + (0.5 - share) * (places + 1) / 2**20
+            found = draw.low + (draw.high - draw.low) * np.clip(inside, 0.0, 1.0)
+        else:  # whole numbers
+            size = draw.high - draw.low
+            first = round(share * (size - 1))
+            found = draw.low + (first + (places if share < 0.5 else -places)) % size
+        return torch.from_numpy(found.reshape(draw.shape))
+
+    return values
 
 
 def _device(args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.device:
@@ -241,9 +278,15 @@ def _cumulative(weights: torch.Tensor) -> tuple[float, ...]:
     return tuple((sums / sums[-1]).tolist())
 
 
-def _fill_legal(name: str, result: torch.Tensor, low: float | None, high: float | None) -> None:
-    """Overwrite a draw that is not Gaussian with a fixed legal value, the same on every machine."""
-    if name == "randperm":
+def _fill_legal(name: str, result: torch.Tensor, low: float | None, high: float | None, before: int) -> None:
+    """Overwrite a draw that is not Gaussian with a fixed legal value, the same on every machine.
+
+    Of so many whole numbers no two are alike: they are seeds, and a program may draw until all of its own differ.
+    """
+    if name in ("randint", "randint_like") and low is not None and high is not None and high - low >= MANY:
+        numbers = torch.arange(before, before + result.numel(), device=result.device) % int(MANY)
+        result.copy_((int(low) + numbers).reshape(result.shape).to(result.dtype))
+    elif name == "randperm":
         result.copy_(torch.arange(result.numel(), device=result.device).to(result.dtype))
     elif name in ("rand", "rand_like", "uniform_", "uniform") and low is not None and high is not None:
         result.fill_((low + high) / 2)

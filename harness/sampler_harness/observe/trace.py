@@ -19,7 +19,7 @@ from sampler_harness.subject import Subject
 from .probes import Stimulus
 from .problems import Problem, RunStopped
 from .stand_in import Call, StandIn
-from .tape import Draw, NoiseTap
+from .tape import Draw, NoiseTap, spread_at
 from .torch_private import default_generator
 from .watched import GENERATOR_SEED, watched
 
@@ -40,11 +40,14 @@ class Following:
         keep_others: draws that are not Gaussian return what torch drew: they may be seeds.
         global_seed: of torch's global generators before the run.
         given_seed: of the generator that is passed, where one is.
+        others_at: share of the way from the lowest to the highest value at which draws that are not Gaussian lie, each
+            at a value of its own; None for what ``keep_others`` says.
     """
 
     keep_others: bool = False
     global_seed: int = GLOBAL_SEED
     given_seed: int = GENERATOR_SEED
+    others_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,7 @@ def execute(
         lambda: len(stand_in.calls),
         20 * call_limit + 64,
         RunStopped,
+        None if following is None or following.others_at is None else spread_at(following.others_at),
         follow=following is not None,
         keep_others=following is not None and following.keep_others,
     )

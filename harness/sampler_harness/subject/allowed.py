@@ -102,16 +102,31 @@ def refused_value(
         if chosen is None:
             return None
         domain[name] = chosen
+    legal = {name: values[0] for name, values in domain.items()}
     for name, values in named.items():
         for value in values or () if is_strategy(fields[name]) else ():
             said = ""
-            for row in combinations({**domain, name: [value]}):
+            # Of many fields those that must differ come late in the order of combinations: near ones are tried first.
+            for row in itertools.chain(
+                _near({**legal, name: value}, name, domain), combinations({**domain, name: [value]})
+            ):
                 try:
                     build(**row)
                 except (ValueError, TypeError) as error:
                     said = said or str(error)
                 else:
+                    legal = row
                     break
             else:
                 return name, value, said
     return None
+
+
+def _near(row: Mapping[str, Any], held: str, choices: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """A row, and those that differ from it in one or in two fields beside the one that is held."""
+    yield dict(row)
+    others = [(name, value) for name, values in choices.items() if name != held for value in values]
+    yield from ({**row, name: value} for name, value in others)
+    for (name, value), (second, other) in itertools.combinations(others, 2):
+        if name != second:
+            yield {**row, name: value, second: other}
