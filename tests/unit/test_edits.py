@@ -97,5 +97,5 @@ def test_where_a_mistake_is() -> None:
     assert "where eta is above 0" in told
     assert "where prediction='v' and eta is above 0" in told
     of_a_library = wheres([_Config("v", 0.5)], [_Config("v", 0.5, "unset")], fields)
-    assert [str(where) for where in of_a_library] == ["where handling is not 'unset'"]
+    assert [str(where) for where in of_a_library] == ["where handling='new'", "where handling is not 'unset'"]
     assert wheres(wrong, [], fields) == []

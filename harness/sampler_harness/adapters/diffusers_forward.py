@@ -39,8 +39,10 @@ def noised_in_every_way(
         begun.set_begin_index(index * begun.order)
         _hold(begun.add_noise, x0, draw, times, noised, "after set_begin_index, which image-to-image calls first")
         # Where the run begins is told once: the timesteps that come with the data say no more than how many there are.
-        others = scheduler.timesteps[0 if index else -1].repeat(x0.shape[0])
-        _hold(begun.add_noise, x0, draw, others, noised, "after set_begin_index, by the timesteps that it is told then")
+        if hasattr(scheduler, "sigmas"):  # a chain reads its table at the timesteps, wherever a run begins
+            others = scheduler.timesteps[0 if index else -1].repeat(x0.shape[0])
+            when = "after set_begin_index, by the timesteps that it is told then"
+            _hold(begun.add_noise, x0, draw, others, noised, when)
         untold = laid_out()
         untold.scale_model_input(x0, times[0])
         if hasattr(untold, "sigmas") and untold.step_index != index * untold.order:  # else step alone looks it up

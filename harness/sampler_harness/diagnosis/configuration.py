@@ -14,6 +14,9 @@ import numpy as np
 from reference_samplers import ALL_REFERENCES, ScoreSDE, TrainingReference
 from reference_samplers.processes.table_chain import TableChain
 from sampler_harness.law.response import Array
+from sampler_harness.law.same import is_same_program
+from sampler_harness.law.tolerance import reference_law
+from sampler_harness.observe.learned_variance import learned_variance
 
 from .explanation import Explanation, SameAs, Shift
 from .observation import Observation
@@ -129,8 +132,19 @@ def other_references(kind: type, targets: Sequence[Observation]) -> Iterator[tup
             if unusual > MOST_UNUSUAL:
                 continue
             found = Explanation("reference", other, fields)
-            if found.config(declared) is not None:
+            config = found.config(declared)
+            if config is not None and not _does_the_same(config, declared):
                 yield found, not unusual or len(combinations) <= MOST_SOLVED
+
+
+def _does_the_same(config: Any, declared: Any) -> bool:
+    """Whether another reference is the declared one under another name: ancestral steps without noise are Euler's."""
+    try:
+        with np.errstate(all="ignore"):
+            laws = [reference_law(one, learned_variance(one)) for one in (config, declared)]
+    except (ValueError, ArithmeticError):
+        return False
+    return is_same_program(*laws)
 
 
 def solved_values(

@@ -148,10 +148,10 @@ def is_same_program(one: Law, other: Law) -> bool:
         one: of a program.
         other: of another.
     """
-    names = [field.name for field in dataclasses.fields(Law)]
+    parts = [(getattr(one, field.name), getattr(other, field.name)) for field in dataclasses.fields(Law)]
     return all(
-        alike(np.asarray(getattr(one, name), dtype=np.float64), np.asarray(getattr(other, name), dtype=np.float64))
-        for name in names
+        a is b if a is None or b is None else alike(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
+        for a, b in parts
     )
 
 

@@ -277,7 +277,8 @@ class Walk:
         if term == "time" and row < len(self.calls) and self.calls[row]:
             return self._told(row) or self._told_from(row) or self.calls[row][0]
         drawn = [stack[0] for before, stack in self.draws if before == 0 and stack] if term == "initial-noise" else []
-        if drawn and isinstance(node_of(drawn[-1]), ast.Return) and not only_hands_on(drawn[-1]):
+        returns = drawn and isinstance(node_of(drawn[-1]), ast.Return) and not only_hands_on(drawn[-1])
+        if returns and not (self.calls and drawn[-1] in self.calls[0]):
             return drawn[-1]  # a function that makes the first noise and gives it back
         assigned = self._assigned(row)
         if assigned is not None:
