@@ -12,7 +12,7 @@ item, and the same step's figures stand beside it as methods.
 from __future__ import annotations
 
 from .alphafold3 import AlphaFold3
-from .ancestral import EulerAncestral, FlowAncestral
+from .ancestral import EulerAncestral
 from .consistency import ConsistencyModel, FlowConsistency
 from .contract import Reference
 from .ddim import DDIM
@@ -22,6 +22,7 @@ from .dpm2 import DPM2, DPM2Ancestral
 from .edm import EDM
 from .edm_training import EDMTraining
 from .flow import FlowEuler
+from .flow_ancestral import FlowAncestral
 from .flow_runge_kutta import FlowRungeKutta
 from .flow_sde import FlowSDE
 from .flow_training import FlowTraining

@@ -10,7 +10,7 @@ import numpy as np
 
 from .grids import sigmas
 from .grids.noise_levels import KarrasLevels, LevelsByHand
-from .openings import Array, Model, Noise
+from .openings import Array, Denoise, Model, Noise
 from .processes.variance_exploding import VarianceExploding
 from .validation import choice, real, refuse, whole
 
@@ -24,9 +24,9 @@ class AlphaFold3(VarianceExploding, LevelsByHand, KarrasLevels):
     """Euler steps that overshoot, each behind a rise of the noise level, with noise a little too large.
 
     Source: Abramson et al. 2024, supplementary information, Algorithm 18, without the centering and random rotation of
-    its line 3: declare those of a sampler as a thing that it does beside this. In line 9 the paper has x for x_noisy,
-    which its released code does not (bytedance/Protenix#8). It is easily taken for EDM's churn, whose rise depends on
-    the level that a step comes from, and is told the number of steps.
+    its line 3, which a wrap leaves out: they mix elements, and are no part of this. In line 9 the paper has x for
+    x_noisy, which its released code does not (bytedance/Protenix#8). It is easily taken for EDM's churn, whose rise
+    depends on the level that a step comes from, and is told the number of steps.
 
     Args:
         num_steps: N, >= 1.
@@ -36,6 +36,7 @@ class AlphaFold3(VarianceExploding, LevelsByHand, KarrasLevels):
         gamma_min: >= 0, data units: a level is raised where the *next* one is above it.
         noise_scale: lambda, > 0, std of the noise that raises the level.
         step_scale: eta, > 0, factor of the step.
+        sigma_data: std of the data, > 0, for a ``"network"``, which is told ln(sigma / sigma_data) / 4 (Algorithm 20).
         ends_at: ``"lowest"``: N + 1 levels, of which the last is ``sigma_min`` (the paper); ``"zero_for_lowest"``: 0
             stands in its place (Protenix); ``"zero_behind_lowest"``: N levels and then 0 (Boltz).
 
@@ -51,6 +52,7 @@ class AlphaFold3(VarianceExploding, LevelsByHand, KarrasLevels):
     noise_scale: float = real(1.003, above=0)
     step_scale: float = real(1.5, above=0)
     ends_at: EndOfLevels = choice("lowest")
+    sigma_data: float = real(16.0, above=0)
 
     def sample(self, model: Model, noise: Noise) -> Array:
         """Draw one sample: Algorithm 18, line for line.
@@ -85,6 +87,22 @@ class AlphaFold3(VarianceExploding, LevelsByHand, KarrasLevels):
             return sigmas.karras_sigmas(self.num_steps, self.sigma_min, self.sigma_max, self.rho)
         levels = sigmas.karras_sigmas(self.num_steps + 1, self.sigma_min, self.sigma_max, self.rho)[:-1]
         return np.append(levels[:-1], 0.0) if self.ends_at == "zero_for_lowest" else levels
+
+    def time(self, sigma: Any) -> float:
+        """What the model is told: of a network ln(sigma / sigma_data) / 4 (Algorithm 20)."""
+        if self.model_kind == "network":
+            return float(np.log(sigma / self.sigma_data) / 4)
+        return super().time(sigma)
+
+    def network(self, denoise: Denoise) -> Model:
+        """The perfect model of this configuration's kind.
+
+        Args:
+            denoise: ``(x, sigma)`` to the posterior mean of x0 given ``x = x0 + sigma * epsilon``.
+        """
+        exact = super().network(denoise)
+        scale = np.log(self.sigma_data) / 4 if self.model_kind == "network" else 0.0
+        return lambda x, time: exact(x, time + scale)
 
     @property
     def stochasticity(self) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -9,11 +11,15 @@ from typing import Any
 import numpy as np
 
 from .ancestral import AncestralNoise, AncestralSteps
+from .contract import Reference
 from .edm import Churn
 from .grids.noise_levels import KarrasLevels, LevelsByHand
 from .openings import Array, Model, Noise
 from .processes.variance_exploding import NoiseLevels, VarianceExploding
 from .validation import refuse
+
+#: Of two levels in this ratio the square is lost beside 1 in float32.
+LOST = 2.0**-12
 
 __all__ = ["DPM2", "DPM2Ancestral", "DPM2AncestralSteps", "DPM2Steps"]
 
@@ -130,3 +136,9 @@ class DPM2Ancestral(VarianceExploding, LevelsByHand, AncestralNoise, DPM2Ancestr
         """A model of a chain has a table for the levels in the middle."""
         if self.model_kind in ("epsilon", "v", "x0") and self.train_sigmas is None:
             raise refuse("train_sigmas", None, "given: times has none for the levels in the middle of a step")
+
+    def either_side(self, times: Sequence[float]) -> Iterator[Reference]:
+        """Where a level falls so far that sigma_down is lost beside it, with none: rounding takes it for 0."""
+        falls = [low / high for high, low in pairwise(self.levels) if low > 0]
+        if self.eta == 1 and min(falls, default=1.0) < LOST:
+            yield dataclasses.replace(self, eta=1 + LOST**2)

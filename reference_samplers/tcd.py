@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import prediction
+from .contract import Reference
 from .grids.timesteps import DistilledTimesteps
 from .openings import Array, Model, Noise
 from .processes.table_chain import TableChain
@@ -61,7 +64,16 @@ class TCD(TableChain, DistilledTimesteps):
 
     def below(self, t_next: int) -> int:
         """S = (1 - gamma) t of the next timestep, rounded down; programs count timesteps from 0."""
-        return int(np.floor((1 - self.gamma) * (t_next - 1))) + 1
+        share = np.round((1 - self.gamma) * (t_next - 1), 9)  # 0.2 * 5 is 1, whatever rounding leaves of 1 - 0.8
+        return int(np.floor(share)) + 1
+
+    def either_side(self, times: Sequence[float]) -> Iterator[Reference]:
+        """With whole shares of timesteps a little above or below, as rounding takes them."""
+        shares = [(1 - self.gamma) * (t_next - 1) for _, t_next in self.transitions]
+        if 0 < self.gamma < 1 and any(abs(share - np.round(share)) < 1e-6 for share in shares if share > 0):
+            for gamma in (self.gamma - 1e-6, self.gamma + 1e-6):
+                if 0 < gamma < 1:
+                    yield dataclasses.replace(self, gamma=gamma)
 
     @property
     def levels(self) -> tuple[int, ...]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
+from typing import Any
 
 import pytest
+import torch
+from hypothesis import strategies as st
 
 from fixtures.faulty_samplers.repeated import under_test
 from fixtures.faulty_samplers.reused import REUSED
 from fixtures.sound_samplers.rearranged import CORRECTED, REARRANGED, corrected
 from reference_samplers import EDM
+from sampler_harness import sampler_under_test
 from sampler_harness.law.bundle import Bundle
 from sampler_harness.observe.trace import Case
 from sampler_harness.runner import check_sampler
@@ -49,6 +54,28 @@ def test_noise_that_is_moved_about_is_not_flagged(name: str) -> None:
     assert verdict.conforms, [(f.id, f.message) for f in verdict.bad]
     assert verdict.margin is not None
     assert verdict.margin < 1 / 3
+
+
+@sampler_under_test(EDM, num_steps=st.integers(1, 60), solver="euler", s_churn=40.0)
+def flipped_in_turn(
+    model: Any, shape: tuple[int, ...], config: EDM, *, device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    """Sound: every other draw is flipped, so that no two neighbors are moved about alike."""
+    levels = config.sigma_grid.tolist()
+    x: torch.Tensor = levels[0] * torch.randn(shape, device=device, dtype=dtype)
+    for number, (level, after) in enumerate(pairwise(levels)):
+        raised = level * (1 + float(config.gamma(level)))
+        drawn = torch.randn(shape, device=device, dtype=dtype)
+        drawn = drawn.flip(-1) if number % 2 else drawn
+        x = x + (raised**2 - level**2) ** 0.5 * drawn
+        x = x + (after - raised) / raised * (x - model(x, torch.tensor(raised)))
+    return x
+
+
+@pytest.mark.slow
+def test_draws_may_be_moved_about_each_in_its_own_way() -> None:
+    verdict = verdict_of(flipped_in_turn)
+    assert verdict.conforms, [(f.id, f.message) for f in verdict.bad]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 from sampler_harness.adapters import diffusers as adapter
+from sampler_harness.adapters.diffusers_corners_flows import FlowMatchEuler
 from sampler_harness.adapters.diffusers_defaults import DOCUMENTED
 from sampler_harness.adapters.diffusers_options import fields_from, scheduler_class
 from sampler_harness.adapters.diffusers_varied import REFERENCED
@@ -397,3 +399,12 @@ def test_what_a_last_step_makes_is_no_evidence_where_x0_is_returned(fields: dict
     assert target is not None
     assert target.last_row is is_evidence
     assert target.reference_ratio <= 1
+
+
+def test_a_flows_shift_is_what_was_asked_for_whatever_was_asked_before() -> None:
+    """A configuration is made of its fields alone: ``mu`` leaves nothing behind."""
+    by_size = FlowMatchEuler(num_steps=4, mu=1.15)
+    np.testing.assert_allclose(replace(by_size, mu=None).levels, [1, 0.667, 0.334, 0.001, 0])
+    with pytest.raises(ValueError, match="shift"):
+        replace(by_size, shift=3.0)
+    assert FlowMatchEuler(num_steps=8, shift=3.0).levels[-2] == pytest.approx(0.00892857, rel=1e-6)

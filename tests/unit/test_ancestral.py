@@ -135,6 +135,28 @@ def test_trajectory_consistency_by_hand() -> None:
     near(run.outputs[2, 1], math.sqrt(table[0]) - math.sqrt((1 - table[0]) / (1 - table[2])) * math.sqrt(table[2]))
 
 
+@pytest.mark.parametrize(("gamma", "t", "below"), [(0.8, 5, 1), (0.55, 20, 9), (0.9, 10, 1), (0.3, 19, 13)])
+def test_a_share_that_is_whole_is_whole_whatever_rounding_leaves(gamma: float, t: int, below: int) -> None:
+    """In float64 (1 - 0.8) * 5 is 0.9999999999999998."""
+    assert TCD(num_steps=4, gamma=gamma).below(t + 1) == below + 1
+
+
+def test_programs_may_round_it_to_either_side() -> None:
+    tcd = TCD(num_train_timesteps=100, timesteps=(96, 5), gamma=0.8, prediction="x0")
+    assert {one.below(6) for one in tcd.either_side([96, 5])} == {1, 2}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [EulerAncestral, FlowAncestral])
+def test_without_draws_their_std_is_no_matter(kind: Any) -> None:
+    assert kind(num_steps=5, eta=0.0, s_noise=1.1).stochasticity == 0.0
+    assert kind(num_steps=5, eta=0.5, s_noise=1.1).stochasticity is None
+
+
+def test_a_network_of_alphafold_is_told_its_level_in_units_of_the_data() -> None:
+    sampler = AlphaFold3(sigmas=(32.0, 16.0, 0.0), model_kind="network", gamma_0=0.0)
+    near(seen(sampler).times, [math.log(2) / 4, 0.0])
+
+
 def test_without_gamma_it_is_ddim_that_ends_at_the_first_entry() -> None:
     table: dict[str, Any] = {"betas": (0.1, 0.2, 0.3, 0.4, 0.5), "timesteps": (4, 2), "prediction": "x0"}
     near(seen(TCD(**table, gamma=0.0)).outputs, seen(DDIM(**table, final_alpha_bar="first")).outputs)

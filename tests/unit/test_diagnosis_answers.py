@@ -309,3 +309,22 @@ def test_a_field_of_one_value_in_whose_others_two_answers_differ_is_told() -> No
     assert settled_by([one], configs, hypothetical) == ()
     told_of = Diagnosis(False, answers=(Told("a"), Told("b")), searched="so far", settled_by=("sigma_max",))
     assert "a range in place of the one value of sigma_max would settle it" in sureness(told_of)
+
+
+def grows_past_all_digits(
+    model: Any, shape: tuple[int, ...], config: EDM, *, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """Each step makes the sample about four times as large: after 50 of them no digit of a weight is left."""
+    levels = config.sigma_grid.tolist()
+    x: Tensor = levels[0] * torch.randn(shape, device=device, dtype=dtype)
+    for level, after in pairwise(levels):
+        x = 3.7 * x + 0.9 * (after - level) / level * (x - model(x, torch.tensor(level)))
+    return x
+
+
+def test_what_has_no_digits_left_confirms_no_edit() -> None:
+    declared = sampler_under_test(EDM, num_steps=50, solver="euler")(grows_past_all_digits)
+    diagnosis = diagnosed(declared)
+    assert not diagnosis.answers
+    assert not diagnosis.exact
+    assert "declare runs of fewer steps" in text_of(diagnosis)

@@ -141,3 +141,42 @@ def test_a_generator_feeds_draws_only_where_there_are_any(draws: bool) -> None:
     found = by_id(check_sampler(subject, budget="quick", checks=["noise/generator"]))["noise/generator"]
     assert ("feeds every draw" in found.message) == draws
     assert ("nothing is drawn" in found.message) != draws
+
+
+def test_a_draw_of_the_global_stream_is_seen_in_whichever_case_it_is() -> None:
+    """Generators that are made of the given one are followed in a few cases; what is not fed at all shows by itself."""
+
+    @sampler_under_test(
+        EDM,
+        num_steps=st.integers(1, 12),
+        solver="euler",
+        s_churn=st.floats(0, 40),
+        s_noise=st.sampled_from([1.0, 1.003, 1.01]),
+        sigma_max=st.sampled_from([80.0, 5.0, 20.0]),
+        rho=st.sampled_from([7.0, 5.0, 3.0]),
+        takes_generator=True,
+    )
+    def sampler(
+        model: Any,
+        shape: tuple[int, ...],
+        config: EDM,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        generator: torch.Generator,
+    ) -> Tensor:
+        made = torch.Generator(device=device).manual_seed((generator.initial_seed() + 1) % 2**63)
+        is_forgotten = config.num_steps == 12 and config.rho == 3.0
+        levels = config.sigma_grid.tolist()
+        x: Tensor = levels[0] * torch.randn(shape, device=device, dtype=dtype, generator=made)
+        for level, after in pairwise(levels):
+            raised = level * (1 + float(config.gamma(level)))
+            drawn = torch.randn(shape, device=device, dtype=dtype, generator=None if is_forgotten else made)
+            x = x + config.s_noise * max(raised**2 - level**2, 0.0) ** 0.5 * drawn
+            x = x + (after - raised) / raised * (x - model(x, torch.tensor(raised)))
+        return x
+
+    verdict = check_sampler(sampler, budget="quick", checks=("noise/generator",), diagnose=False)
+    [finding] = verdict.findings
+    assert finding.outcome == "failed"
+    assert "does not use the given generator" in finding.message

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import reference_samplers
-from reference_samplers.contract import Reference
+from reference_samplers.grids.even_times import EvenTimes
+from reference_samplers.openings import Array
+from reference_samplers.processes.rectified_flow import RectifiedFlow
 from reference_samplers.validation import choice, real, refuse, store, whole
 
 from .diffusers_handling import Handling
@@ -18,7 +21,7 @@ TimeShift = Literal["exponential", "linear"]
 
 
 @dataclass(frozen=True)
-class _FlowMatch(Reference):
+class _FlowMatch(RectifiedFlow, EvenTimes):
     """The grid of these schedulers: N times from 1 to the lowest that the model was trained at, shifted, and then 0.
 
     Args:
@@ -27,26 +30,38 @@ class _FlowMatch(Reference):
         mu: what a pipeline makes of the image's size, in place of ``shift``; None for ``shift``.
         time_shift_type: the shift is exp(mu), or with ``"linear"`` mu itself.
         handling: what was done to the scheduler before the run, which must change nothing.
+        time_scale: T.
+        lowest_time: follows from T and the shift.
     """
 
     num_train_timesteps: int = whole(1000, low=2)
     mu: float | None = real(None)
     time_shift_type: TimeShift = choice("exponential")
     handling: Handling = choice("new")
+    time_scale: float = field(init=False, default=1.0, repr=False)
+    lowest_time: float | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
-        fields, length = self.values(), self.num_train_timesteps
-        if self.mu is not None:
-            if self.time_shift_type == "linear" and self.mu <= 0:
-                raise refuse("mu", self.mu, "> 0 where time_shift_type is 'linear'")
-            store(self, "shift", math.exp(self.mu) if self.time_shift_type == "exponential" else float(self.mu))
-            lowest = 1 / length
-        else:
-            lowest = fields["shift"] / (length + fields["shift"] - 1)
-        if fields["sigmas"] is None:
-            store(self, "lowest_time", lowest)
-        store(self, "time_scale", float(length))
+        store(self, "time_scale", float(self.num_train_timesteps))
         super().__post_init__()
+
+    def check(self) -> None:
+        """One shift, and levels that the scheduler makes."""
+        if self.sigmas is not None:
+            raise refuse("sigmas", self.sigmas, "None: the scheduler shifts what it is given")
+        if self.mu is not None and self.shift != 1:
+            raise refuse("shift", self.shift, "1 where mu is given, which takes its place")
+        if self.mu is not None and self.time_shift_type == "linear" and self.mu <= 0:
+            raise refuse("mu", self.mu, "> 0 where time_shift_type is 'linear'")
+
+    @cached_property
+    def levels(self) -> Array:
+        """``(N + 1,)`` times from 1 to 0."""
+        length, shift = self.num_train_timesteps, self.shift
+        lowest = shift / (length + shift - 1)  # 1 / T, shifted
+        if self.mu is not None:
+            shift, lowest = (math.exp(self.mu) if self.time_shift_type == "exponential" else self.mu), 1 / length
+        return EvenTimes(num_steps=self.num_steps, shift=shift, lowest_time=lowest).levels
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import inspect
 import logging
 import types
 import warnings
@@ -90,7 +91,9 @@ class SchedulerLoop:
         given = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items() if k in accepted}
         if self.name in _SLOW_TO_MAKE:
             made_of = scheduler_class(self.name)
-            return copy.deepcopy(_made_once(self.name, made_of.__init__.__code__, tuple(sorted(_hashable(given)))))
+            return copy.deepcopy(
+                _made_once(self.name, inspect.unwrap(made_of.__init__).__code__, tuple(sorted(_hashable(given))))
+            )
         return _made(scheduler_class(self.name), given)
 
     def start(self, config: Any, device: Any) -> Any:

@@ -144,8 +144,13 @@ def _in_doubt(first: Trial, others: Sequence[Trial], variable: Variable, most_ru
 def _is_right_without(trial: Trial, variable: Variable) -> bool:
     """Whether all is right where a name keeps the value that an earlier line of the function gave it."""
     kept: dict[str, Any] = {}
+    last = 0
 
     def visit(one: Assigned) -> Any:
+        nonlocal last
+        if one.segment < last:  # another run began
+            kept.clear()
+        last = one.segment
         if one.name != variable.name or not same_function(one.line, variable.line):
             return KEPT
         if one.line == variable.line:

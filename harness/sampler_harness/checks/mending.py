@@ -98,6 +98,8 @@ def mending_of_runs(evidence: Evidence) -> Mending | None:
     found.sort(key=lambda trial: trial.bundle.num_calls < 2)
     if not found:
         return None
+    if any(evidence.walked(trial.bundle.case).clamps for trial in found):
+        return searched(found[0], found[1:], MOST_RUNS)  # to another bound, in another place, or as it should
     missing = unclamped([trial.variables() for trial in found], [trial.values for trial in found])
     return missing or searched(found[0], found[1:], MOST_RUNS)
 

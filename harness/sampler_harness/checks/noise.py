@@ -244,17 +244,22 @@ def check_generator(evidence: Evidence) -> Finding:
     judged: list[Judged] = []
     for case in cases:
         judged += _judge_generator(evidence, case)
-    if evidence.subject.takes_generator:
-        # An option may draw in a place of its own. Generators made of the given one are followed in a few cases.
+    if not evidence.subject.takes_generator:
+        notes, unfollowed = _seeded_inside(evidence, cases), 0
+    else:
+        # An option may draw in a place of its own. A draw of the global stream shows as it is; generators that are made
+        # of the given one are followed in a few cases.
         others = [case for case in evidence.cases if case not in cases and not _is_given_alone(evidence, case)]
-        judged += [_judge_fed(evidence, case) for case in others[:MOST_FOLLOWED]]
-    return conclude(
-        "noise/generator",
-        evidence,
-        judged,
-        passed=f"no hidden randomness{_fed(evidence, cases)}",
-        notes=_untold_sources(evidence, cases) if evidence.subject.takes_generator else _seeded_inside(evidence, cases),
-    )
+        plain = [case for case in others if any(d.generator_seed is None for d in evidence.bundle(case).zero.draws)]
+        derived = [case for case in others if case not in plain]
+        asked = [*plain, *derived[:MOST_FOLLOWED]]
+        judged += [_judge_fed(evidence, case) for case in asked]
+        cases, unfollowed = [*cases, *asked], len(derived) - len(derived[:MOST_FOLLOWED])
+        notes = _untold_sources(evidence, cases)
+    passed = f"no hidden randomness{_fed(evidence, cases)}"
+    if unfollowed:
+        passed += f", but for {unfollowed} configurations whose generators, made of the given one, were not followed"
+    return conclude("noise/generator", evidence, judged, passed=passed, notes=notes)
 
 
 def _fed(evidence: Evidence, cases: Sequence[Case]) -> str:

@@ -137,13 +137,21 @@ def _drawn_too_much(evidence: Evidence, case: Case) -> Line | None:
     return lines.pop() if len(lines) == 1 else None
 
 
+#: What may stand last in a line that gives a sample back and leaves every value as it is.
+_UNBENT = (
+    "clone", "contiguous", "cpu", "cuda", "detach", "double", "expand", "float", "half", "permute", "reshape",
+    "squeeze", "stack", "to", "type", "type_as", "unsqueeze", "view",
+)  # fmt: skip
+
+
 def _bent_in_return(walked: Walk) -> Line | None:
     """The line that gives the sample back, where that calls what is not the user's own: ``return torch.tanh(x)``.
 
     Only where every model input is right, so that what bends the sample comes behind the last call.
     """
     found = walked.last_return()
-    return found if found is not None and called_by(found) is not None and not walked.hands_on(found) else None
+    name = None if found is None else called_by(found)
+    return found if found is not None and name not in (None, *_UNBENT) and not walked.hands_on(found) else None
 
 
 def _made_in(walked: Walk, mending: Mending) -> Line:

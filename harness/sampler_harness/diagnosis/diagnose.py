@@ -81,6 +81,8 @@ def _found(evidence: Evidence, budget: str) -> tuple[Found | None, list[Target],
 
 
 def _why_none(targets: list[Target]) -> str:
+    if any(t.reference_ratio > 1 and not t.has_digits for t in targets):
+        return "where it is wrong its weights grow past all digits: declare runs of fewer steps, in which some are left"
     if targets:
         return "wherever its law could be measured, it is the reference's as declared"
     return "nothing was measured that the change of a line could be held against"
@@ -99,9 +101,11 @@ def search_for(evidence: Evidence, budget: str = "quick") -> tuple[Found | None,
     everything = all_targets_of(evidence)
     targets = chosen(everything)
     failing = [t for t in targets if t.reference_ratio > 1]
-    if not failing or _is_as_declared(evidence, everything):
+    if not any(t.has_digits for t in failing) or _is_as_declared(evidence, everything):
         return None, targets
-    first = min(failing, key=lambda t: (t.is_beyond, abs(t.law.num_calls - USUAL_CALLS), t.dense is not None))
+    first = min(
+        failing, key=lambda t: (not t.has_digits, t.is_beyond, abs(t.law.num_calls - USUAL_CALLS), t.dense is not None)
+    )
     rest = [t for t in targets if t is not first]
     rest.sort(key=lambda t: (t.reference_ratio <= 1, t.law.num_calls))
     ordered = [first, *rest]

@@ -139,8 +139,10 @@ class Target(Observation):
             return math.inf
         with np.errstate(all="ignore"):
             law = Law.of(response)
-            if self.is_beyond and _largest(self.law) * PRECISIONS[self.dtype].unit > _largest(self.reference_law):
-                return 0.0 if _largest(law) > BEYOND * _largest(self.reference_law) else math.inf
+            if not self.has_digits:
+                # It may rule a program out, and confirms none: a search begins with a case that has some.
+                is_like = law.num_calls == self.law.num_calls
+                return 0.0 if is_like and _largest(law) > BEYOND * _largest(self.reference_law) else math.inf
             if exactly and self.is_hopeless(law):
                 return math.inf
             program = explanation.program.configured(config)
@@ -246,6 +248,11 @@ class Target(Observation):
     def is_beyond(self) -> bool:
         """Whether the sampler's weights are beyond all measure, as those of a fault that grows at every step become."""
         return _largest(self.law) > BEYOND * _largest(self.reference_law)
+
+    @functools.cached_property
+    def has_digits(self) -> bool:
+        """Whether anything but their size is left of weights that are beyond all measure."""
+        return not self.is_beyond or _largest(self.law) * PRECISIONS[self.dtype].unit <= _largest(self.reference_law)
 
     def _of_rows(self, law: Law, tolerance: Tolerance) -> Tolerance:
         """Tolerances of a law, where the sampler's is beyond all measure those of each row's largest entry.

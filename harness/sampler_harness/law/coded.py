@@ -23,7 +23,7 @@ from sampler_harness.observe.layout import IntArray, Layout, NoLayout, Part
 from sampler_harness.observe.probes import Dense
 from sampler_harness.observe.tape import Draw
 
-from .heard import unheard
+from .heard import first_heard
 from .reading import Reader
 from .response import Array
 
@@ -38,7 +38,7 @@ MOST_PLACES = 64
 #: Draws of one kind that are asked until one arrives somewhere.
 ASKED = 3
 #: Model calls that measuring every draw by itself may take.
-MOST_CALLS = 4_000
+MOST_CALLS = 40_000
 #: A number reaches an element with at least this share of the largest weight.
 REACHED = 2.0**-10
 
@@ -124,8 +124,7 @@ def _coded(reader: Reader, kinds: dict[int, Hashable], arrivals_of: Arrivals) ->
         mine = [index for index, one in kinds.items() if one == kind]
         maps[kind] = next((one for one in (arrivals_of(reader, index) for index in mine[:ASKED]) if one), ())
         if not maps[kind] and len(mine) > ASKED:
-            silent = set(unheard(reader, mine))
-            heard = next((index for index in mine if index not in silent), None)
+            heard = first_heard(reader, mine)
             maps[kind] = () if heard is None else arrivals_of(reader, heard)
     parts = [
         Part(index, reader.zero.draws[index].calls_before, one.row, one.offsets, one.signs)

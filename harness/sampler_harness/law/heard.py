@@ -13,7 +13,7 @@ from .dense import dense_values
 from .reading import Reader
 from .response import Array
 
-__all__ = ["reach_nothing", "unheard"]
+__all__ = ["first_heard", "reach_nothing", "unheard"]
 
 
 def reach_nothing(reader: Reader, draws: Sequence[int]) -> bool:
@@ -38,6 +38,21 @@ def unheard(reader: Reader, draws: Sequence[int]) -> list[int]:
         return list(draws)
     half = len(draws) // 2
     return [one for part in (draws[:half], draws[half:]) if half for one in unheard(reader, part)]
+
+
+def first_heard(reader: Reader, draws: Sequence[int]) -> int | None:
+    """The first of some draws whose value changes a digit somewhere; None where none does.
+
+    Args:
+        reader: of the case.
+        draws: by index.
+    """
+    if not draws or reach_nothing(reader, draws):
+        return None
+    while len(draws) > 1:
+        half = len(draws) // 2
+        draws = draws[half:] if reach_nothing(reader, draws[:half]) else draws[:half]
+    return draws[0]
 
 
 def _run_with(reader: Reader, draws: Sequence[int], scale: float) -> Run:

@@ -289,6 +289,11 @@ class Walk:
             return self.calls[row][0]
         return self.segments[row][-1] if self.segments[row] else None
 
+    @property
+    def clamps(self) -> bool:
+        """Whether a line that ran clamps anything, by name."""
+        return any(calls_in(line) & _CLAMPS for part in self.segments for line in part)
+
     def clamping(self) -> Line | None:
         """The line that clamps the finished sample: the outermost, then the last; None where no own line says so."""
         behind = list(reversed(self.segments[-1]))

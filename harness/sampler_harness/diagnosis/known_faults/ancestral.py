@@ -7,6 +7,7 @@ from . import KnownFault, edits_of
 __all__ = ["FAULTS"]
 
 method = edits_of("reference_samplers/ancestral.py")
+of_flow = edits_of("reference_samplers/flow_ancestral.py")
 
 _SHARE = "share = np.sqrt(sigma_next**2 * (sigma_cur**2 - sigma_next**2) / sigma_cur**2)  # eq. 47"
 _STEP = "x = x + (sigma_down - sigma_cur) * d_cur  # eq. 47, mean"
@@ -51,31 +52,31 @@ FAULTS: tuple[KnownFault, ...] = (
         "x = x + sigma_up * noise()  # eq. 47, draw",
         "The std of the noise is not read, and noise that should be stronger against blur is not.",
     ),
-    method(
+    of_flow(
         "downstep-by-difference-of-times",
         "t_down = t_next * (1 + (t_next / t - 1) * self.eta)  # downstep",
         "t_down = t_next * (1 + (t_next - t) * self.eta)  # downstep",
         "The later a step, the less noise is drawn in it, and the run is nearly one without noise.",
     ),
-    method(
+    of_flow(
         "flow-step-to-next-time",
         _FLOW_STEP,
         "x = t_next / t * x + (1 - t_next / t) * denoised(x, t)  # step",
         "Noise is added to a sample that has its level already, and it stays as grain.",
     ),
-    method(
+    of_flow(
         "flow-renoised-without-scaling",
         _UP,
         "x = x + self.s_noise * np.sqrt(t_next**2 - (signal_ratio * t_down) ** 2) * noise()  # up",
         "The signal is too strong for the time that the model is told, and contrast grows from step to step.",
     ),
-    method(
+    of_flow(
         "flow-renoised-as-if-noise-levels",
         _UP,
         "x = signal_ratio * x + self.s_noise * np.sqrt(t_next**2 - t_down**2) * noise()  # up",
         "Less noise is added than the scaling took away, and samples are smooth.",
     ),
-    method(
+    of_flow(
         "flow-ancestral-s-noise-forgotten",
         _UP,
         "x = signal_ratio * x + np.sqrt(t_next**2 - (signal_ratio * t_down) ** 2) * noise()  # up",

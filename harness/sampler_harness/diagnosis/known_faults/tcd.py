@@ -8,7 +8,7 @@ __all__ = ["FAULTS"]
 
 method = edits_of("reference_samplers/tcd.py")
 
-_BELOW = "return int(np.floor((1 - self.gamma) * (t_next - 1))) + 1"
+_BELOW = "np.round((1 - self.gamma) * (t_next - 1), 9)"
 _BACK = "x = np.sqrt(kept) * x + np.sqrt(1 - kept) * noise()  # and back, to the next timestep"
 _ALONG = "x = np.sqrt(alpha_bar_s) * x0 + np.sqrt(1 - alpha_bar_s) * epsilon  # along the trajectory, to s"
 
@@ -16,7 +16,7 @@ FAULTS: tuple[KnownFault, ...] = (
     method(
         "gamma-turned-round",
         _BELOW,
-        "return int(np.floor(self.gamma * (t_next - 1))) + 1",
+        "np.round(self.gamma * (t_next - 1), 9)",
         "A run that should draw little draws a lot, and the other way round.",
     ),
     method(
