@@ -77,7 +77,7 @@ def _fits(reader: Reader, reading: Reading, layout: Layout) -> bool:
 
 
 def _fits_again(reader: Reader, layout: Layout) -> bool:
-    """Whether draws arrive where they should at other elements too: at those of the first reading all may stay in place.
+    """Whether draws arrive where they should at other elements too: at those of the first reading all may stay put.
 
     Context: of a draw of three columns that is flipped a third stays where it is, and with few draws all impulses may
     stand there. Choice: small samples, and whatever was followed, are read a second time. Reversed by: impulses that
