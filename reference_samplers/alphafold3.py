@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from . import prediction
 from .grids import sigmas
 from .grids.noise_levels import KarrasLevels, LevelsByHand
 from .openings import Array, Denoise, Model, Noise
@@ -76,8 +77,10 @@ class AlphaFold3(VarianceExploding, LevelsByHand, KarrasLevels):
         """Levels by hand say themselves where they end; a model of a chain has a table for raised levels."""
         if self.sigmas is not None and self.ends_at != "lowest":
             raise refuse("ends_at", self.ends_at, "left at 'lowest' where sigmas is given")
+        if self.times is not None:
+            raise refuse("times", self.times, "None: it has none for raised levels; give train_sigmas")
         if self.model_kind in ("epsilon", "v", "x0") and self.train_sigmas is None:
-            raise refuse("train_sigmas", None, "given: times has none for raised levels")
+            raise refuse("train_sigmas", None, f"given for model_kind={self.model_kind!r}")
         if self.sigma_max <= self.sigma_min:
             raise refuse("sigma_max", self.sigma_max, f"> sigma_min={self.sigma_min!r}")
 
@@ -90,9 +93,11 @@ class AlphaFold3(VarianceExploding, LevelsByHand, KarrasLevels):
 
     def time(self, sigma: Any) -> float:
         """What the model is told: of a network ln(sigma / sigma_data) / 4 (Algorithm 20)."""
+        if self.model_kind == "denoiser":
+            return float(sigma)
         if self.model_kind == "network":
-            return float(np.log(sigma / self.sigma_data) / 4)
-        return super().time(sigma)
+            return float(prediction.c_noise(sigma / self.sigma_data))
+        return float(sigmas.fractional_index(sigma, self._log_train_sigmas))
 
     def network(self, denoise: Denoise) -> Model:
         """The perfect model of this configuration's kind.
