@@ -394,6 +394,7 @@ def test_what_is_replaced_is_code_and_no_declaration(fault: KnownFault) -> None:
 
 
 @each_fault
+@pytest.mark.sampled(every=4)
 def test_a_fault_changes_what_a_reference_does(fault: KnownFault) -> None:
     if fault.name in NOT_FINITE:
         assert anywhere(fault, is_not_finite)

@@ -157,7 +157,7 @@ def test_its_verdict_is_true(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "release", "before", "after", "id"), PLANTS)
-@pytest.mark.sampled(every=12)
+@pytest.mark.sampled(every=24)
 def test_a_changed_line_turns_it_red(
     monkeypatch: pytest.MonkeyPatch, name: str, release: str, before: str, after: str, id: str
 ) -> None:

@@ -382,6 +382,7 @@ def test_several_samplers_have_their_own_pictures(all_pages: str) -> None:
     assert all_pages.count('<h2 class="sampler ') == 5
 
 
+@pytest.mark.slow
 def test_the_same_verdict_gives_the_same_bytes(tmp_path: Path) -> None:
     verdict = verdict_of(f"{HERE}:wrong_step")
     first, second = (write_verdict_page([verdict], tmp_path / name).read_bytes() for name in ("a.html", "b.html"))

@@ -58,6 +58,7 @@ def test_the_sampler_is_named() -> None:
     assert experiment.kept_own[0] < 0.8 < experiment.kept_reference[0]
 
 
+@pytest.mark.slow
 def test_the_training_path_is_named() -> None:
     verdict = triage(
         model=Perfect(),

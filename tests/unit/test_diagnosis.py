@@ -140,7 +140,7 @@ def test_another_reference_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", under_test.__all__)
-@pytest.mark.sampled(every=4)
+@pytest.mark.sampled(every=10)
 def test_a_conforming_sampler_has_no_diagnosis(name: str) -> None:
     verdict = check_sampler(getattr(under_test, name), budget="quick")
     assert verdict.conforms

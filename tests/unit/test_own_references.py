@@ -156,6 +156,7 @@ def _declared(kind: Any, run: Any) -> Any:
 
 @pytest.mark.parametrize("run", [_torch, _pickled])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.sampled(every=4)
 def test_an_own_reference_is_held_against(kind: Any, run: Any) -> None:
     verdict = check_sampler(_declared(kind, run), budget="quick")
     assert verdict.conforms, verdict
