@@ -220,16 +220,19 @@ class Target(Observation):
         before = np.maximum.accumulate(np.abs(rows).max(axis=1, keepdims=True))
         allowed = SCREEN * (precision.floor * size + precision.unit * before) + 1e-30
         if copied is not None:
-            spread = spread_of_rows(
-                copied,
-                rows,
-                self.case.shape,
-                self.dense.outputs,
-                self.fresh,
-                response,
-                bits=precision.bits,
-                learned_variance=self.learned_variance,
-            )
+            try:
+                spread = spread_of_rows(
+                    copied,
+                    rows,
+                    self.case.shape,
+                    self.dense.outputs,
+                    self.fresh,
+                    response,
+                    bits=precision.bits,
+                    learned_variance=self.learned_variance,
+                )
+            except Exception:  # an edit may raise anything, also where values are rounded alone
+                return math.inf
             allowed = np.maximum(allowed, SAFETY * spread)
         return worst(self.dense.rows[keep], rows[keep], allowed[keep])
 
