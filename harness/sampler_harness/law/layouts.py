@@ -29,13 +29,18 @@ def read_with_layout(reader: Reader) -> tuple[Reading, Layout | None]:
         The reading, and None in place of a layout where the draws cannot be read as fields: outputs can all the same.
     """
     best: tuple[Reading, Layout | None] | None = None
+    once: tuple[Reading, Layout | None] | None = None
     for layout in _candidates(reader):
         reading = reader.read(layout, phase=0, sign=1.0)
-        if reading.problem is not None or (_fits(reader, reading, layout) and _fits_again(reader, layout)):
+        if reading.problem is not None:
             return reading, layout
+        if _fits(reader, reading, layout):
+            if _fits_again(reader, layout):
+                return reading, layout
+            once = once or (reading, layout)
         if best is None or (all(reading.arrived) and not all(best[0].arrived)):
             best = reading, layout
-    return best or (reader.read(Layout((), reader.case.numel, "none"), phase=0, sign=1.0), None)
+    return once or best or (reader.read(Layout((), reader.case.numel, "none"), phase=0, sign=1.0), None)
 
 
 def layout_by_size(reader: Reader) -> Layout | None:
@@ -66,13 +71,14 @@ def _candidates(reader: Reader) -> Iterator[Layout]:
 def _fits(reader: Reader, reading: Reading, layout: Layout) -> bool:
     """Nothing was seen where nothing belongs, and what was not seen at all is not there to be seen.
 
-    An impulse in a part of a draw that is cut off is not seen, wherever the rest of the draw goes; nor is one of a draw
-    so weak that what it does elsewhere is taken for rounding.
+    An impulse in a part of a draw that is cut off is not seen, wherever the rest of the draw goes.
     """
     if reading.leaks:
         return False
     heard = {part for field, seen in zip(layout.fields, reading.arrived, strict=True) if seen for part in field.parts}
-    lost = {part for field in layout.fields for part in field.parts if part not in heard}
+    draws = reader.zero.draws
+    size = reader.case.numel
+    lost = {p for f in layout.fields for p in f.parts if p not in heard and draws[p].numel != size}
     return not lost or reach_nothing(reader, sorted(lost))
 
 
