@@ -280,7 +280,7 @@ class Bundle:
         if self.unread or not self.is_affine:
             return self._unmeasured()
         layout = self.layout or Layout((), self.case.numel, "none")
-        return self.reader.read(layout, phase=1, sign=-1.0)
+        return self.reader.read_again(layout)
 
     @functools.cached_property
     def law(self) -> Law:

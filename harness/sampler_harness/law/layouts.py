@@ -91,7 +91,7 @@ def _fits_again(reader: Reader, layout: Layout) -> bool:
     """
     if layout.kind != "coded" and (reader.case.numel > SMALL or len(reader.zero.draws) < 2):
         return True
-    return not reader.read(layout, phase=1, sign=-1.0).leaks
+    return not reader.read_again(layout).leaks
 
 
 def _plain(reader: Reader) -> Layout | None:
