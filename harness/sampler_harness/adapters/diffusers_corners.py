@@ -77,10 +77,17 @@ def check_handling(handling: Handling, num_steps: int | None, table: int) -> Non
         raise refuse("num_steps", num_steps, f"{table} where set_timesteps is not called")
 
 
+@dataclass(frozen=True)
 class Taken(Reference):
-    """What of the last step is returned."""
+    """How a scheduler came to a run, and what of its steps is taken: neither may change anything.
 
-    result: Result
+    Args:
+        handling: what was done to the scheduler before the run, which must change nothing.
+        result: what of ``step`` is taken, which must change nothing.
+    """
+
+    handling: Handling = choice("new")
+    result: Result = choice("object")
 
     @property
     def returns_last_x0(self) -> bool:
@@ -98,15 +105,11 @@ class DDPM(Taken, reference_samplers.DDPM):
 
     Args:
         variance_as_logarithm: the program keeps the variance as a logarithm, which must change nothing.
-        handling: what was done to the scheduler before the run, which must change nothing.
-        result: what of ``step`` is taken, which must change nothing.
     """
 
     clip_denoised: bool = flag(True)
     threshold_max: float = real(1.0, low=1, finite=False)
     variance_as_logarithm: bool = flag(False)
-    handling: Handling = choice("new")
-    result: Result = choice("object")
 
     def __post_init__(self) -> None:
         count_by_hand(self)
@@ -131,16 +134,12 @@ class DDIM(Taken, reference_samplers.DDIM):
     Source: Song et al. 2020, arXiv:2010.02502; see :class:`reference_samplers.DDIM`.
 
     Args:
-        handling: what was done to the scheduler before the run, which must change nothing.
-        result: what of ``step`` is taken, which must change nothing.
         hands_noise: the caller draws and hands the noise to ``step``, which must change nothing.
     """
 
     clip_denoised: bool = flag(True)
     threshold_max: float = real(1.0, low=1, finite=False)
     rederive_epsilon: bool = flag(False)
-    handling: Handling = choice("new")
-    result: Result = choice("object")
     hands_noise: bool = flag(False)
 
     def __post_init__(self) -> None:
@@ -177,13 +176,9 @@ class EDMEuler(Taken, diffusers.EDMEuler):
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.EDMEuler`.
 
     Args:
-        handling: what was done to the scheduler before the run, which must change nothing.
-        result: what of ``step`` is taken, which must change nothing.
         hands_x0: the caller hands the denoised sample to ``step``, which must change nothing.
     """
 
-    handling: Handling = choice("new")
-    result: Result = choice("object")
     hands_x0: bool = flag(False)
 
     def check(self) -> None:
@@ -227,14 +222,7 @@ class EulerDiscrete(Taken, diffusers.EulerDiscrete):
     """EDM's Euler steps where ``EulerDiscreteScheduler`` follows them.
 
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.EulerDiscrete`.
-
-    Args:
-        handling: what was done to the scheduler before the run, which must change nothing.
-        result: what of ``step`` is taken, which must change nothing.
     """
-
-    handling: Handling = choice("new")
-    result: Result = choice("object")
 
     def __post_init__(self) -> None:
         count_by_hand(self)
@@ -258,14 +246,7 @@ class HeunDiscrete(Taken, diffusers.HeunDiscrete):
     """EDM's Heun steps where ``HeunDiscreteScheduler`` follows them.
 
     Source: Karras et al. 2022, arXiv:2206.00364; see :class:`reference_samplers.diffusers.HeunDiscrete`.
-
-    Args:
-        handling: what was done to the scheduler before the run, which must change nothing.
-        result: what of ``step`` is taken, which must change nothing.
     """
-
-    handling: Handling = choice("new")
-    result: Result = choice("object")
 
     def __post_init__(self) -> None:
         count_by_hand(self)

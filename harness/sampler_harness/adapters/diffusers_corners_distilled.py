@@ -9,7 +9,6 @@ from reference_samplers.processes.betas import BetaSchedule
 from reference_samplers.validation import choice, real, refuse
 
 from .diffusers_corners import Taken, count_by_hand
-from .diffusers_handling import Handling, Result
 
 __all__ = ["LCM", "TCD"]
 
@@ -24,18 +23,12 @@ class LCM(Taken, reference_samplers.LCM):
     """Latent consistency sampling where ``LCMScheduler`` follows it, with diffusers' defaults.
 
     Source: Luo et al. 2023, arXiv:2310.04378; see :class:`reference_samplers.LCM`.
-
-    Args:
-        handling: what was done to the scheduler before the run, which must change nothing.
-        result: what of ``step`` is taken, which must change nothing.
     """
 
     beta_schedule: BetaSchedule = choice("scaled_linear")
     beta_start: float = real(0.00085, above=0, below=1)
     beta_end: float = real(0.012, above=0, below=1)
     threshold_max: float = real(1.0, low=1, finite=False)
-    handling: Handling = choice("new")
-    result: Result = choice("object")
 
     def __post_init__(self) -> None:
         count_by_hand(self)
@@ -51,17 +44,11 @@ class TCD(Taken, reference_samplers.TCD):
     """Strategic stochastic sampling where ``TCDScheduler`` follows it, with diffusers' defaults.
 
     Source: Zheng et al. 2024, arXiv:2402.19159; see :class:`reference_samplers.TCD`.
-
-    Args:
-        handling: what was done to the scheduler before the run, which must change nothing.
-        result: what of ``step`` is taken, which must change nothing.
     """
 
     beta_schedule: BetaSchedule = choice("scaled_linear")
     beta_start: float = real(0.00085, above=0, below=1)
     beta_end: float = real(0.012, above=0, below=1)
-    handling: Handling = choice("new")
-    result: Result = choice("object")
 
     def __post_init__(self) -> None:
         count_by_hand(self)
