@@ -24,6 +24,13 @@ _TITLES = {
     "training": "Training steps (@training_under_test)",
     "preprocessing": "Preprocessing (@preprocess_under_test)",
     "data": "Data (@data_under_test)",
+    "grid": "Grids (@grid_under_test)",
+}
+#: What a reference is named to, by what it is for.
+_DECORATORS = {
+    "For samplers": "sampler_under_test",
+    "For training steps": "training_under_test",
+    "For grids": "grid_under_test",
 }
 
 
@@ -98,7 +105,7 @@ def explain(id: str, stream: TextIO) -> None:
 
 
 def list_references(stream: TextIO) -> None:
-    """The references that samplers and training steps can be held against, with their fields.
+    """The references that samplers, training steps and grids can be held against, with their fields.
 
     Args:
         stream: standard output, usually.
@@ -120,8 +127,13 @@ def list_references(stream: TextIO) -> None:
 
 def _references() -> list[tuple[str, list[Any]]]:
     from reference_samplers import ALL_REFERENCES, ALL_TRAINING_REFERENCES
+    from reference_samplers.grids import ALL_GRIDS
 
-    return [("For samplers", _by_name(ALL_REFERENCES)), ("For training steps", _by_name(ALL_TRAINING_REFERENCES))]
+    return [
+        ("For samplers", _by_name(ALL_REFERENCES)),
+        ("For training steps", _by_name(ALL_TRAINING_REFERENCES)),
+        ("For grids", _by_name(ALL_GRIDS)),
+    ]
 
 
 def _by_name(references: Iterable[Any]) -> list[Any]:
@@ -144,8 +156,8 @@ def _explain_reference(reference: Any, stream: TextIO) -> None:
         for text in (meanings.get(field.name, ""), *(f"({name})" for name in ELSEWHERE.get(field.name, ()))):
             if text:
                 stream.write(f"{textwrap.indent(_wrapped(text, 0, WIDTH - 6), '      ')}\n")
-    of_training = dict(_references())["For training steps"]
-    under_test = "training_under_test" if reference in of_training else "sampler_under_test"
+    title = next(title for title, found in _references() if reference in found)
+    under_test = _DECORATORS[title]
     stream.write(
         f"\n@{under_test}({reference.__name__}, field=value, other=strategy): a value is fixed, a strategy is tried\n"
         "out, and what is not named keeps its default.\n"
