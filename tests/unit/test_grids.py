@@ -73,7 +73,7 @@ def test_kl_optimal_levels_by_hand() -> None:
 
 def test_linear_quadratic_by_hand() -> None:
     # Two steps of 0.05, then 0.05 s + 0.2125 s^2 in two.
-    close(LinearQuadratic(num_steps=4, threshold=0.1), [1, 0.95, 0.9, 0.65, 0])
+    close(LinearQuadratic(num_steps=4, threshold_noise=0.1), [1, 0.95, 0.9, 0.65, 0])
     close(LinearQuadratic(num_steps=1, sigma_max=3.0), [3, 0])
 
 
@@ -128,7 +128,10 @@ def test_spaced_timesteps_end_nowhere() -> None:
         (lambda: SizedTimes(num_steps=2, tokens=1, mu_is="linear", most_mu=90.0), "tokens must be such that mu"),
         (lambda: ExponentialLevels(sigma_min=2.0, sigma_max=1.0), "sigma_max must be > sigma_min=2.0"),
         (lambda: LinearQuadratic(num_steps=4, linear_steps=4), "linear_steps must be from 1 to 3"),
-        (lambda: LinearQuadratic(num_steps=10, threshold=0.9, linear_steps=1), "threshold must be so small"),
+        (
+            lambda: LinearQuadratic(num_steps=10, threshold_noise=0.9, linear_steps=1),
+            "threshold_noise must be so small",
+        ),
         (lambda: FlowLogSNR(num_steps=2, first_time=0.1, last_time=0.2), "last_time must be < first_time=0.1"),
         (lambda: LevelsInTable(shift=2.0), "shift must be 1 where table is 'chain'"),
         (lambda: LevelsInTable(num_steps=5, num_train_timesteps=4), "num_steps must be <= num_train_timesteps=4"),

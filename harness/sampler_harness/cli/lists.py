@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from sampler_harness.adapters.names import ELSEWHERE
 from sampler_harness.catalogue import KINDS, CheckInfo, catalogue, info_of
-from sampler_harness.diagnosis.known_faults import KNOWN_FAULTS, KnownFault
+from sampler_harness.diagnosis.known_faults import GRID_FAULTS, KNOWN_FAULTS, KnownFault
 
 __all__ = ["explain", "list_checks", "list_references"]
 
@@ -75,7 +75,7 @@ def explain(id: str, stream: TextIO) -> None:
     Raises:
         ValueError: where there is neither, with the nearest one.
     """
-    faults = {one.name: one for one in KNOWN_FAULTS}
+    faults = {one.name: one for one in (*KNOWN_FAULTS, *GRID_FAULTS)}
     if id in faults:
         _explain_fault(faults[id], stream)
         return
@@ -174,6 +174,8 @@ def _explain_fault(fault: KnownFault, stream: TextIO) -> None:
     if fault.happened:
         stream.write("\nIt happened:\n")
         stream.writelines(f"  {one.repository}, {one.url}\n" for one in fault.happened)
+    if fault in GRID_FAULTS:  # nothing is declared of a grid but that a check is known to fail
+        return
     stream.write(
         f'\nWhere it is meant: deviations={{"{fault.name}": "why"}} in the declaration; nothing else may differ.\n'
     )

@@ -108,11 +108,11 @@ FAULTS: tuple[KnownFault, ...] = (
     ),
     parabola(
         "parabola-with-a-kink",
-        "bend = (1 - self.threshold - slope * behind) / behind**2  # it starts with that slope, and ends at 1\n"
+        "bend = (1 - self.threshold_noise - slope * behind) / behind**2  # it starts with that slope, and ends at 1\n"
         "        place = np.arange(self.num_steps + 1)\n"
         "        beyond = np.maximum(place - self.straight, 0)\n"
         "        levels: Array = self.sigma_max * (1 - (slope * place + bend * beyond**2))",
-        "bend = (1 - self.threshold) / behind**2\n"
+        "bend = (1 - self.threshold_noise) / behind**2\n"
         "        place = np.arange(self.num_steps + 1)\n"
         "        beyond = np.maximum(place - self.straight, 0)\n"
         "        levels: Array = self.sigma_max * (1 - (slope * np.minimum(place, self.straight) + bend * beyond**2))",
@@ -120,8 +120,8 @@ FAULTS: tuple[KnownFault, ...] = (
     ),
     parabola(
         "straight-part-over-all-steps",
-        "slope = self.threshold / self.straight",
-        "slope = self.threshold / self.num_steps",
+        "slope = self.threshold_noise / self.straight",
+        "slope = self.threshold_noise / self.num_steps",
         "The first steps are half as long as they should be, and the model spends more of them on noise.",
     ),
     ratios(
