@@ -20,7 +20,7 @@ from .stretched_times import stretched
 
 __all__ = ["FlowMatchTimes", "FlowSpacing"]
 
-FlowSpacing = Literal["times", "karras", "exponential", "beta"]
+FlowSpacing = Literal["timesteps", "karras", "exponential", "beta"]
 
 #: Karras et al. 2022, equation 5; the schedulers do not let one choose.
 RHO = 7.0
@@ -44,7 +44,7 @@ class FlowMatchTimes(Grid):
         mu: what a pipeline makes of the image's size, in place of ``shift``; None for ``shift``.
         time_shift_type: the shift is exp(mu), or with ``"linear"`` mu itself.
         terminal: to which time the last call is stretched, in (0, 1); None for none.
-        sigma_spacing: ``"times"``: as they are; else N levels between the first and the last of them.
+        sigma_spacing: ``"timesteps"``: as they are; else N levels between the first and the last of them.
     """
 
     num_steps: int = whole(low=1)
@@ -53,7 +53,7 @@ class FlowMatchTimes(Grid):
     mu: float | None = real(None)
     time_shift_type: MuIs = choice("exponential")
     terminal: float | None = real(None, above=0, below=1)
-    sigma_spacing: FlowSpacing = choice("times")
+    sigma_spacing: FlowSpacing = choice("timesteps")
 
     def check(self) -> None:
         """One shift."""

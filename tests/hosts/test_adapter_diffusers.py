@@ -197,6 +197,10 @@ def apart(got: Law, should_be: Law) -> float:
         ("LCMScheduler", {"original_inference_steps": "20"}, {"original_steps": 20}),
         ("FlowMatchEulerDiscreteScheduler", {"shift": "3"}, {"shift": 3.0}),
         ("FlowMatchEulerDiscreteScheduler", {"mu": "1.15", "use_dynamic_shifting": "true"}, {"mu": 1.15}),
+        ("FlowMatchEulerDiscreteScheduler", {"shift_terminal": "0.1"}, {"terminal": 0.1}),
+        ("FlowMatchEulerDiscreteScheduler", {"shift_terminal": "0"}, {"terminal": None}),
+        ("FlowMatchEulerDiscreteScheduler", {"use_exponential_sigmas": "true"}, {"sigma_spacing": "exponential"}),
+        ("FlowMatchLCMScheduler", {"use_beta_sigmas": "true"}, {"sigma_spacing": "beta"}),
         ("LTXEulerAncestralRFScheduler", {"eta": "0.5"}, {"eta": 0.5}),
     ],
 )
@@ -245,6 +249,11 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("FlowMatchEulerDiscreteScheduler", {"s_churn": "1.0"}, "s_churn=1.0 changes nothing"),
         ("FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": "true"}, "--set mu="),
         ("FlowMatchEulerDiscreteScheduler", {"invert_sigmas": "true"}, "invert_sigmas has no counterpart"),
+        (
+            "FlowMatchEulerDiscreteScheduler",
+            {"shift_terminal": "0.1", "num_inference_steps": "1"},
+            "a single level is stretched by 0 / 0",
+        ),
         ("KDPM2DiscreteScheduler", {"prediction_type": "sample"}, "the scheduler has no such model"),
     ],
 )
