@@ -1,6 +1,6 @@
 """The schedulers of diffusers as subjects: ``diffusers:DDIMScheduler``.
 
-One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Thirteen have a reference, built from
+One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Fourteen have a reference, built from
 the scheduler's own options; every option that changes numbers is mapped to a field of it or refused by name. Where a
 scheduler is known to differ from its paper stands in :data:`KNOWN_DEVIATIONS` and in ``FINDINGS.md``.
 """
@@ -89,7 +89,11 @@ def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[
     fixed = fields_from(name, options)
     given = [fields_from(name, {option: value}) for option, value in options.items() if left_out(name, option, value)]
     idle = {field for one in given for field in one if field not in known}
-    return {field: value for field, value in fixed.items() if field not in idle}
+    found = {field: value for field, value in fixed.items() if field not in idle}
+    unknown = [field for field in found if field not in known and field != "variance_as_logarithm"]
+    if unknown:
+        raise DeclarationError(f"{name}: {', '.join(unknown)} cannot be set: {reference.__name__} has no such field")
+    return found
 
 
 def _with_tables_of(fields: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

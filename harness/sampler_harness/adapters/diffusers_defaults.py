@@ -186,6 +186,15 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
         "s_noise": 1.0,
         "per_token_timesteps": None,
     },
+    # scheduling_flow_match_heun_discrete.py, line 63
+    "FlowMatchHeunDiscreteScheduler": {
+        "num_train_timesteps": 1000,
+        "shift": 1.0,
+        "s_churn": 0.0,
+        "s_tmin": 0.0,
+        "s_tmax": float("inf"),
+        "s_noise": 1.0,
+    },
     # scheduling_flow_match_lcm.py, line 94
     "FlowMatchLCMScheduler": {**_FLOW_MATCH, "scale_factors": None, "upscale_mode": "bicubic"},
     # scheduling_ltx_euler_ancestral_rf.py, line 79

@@ -26,7 +26,7 @@ __all__ = ["SchedulerLoop"]
 
 
 #: Schedulers whose forward process has another name, and takes the noise last.
-_NOISED_BY_SCALE = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler")
+_NOISED_BY_SCALE = ("FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler")
 
 
 #: Schedulers that look a thousand levels up one by one when they are made.
@@ -179,7 +179,10 @@ class SchedulerLoop:
         """
         if self.name in _NOISED_BY_SCALE:
             scheduler = self.start(config, device)
-            return scheduler.scale_noise(x0, scheduler.timesteps[index * scheduler.order].repeat(x0.shape[0]), draw)
+            timestep = scheduler.timesteps[index * scheduler.order]
+            # One for each item, but where the scheduler would look for all of them at once and find the last.
+            several = timestep if scheduler.order > 1 else timestep.repeat(x0.shape[0])
+            return scheduler.scale_noise(x0, several, draw)
         if not index:
             new = self.build(config)
             check_shown(new, "as constructed")

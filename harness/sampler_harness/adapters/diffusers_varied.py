@@ -291,6 +291,12 @@ def _flow_lcm() -> tuple[type[Any], dict[str, Any]]:
     return FlowMatchLCM, {**_flow(), **_flow_shift(), **_flow_mu(), **_flow_grid()}
 
 
+def _flow_heun() -> tuple[type[Any], dict[str, Any]]:
+    from .diffusers_corners_flows import FlowMatchHeun
+
+    return FlowMatchHeun, {**_flow("used", "interrupted", "copied"), **_flow_shift()}
+
+
 def _flow_ancestral() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
@@ -313,6 +319,7 @@ REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "LCMScheduler": _lcm,
     "TCDScheduler": _tcd,
     "FlowMatchEulerDiscreteScheduler": _flow_euler,
+    "FlowMatchHeunDiscreteScheduler": _flow_heun,
     "FlowMatchLCMScheduler": _flow_lcm,
     "LTXEulerAncestralRFScheduler": _flow_ancestral,
 }
