@@ -176,6 +176,16 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
     "LCMScheduler": _DISTILLED,
     # scheduling_tcd.py, lines 205 and 594
     "TCDScheduler": {**_DISTILLED, "eta": 0.3},
+    # scheduling_consistency_models.py, line 80
+    "CMStochasticIterativeScheduler": {
+        "num_train_timesteps": 40,
+        "sigma_min": 0.002,
+        "sigma_max": 80.0,
+        "sigma_data": 0.5,
+        "s_noise": 1.0,
+        "rho": 7.0,
+        "clip_denoised": True,
+    },
     # scheduling_flow_match_euler_discrete.py, line 92
     "FlowMatchEulerDiscreteScheduler": {
         **_FLOW_MATCH,

@@ -28,6 +28,8 @@ __all__ = ["SchedulerLoop"]
 #: Schedulers whose forward process has another name, and takes the noise last.
 _NOISED_BY_SCALE = ("FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler")
 
+#: Schedulers that have float64 tables until a grid is laid out, of another length: what they noise then is none's.
+_NOISED_WHERE_LAID_OUT = ("CMStochasticIterativeScheduler",)
 
 #: Schedulers that look a thousand levels up one by one when they are made.
 #:
@@ -183,6 +185,9 @@ class SchedulerLoop:
             # One for each item, but where the scheduler would look for all of them at once and find the last.
             several = timestep if scheduler.order > 1 else timestep.repeat(x0.shape[0])
             return scheduler.scale_noise(x0, several, draw)
+        if self.name in _NOISED_WHERE_LAID_OUT:
+            scheduler = self.start(config, device)
+            return scheduler.add_noise(x0, draw, scheduler.timesteps[index].repeat(x0.shape[0]))
         if not index:
             new = self.build(config)
             check_shown(new, "as constructed")

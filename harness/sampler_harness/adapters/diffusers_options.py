@@ -60,6 +60,7 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "prediction_type": ("prediction", DIFFUSERS_PREDICTIONS),
     "rescale_betas_zero_snr": ("rescale_zero_terminal_snr", {}),
     "clip_sample": ("clip_denoised", {}),
+    "clip_denoised": ("clip_denoised", {}),
     "clip_sample_range": ("clip_range", {}),
     "set_alpha_to_one": ("final_alpha_bar", {"one": True, "first": False}),
     "final_sigmas_type": ("final_level", {}),

@@ -250,6 +250,24 @@ def _tcd() -> tuple[type[Any], dict[str, Any]]:
     }
 
 
+def _consistency() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from reference_samplers.diffusers_consistency import CMStochasticIterative
+
+    return CMStochasticIterative, {
+        "num_steps": st.one_of(st.integers(1, 40), st.none()),
+        "num_train_timesteps": st.sampled_from([40, 151]),
+        "sigma_min": st.sampled_from([0.002, 0.02]),
+        "sigma_max": st.sampled_from([80.0, 10.0]),
+        "sigma_data": st.sampled_from([0.5, 1.0]),
+        "s_noise": st.sampled_from([1.0, 1.003]),
+        "rho": st.sampled_from([7.0, 3.0]),
+        "clip_denoised": st.booleans(),
+        "timesteps": st.sampled_from([None, (22, 0), (17,), (39, 20, 1)]),
+    }
+
+
 def _flow(*handling: str) -> dict[str, Any]:
     from hypothesis import strategies as st
 
@@ -318,6 +336,7 @@ REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "KDPM2AncestralDiscreteScheduler": _kdpm2_ancestral,
     "LCMScheduler": _lcm,
     "TCDScheduler": _tcd,
+    "CMStochasticIterativeScheduler": _consistency,
     "FlowMatchEulerDiscreteScheduler": _flow_euler,
     "FlowMatchHeunDiscreteScheduler": _flow_heun,
     "FlowMatchLCMScheduler": _flow_lcm,
