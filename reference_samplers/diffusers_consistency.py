@@ -1,4 +1,4 @@
-"""Consistency models as a scheduler of diffusers samples them: their network, on its own entries of Karras' grid."""
+"""Consistency models as schedulers of diffusers sample them: their networks, on grids of that library."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import numpy as np
 from .consistency import MultistepConsistency
 from .grids import sigmas, spacings
 from .openings import Array, Model, Noise
+from .processes.trig_flow import TrigFlow, TrigPrediction
 from .processes.variance_exploding import ModelKind, NoiseLevels
 from .validation import checked_whole, checked_wholes, flag, real, refuse, store, whole
 
-__all__ = ["CMStochasticIterative"]
+__all__ = ["SCM", "CMStochasticIterative"]
 
 
 @dataclass(frozen=True)
@@ -157,3 +158,51 @@ class CMStochasticIterative(MultistepConsistency, NoiseLevels):
     def clip_told(self) -> str:
         """What should be done to predicted data."""
         return "clamp at ±1" if self.clip_denoised else super().clip_told
+
+
+@dataclass(frozen=True)
+class SCM(MultistepConsistency, TrigFlow):
+    """Multistep consistency sampling on angles, as ``SCMScheduler`` documents it.
+
+    Source: Lu & Song 2024, arXiv:2410.11081, section 3 and algorithm 2 of its appendix (the multistep sampler of Song
+    et al. 2023, arXiv:2303.01469, on TrigFlow). What the scheduler is given is sigma_data F, and x.
+
+    Args:
+        num_steps: n, calls of the model, in [1, T].
+        num_train_timesteps: T, which bounds n and does nothing else.
+        sigma_data: std of the fresh noise, > 0. That of the first noise is the caller's: the scheduler documents 1.
+        first_time: the first angle, in (0, 2).
+        middle_time: the second one of two steps, in (0, ``first_time``); no other number of steps has it.
+
+    Raises:
+        ValueError: names field, value and legal range.
+    """
+
+    num_steps: int = whole(2, low=1)
+    num_train_timesteps: int = whole(1000, low=1)
+    sigma_data: float = real(0.5, above=0)
+    first_time: float = real(1.57080, above=0, below=2)
+    middle_time: float = real(1.3, above=0, below=2)
+
+    def check(self) -> None:
+        """The angles fall."""
+        checked_whole("num_steps", self.num_steps, 1, self.num_train_timesteps)
+        if self.num_steps == 2 and self.middle_time >= self.first_time:
+            raise refuse("middle_time", self.middle_time, f"< first_time={self.first_time!r}")
+
+    @cached_property
+    def levels(self) -> Array:
+        """``(n + 1,)`` angles, falling to 0."""
+        if self.num_steps == 2:
+            return np.array([self.first_time, self.middle_time, 0.0])
+        return np.linspace(self.first_time, 0.0, self.num_steps + 1)
+
+    @property
+    def prediction(self) -> TrigPrediction:
+        """dx/dt, which a pipeline makes of the network's output."""
+        return "velocity"
+
+    @property
+    def initial_std(self) -> float:
+        """What the scheduler documents."""
+        return 1.0

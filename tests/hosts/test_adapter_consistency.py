@@ -1,4 +1,4 @@
-"""The consistency scheduler of diffusers: its reference by hand, mistakes that are caught, and where it is NaN."""
+"""The consistency schedulers of diffusers: a reference by hand, mistakes that are caught, and where one is NaN."""
 
 from __future__ import annotations
 
@@ -96,9 +96,28 @@ def test_options_become_fields() -> None:
     assert fields == {"clip_denoised": False, "timesteps": (22, 0), "num_steps": None, "s_noise": 1.1}
 
 
+@pytest.mark.parametrize(
+    ("settings", "fields"),
+    [
+        ({"max_timesteps": "1.5"}, {"first_time": 1.5}),
+        ({"intermediate_timesteps": "1.0", "num_inference_steps": "2"}, {"middle_time": 1.0, "num_steps": 2}),
+        ({"sigma_data": "1"}, {"sigma_data": 1.0}),
+    ],
+)
+def test_options_of_angles_become_fields(settings: dict[str, str], fields: dict[str, Any]) -> None:
+    subject = adapter.subject("SCMScheduler", settings)
+    assert {field: subject.fields[field] for field in fields} == fields
+
+
+def test_angles_by_hand_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="timesteps cannot be set"):
+        adapter.subject("SCMScheduler", {"timesteps": "1.5, 1.0, 0"})
+
+
 @pytest.mark.slow
-def test_the_scheduler_conforms() -> None:
-    verdict = check_sampler(adapter.subject(NAME), budget="quick")
+@pytest.mark.parametrize("name", [NAME, "SCMScheduler"])
+def test_the_scheduler_conforms(name: str) -> None:
+    verdict = check_sampler(adapter.subject(name), budget="quick")
     assert verdict.conforms, [f.message for f in verdict.findings if f.outcome in ("failed", "error")]
     assert verdict.margin is not None
     assert verdict.margin < 1 / 2
@@ -106,17 +125,31 @@ def test_the_scheduler_conforms() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("before", "after", "check"),
+    ("name", "before", "after", "check"),
     [
-        ("c_skip = sigma_data**2 / ((sigma - sigma_min) ** 2", "c_skip = sigma_data**2 / (sigma ** 2", "law/outputs"),
-        ("c_out = (sigma - sigma_min) * sigma_data", "c_out = sigma * sigma_data", "law/outputs"),
-        ("z * (sigma_hat**2 - sigma_min**2) ** 0.5", "z * sigma_hat", "law/noise"),
-        ("timesteps = 1000 * 0.25 * np.log", "timesteps = 0.25 * np.log", "law/times"),
-        ("denoised.clamp(-1, 1)", "denoised.clamp(-2, 2)", "clip/replay"),
-        ("self.init_noise_sigma = sigma_max", "self.init_noise_sigma = 1.0", "law/initial-noise"),
+        ("SCMScheduler", "torch.cos(s) * sample - torch.sin(s)", "torch.cos(s) * sample + torch.sin(s)", "law/outputs"),
+        (
+            "SCMScheduler",
+            "torch.cos(t) * pred_x0 + torch.sin(t)",
+            "torch.cos(s) * pred_x0 + torch.sin(t)",
+            "law/outputs",
+        ),
+        ("SCMScheduler", "* self.config.sigma_data\n", "* 1.0\n", "law/noise"),
+        ("SCMScheduler", "torch.linspace(max_timesteps, 0,", "torch.linspace(max_timesteps, 0.1,", "law/times"),
+        (
+            NAME,
+            "c_skip = sigma_data**2 / ((sigma - sigma_min) ** 2",
+            "c_skip = sigma_data**2 / (sigma ** 2",
+            "law/outputs",
+        ),
+        (NAME, "c_out = (sigma - sigma_min) * sigma_data", "c_out = sigma * sigma_data", "law/outputs"),
+        (NAME, "z * (sigma_hat**2 - sigma_min**2) ** 0.5", "z * sigma_hat", "law/noise"),
+        (NAME, "timesteps = 1000 * 0.25 * np.log", "timesteps = 0.25 * np.log", "law/times"),
+        (NAME, "denoised.clamp(-1, 1)", "denoised.clamp(-2, 2)", "clip/replay"),
+        (NAME, "self.init_noise_sigma = sigma_max", "self.init_noise_sigma = 1.0", "law/initial-noise"),
     ],
 )
-def test_a_mistake_in_the_scheduler_is_caught(before: str, after: str, check: str) -> None:
-    with rewritten(NAME, before, after):
-        verdict = check_sampler(adapter.subject(NAME), budget="quick", diagnose=False)
+def test_a_mistake_in_the_scheduler_is_caught(name: str, before: str, after: str, check: str) -> None:
+    with rewritten(name, before, after):
+        verdict = check_sampler(adapter.subject(name), budget="quick", diagnose=False)
     assert check in [cause.id for cause in verdict.causes]

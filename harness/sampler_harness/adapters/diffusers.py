@@ -1,6 +1,6 @@
 """The schedulers of diffusers as subjects: ``diffusers:DDIMScheduler``.
 
-One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Fifteen have a reference, built from
+One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Sixteen have a reference, built from
 the scheduler's own options; every option that changes numbers is mapped to a field of it or refused by name. Where a
 scheduler is known to differ from its paper stands in :data:`KNOWN_DEVIATIONS` and in ``FINDINGS.md``.
 """
@@ -34,7 +34,9 @@ _UNREAD = {
     "FlowMatchEulerDiscreteScheduler": ("s_churn", "s_tmin", "s_tmax", "s_noise"),
 }  # fmt: skip
 #: Schedulers that have no forward process.
-_NO_FORWARD = ("LTXEulerAncestralRFScheduler",)
+_NO_FORWARD = ("LTXEulerAncestralRFScheduler", "SCMScheduler")
+#: Schedulers that draw in float32 whatever x is, and return that.
+_SINGLE_ONLY = ("SCMScheduler",)
 _IMAGES = ((2, 3, 16, 16), (1, 1, 1, 1), (2, 1, 7, 5), (3, 4, 8, 2), (2, 3, 11), (2, 2, 3, 4, 5), (2, 17, 3, 3))
 
 
@@ -182,7 +184,7 @@ def _subject(name: str, reference: type[Any], fields: Mapping[str, Any], options
         fields=dict(fields),
         name=name,
         shapes=_IMAGES if is_chain else None,
-        dtypes=("float32", "float16", "bfloat16"),
+        dtypes=("float32",) if name in _SINGLE_ONLY else ("float32", "float16", "bfloat16"),
         takes_generator=True,
         model_channels=2 if learned else 1,
         forward=loop.forward if name not in _NO_FORWARD else None,

@@ -41,6 +41,8 @@ _RUN_OPTIONS: dict[str, Any] = {
     "s_tmax": float("inf"),
     "s_noise": 1.0,
     "mu": None,
+    "max_timesteps": 1.57080,
+    "intermediate_timesteps": 1.3,
 }
 
 
@@ -71,6 +73,8 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "shift": ("shift", {}),
     "time_shift_type": ("time_shift_type", {}),
     "shift_terminal": ("terminal", {}),
+    "max_timesteps": ("first_time", {}),
+    "intermediate_timesteps": ("middle_time", {}),
     **{name: (name, {}) for name in STEP_FIELDS},
 }
 

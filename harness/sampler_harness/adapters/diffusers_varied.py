@@ -268,6 +268,19 @@ def _consistency() -> tuple[type[Any], dict[str, Any]]:
     }
 
 
+def _angles() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from reference_samplers.diffusers_consistency import SCM
+
+    return SCM, {
+        "num_steps": st.integers(1, 60),
+        "sigma_data": st.sampled_from([0.5, 1.0]),
+        "first_time": st.sampled_from([1.57080, 1.56454]),
+        "middle_time": st.sampled_from([1.3, 1.1]),
+    }
+
+
 def _flow(*handling: str) -> dict[str, Any]:
     from hypothesis import strategies as st
 
@@ -337,6 +350,7 @@ REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "LCMScheduler": _lcm,
     "TCDScheduler": _tcd,
     "CMStochasticIterativeScheduler": _consistency,
+    "SCMScheduler": _angles,
     "FlowMatchEulerDiscreteScheduler": _flow_euler,
     "FlowMatchHeunDiscreteScheduler": _flow_heun,
     "FlowMatchLCMScheduler": _flow_lcm,
