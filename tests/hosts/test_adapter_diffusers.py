@@ -211,7 +211,7 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
     for option, default in options._known_options(name).items():
         if option in ("timesteps", "sigmas"):
             continue
-        value = {"trained_betas": (0.1, 0.2), "sigma_min": 0.1, "sigma_max": 2.0}.get(option, default)
+        value = {"trained_betas": (0.01,) * 60, "sigma_min": 0.1, "sigma_max": 2.0}.get(option, default)
         adapter.subject(name, {option: value})
 
 
@@ -246,6 +246,10 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": "true"}, "--set mu="),
         ("FlowMatchEulerDiscreteScheduler", {"invert_sigmas": "true"}, "invert_sigmas has no counterpart"),
         ("KDPM2DiscreteScheduler", {"prediction_type": "sample"}, "the scheduler has no such model"),
+        ("KDPM2DiscreteScheduler", {"use_karras_sigmas": "true"}, "with use_karras_sigmas=True: sigma_spacing must be"),
+        ("DDIMScheduler", {"timestep_spacing": "nonsense"}, "timestep_spacing must be one of 'leading', 'linspace'"),
+        ("TCDScheduler", {"trained_betas": "0.1,0.2"}, "with trained_betas=(0.1, 0.2): "),
+        ("DDIMScheduler", {"num_train_timesteps": "-3"}, "num_train_timesteps must be a whole number >= 1"),
     ],
 )
 def test_what_cannot_be_set_is_refused_by_name(name: str, settings: dict[str, str], told: str) -> None:
