@@ -322,6 +322,16 @@ def test_a_reference_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean FlowEuler?" in refused(["--explain", "FlowEulr"], capsys)
 
 
+@pytest.mark.parametrize("name", ["EulerAncestralDiscrete", "EulerAncestralDiscreteScheduler", "FlowMatchEuler"])
+def test_the_reference_of_a_scheduler_is_explained(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Verdicts name it, so that it can be asked for; the library need not be there."""
+    assert main(["--explain", name]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"^  num_steps", text, re.MULTILINE)
+    assert re.search(r"^check-sampler diffusers:\w+Scheduler varies them", text, re.MULTILINE)
+    assert "did you mean FlowMatchEuler?" in refused(["--explain", "FlowMatchEulr"], capsys)
+
+
 def test_a_known_fault_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--explain", "initial-noise-unscaled"]) == 0
     text = capsys.readouterr().out
