@@ -37,11 +37,13 @@ __all__ = [
     "module_file",
     "module_spec",
     "place_of",
+    "remarks_of",
     "subjects_in",
 ]
 
 #: Targets that begin with one of these and a colon are built by an adapter.
 ADAPTERS = ("diffusers",)
+_ADAPTERS = "sampler_harness.adapters"
 
 _HERE = str(Path(__file__).parent)
 
@@ -160,6 +162,19 @@ def load_named(target: str, settings: Mapping[str, Any] | None = None) -> tuple[
     return tuple(Named(key, renamed(value, key, f"{place}:{key}"), module) for key, value in found.items())
 
 
+def remarks_of(target: str) -> tuple[str, ...]:
+    """What an adapter says of a target beside its verdicts; nothing of any other target.
+
+    Args:
+        target: as a person types it, one that could be loaded.
+    """
+    place, name = _split(target)
+    if place not in ADAPTERS:
+        return ()
+    found: tuple[str, ...] = importlib.import_module(f"{_ADAPTERS}.{place}").remarks(name)
+    return found
+
+
 def load_attribute(target: str) -> Any:
     """Whatever ``module:name`` or ``path/file.py:name`` names.
 
@@ -214,7 +229,7 @@ def _split(target: str) -> tuple[str, str]:
 
 def _adapted(adapter: str, name: str, settings: Mapping[str, Any]) -> list[Subject]:
     """The subject of an adapter's name, then one for each deviation that is known of it."""
-    home = f"sampler_harness.adapters.{adapter}"
+    home = f"{_ADAPTERS}.{adapter}"
     try:
         built: list[Subject] = importlib.import_module(home).subjects(name, settings)
     except ModuleNotFoundError as error:

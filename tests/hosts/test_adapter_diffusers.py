@@ -26,6 +26,7 @@ from sampler_harness.adapters import diffusers_corners as references
 from sampler_harness.adapters import diffusers_deviations as deviations
 from sampler_harness.adapters import diffusers_options as options
 from sampler_harness.adapters import diffusers_released as released
+from sampler_harness.adapters import diffusers_undecided as undecided
 from sampler_harness.budgets import BUDGETS
 from sampler_harness.cases import covering_set
 from sampler_harness.catalogue import check_ids
@@ -515,6 +516,25 @@ def test_a_scheduler_without_a_reference_runs_for_comparisons() -> None:
     assert apart(law_of(dpm, config), law_of(ddim, config)) < 1e-5
     with pytest.raises(ValueError, match="has no reference here"):
         dpm.reference(num_steps=2).sample(None, None)
+
+
+def test_every_scheduler_is_decided_or_said_why_not() -> None:
+    reasons = [name for those in undecided.UNDECIDED.values() for name in those]
+    assert len(reasons) == len(set(reasons))
+    assert not set(reasons) & set(REFERENCED)
+    missing = [name for name in options.names() if name not in REFERENCED and name not in reasons]
+    assert len([one for one in undecided.undecided() if "cannot give it" in one]) == bool(missing)
+    told = " ".join(adapter.remarks("all"))
+    assert "not decided (it samples tokens: no Gaussian noise is taken out): Amused, " in told
+    assert all(name.removesuffix("Scheduler") in told for name in options.names() if name not in REFERENCED)
+
+
+def test_all_schedulers_are_those_with_a_reference_and_their_corners() -> None:
+    found = adapter.subjects("all")
+    assert [one.name for one in found if "[" not in one.name] == list(REFERENCED)
+    assert {one.name for one in adapter.subjects("EulerDiscreteScheduler")} <= {one.name for one in found}
+    with pytest.raises(DeclarationError, match="is for one scheduler"):
+        adapter.subjects("all", {"eta": "0.5"})
 
 
 # The references of their own.

@@ -1,4 +1,4 @@
-"""The schedulers of diffusers as subjects: ``diffusers:DDIMScheduler``.
+"""The schedulers of diffusers as subjects: ``diffusers:DDIMScheduler``, or all that are decided, ``diffusers:all``.
 
 One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Thirteen have a reference, built from
 the scheduler's own options; every option that changes numbers is mapped to a field of it or refused by name. Where a
@@ -20,9 +20,13 @@ from .diffusers_deviations import KNOWN_DEVIATIONS, KnownDeviation
 from .diffusers_loop import SchedulerLoop
 from .diffusers_narrowed import NothingLegal, narrowed, of_length
 from .diffusers_options import accepts, fields_from, names, parsed_settings, scheduler_class
+from .diffusers_undecided import undecided, why_undecided
 from .diffusers_varied import REFERENCED
 
-__all__ = ["names", "subject", "subjects"]
+__all__ = ["ALL", "names", "remarks", "subject", "subjects"]
+
+#: In place of a scheduler's name.
+ALL = "all"
 
 _CHAINS = ("DDPMScheduler", "DDIMScheduler")
 #: Options that a scheduler documents and does not read (FINDINGS).
@@ -139,12 +143,17 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
     """The scheduler's subject, and one for each known deviation that the settings leave open.
 
     Args:
-        name: the class, as ``DDIMScheduler``.
+        name: the class, as ``DDIMScheduler``; ``all`` for each scheduler that has a reference.
         settings: as for :func:`subject`.
 
     Raises:
-        DeclarationError: as for :func:`subject`.
+        DeclarationError: as for :func:`subject`; for settings of all, which share none.
     """
+    if name == ALL:
+        if settings:
+            given = ", ".join(f"{key}={value}" for key, value in settings.items())
+            raise DeclarationError(f"--set {given} is for one scheduler; of all, each has options of its own")
+        return [one for scheduler in REFERENCED for one in subjects(scheduler)]
     first = subject(name, settings)
     if first.deviations or first.expected_failures:
         return [first]
@@ -155,6 +164,18 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
             with contextlib.suppress(NothingLegal):  # no configuration of that corner has these options
                 found.append(_deviating(deviation, options))
     return found
+
+
+def remarks(name: str) -> tuple[str, ...]:
+    """What is to be known of a target beside its verdicts: which schedulers are not decided, and why.
+
+    Args:
+        name: the class, or ``all``.
+    """
+    if name == ALL:
+        return undecided()
+    is_decided = _split_known(name, {})[0] in REFERENCED
+    return () if is_decided else (f"diffusers:{name} has no reference: {why_undecided(name)}",)
 
 
 def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject:

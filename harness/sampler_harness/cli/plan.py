@@ -20,6 +20,7 @@ from sampler_harness.targets import (
     load_sampler,
     load_subject,
     load_subjects,
+    remarks_of,
 )
 
 from .options import UsageError, chosen_checks, settings
@@ -37,6 +38,7 @@ name what to check:
   check-sampler path/file.py                every sampler declared in the file
   check-sampler package.module:my_sampler
   check-sampler diffusers:DDIMScheduler     a released scheduler
+  check-sampler diffusers:all               every released scheduler that has a reference
 nothing is declared yet? this writes the test file for a sampler of yours:
   check-sampler --init path/file.py:NAME
 the same targets every time? name them once, in pyproject.toml:
@@ -140,6 +142,7 @@ def planned(options: argparse.Namespace) -> Plan:
         raise UsageError(f"--trajectory draws a run of one sampler, but {len(subjects)} were named")
     baseline = _baseline(options, own.baseline)
     plan = Plan(options, [], list(subjects), checks, as_of, problem, baseline, revision, repository)
+    plan.remarks += [remark for target in targets for remark in remarks_of(target)]
     plan.changes = _changes(plan)
     if options.changed_since is not None:
         subjects = _touched(plan, subjects)
@@ -194,9 +197,8 @@ def _check_subjects(options: argparse.Namespace, subjects: Sequence[AnySubject],
                 f"{subject.target} takes the pytest fixtures {names}: run it with pytest, or give them defaults"
             )
         if not against and subject.reference_name == "NoReference":
-            raise UsageError(
-                f"{subject.target} has no reference: hold it against another sampler or a saved law with --against"
-            )
+            told = "; ".join(remarks_of(subject.target)) or f"{subject.target} has no reference"
+            raise UsageError(f"{told}; hold it against another sampler or a saved law with --against")
     if (against or options.save_law is not None) and any(subject.kind != "sampler" for subject in subjects):
         raise UsageError("--against and --save-law are for samplers: only they have a law that another can be held to")
 
