@@ -80,7 +80,7 @@ def test_times_told_in_thousandths_are_a_field_and_no_fault() -> None:
     """Rounding the draw moves such a time a thousand times as far, and no further than that."""
 
     @training_under_test(FlowTraining)
-    def thousandths(model: Any, x0: Tensor, config: FlowTraining) -> Tensor:
+    def thousandths(model: Any, x0: Tensor, config: FlowTraining) -> Any:
         t, noise = torch.rand(x0.shape[0]), torch.randn_like(x0)
         mixed = per_item(1 - t, x0) * x0 + per_item(t, x0) * noise
         return ((model(mixed, 1000.0 * t) - (noise - x0)) ** 2).mean()

@@ -27,16 +27,18 @@ from sampler_harness.adapters import diffusers_deviations as deviations
 from sampler_harness.adapters import diffusers_options as options
 from sampler_harness.adapters import diffusers_released as released
 from sampler_harness.adapters import diffusers_undecided as undecided
+from sampler_harness.adapters.no_reference import NoReference
 from sampler_harness.budgets import BUDGETS
 from sampler_harness.cases import covering_set
 from sampler_harness.catalogue import check_ids
+from sampler_harness.importing import TargetError
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.law.tolerance import tolerance_of
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError, Subject
 from sampler_harness.subject.allowed import named_values
-from sampler_harness.targets import TargetError, load_subject
+from sampler_harness.targets import load_subject
 
 from . import findings
 from .rewriting import rewritten
@@ -511,7 +513,7 @@ def test_a_scheduler_without_a_reference_runs_for_comparisons() -> None:
     config = ddim.reference(num_steps=10, timestep_spacing="trailing")
     settings = {"solver_order": "1", "timestep_spacing": "trailing"}
     dpm = adapter.subject("DPMSolverMultistepScheduler", settings)
-    assert dpm.reference is references.NoReference
+    assert dpm.reference is NoReference
     # First-order DPM-Solver++ is DDIM with eta 0 (Lu et al. 2022, section 4).
     assert apart(law_of(dpm, config), law_of(ddim, config)) < 1e-5
     with pytest.raises(ValueError, match="has no reference here"):

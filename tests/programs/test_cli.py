@@ -21,12 +21,13 @@ from sampler_harness import __version__
 from sampler_harness.adapters.names import ELSEWHERE
 from sampler_harness.catalogue import KINDS, VERSIONS, CheckInfo, catalogue, check_ids
 from sampler_harness.cli import main
+from sampler_harness.importing import TargetError
 from sampler_harness.kinds import KIND_OF
 from sampler_harness.report.json import dumps, to_json
 from sampler_harness.report.terminal import closing_line, render, summary_lines
 from sampler_harness.report.words import remedy
 from sampler_harness.runner import Assessment
-from sampler_harness.targets import TargetError, load_subject, load_subjects
+from sampler_harness.targets import load_subject, load_subjects
 from sampler_harness.verdict import Coverage, Finding, Verdict
 
 QUICK = ["--budget", "quick"]

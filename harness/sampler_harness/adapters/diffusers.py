@@ -237,7 +237,7 @@ def _subject(name: str, reference: type[Any], fields: Mapping[str, Any], options
 def _unreferenced(name: str, options: Mapping[str, Any]) -> Subject:
     from hypothesis import strategies as st
 
-    from .diffusers_corners import NoReference
+    from .no_reference import NoReference
 
     loop = SchedulerLoop(name, {k: v for k, v in options.items() if k != "num_inference_steps"})
     steps = options.get("num_inference_steps", st.integers(2, 50))

@@ -20,6 +20,7 @@ from sampler_harness.targets import (
     load_sampler,
     load_subject,
     load_subjects,
+    place_of,
     remarks_of,
 )
 
@@ -39,6 +40,7 @@ name what to check:
   check-sampler package.module:my_sampler
   check-sampler diffusers:DDIMScheduler     a released scheduler
   check-sampler diffusers:all               every released scheduler that has a reference
+  check-sampler k_diffusion:PATH.py:all     every sample_x(model, x, sigmas, …) of a file that has one
 nothing is declared yet? this writes the test file for a sampler of yours:
   check-sampler --init path/file.py:NAME
 the same targets every time? name them once, in pyproject.toml:
@@ -158,7 +160,7 @@ def _loaded(target: str, given: dict[str, Any], *, one: bool, why: bool) -> Sequ
 
     Asked why details fade, an adapter's scheduler is the one sampler, and a file's fields are for the experiment.
     """
-    adapted = target.partition(":")[0] in ADAPTERS
+    adapted = place_of(target) in ADAPTERS
     if why and not adapted:
         return load_subjects(target)
     return [load_subject(target, given)] if one or why else load_subjects(target, given)
@@ -166,7 +168,7 @@ def _loaded(target: str, given: dict[str, Any], *, one: bool, why: bool) -> Sequ
 
 def _is_known_deviation(subject: AnySubject) -> bool:
     """A subject that an adapter made of what is known to deviate: the scheduler itself is held against its past."""
-    return subject.target.startswith(ADAPTERS) and subject.target.endswith("]")
+    return place_of(subject.target) in ADAPTERS and subject.target.endswith("]")
 
 
 def _as_of(options: argparse.Namespace) -> str:
