@@ -33,7 +33,8 @@ def check_any(evidence: Evidence) -> Finding:
             f"with {_steps_of(case.config)} steps: {text}",
             case,
             {},
-            "law/times" if evidence.bundle(case).problem is not None else cause_of(evidence, case),
+            "law/times" if (problem := evidence.bundle(case).problem) is not None else cause_of(evidence, case),
+            "" if problem is None else problem.kind,
         )
         for case, (ratio, text) in failing.items()
     ]
