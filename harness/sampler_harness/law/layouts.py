@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 
 from sampler_harness.observe.layout import Layout, NoLayout
+from sampler_harness.observe.trace import Problem
 
-from .coded import coded_alike, coded_apart
+from .coded import coded_alike, coded_apart, too_many
 from .heard import reach_nothing, unheard
 from .reading import Reader, Reading
 
 __all__ = ["layout_by_size", "read_with_layout"]
 
+#: What is said of noise that would have to be followed draw by draw in a long run.
+NOT_FOLLOWED = (
+    "what is drawn is moved about, each time in a way of its own, and a run of so many steps draws too often for each "
+    "to be followed: whether every element gets a normal of its own cannot be told. Declare fewer steps"
+)
 #: Draws of other sizes than the sample's that are asked one by one whether they reach anything.
 MOST_ODD = 64
 
@@ -38,7 +45,14 @@ def read_with_layout(reader: Reader) -> tuple[Reading, Layout | None]:
             once = once or (reading, layout)
         if best is None or (all(reading.arrived) and not all(best[0].arrived)):
             best = reading, layout
-    return once or best or (reader.read(Layout((), reader.case.numel, "none"), phase=0, sign=1.0), None)
+    found = once or best
+    if found is None or (once is None and too_many(reader)):
+        silent = reader.read(Layout((), reader.case.numel, "none"), phase=0, sign=1.0)
+        if found is None:
+            return silent, None
+        if not silent.leaks and silent.problem is None:
+            return dataclasses.replace(found[0], problem=Problem("unread", NOT_FOLLOWED)), found[1]
+    return found
 
 
 def layout_by_size(reader: Reader) -> Layout | None:

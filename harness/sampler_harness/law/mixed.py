@@ -63,7 +63,7 @@ def mixing(bundle: Bundle) -> Mixing | None:
     read = slice(None) if bundle.last_row and bundle.end is None else slice(-1)
     by_item = alike.reshape(alike.shape[0], items, -1)
     same_everywhere = np.broadcast_to(by_item[:, :1], by_item.shape)
-    off = max(NEAR, PRECISIONS[bundle.case.dtype].off(0, 32))
+    off = max(NEAR, PRECISIONS[bundle.case.dtype].of_steps(bundle.num_calls))
     pairs = ((one + other, whole), (by_item, same_everywhere), (np.roll(whole, size // items, axis=1), swapped))
     if not all(_are_near(a[read], b[read], off) for a, b in pairs):
         return None

@@ -92,8 +92,7 @@ def _misses(bundle: Bundle, rows: Array, predicted: Array, sent: Array, sizes: A
 
 def _off(bundle: Bundle) -> float:
     """How far an element may be off: in half precision what rounding does is more than the usual share."""
-    precision = PRECISIONS[bundle.case.dtype]
-    return max(OFF, precision.off(0, 32))
+    return max(OFF, PRECISIONS[bundle.case.dtype].of_steps(bundle.num_calls))
 
 
 def _read(bundle: Bundle) -> slice:
@@ -124,7 +123,7 @@ def place_map(bundle: Bundle) -> PlaceMap | None:
     if rows is None or _misses(bundle, rows, np.einsum("rps,ps->rs", weights, sent), sent, largest):
         return None
     by_item = weights.reshape(calls + 1, fields + calls, bundle.case.shape[0], -1)
-    allowed = max(APART, PRECISIONS[bundle.case.dtype].off(0, 32)) * largest.max(axis=1)[:, None]
+    allowed = max(APART, PRECISIONS[bundle.case.dtype].of_steps(calls)) * largest.max(axis=1)[:, None]
     if bool((np.ptp(by_item, axis=2).max(axis=2) > allowed).any()):
         return None  # items differ, which shape/batch tells
     uneven = np.ptp(weights, axis=2) > allowed
