@@ -58,7 +58,8 @@ def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[
     one_change = diagnosis is not None and diagnosis.exact and diagnosis.answers[0].changes == 1
     shared = any(f.id == "noise/shape" and f.outcome == "failed" and f.evidence.get("shared") for f in findings)
     # Noise that is not torch's is not seen: nothing is known of what would be without it.
-    foreign = any(f.id == "noise/generator" and f.outcome == "failed" and f.evidence.get("foreign") for f in findings)
+    drawn = [f for f in findings if f.id == "noise/generator" and f.outcome == "failed"]
+    foreign = any(f.evidence.get("foreign") or f.evidence.get("hidden") for f in drawn)
     left_behind = any(f.id == "state/rerun" and f.outcome == "failed" for f in findings)
     causes: list[Finding] = []
     told: list[Finding] = []

@@ -211,7 +211,7 @@ def test_options_become_fields(name: str, settings: dict[str, str], fields: dict
 
 @pytest.mark.parametrize("name", REFERENCED)
 def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
-    for option, default in options._known_options(name).items():
+    for option, default in options.known_options(name).items():
         if option in ("timesteps", "sigmas"):
             continue
         value = {"trained_betas": (0.01,) * 60, "sigma_min": 0.1, "sigma_max": 2.0}.get(option, default)
@@ -253,6 +253,11 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("DDIMScheduler", {"timestep_spacing": "nonsense"}, "timestep_spacing must be one of 'leading', 'linspace'"),
         ("TCDScheduler", {"trained_betas": "0.1,0.2"}, "with trained_betas=(0.1, 0.2): "),
         ("DDIMScheduler", {"num_train_timesteps": "-3"}, "num_train_timesteps must be a whole number >= 1"),
+        ("FlowMatchEulerDiscreteScheduler", {"use_karras_sigmas": "true"}, "use_karras_sigmas=True has no reference"),
+        ("FlowMatchEulerDiscreteScheduler", {"sigmas": "0.9, 0.5, 0.1"}, "the reference's times are even"),
+        ("FlowMatchLCMScheduler", {"timesteps": "900, 400"}, "timesteps=(900, 400) has no reference"),
+        ("LTXEulerAncestralRFScheduler", {"sigmas": "1.0, 0.5, 0.0"}, "the reference's times are even"),
+        ("LTXEulerAncestralRFScheduler", {"mu": "1.15"}, "mu=1.15 changes nothing"),
     ],
 )
 def test_what_cannot_be_set_is_refused_by_name(name: str, settings: dict[str, str], told: str) -> None:
@@ -623,6 +628,11 @@ def test_a_corner_can_be_asked_for_by_name_and_is_left_alone_otherwise() -> None
             },
         ),
         ("DDIMScheduler", {"num_train_timesteps": "2"}, {"ddim-linspace-next-entry"}),
+        (
+            "DDIMScheduler",
+            {"trained_betas": "0.01, 0.03, 0.02, 0.1, 0.2, 0.15, 0.4"},
+            {"ddim-linspace-next-entry", "ddim-trailing-next-entry"},
+        ),
         (
             "EulerDiscreteScheduler",
             {"num_inference_steps": "40"},

@@ -37,6 +37,7 @@ _UNREAD = {
         "thresholding", "dynamic_thresholding_ratio", "sample_max_value",
     ),
     "FlowMatchEulerDiscreteScheduler": ("s_churn", "s_tmin", "s_tmax", "s_noise"),
+    "LTXEulerAncestralRFScheduler": ("mu",),
 }  # fmt: skip
 #: Schedulers that have no forward process.
 _NO_FORWARD = ("LTXEulerAncestralRFScheduler",)
@@ -109,7 +110,7 @@ def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[
     """
     known = {f.name for f in dataclasses.fields(reference)}
     for option, value in options.items():
-        if option in _UNREAD.get(name, ()) and not left_out(name, option, value):
+        if option in _UNREAD.get(name, ()) and value is not None and not left_out(name, option, value):
             raise DeclarationError(f"{name}: {option}={value} changes nothing: the scheduler does not read it")
     fixed = fields_from(name, options)
     left = {

@@ -43,6 +43,7 @@ class _FlowMatch(RectifiedFlow, EvenTimes):
 
     def __post_init__(self) -> None:
         store(self, "time_scale", float(self.num_train_timesteps))
+        store(self, "lowest_time", None)
         super().__post_init__()
 
     def check(self) -> None:
@@ -91,3 +92,4 @@ class LTXEulerAncestralRF(_FlowMatch, reference_samplers.FlowAncestral):
         """The scheduler shifts nothing."""
         if self.mu is not None or self.shift != 1:
             raise refuse("shift", self.shift, "1: the scheduler has no such option")
+        super().check()

@@ -66,7 +66,23 @@ class Precision:
         """
         return (in_half if self.is_half else ulp) * self.unit
 
+    @property
+    def of_a_step(self) -> float:
+        """What the roundings of one step come to: all in one direction; in half precision as a walk, or it is all."""
+        return self.off(ROUNDINGS, ROUNDINGS**0.5)
 
+    def of_steps(self, calls: int) -> float:
+        """What the roundings of many steps come to, as a walk: each goes in a direction of its own.
+
+        Args:
+            calls: of the model; the sample is one more row.
+        """
+        return float((ROUNDINGS * (1 + calls)) ** 0.5 * self.unit)
+
+
+#: Roundings of a step that has most of them, Heun's with a network inside: c_skip x + c_out F (3), (x - D) / sigma (2)
+#: and x + dt d (2), twice, and the mean of two slopes (2).
+ROUNDINGS = 16
 #: float64 promises a thousandth of float32's: what is off by 1e-6 is flagged.
 PRECISIONS = {
     "float64": Precision(53, 2.5e-7, 1e-6),
@@ -321,7 +337,7 @@ def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_fact
     # In half precision the order of operations is most of the rounding.
     relative = np.maximum(precision.floor * np.abs(everything), (2 if precision.is_half else 1) * SAFETY * spread)
     rows = _ulp_in_half(law, precision) if precision.is_half else 32 * precision.unit * largest
-    total = relative + rows + precision.off(16, 4) * _formed_from(everything, law)
+    total = relative + rows + precision.of_a_step * _formed_from(everything, law)
     nonzero = np.abs(everything) > NEGLIGIBLE_ENTRY * largest
     share = np.divide(relative, np.abs(everything), out=np.zeros_like(relative), where=nonzero)
     wide = int((share > precision.flagged).sum())
@@ -337,7 +353,7 @@ def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_fact
         times=time_tolerance(law.times),
         outputs=total[:, :calls],
         factor=total[:, calls:],
-        offset=np.maximum(precision.off(32, 4) * largest[:, 0], precision.off(32, 4) * min(scale, 1.0)),
+        offset=precision.off(2 * ROUNDINGS, ROUNDINGS**0.5) * np.maximum(largest[:, 0], min(scale, 1.0)),
         wide=wide,
         widest=widest,
         entries=int(nonzero.sum()),

@@ -6,9 +6,9 @@ import traceback
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Misuse", "Problem", "ProblemKind", "RunStopped", "UnknownDraw", "own_line", "problem_of"]
+__all__ = ["Misuse", "Problem", "ProblemKind", "RunStopped", "UnknownDraw", "Unread", "own_line", "problem_of"]
 
-ProblemKind = Literal["raised", "returned", "endless", "outside", "exit", "not-finite", "detached"]
+ProblemKind = Literal["raised", "returned", "endless", "outside", "exit", "not-finite", "detached", "unread"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Problem:
     """Why a run could not be used.
 
     Attributes:
-        kind: what went wrong; ``outside`` is what the harness cannot judge, ``detached`` a loss without gradient.
+        kind: what went wrong; ``outside`` is what the harness cannot judge, ``detached`` a loss without gradient,
+            ``unread`` what may well be right, and cannot be told as it is declared.
         message: one or two sentences for the author of what was run.
         step: index of the last model call before it happened, or None.
     """
@@ -32,6 +33,10 @@ class RunStopped(BaseException):
 
 class Misuse(TypeError):
     """What plays the model was used in a way that a declaration must explain."""
+
+
+class Unread(Misuse):
+    """The same, and nothing is wrong with it: as it is declared it cannot be told."""
 
 
 class UnknownDraw(RuntimeError):
@@ -56,6 +61,8 @@ def problem_of(error: BaseException, whose: str, step: int | None = None) -> Pro
             return Problem("endless", str(error), step)
         case UnknownDraw():
             return Problem("outside", str(error), step)
+        case Unread():
+            return Problem("unread", str(error), step)
         case Misuse():
             return Problem("raised", str(error), step)
         case SystemExit():
