@@ -27,7 +27,7 @@ from .configuration import other_references, other_values, solved_values
 from .edits import Edits, is_of_form, of_form, single, with_deviations, with_fault, written
 from .everywhere import everywhere
 from .explanation import KINDS, Explanation, Kind, searched_as
-from .forms import forms_of, text_as
+from .forms import AS_SCHEDULERS, forms_of, in_all_lines, text_as
 from .found import Found, Lead, Near
 from .known_faults import KNOWN_FAULTS, KnownFault
 from .observation import Observation
@@ -133,6 +133,8 @@ class Search:
                 for lead in self._edited(form, self.targets[0], functools.partial(of_form, start.program)):
                     promising += [lead] if lead.terms > reference_terms else []
                     fitting += self._whole(lead)
+        if not fitting and self._has_forms:
+            fitting = list(self._in_all_lines([*self._but_lawless, *self._in_part]))
         if not fitting and not self._but_lawless:
             fitting = self._by_own_tolerance(promising)
         if not fitting:
@@ -283,6 +285,17 @@ class Search:
                 restricted = dataclasses.replace(one, where=where)
                 if self._fits_all(restricted):
                     yield restricted
+
+    def _in_all_lines(self, found: Sequence[Explanation]) -> Iterator[Explanation]:
+        """What explains the smallest case, with all other lines as schedulers write them: elsewhere these decide."""
+        for one in found[:IN_PART]:
+            files = {function.place.file for function in one.program.functions.values()}
+            texts = in_all_lines(one.texts, one.form, files) if not one.fields and self._room() else None
+            if texts is not None and texts != one.texts:
+                self.programs += COMPILED
+                joined = dataclasses.replace(one, texts=texts, form=AS_SCHEDULERS.name)
+                if self._fits_all(joined):
+                    yield joined
 
     def _forms(self, start: Explanation) -> Iterator[Explanation]:
         """The reference in the other forms that people write it in."""
