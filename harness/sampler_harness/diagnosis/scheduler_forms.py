@@ -189,7 +189,11 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
                 epsilon = noise() * self.s_noise  # line 4
                 x_hat = x + epsilon * np.sqrt(sigma_hat**2 - sigma_cur**2)  # line 6
             sigma_next = self.sigma_grid[i + 1]
-            d_cur = (x_hat - denoised(x_hat, sigma_hat)) / sigma_hat  # line 7
+            # Where no level is raised, a scheduler's model was told the level itself, before the step.
+            told = sigma_hat if gamma > 0 else sigma_cur
+            output = model(self.input_scale(told) * x_hat, self.time(told))
+            x0 = self.clipped(self.to_x0(x_hat, output, sigma_hat))
+            d_cur = (x_hat - x0) / sigma_hat  # line 7
             dt = sigma_next - sigma_hat
             x = x_hat + d_cur * dt  # line 8
             if self.solver == "heun" and sigma_next > 0:  # line 9
