@@ -81,6 +81,8 @@ def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[
 
 
 def _is_one(cause: Finding, other: Finding, one_change: bool) -> bool:
+    if cause.problem == other.problem == "not-finite" and other.id == "precision/dtype":
+        return True  # what is no number in one dtype is none in another
     if cause.problem:  # the run ended there, in other checks' runs too
         return bool(cause.place and other.place and cause.place.line == other.place.line)
     both = {cause.id, other.id}
