@@ -108,8 +108,8 @@ def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending |
         most_runs: of the sampler, in all trials.
 
     Returns:
-        None where there is none. A name that has one value for all steps is told last, with the line that first reads
-        it: another value in each step mends what is made of it just as well.
+        None where there is none, or runs are spent before all are asked. A name that has one value for all steps is
+        told last, with the line that first reads it: another value in each step mends what is made of it just as well.
     """
     known: list[Variable] = []
     uniform: Variable | None = None
@@ -132,7 +132,7 @@ def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending |
             known.append(variable)
             break
         if sum(trial.runs for trial in (first, *others)) > most_runs:
-            break
+            return None  # what was not asked may mend it as well, and be wrong where these are right
     if known:
         # Each holds what the reference has, at another time or for something else: it began or ended to be wrong there.
         numbers = [one for one in known if all(is_number(value) for value in first.variables()[one].values())]

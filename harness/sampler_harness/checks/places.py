@@ -22,7 +22,7 @@ from sampler_harness.observe.walk import Line, Walk, walk, writes_outside
 
 from .evidence import Evidence, expected_calls
 from .mended import Mending
-from .mending import mends_large_values_too, mends_too
+from .mending import holds_known, mends_large_values_too, mends_too
 
 __all__ = ["line_of"]
 
@@ -121,6 +121,8 @@ def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | 
             return _of_forward(evidence, case, row or 0)
         case "law/partial":
             return _of_partial(evidence, case, row or 0)
+        case "precision/dtype" if "held_back" in chosen.evidence and (clamping := walked.only_clamp()) is not None:
+            return clamping
         case "precision/dtype" if term != "time":
             return first_narrowing(evidence.subject, case, evidence.fixtures) or _placed(evidence, walked, row, chosen)
         case "state/rerun":
@@ -183,6 +185,10 @@ def _placed(evidence: Evidence, walked: Walk, row: int | None, chosen: Judged) -
         if found is not None:
             return found
     found = walked.place(row, str(term or ""))
+    if term == "time" and row < len(walked.calls) and walked.calls[row]:
+        asking = walked.calls[row][0]
+        if found not in (None, asking) and holds_known(evidence, chosen.case or evidence.base, found):
+            return asking  # what it is told is right, and meant for another call
     return walked.returned(found) if found is not None and term == "initial-noise" else found
 
 

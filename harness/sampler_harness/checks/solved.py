@@ -162,7 +162,9 @@ def _scaled(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mend
         return None
     found: list[Variable] = []
     for variable, seen in first.variables().items():
-        if sum(trial.runs for trial in (first, *others)) > most_runs or variable.is_argument or variable.part:
+        if sum(trial.runs for trial in (first, *others)) > most_runs:
+            return None
+        if variable.is_argument or variable.part:
             continue
         if not any(is_array(value, first.case.shape) for value in seen.values()):
             continue  # in steps in which no noise is added it is all zero

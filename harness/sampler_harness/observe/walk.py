@@ -305,6 +305,11 @@ class Walk:
         """Whether a line that ran clamps anything, by name."""
         return any(calls_in(line) & _CLAMPS for part in self.segments for line in part)
 
+    def only_clamp(self) -> Line | None:
+        """The one line that clamps anything, by name; None where there is none, or several."""
+        found = {line for part in self.segments for line in part if calls_in(line) & _CLAMPS}
+        return found.pop() if len(found) == 1 else None
+
     def clamping(self) -> Line | None:
         """The line that clamps the finished sample: the outermost, then the last; None where no own line says so."""
         behind = list(reversed(self.segments[-1]))
