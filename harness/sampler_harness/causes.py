@@ -40,6 +40,8 @@ _OF_A_STEP = frozenset(
 )
 #: What is read off the draws, and what follows from one that is not seen.
 _OF_NOISE = ("law/initial-noise", "law/noise", "law/offset")
+#: What else differs from run to run where noise is drawn that is not seen.
+_OF_HIDDEN_NOISE = ("noise/shape", "shape/batch", "shape/any", "steps/any", "state/rerun")
 #: What compares a run with an earlier one: where that leaves something behind, they differ.
 _OF_TWO_RUNS = frozenset(("noise/shape", "clip/replay"))
 
@@ -68,7 +70,7 @@ def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[
             cause = next((c.id for c in causes if _is_one(c, finding, one_change)), None)
             if shared and finding.id in _OF_THE_LAW | {"shape/batch"}:
                 cause = "noise/shape"
-            if foreign and finding.id in (*_OF_NOISE, "noise/shape", "shape/batch", "state/rerun"):
+            if foreign and finding.id in (*_OF_NOISE, *_OF_HIDDEN_NOISE):
                 cause = "noise/generator"
             shares = shared and finding.id == "noise/shape"  # a fault of its own, whatever else is left behind
             if left_behind and not shares and (finding.problem == "outside" or finding.id in _OF_TWO_RUNS):
@@ -82,6 +84,8 @@ def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[
 
 
 def _is_one(cause: Finding, other: Finding, one_change: bool) -> bool:
+    if cause.problem == other.problem == "not-finite" and other.id == "precision/dtype":
+        return True  # what is no number in one dtype is none in another
     if cause.problem:  # the run ended there, in other checks' runs too
         return bool(cause.place and other.place and cause.place.line == other.place.line)
     both = {cause.id, other.id}

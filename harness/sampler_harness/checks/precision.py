@@ -301,4 +301,4 @@ def _clamp_of_its_own(evidence: Evidence, case: Case, found: Replay) -> Judged:
     if blame is None:
         blame = cause_of(evidence, evidence.base)
         text += f"; in {wide_case.dtype} it is right"
-    return Judged(found.ratio, text, case, {"step": found.row}, blame)
+    return Judged(found.ratio, text, case, {"step": found.row, "held_back": True}, blame)
