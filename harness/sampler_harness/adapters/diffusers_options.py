@@ -70,6 +70,7 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "timestep_scaling": ("timestep_scaling", {}),
     "shift": ("shift", {}),
     "time_shift_type": ("time_shift_type", {}),
+    "shift_terminal": ("terminal", {}),
     **{name: (name, {}) for name in STEP_FIELDS},
 }
 
@@ -254,7 +255,7 @@ _NO_X0 = (
 )  # fmt: skip
 #: Schedulers of flows; what they are not followed in.
 _FLOWS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "LTXEulerAncestralRFScheduler")
-_NOT_OF_FLOWS = ("timesteps", "sigmas", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
+_NOT_OF_FLOWS = ("timesteps", "sigmas")
 #: Tables that a scheduler makes by name, beside the three that all of them make.
 _SCHEDULES = {"DDPMScheduler": ("laplace", "sigmoid"), "HeunDiscreteScheduler": ("exp",)}
 _ALL_MAKE = ("linear", "scaled_linear", "squaredcos_cap_v2")
@@ -291,7 +292,12 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
                     name, option, value, "it needs mu, which a pipeline makes of the image's size: --set mu=…"
                 )
             continue
-        if option == "num_inference_steps":
+        if option == "shift_terminal":
+            if value and options.get("num_inference_steps") == 1:
+                reason = "a single level is stretched by 0 / 0, and the run ends in an error (FINDINGS.md)"
+                raise _refused(name, option, value, reason)
+            fields["terminal"] = value or None
+        elif option == "num_inference_steps":
             fields["num_steps"] = value
         elif option == "mu":
             fields["mu"] = value

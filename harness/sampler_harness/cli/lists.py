@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from sampler_harness.adapters.names import ELSEWHERE
 from sampler_harness.catalogue import KINDS, CheckInfo, catalogue, info_of
-from sampler_harness.diagnosis.known_faults import KNOWN_FAULTS, KnownFault
+from sampler_harness.diagnosis.known_faults import GRID_FAULTS, KNOWN_FAULTS, KnownFault
 
 __all__ = ["explain", "list_checks", "list_references"]
 
@@ -26,6 +26,13 @@ _TITLES = {
     "training": "Training steps (@training_under_test)",
     "preprocessing": "Preprocessing (@preprocess_under_test)",
     "data": "Data (@data_under_test)",
+    "grid": "Grids (@grid_under_test)",
+}
+#: What a reference is named to, by what it is for.
+_DECORATORS = {
+    "For samplers": "sampler_under_test",
+    "For training steps": "training_under_test",
+    "For grids": "grid_under_test",
 }
 
 
@@ -70,7 +77,7 @@ def explain(id: str, stream: TextIO) -> None:
     Raises:
         ValueError: where there is neither, with the nearest one.
     """
-    faults = {one.name: one for one in KNOWN_FAULTS}
+    faults = {one.name: one for one in (*KNOWN_FAULTS, *GRID_FAULTS)}
     if id in faults:
         _explain_fault(faults[id], stream)
         return
@@ -105,7 +112,7 @@ def explain(id: str, stream: TextIO) -> None:
 
 
 def list_references(stream: TextIO) -> None:
-    """The references that samplers and training steps can be held against, with their fields.
+    """The references that samplers, training steps and grids can be held against, with their fields.
 
     Args:
         stream: standard output, usually.
@@ -127,8 +134,13 @@ def list_references(stream: TextIO) -> None:
 
 def _references() -> list[tuple[str, list[Any]]]:
     from reference_samplers import ALL_REFERENCES, ALL_TRAINING_REFERENCES
+    from reference_samplers.grids import ALL_GRIDS
 
-    return [("For samplers", _by_name(ALL_REFERENCES)), ("For training steps", _by_name(ALL_TRAINING_REFERENCES))]
+    return [
+        ("For samplers", _by_name(ALL_REFERENCES)),
+        ("For training steps", _by_name(ALL_TRAINING_REFERENCES)),
+        ("For grids", _by_name(ALL_GRIDS)),
+    ]
 
 
 def _schedulers(known: Iterable[str]) -> dict[str, tuple[Any, str]]:
@@ -178,8 +190,8 @@ def _explain_reference(reference: Any, stream: TextIO, target: str = "") -> None
     if target:
         stream.write(f"\ncheck-sampler {target} varies them; --set OPTION=VALUE fixes an option of the scheduler.\n")
         return
-    of_training = dict(_references())["For training steps"]
-    under_test = "training_under_test" if reference in of_training else "sampler_under_test"
+    title = next(title for title, found in _references() if reference in found)
+    under_test = _DECORATORS[title]
     stream.write(
         f"\n@{under_test}({reference.__name__}, field=value, other=strategy): a value is fixed, a strategy is tried\n"
         "out, and what is not named keeps its default.\n"
@@ -196,6 +208,8 @@ def _explain_fault(fault: KnownFault, stream: TextIO) -> None:
     if fault.happened:
         stream.write("\nIt happened:\n")
         stream.writelines(f"  {one.repository}, {one.url}\n" for one in fault.happened)
+    if fault in GRID_FAULTS:  # nothing is declared of a grid but that a check is known to fail
+        return
     stream.write(
         f'\nWhere it is meant: deviations={{"{fault.name}": "why"}} in the declaration; nothing else may differ.\n'
     )

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reference_samplers import ALL_REFERENCES, ScoreSDE, TrainingReference
+from reference_samplers import ALL_REFERENCES, Reference, ScoreSDE, TrainingReference
+from reference_samplers.grids import ALL_GRIDS
 from reference_samplers.processes.table_chain import TableChain
 from sampler_harness.law.response import Array
 from sampler_harness.law.same import is_same_program
@@ -101,7 +102,7 @@ def other_values(kind: type, targets: Sequence[Observation]) -> Iterator[Explana
             yield Explanation("configuration", kind, {one: a, other: b})
 
 
-def other_references(kind: type, targets: Sequence[Observation]) -> Iterator[tuple[Explanation, bool]]:
+def other_references(kind: type[Any], targets: Sequence[Observation]) -> Iterator[tuple[Explanation, bool]]:
     """Other references that share the declared fields, at values of their own fields that have few.
 
     Args:
@@ -115,8 +116,9 @@ def other_references(kind: type, targets: Sequence[Observation]) -> Iterator[tup
         return  # no step of another paper's is told the same times
     declared = targets[0].config
     own = {f.name for f in dataclasses.fields(kind)}
+    is_grid = kind.sample is Reference.sample
     other: Any
-    for other in ALL_REFERENCES:
+    for other in ALL_GRIDS if is_grid else ALL_REFERENCES:
         if (
             issubclass(kind, other)
             or other in _LEFT_OUT
@@ -145,6 +147,9 @@ def other_references(kind: type, targets: Sequence[Observation]) -> Iterator[tup
 
 def _does_the_same(config: Any, declared: Any) -> bool:
     """Whether another reference is the declared one under another name: ancestral steps without noise are Euler's."""
+    if type(declared).sample is Reference.sample:
+        with np.errstate(all="ignore"):
+            return np.array_equal(config.levels, declared.levels)
     try:
         with np.errstate(all="ignore"):
             laws = [reference_law(one, learned_variance(one)) for one in (config, declared)]
