@@ -21,6 +21,11 @@ class NoReference(Reference):
 
     num_steps: int = whole(10, low=1)
 
+    @property
+    def has_steps(self) -> bool:
+        """It has none."""
+        return False
+
     def sample(self, model: Model, noise: Noise) -> Array:
         """There is none.
 

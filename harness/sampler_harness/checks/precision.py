@@ -158,6 +158,8 @@ def _digits(evidence: Evidence, case: Case) -> list[Judged]:
     bundle = evidence.bundle(case)
     if bundle.unread or bundle.problem is not None or not bundle.is_affine or bundle.layout is None:
         return []
+    if not case.config.has_steps:  # nothing says what rounding may do
+        return []
     if PRECISIONS[case.dtype].is_half:  # its coefficients have no more digits than its rows
         return []
     small = bundle.amplitude / LARGEST_DENSE
