@@ -42,6 +42,8 @@ _OF_A_STEP = frozenset(
 _OF_A_GRID = frozenset(("grid/finite", "grid/length", "grid/order", "grid/first-level", "grid/end", "grid/levels"))
 #: What is read off the draws, and what follows from one that is not seen.
 _OF_NOISE = ("law/initial-noise", "law/noise", "law/offset")
+#: What else differs from run to run where noise is drawn that is not seen.
+_OF_HIDDEN_NOISE = ("noise/shape", "shape/batch", "shape/any", "steps/any", "state/rerun")
 #: What compares a run with an earlier one: where that leaves something behind, they differ.
 _OF_TWO_RUNS = frozenset(("noise/shape", "clip/replay"))
 
@@ -62,7 +64,8 @@ def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[
     one_fault = diagnosis is not None and diagnosis.exact and _is_one_fault(diagnosis)
     shared = any(f.id == "noise/shape" and f.outcome == "failed" and f.evidence.get("shared") for f in findings)
     # Noise that is not torch's is not seen: nothing is known of what would be without it.
-    foreign = any(f.id == "noise/generator" and f.outcome == "failed" and f.evidence.get("foreign") for f in findings)
+    drawn = [f for f in findings if f.id == "noise/generator" and f.outcome == "failed"]
+    foreign = any(f.evidence.get("foreign") or f.evidence.get("hidden") for f in drawn)
     left_behind = any(f.id == "state/rerun" and f.outcome == "failed" for f in findings)
     causes: list[Finding] = []
     told: list[Finding] = []
@@ -71,7 +74,7 @@ def together(findings: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[
             cause = next((c.id for c in causes if _is_one(c, finding, one_change, one_fault)), None)
             if shared and finding.id in _OF_THE_LAW | {"shape/batch"}:
                 cause = "noise/shape"
-            if foreign and finding.id in (*_OF_NOISE, "noise/shape", "shape/batch", "state/rerun"):
+            if foreign and finding.id in (*_OF_NOISE, *_OF_HIDDEN_NOISE):
                 cause = "noise/generator"
             shares = shared and finding.id == "noise/shape"  # a fault of its own, whatever else is left behind
             if left_behind and not shares and (finding.problem == "outside" or finding.id in _OF_TWO_RUNS):
@@ -91,6 +94,8 @@ def _is_one_fault(diagnosis: Diagnosis) -> bool:
 
 
 def _is_one(cause: Finding, other: Finding, one_change: bool, one_fault: bool) -> bool:
+    if cause.problem == other.problem == "not-finite" and other.id == "precision/dtype":
+        return True  # what is no number in one dtype is none in another
     if cause.problem:  # the run ended there, in other checks' runs too
         return bool(cause.place and other.place and cause.place.line == other.place.line)
     both = {cause.id, other.id}

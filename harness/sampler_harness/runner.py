@@ -171,7 +171,7 @@ class Assessment:
         try:
             # First, so that what is measured never depends on which check is asked first.
             evidence.measure()
-            finding = KIND_OF[info.kind].check_function(info)(evidence)
+            finding = evidence.untold(check_id) or KIND_OF[info.kind].check_function(info)(evidence)
         except ValueError as error:
             finding = Finding(check_id, "error", f"could not be judged: {error}")
         except Exception as error:
@@ -312,6 +312,8 @@ class Assessment:
                     "of the reference is not told from another; where it runs in float32, declare that too, and what "
                     "is wrong there is named",
                 )
+            if evidence.unreadable is not None:
+                return Diagnosis(False, unsearched=f"no coefficients can be read: {evidence.unreadable.why}")
             if evidence.subject.paper is not None:
                 # A search would start from the paper, and find the deviation that is declared.
                 return Diagnosis(False, searched="what differs beside a declared deviation was not searched for")

@@ -22,12 +22,13 @@ from sampler_harness import __version__
 from sampler_harness.adapters.names import ELSEWHERE
 from sampler_harness.catalogue import KINDS, VERSIONS, CheckInfo, catalogue, check_ids
 from sampler_harness.cli import main
+from sampler_harness.importing import TargetError
 from sampler_harness.kinds import KIND_OF
 from sampler_harness.report.json import dumps, to_json
 from sampler_harness.report.terminal import closing_line, render, summary_lines
 from sampler_harness.report.words import remedy
 from sampler_harness.runner import Assessment
-from sampler_harness.targets import TargetError, load_subject, load_subjects
+from sampler_harness.targets import load_subject, load_subjects
 from sampler_harness.verdict import Coverage, Finding, Verdict
 
 QUICK = ["--budget", "quick"]
@@ -321,6 +322,16 @@ def test_a_reference_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert '"fixed_small" is the posterior' in text
     assert '"v" is v_prediction' in text
     assert "did you mean FlowEuler?" in refused(["--explain", "FlowEulr"], capsys)
+
+
+@pytest.mark.parametrize("name", ["EulerAncestralDiscrete", "EulerAncestralDiscreteScheduler", "FlowMatchEuler"])
+def test_the_reference_of_a_scheduler_is_explained(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Verdicts name it, so that it can be asked for; the library need not be there."""
+    assert main(["--explain", name]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"^  num_steps", text, re.MULTILINE)
+    assert re.search(r"^check-sampler diffusers:\w+Scheduler varies them", text, re.MULTILINE)
+    assert "did you mean FlowMatchEuler?" in refused(["--explain", "FlowMatchEulr"], capsys)
 
 
 def test_a_known_fault_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,7 @@ class _FlowMatch(RectifiedFlow, EvenTimes):
 
     def __post_init__(self) -> None:
         store(self, "time_scale", float(self.num_train_timesteps))
+        store(self, "lowest_time", None)
         super().__post_init__()
 
     def check(self) -> None:
@@ -141,3 +142,4 @@ class LTXEulerAncestralRF(_FlowMatch, reference_samplers.FlowAncestral):
         if self.mu is not None or self.shift != 1:
             raise refuse("shift", self.shift, "1: the scheduler has no such option")
         self.refuse_what_it_lacks()
+        super().check()

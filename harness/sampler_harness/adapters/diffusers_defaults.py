@@ -186,13 +186,11 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
         "rho": 7.0,
         "clip_denoised": True,
     },
-    # scheduling_scm.py, lines 69 and 130
+    # scheduling_scm.py, line 69
     "SCMScheduler": {
         "num_train_timesteps": 1000,
         "prediction_type": "trigflow",
         "sigma_data": 0.5,
-        "max_timesteps": 1.57080,
-        "intermediate_timesteps": 1.3,
     },
     # scheduling_flow_match_euler_discrete.py, line 92
     "FlowMatchEulerDiscreteScheduler": {

@@ -131,8 +131,9 @@ class SchedulerLoop:
         if config.values().get("mu") is not None:
             where["mu"] = config.mu
         if self.name == "SCMScheduler":  # its default is for two steps, and refuses all others
-            where |= {"max_timesteps": config.first_time}
-            where |= {"intermediate_timesteps": config.middle_time if steps == 2 else None}
+            where |= {} if config.first_time == type(config).first_time else {"max_timesteps": config.first_time}
+            middle = config.middle_time if steps == 2 else None
+            where |= {} if middle == type(config).middle_time else {"intermediate_timesteps": middle}
         scheduler.set_timesteps(config.num_train_timesteps if steps is None else steps, **where)
 
     def _by_hand(self, config: Any, option: str) -> Any:

@@ -28,6 +28,7 @@ __all__ = [
     "first_difference",
     "in_words",
     "nothing_compared",
+    "told_of",
     "where",
 ]
 
@@ -121,6 +122,19 @@ def in_words(deviation: Deviation, calls: int) -> str:
             return f"{place} holds the constant {got}, should be {should_be}"
 
 
+def told_of(evidence: Evidence, case: Case, deviation: Deviation) -> str:
+    """A difference in words; where weights differ from place to place, it is that of one place.
+
+    Args:
+        evidence: of the sampler.
+        case: whose law it is of.
+        deviation: of it.
+    """
+    text = in_words(deviation, evidence.bundle(case).num_calls)
+    is_of_all = deviation.term in ("count", "time") or not evidence.is_mapped(case)
+    return text if is_of_all else f"at one place, {text}"
+
+
 def _only_grid(evidence: Evidence, case: Case, cause: Deviation, terms: tuple[Term, ...]) -> bool:
     """Whether a wrong grid explains everything that is off."""
     if "time" in terms or CHECK_OF[cause.term] != "law/times" or not evidence.standard.reference:
@@ -141,9 +155,27 @@ def _one_cause(evidence: Evidence) -> str | None:
     return next((id for id in dict.fromkeys(CHECK_OF[term] for term in _ORDER) if id in found), None)
 
 
+def _takes_itself_away(evidence: Evidence) -> bool:
+    """Whether noise that is drawn before the first call is nothing there, in a case that draws less than is needed.
+
+    Context: a draw that is used again, negated, takes itself away, so that each place where it stands looks as if its
+    noise had been forgotten. Choice: noise that is missing further on is told as one with it. Reversed by: following a
+    draw from use to use.
+    """
+    return any(
+        _draws_too_little(evidence, case) and any(draw.calls_before == 0 for draw in evidence.bundle(case).zero.draws)
+        for case in evidence.affine_cases
+        if any(d.term == "initial-noise" and d.ratio > 1.0 and d.got == 0.0 for d in evidence.compared(case))
+    )
+
+
+def _draws_too_little(evidence: Evidence, case: Case) -> bool:
+    layout, should_be = evidence.bundle(case).layout, evidence.standard.law(evidence.side_of(case))
+    return layout is not None and should_be is not None and len(layout.fields) < len(should_be.opened)
+
+
 def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judged]:
     deviations = evidence.compared(case)
-    calls = evidence.bundle(case).num_calls
     cause = first_difference(deviations)
     mine = [d for d in deviations if d.term in terms]
     if not mine:
@@ -157,11 +189,13 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
         consequence_of = CHECK_OF[cause.term]
     elif cause is not None and _only_grid(evidence, case, cause, terms):
         consequence_of = "law/times"
+    elif first.term == "noise" and _draws_too_little(evidence, case) and _takes_itself_away(evidence):
+        consequence_of = "law/initial-noise"
     elif not first.consequence and (root := _one_cause(evidence)) not in {CHECK_OF[t] for t in terms}:
         consequence_of = root
-    text = in_words(first, calls)
+    text = told_of(evidence, case, first)
     if evidence.is_mapped(case) and "time" not in terms:
-        consequence_of, text = "law/outputs", f"at one place, {text}"
+        consequence_of = "law/outputs"
     elif (cause_of_noise := _missing_in(evidence, case, first)) is not None:
         consequence_of = consequence_of or cause_of_noise
         text += f" (normal noise alone is counted, and none of what {evidence.not_normal(case)!r} draws)"

@@ -19,6 +19,8 @@ __all__ = ["explain", "list_checks", "list_references"]
 WIDTH = 100
 #: The order in which groups of a sampler's checks are told.
 GROUPS = ("timesteps", "shapes", "noise dimensions", "the rest")
+#: A reference in a docstring, as documentation tools read it.
+_ROLE = re.compile(r":\w+:`~?([^`]+)`")
 _TITLES = {
     "sampler": "Samplers (@sampler_under_test)",
     "training": "Training steps (@training_under_test)",
@@ -86,7 +88,12 @@ def explain(id: str, stream: TextIO) -> None:
         if id in references:
             _explain_reference(references[id], stream)
             return
-        names = [*(one.id for kind in KINDS for one in catalogue(kind)), *references, *faults]
+        schedulers = _schedulers(known=references)
+        if id in schedulers:
+            reference, target = schedulers[id]
+            _explain_reference(reference, stream, target)
+            return
+        names = [*(one.id for kind in KINDS for one in catalogue(kind)), *references, *schedulers, *faults]
         near = difflib.get_close_matches(id, names, n=1, cutoff=0.5)
         hint = f": did you mean {near[0]}?" if near else ""
         raise ValueError(f"there is no check, reference or fault {id!r}{hint} (--list-checks, --list-references)")
@@ -136,16 +143,40 @@ def _references() -> list[tuple[str, list[Any]]]:
     ]
 
 
+def _schedulers(known: Iterable[str]) -> dict[str, tuple[Any, str]]:
+    """References of schedulers that have a name of their own, by it and by the scheduler's, with the target to check.
+
+    Args:
+        known: names that are another reference's.
+    """
+    from sampler_harness.adapters.diffusers_varied import REFERENCED
+
+    found: dict[str, tuple[Any, str]] = {}
+    for scheduler, made in REFERENCED.items():
+        entry = made()[0], f"diffusers:{scheduler}"
+        found[scheduler] = found[entry[1]] = entry
+        if entry[0].__name__ not in known:
+            found[entry[0].__name__] = entry
+    return found
+
+
 def _by_name(references: Iterable[Any]) -> list[Any]:
     return sorted(references, key=lambda one: (not one.__name__.isupper(), one.__name__))
 
 
-def _explain_reference(reference: Any, stream: TextIO) -> None:
-    """What it is, and of each field its default, what it means, and what other programs call it."""
+def _explain_reference(reference: Any, stream: TextIO, target: str = "") -> None:
+    """What it is, and of each field its default, what it means, and what other programs call it.
+
+    Args:
+        reference: the class.
+        stream: written to.
+        target: of the scheduler that it belongs to; empty where it is declared by hand.
+    """
     document = inspect.getdoc(reference) or ""
     stream.write(f"{reference.__name__}\n")
     for paragraph in document.split("\nArgs:")[0].strip().split("\n\n"):
-        stream.write(f"{_wrapped(' '.join(paragraph.replace('``', '').split()), 0)}\n")
+        plain = _ROLE.sub(r"\1", paragraph).replace("``", "")
+        stream.write(f"{_wrapped(' '.join(plain.split()), 0)}\n")
     stream.write("\n")
     meanings = _meanings(document)
     for field in dataclasses.fields(reference):
@@ -156,6 +187,9 @@ def _explain_reference(reference: Any, stream: TextIO) -> None:
         for text in (meanings.get(field.name, ""), *(f"({name})" for name in ELSEWHERE.get(field.name, ()))):
             if text:
                 stream.write(f"{textwrap.indent(_wrapped(text, 0, WIDTH - 6), '      ')}\n")
+    if target:
+        stream.write(f"\ncheck-sampler {target} varies them; --set OPTION=VALUE fixes an option of the scheduler.\n")
+        return
     title = next(title for title, found in _references() if reference in found)
     under_test = _DECORATORS[title]
     stream.write(

@@ -40,6 +40,12 @@ _THRESHOLDS = ("s_tmin", "s_tmax")
 _FACTORS = tuple(float(f) for f in np.geomspace(1e-3, 1e3, 31))
 #: Cases that a field is solved for together.
 SEVERAL = 5
+#: Of the values at which it begins, which ones are looked at first: most fields move nothing, or not what is wrong.
+_FIRST = 6
+#: Steps of it from one value, and before it must have come nearer.
+STEPS, FIRST_STEPS = 60, 8
+#: Share of the squared distance that the first steps must leave at most: the values are near enough to each other.
+NEARER = 0.3
 #: Shares at which it begins where the field is one.
 _SHARES = tuple(float(s) for s in np.linspace(0.0, 1.0, 11))
 
@@ -241,12 +247,16 @@ def _solve(
     begun = [*(start * f for f in _FACTORS)] if start > 0 else list(_SHARES)
     if name in ("eta", "initial_scale") or start <= 1.0:
         begun += [s for s in _SHARES if s not in begun]
-    rests = {value: rest for value in begun if (rest := residual(value)) is not None}
-    sizes = {value: float(rest @ rest) for value, rest in rests.items()}
-    if not sizes or max(sizes.values()) - min(sizes.values()) <= 1e-12 * (1 + max(sizes.values())):
-        return  # the law does not depend on it
-    if _leaves_wrong(list(rests.values())):
-        return
+    rests: dict[float, Array] = {}
+    for values in (begun[::_FIRST], begun):
+        rests |= {value: rest for value in values if value not in rests and (rest := residual(value)) is not None}
+        sizes = {value: float(rest @ rest) for value, rest in rests.items()}
+        if len(sizes) < 2 and len(values) < len(begun):
+            continue
+        if not sizes or max(sizes.values()) - min(sizes.values()) <= 1e-12 * (1 + max(sizes.values())):
+            return  # the law does not depend on it
+        if _leaves_wrong(list(rests.values())):
+            return
     entries = next(iter(rests.values())).size
     tried: list[float] = []
     for value in sorted(sizes, key=lambda v: sizes[v])[:3]:
@@ -257,7 +267,11 @@ def _solve(
             return np.full(entries, FAR) if rest is None else rest
 
         at = math.log(value) if logarithmic else value
-        solution = least_squares(off, [at], x_scale=0.1, xtol=1e-14, ftol=1e-14, gtol=1e-14, max_nfev=60)
+        for steps in (FIRST_STEPS, STEPS):
+            solution = least_squares(off, [at], x_scale=0.1, xtol=1e-14, ftol=1e-14, gtol=1e-14, max_nfev=steps)
+            at = float(solution.x[0])
+            if 2 * float(solution.cost) > NEARER * sizes[value]:
+                break
         found = float(np.exp(solution.x[0])) if logarithmic else float(solution.x[0])
         if any(abs(found - other) <= 1e-4 * abs(found) for other in tried):
             continue
