@@ -104,6 +104,8 @@ def is_half(dtype: str) -> bool:
 
 #: Random roundings of the reference; the largest deviation among them stands for "the spread".
 RANDOM_ROUNDINGS = 6
+#: How many more where rounding moves an entry by 0.1 %.
+MORE_ROUNDINGS = 18
 #: Model calls over which a short run is rounded at random, run after run.
 SHORT_RUN = 48
 #: Steps before and after over which the rounding of fresh noise is alike.
@@ -197,7 +199,8 @@ def _rounding_deviation(
     # A run of a few steps has so few of them that they may all be lucky, and is run again for next to nothing.
     roundings = RANDOM_ROUNDINGS if law.num_calls <= 60 else 3 if law.num_calls <= 200 else 1
     roundings = max(roundings, SHORT_RUN // max(law.num_calls, 1))
-    for seed in (None, *range(roundings)):
+    seeds: list[int | None] = [None, *range(roundings)]
+    for seed in seeds:
         with rounding(bits, seed), np.errstate(all="ignore"):
             response = respond_reference(copied(), learned_variance=learned_variance, wrap=rounded, counts=counts)
         if response.outputs.shape != law.outputs.shape or not np.isfinite(response.outputs).all():
@@ -207,7 +210,19 @@ def _rounding_deviation(
         perturbed = Law.of(response, precision=2.0**-bits)
         for index, row in enumerate(law.opened):
             factor[:, index] = np.fmax(factor[:, index], np.abs(perturbed.column(row) - law.factor[:, index]))
+        if seed == roundings - 1 and roundings >= RANDOM_ROUNDINGS and bits == 24 and _is_coarse(outputs, factor, law):
+            seeds += range(roundings, roundings + MORE_ROUNDINGS)
     return times, outputs, np.fmax(factor, _among_neighbors(factor, law))
+
+
+def _is_coarse(outputs: Array, factor: Array, law: Law) -> bool:
+    """Whether rounding moves an entry so far that it has a few values alone, all of which a few roundings may miss.
+
+    sigma_next^2 - sigma_up^2 behind a level of 4096 is 17 spacings of float32, or 16, or 19.
+    """
+    off, entries = np.concatenate([outputs, factor], axis=1), np.abs(np.concatenate([law.outputs, law.factor], axis=1))
+    counts = entries > NEGLIGIBLE_ENTRY * entries.max(axis=1, initial=0.0, keepdims=True)
+    return bool((off > PRECISIONS["float32"].flagged * entries)[counts].any())
 
 
 def _among_neighbors(factor: Array, law: Law) -> Array:
