@@ -81,7 +81,9 @@ def unreadable(evidence: Evidence) -> Unreadable | None:
     if is_hidden(bundle):
         why = "two runs with the same draws and the same model outputs differ, so that nothing can be read off them"
         return Unreadable("noise/generator", why, _BESIDE_HIDDEN)
-    asked = answers_of_each(bundle)
+    from .evidence import expected_calls
+
+    asked = answers_of_each(bundle, expected_calls(bundle.case.config))
     if asked > 1:
         why = f"the model is asked {asked} times at each input"
         return Unreadable("law/times", why, _BESIDE_GUIDED, _guided(asked), is_wrong=False)
@@ -119,13 +121,14 @@ def is_hidden(bundle: Bundle) -> bool:
     return not any(_are_one(runs[i], runs[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
-def answers_of_each(bundle: Bundle) -> int:
+def answers_of_each(bundle: Bundle, expected: int) -> int:
     """How many times the model is asked at each input and time, where that is why there are more calls; else 1.
 
     Args:
         bundle: of a case that could be measured.
+        expected: model calls that there should be.
     """
-    times, over = divmod(bundle.num_calls, max(1, int(bundle.case.config.num_calls)))
+    times, over = divmod(bundle.num_calls, max(1, expected))
     dense = bundle.dense
     if over or times < 2 or isinstance(dense, Problem) or dense.rows.shape[0] != bundle.num_calls + 1:
         return 1
