@@ -101,17 +101,19 @@ def unreadable(evidence: Evidence) -> Unreadable | None:
 
 
 def is_hidden(bundle: Bundle) -> bool:
-    """Whether runs in which all draws and outputs are 0 differ each time: what is random in them is not torch's.
+    """Whether runs with the same draws and outputs differ each time: what is random in them is not torch's.
 
-    Of an earlier run such a run leaves the next one nothing: a sum that goes on grows by 0.
+    Of an earlier run one in which all draws and outputs are 0 leaves the next nothing: a sum that goes on grows by 0.
 
     Args:
         bundle: of a case that is affine.
     """
     if any(name not in OF_TORCH for name in bundle.zero.generators_moved):
         with with_others_moved_on():
-            other = bundle.execute(Impulses())
-        return other.problem is None and not _are_one(other, bundle.zero)
+            other = bundle.run_dense()
+        if isinstance(other, Problem) or isinstance(bundle.dense, Problem):
+            return True
+        return not _are_one(other.run, bundle.dense.run)
     first, again = bundle.dense, bundle.run_dense()
     if isinstance(first, Problem) or isinstance(again, Problem) or _are_one(first.run, again.run):
         return False
