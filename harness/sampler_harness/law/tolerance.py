@@ -83,6 +83,8 @@ class Precision:
 #: Roundings of a step that has most of them, Heun's with a network inside: c_skip x + c_out F (3), (x - D) / sigma (2)
 #: and x + dt d (2), twice, and the mean of two slopes (2).
 ROUNDINGS = 16
+#: ulp of a row's largest entry by which one may be off that is 0 by algebra: it is left of terms that two steps made.
+ZERO_ULP = 2 * ROUNDINGS
 #: float64 promises a thousandth of float32's: what is off by 1e-6 is flagged.
 PRECISIONS = {
     "float64": Precision(53, 2.5e-7, 1e-6),
@@ -336,7 +338,7 @@ def _ulp_in_half(law: Law, precision: Precision) -> Array:
     """
     calls, state = law.outputs.shape[1], np.abs(law.column(0))
     gains = np.divide(state[1:], state[:-1], out=np.ones(calls), where=state[:-1] > 0)
-    least = 32 * PRECISIONS["float32"].unit * np.abs(law.outputs).max(initial=1.0)
+    least = ZERO_ULP * PRECISIONS["float32"].unit * np.abs(law.outputs).max(initial=1.0)
     outputs = np.zeros_like(law.outputs)
     for row in range(1, calls + 1):
         outputs[row] = gains[row - 1] * outputs[row - 1]
@@ -351,7 +353,7 @@ def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_fact
     largest = np.abs(everything).max(axis=1, initial=0.0, keepdims=True)
     # In half precision the order of operations is most of the rounding.
     relative = np.maximum(precision.floor * np.abs(everything), (2 if precision.is_half else 1) * SAFETY * spread)
-    rows = _ulp_in_half(law, precision) if precision.is_half else 32 * precision.unit * largest
+    rows = _ulp_in_half(law, precision) if precision.is_half else ZERO_ULP * precision.unit * largest
     total = relative + rows + precision.of_a_step * _formed_from(everything, law)
     nonzero = np.abs(everything) > NEGLIGIBLE_ENTRY * largest
     share = np.divide(relative, np.abs(everything), out=np.zeros_like(relative), where=nonzero)
@@ -368,7 +370,7 @@ def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_fact
         times=time_tolerance(law.times),
         outputs=total[:, :calls],
         factor=total[:, calls:],
-        offset=precision.off(2 * ROUNDINGS, ROUNDINGS**0.5) * np.maximum(largest[:, 0], min(scale, 1.0)),
+        offset=precision.off(ZERO_ULP, ROUNDINGS**0.5) * np.maximum(largest[:, 0], min(scale, 1.0)),
         wide=wide,
         widest=widest,
         entries=int(nonzero.sum()),
