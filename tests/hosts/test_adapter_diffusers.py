@@ -23,6 +23,7 @@ import torch
 import reference_samplers
 from sampler_harness.adapters import diffusers as adapter
 from sampler_harness.adapters import diffusers_corners as references
+from sampler_harness.adapters import diffusers_corners_ancestral as ancestral
 from sampler_harness.adapters import diffusers_deviations as deviations
 from sampler_harness.adapters import diffusers_options as options
 from sampler_harness.adapters import diffusers_released as released
@@ -266,6 +267,7 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("FlowMatchLCMScheduler", {"timesteps": "900, 400"}, "timesteps=(900, 400) has no reference"),
         ("LTXEulerAncestralRFScheduler", {"sigmas": "1.0, 0.5, 0.0"}, "the reference's times are even"),
         ("LTXEulerAncestralRFScheduler", {"mu": "1.15"}, "mu=1.15 changes nothing"),
+        ("KDPM2DiscreteScheduler", {"use_karras_sigmas": "true"}, "the model is told other times than its levels have"),
     ],
 )
 def test_what_cannot_be_set_is_refused_by_name(name: str, settings: dict[str, str], told: str) -> None:
@@ -425,13 +427,24 @@ ROUNDED: list[tuple[str, dict[str, Any]]] = [
     ("EulerDiscreteScheduler", {"num_steps": 2, "beta_schedule": "cosine", "timestep_spacing": "leading"}),
     ("EDMEulerScheduler", {"num_steps": 1, "sigma_data": 0.25}),
     ("EDMEulerScheduler", {"num_steps": 1, "sigma_data": 0.25, "rho": 3.0, "prediction": "v"}),
+    # sigma_down behind a level of 4096 is 17 spacings of float32, of which six random roundings never left one.
+    (
+        "EulerAncestralDiscreteScheduler",
+        {
+            "num_steps": 10,
+            "num_train_timesteps": 200,
+            "beta_schedule": "cosine",
+            "rescale_zero_terminal_snr": True,
+            "prediction": "v",
+        },
+    ),
 ]
 
 
 @pytest.mark.parametrize(("name", "fields"), ROUNDED)
 def test_what_float32_loses_is_within_a_third_of_what_it_may_lose(name: str, fields: dict[str, Any]) -> None:
     """A level whose logarithm is looked up, and 0.0008 as a difference of numbers near 1."""
-    spacing = {} if name == "EDMEulerScheduler" else {"sigma_spacing": "exponential"}
+    spacing = {"sigma_spacing": "exponential"} if name in ("HeunDiscreteScheduler", "EulerDiscreteScheduler") else {}
     subject = adapter.subject(name)
     config = subject.reference(**fields, **spacing)
     got, should_be, allowed = (
@@ -576,6 +589,10 @@ def test_restricted_references_are_the_papers_where_they_do_not_refuse() -> None
         (lambda: references.HeunDiscrete(s_churn=1.0), "no such option"),
         (lambda: references.EulerDiscrete(continuous_time=True), "unless prediction is 'v'"),
         (lambda: references.EulerDiscrete(num_steps=None), "given, or timesteps, or sigmas"),
+        (
+            lambda: ancestral.EulerAncestralDiscrete(num_steps=3, beta_schedule="cosine", timestep_spacing="trailing"),
+            "a root below 0",
+        ),
     ],
 )
 def test_corners_that_deviate_are_refused(make: Callable[[], Any], told: str) -> None:
