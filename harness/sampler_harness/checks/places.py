@@ -66,7 +66,9 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
             # Of a table of which a loop takes a part, that may be the wrong part.
             part = goes_through_slices(mending.line) and line.file == mending.line.file
             return (line, mending.line) if part else (line,)
-        if mending.is_argument and other is not None:
+        if other is not None and mending.other_name.endswith(")"):
+            other = walked.given(other, mending.other_name)
+        elif mending.is_argument and other is not None:
             other = walked.returned(other)
         elif mending.is_argument and line == mending.line:
             other = walked.given_by(line, mending.name)

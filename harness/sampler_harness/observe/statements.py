@@ -380,7 +380,7 @@ def called_by(line: Line) -> str | None:
 
 
 def calls_an_object(line: Line) -> bool:
-    """Whether what a line hands on is what a name gives that is called: ``y = f(x)``, ``y = self.f(x)``, no ``f(x).g()``."""
+    """Whether what a line hands on is what a name gives that is called: ``f(x)``, ``self.f(x)``, not ``f(x).g()``."""
     node = node_of(line)
     value = node.value if isinstance(node, (ast.Assign, ast.Return)) else None
     while isinstance(value, ast.Subscript):
