@@ -7,6 +7,7 @@ released programs, and the schedulers of diffusers, each also with every option 
     make false-alarms
     make false-alarms ARGS="--budget standard --starts 1 2 3"
     make false-alarms ARGS="diffusers:DDIM wraps"
+    make false-alarms ARGS="diffusers: --plain"
     make false-alarms ARGS="--budget standard --log sweep.log"
 
 All of it takes hours. With ``--log`` each verdict is a line of that file; a run that was stopped goes on where it was,
@@ -27,12 +28,15 @@ from fixtures.faulty_training import SOUND_TRAINING
 from fixtures.sound_data import SOUND as SOUND_DATA
 from fixtures.sound_samplers import SOUND
 from sampler_harness import strategies
+from sampler_harness.adapters.diffusers_options import known_options
+from sampler_harness.adapters.diffusers_varied import REFERENCED
+from sampler_harness.importing import TargetError
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import AnySubject
 from sampler_harness.targets import load_subject, load_subjects
 from sampler_harness.verdict import Verdict
 
-__all__ = ["main", "sound"]
+__all__ = ["OPTIONS", "main", "settings_of", "sound"]
 
 #: Modules all of whose declarations are sound, or say what is not.
 MODULES = (
@@ -53,53 +57,87 @@ MODULES = (
     "fixtures.wraps.sd3_flow",
     "fixtures.torch_training.under_test",
 )
-#: Schedulers of diffusers.
-SCHEDULERS = (
-    "DDIMScheduler",
-    "DDPMScheduler",
-    "EDMEulerScheduler",
-    "EulerDiscreteScheduler",
-    "FlowMatchEulerDiscreteScheduler",
-    "HeunDiscreteScheduler",
-)
-#: Options of theirs, each value by itself; a scheduler that lacks one is not asked for it.
+#: Options of diffusers' schedulers, each value by itself; one that a scheduler lacks or refuses is not asked of it.
 OPTIONS: dict[str, tuple[str, ...]] = {
+    "base_image_seq_len": ("128",),
+    "base_shift": ("0.6",),
+    "beta_end": ("0.012",),
     "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace"),
     "beta_start": ("0.001",),
-    "beta_end": ("0.012",),
     "clip_sample": ("true", "false"),
     "clip_sample_range": ("2.0",),
+    "dynamic_thresholding_ratio": ("0.9",),
+    "eta": ("0.3", "1.0"),
     "final_sigmas_type": ("zero", "sigma_min"),
     "interpolation_type": ("linear", "log_linear"),
+    "invert_sigmas": ("true",),
+    "max_image_seq_len": ("2048",),
+    "max_shift": ("1.0",),
+    "mu": ("1.15",),
+    "num_inference_steps": ("10",),
     "num_train_timesteps": ("100", "1000"),
+    "original_inference_steps": ("20",),
     "prediction_type": ("epsilon", "sample", "v_prediction"),
     "rescale_betas_zero_snr": ("true", "false"),
     "rho": ("3.0",),
+    "s_churn": ("5.0",),
+    "s_noise": ("1.003",),
+    "s_tmax": ("10.0",),
+    "s_tmin": ("0.1",),
+    "sample_max_value": ("1.5",),
+    "scale_factors": ("0.5, 1.0",),
     "set_alpha_to_one": ("true", "false"),
     "shift": ("3.0",),
+    "shift_terminal": ("0.1",),
     "sigma_data": ("1.0",),
     "sigma_max": ("10.0",),
     "sigma_min": ("0.01",),
     "sigma_schedule": ("karras", "exponential"),
+    "sigmas": ("5.0, 1.0, 0.1, 0.0",),
     "steps_offset": ("0", "1"),
+    "stochastic_sampling": ("true",),
     "thresholding": ("true",),
+    "time_shift_type": ("exponential", "linear"),
+    "timestep_scaling": ("0.1",),
     "timestep_spacing": ("linspace", "leading", "trailing"),
     "timestep_type": ("discrete", "continuous"),
+    "timesteps": ("900, 400, 20",),
+    "trained_betas": ("0.01, 0.03, 0.02, 0.1, 0.2, 0.15, 0.4",),
+    "upscale_mode": ("nearest",),
     "use_beta_sigmas": ("true",),
+    "use_clipped_model_output": ("true",),
+    "use_dynamic_shifting": ("true",),
     "use_exponential_sigmas": ("true",),
     "use_karras_sigmas": ("true",),
     "variance_type": ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"),
-    "eta": ("0.3", "1.0"),
-    "s_churn": ("5.0",),
-    "s_noise": ("1.003",),
 }
+#: Options that do something beside another one alone.
+TOGETHER: tuple[dict[str, str], ...] = (
+    {"thresholding": "true", "dynamic_thresholding_ratio": "0.9", "sample_max_value": "1.5"},
+    {"s_churn": "5.0", "s_tmin": "0.1", "s_tmax": "10.0", "s_noise": "1.003"},
+    {"use_dynamic_shifting": "true", "mu": "1.15", "time_shift_type": "linear"},
+    {"prediction_type": "v_prediction", "timestep_type": "continuous", "use_karras_sigmas": "true"},
+)
 
 
-def sound(parts: list[str]) -> Iterator[tuple[str, AnySubject]]:
+def settings_of(scheduler: str) -> Iterator[dict[str, str]]:
+    """What a scheduler of diffusers is asked with: nothing, each value of each of its options, some together.
+
+    Args:
+        scheduler: its class.
+    """
+    known = known_options(scheduler)
+    yield {}
+    yield from ({name: one} for name in known for one in OPTIONS.get(name, ()))
+    yield from (settings for settings in TOGETHER if set(settings) <= set(known))
+
+
+def sound(parts: list[str], *, plain: bool = False) -> Iterator[tuple[str, AnySubject]]:
     """Every subject that must conform, by a name of its own; without what is refused, or needs a missing package.
 
     Args:
         parts: of names; none for all.
+        plain: schedulers of diffusers with no option fixed alone.
     """
 
     def wanted(name: str) -> bool:
@@ -113,17 +151,15 @@ def sound(parts: list[str]) -> Iterator[tuple[str, AnySubject]]:
         if wanted(module):
             for subject in load_subjects(module):
                 yield subject.target, subject
-    for scheduler in SCHEDULERS:
-        target = f"diffusers:{scheduler}"
-        asked: list[dict[str, str]] = [{}, *({name: one} for name, values in OPTIONS.items() for one in values)]
-        for settings in asked:
-            told = " ".join([target, *(f"{name}={value}" for name, value in settings.items())])
-            if not wanted(told):
+    for scheduler in REFERENCED:
+        for settings in settings_of(scheduler):
+            told = " ".join([f"diffusers:{scheduler}", *(f"{name}={value}" for name, value in settings.items())])
+            if not wanted(told) or (plain and settings):
                 continue
             try:
-                found = load_subjects(target, settings)
-            except ValueError:
-                continue  # no such scheduler, no such option, or a value that has no reference: refused in a sentence
+                found = load_subjects(f"diffusers:{scheduler}", settings)
+            except TargetError:
+                continue  # an option or a value that has no reference: refused by name
             for subject in found:
                 yield told if subject is found[0] else f"{told} ({subject.name})", subject
 
@@ -191,12 +227,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", metavar="NAME-PART", help="subjects whose name holds one of these")
     parser.add_argument("--budget", choices=("quick", "standard", "thorough"), default="quick")
     parser.add_argument("--starts", nargs="+", type=int, default=[strategies.START], metavar="N")
+    parser.add_argument("--plain", action="store_true", help="schedulers of diffusers with no option fixed alone")
     parser.add_argument("--log", type=Path, metavar="FILE", help="keep each verdict there, and go on from what it has")
     options = parser.parse_args(argv)
     decided, began = Decided(options.log, earlier(options.log)), time.perf_counter()
     for start in options.starts:
         strategies.START = start
-        for name, subject in sound(options.parts):
+        for name, subject in sound(options.parts, plain=options.plain):
             begins = f"{name}, {options.budget}, from {start}"
             if begins not in decided.earlier:
                 decided.add(name, begins, check_sampler(subject, budget=options.budget, diagnose=False))

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from .budgets import BUDGETS
 from .subject import AnySubject
-from .verdict import Coverage
+from .verdict import Coverage, Finding
 
 __all__ = ["AnyEvidence"]
 
@@ -50,6 +50,14 @@ class AnyEvidence(ABC, Generic[SubjectType]):
         if not self._is_measured:
             self._is_measured = True
             self.measure_all()
+
+    def untold(self, check_id: str) -> Finding | None:
+        """What is said in a check's place where what it looks at could not be read; None where it judges.
+
+        Args:
+            check_id: of the check.
+        """
+        return None
 
     @abstractmethod
     def measure_all(self) -> None:

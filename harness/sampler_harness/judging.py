@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .observe.trace import Case
 
 __all__ = [
+    "UNREAD",
     "Failure",
     "Judged",
     "bounded",
@@ -34,6 +35,8 @@ __all__ = [
 
 #: JSON has no infinity; a difference that no tolerance measures is told as this.
 LARGEST_MARGIN = 1e9
+#: The kind of a problem that accuses nobody: what was run may be right, and cannot be told as it is declared.
+UNREAD = "unread"
 #: Characters above which a configuration is not told entry by entry.
 LONG_TEXT = 400
 
@@ -134,7 +137,7 @@ def conclude(
     is_cause = any(j.consequence_of is None for j in failing)
     return Finding(
         id,
-        "failed",
+        "error" if all(j.problem == UNREAD for j in failing) else "failed",
         failure.message,
         failure.evidence,
         margin=margin,

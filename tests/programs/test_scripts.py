@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from sampler_harness import strategies
+from sampler_harness.adapters.diffusers_options import known_options
+from sampler_harness.adapters.diffusers_varied import REFERENCED
+from sampler_harness.importing import TargetError
+from sampler_harness.targets import load_subjects
 from scripts import false_alarms
 from scripts.verdicts import main, moved, stated
 
@@ -79,3 +83,23 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(
     assert "1 targets, 1 verdicts" in told
     assert "0 flagged" in told
     assert len(false_alarms.earlier(log)) == 2
+
+
+@pytest.mark.parametrize("scheduler", REFERENCED)
+def test_every_option_of_every_scheduler_has_values_that_are_tried(scheduler: str) -> None:
+    asked = list(false_alarms.settings_of(scheduler))
+    assert set(known_options(scheduler)) == {name for settings in asked for name in settings}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", REFERENCED)
+def test_an_option_that_is_not_tried_is_refused_by_name(scheduler: str) -> None:
+    for settings in false_alarms.settings_of(scheduler):
+        try:
+            assert load_subjects(f"diffusers:{scheduler}", settings)
+        except TargetError as error:
+            refusal = str(error)
+        else:
+            continue
+        assert settings, "a scheduler as it is constructed has a reference"
+        assert any(f"{name}=" in refusal or f"{name} has no counterpart" in refusal for name in settings), refusal

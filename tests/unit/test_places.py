@@ -58,6 +58,8 @@ def test_a_fixed_map_over_places_is_the_one_cause(update: Any, words: str) -> No
     verdict = judged(stepping(update))
     assert [finding.id for finding in verdict.causes] == ["law/outputs"]
     assert words in verdict.causes[0].message
+    following = [f.message.splitlines()[0] for f in verdict.bad if f.consequence_of is not None]
+    assert all("at one place, " in told for told in following if " holds " in told), following
     assert "alike in every item" in verdict.causes[0].message
     assert not {"noise/shape", "shape/batch", "clip/replay"} & {finding.id for finding in verdict.bad}
     assert verdict.diagnosis is not None

@@ -79,6 +79,9 @@ class KnownDeviation:
             return False
         if self.shows and set(options) - set(settings):
             return False  # what is pinned was seen with these settings, and NaN of other tables is another
+        table = options.get("trained_betas")
+        if table is not None and settings.get("num_train_timesteps", len(table)) != len(table):
+            return False  # the scheduler would visit entries that the table does not have
         steps, shows = options.get("num_inference_steps"), _SHOWS.get(self.name)
         return steps is None or shows is None or shows({**settings, **options}.get("num_train_timesteps", 1000), steps)
 

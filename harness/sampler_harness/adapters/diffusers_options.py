@@ -21,6 +21,7 @@ __all__ = [
     "accepts",
     "constructor_options",
     "fields_from",
+    "known_options",
     "names",
     "options_from",
     "parsed_settings",
@@ -69,6 +70,7 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "timestep_scaling": ("timestep_scaling", {}),
     "shift": ("shift", {}),
     "time_shift_type": ("time_shift_type", {}),
+    "shift_terminal": ("terminal", {}),
     **{name: (name, {}) for name in STEP_FIELDS},
 }
 
@@ -139,7 +141,7 @@ def accepts(name: str, method: str) -> frozenset[str]:
 
 
 @functools.cache
-def _known_options(name: str) -> dict[str, Any]:
+def known_options(name: str) -> dict[str, Any]:
     """Everything that ``--set`` may name for a scheduler, with its default."""
     run = accepts(name, "step") | accepts(name, "set_timesteps")
     run_options = {option: default for option, default in _RUN_OPTIONS.items() if option in run}
@@ -195,7 +197,7 @@ def parsed_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DeclarationError: for an unknown option, or a value of another kind.
     """
-    known = _known_options(name)
+    known = known_options(name)
     parsed = {}
     for option, text in settings.items():
         if option not in known:
@@ -251,6 +253,9 @@ _OF_PIPELINES = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq
 _NO_X0 = (
     "EDMEulerScheduler", "EulerAncestralDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
 )  # fmt: skip
+#: Schedulers of flows; what they are not followed in.
+_FLOWS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "LTXEulerAncestralRFScheduler")
+_NOT_OF_FLOWS = ("timesteps", "sigmas")
 #: Tables that a scheduler makes by name, beside the three that all of them make.
 _SCHEDULES = {"DDPMScheduler": ("laplace", "sigmoid"), "HeunDiscreteScheduler": ("exp",)}
 _ALL_MAKE = ("linear", "scaled_linear", "squaredcos_cap_v2")
@@ -271,13 +276,15 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             raise _refused(name, option, value, "the scheduler makes no such table")
         if option == "prediction_type" and value == "sample" and name in _NO_X0:
             raise _refused(name, option, value, "the scheduler has no such model")
+        if option in _NOT_OF_FLOWS and name in _FLOWS and value:
+            raise _refused(name, option, value, "the reference's times are even, and then shifted")
         is_v = options.get("prediction_type", "v_prediction") == "v_prediction"
         if option == "timestep_type" and value == "continuous" and not is_v:
             reason = "diffusers has no effect of it unless prediction_type=v_prediction, and says nothing"
             raise _refused(name, option, value, reason)
         if option == "num_train_timesteps" and name == "EDMEulerScheduler":
             continue  # it lays out the levels before set_timesteps, which no run uses
-        if option in _OF_PIPELINES:
+        if option in _OF_PIPELINES or (option in _NOT_OF_FLOWS and name in _FLOWS):
             continue
         if option == "use_dynamic_shifting":
             if value and options.get("mu") is None:
@@ -285,7 +292,12 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
                     name, option, value, "it needs mu, which a pipeline makes of the image's size: --set mu=…"
                 )
             continue
-        if option == "num_inference_steps":
+        if option == "shift_terminal":
+            if value and options.get("num_inference_steps") == 1:
+                reason = "a single level is stretched by 0 / 0, and the run ends in an error (FINDINGS.md)"
+                raise _refused(name, option, value, reason)
+            fields["terminal"] = value or None
+        elif option == "num_inference_steps":
             fields["num_steps"] = value
         elif option == "mu":
             fields["mu"] = value

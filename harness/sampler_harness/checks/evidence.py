@@ -22,13 +22,14 @@ from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Walk, walk
 from sampler_harness.strategies import drawn_configurations
 from sampler_harness.subject import Subject
-from sampler_harness.verdict import Coverage
+from sampler_harness.verdict import Coverage, Finding
 
 from .laid_out import as_laid_out
 from .repeats import as_drawn
 from .replayed import Held, hold
 from .sources import are_seeds
 from .standard import Standard
+from .unreadable import Unreadable, unreadable
 
 if TYPE_CHECKING:
     from .mended import Mending
@@ -176,6 +177,17 @@ class Evidence(AnyEvidence[Subject]):
     def measure_all(self) -> None:
         """Measure all cases, in their fixed order."""
         _ = self.cases
+
+    @functools.cached_property
+    def unreadable(self) -> Unreadable | None:
+        """Why coefficients cannot be read; None where they can."""
+        return unreadable(self)
+
+    def untold(self, check_id: str) -> Finding | None:
+        """What is said in a check's place where coefficients that it looks at cannot be read."""
+        from .untold import untold
+
+        return untold(self, check_id)
 
     def coverage(self) -> Coverage:
         """What was varied, as far as it has been measured."""

@@ -16,8 +16,9 @@ def as_laid_out(bundle: Bundle, *, is_read: bool) -> Bundle:
     """The bundle with a layout of its draws that explains what would otherwise be off.
 
     Draws are read by their size and order as long as impulses arrive where that says. Beyond what impulses tell, a
-    normal may be negated at some places; and where the reference is not affine, no impulse tells anything. Another
-    layout counts only where all is right with it.
+    normal may be negated at some places, or swapped with others where no impulse stood: two items, two channels of
+    three. And where the reference is not affine, no impulse tells anything. Another layout counts only where all is
+    right with it.
 
     Args:
         bundle: as it was measured.
@@ -26,7 +27,7 @@ def as_laid_out(bundle: Bundle, *, is_read: bool) -> Bundle:
     if bundle.zero.problem is not None:
         return bundle
     if bundle.is_affine:
-        return _with_signs(bundle) if is_read and is_uneven(bundle) else bundle
+        return _followed(bundle) if is_read and is_uneven(bundle, asleep=bundle.case.config.is_clipped) else bundle
     if hold(bundle, bundle.dense).cause not in ("law/initial-noise", "noise/shape", "clip/replay"):
         return bundle
     layout = layout_by_signs(bundle.reader, bundle.given_at_zero)
@@ -34,10 +35,10 @@ def as_laid_out(bundle: Bundle, *, is_read: bool) -> Bundle:
     return other if hold(other, other.dense).cause is None else bundle
 
 
-def _with_signs(bundle: Bundle) -> Bundle:
-    """Read with normals that are negated at some places, where that makes all places alike."""
+def _followed(bundle: Bundle) -> Bundle:
+    """Read with normals that are negated at some places or moved about, where that makes all places alike."""
     layout = measured_layout(bundle.reader)
-    if layout is None or all(field.signs is None for field in layout.fields):
+    if layout is None:
         return bundle
     other = bundle.read_as(layout)
-    return bundle if is_uneven(other) else other
+    return bundle if is_uneven(other, asleep=bundle.case.config.is_clipped) else other

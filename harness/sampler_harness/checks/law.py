@@ -28,6 +28,7 @@ __all__ = [
     "first_difference",
     "in_words",
     "nothing_compared",
+    "told_of",
     "where",
 ]
 
@@ -121,6 +122,19 @@ def in_words(deviation: Deviation, calls: int) -> str:
             return f"{place} holds the constant {got}, should be {should_be}"
 
 
+def told_of(evidence: Evidence, case: Case, deviation: Deviation) -> str:
+    """A difference in words; where weights differ from place to place, it is that of one place.
+
+    Args:
+        evidence: of the sampler.
+        case: whose law it is of.
+        deviation: of it.
+    """
+    text = in_words(deviation, evidence.bundle(case).num_calls)
+    is_of_all = deviation.term in ("count", "time") or not evidence.is_mapped(case)
+    return text if is_of_all else f"at one place, {text}"
+
+
 def _only_grid(evidence: Evidence, case: Case, cause: Deviation, terms: tuple[Term, ...]) -> bool:
     """Whether a wrong grid explains everything that is off."""
     if "time" in terms or CHECK_OF[cause.term] != "law/times" or not evidence.standard.reference:
@@ -162,7 +176,6 @@ def _draws_too_little(evidence: Evidence, case: Case) -> bool:
 
 def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judged]:
     deviations = evidence.compared(case)
-    calls = evidence.bundle(case).num_calls
     cause = first_difference(deviations)
     mine = [d for d in deviations if d.term in terms]
     if not mine:
@@ -180,9 +193,9 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
         consequence_of = "law/initial-noise"
     elif not first.consequence and (root := _one_cause(evidence)) not in {CHECK_OF[t] for t in terms}:
         consequence_of = root
-    text = in_words(first, calls)
+    text = told_of(evidence, case, first)
     if evidence.is_mapped(case) and "time" not in terms:
-        consequence_of, text = "law/outputs", f"at one place, {text}"
+        consequence_of = "law/outputs"
     elif (cause_of_noise := _missing_in(evidence, case, first)) is not None:
         consequence_of = consequence_of or cause_of_noise
         text += f" (normal noise alone is counted, and none of what {evidence.not_normal(case)!r} draws)"

@@ -387,7 +387,8 @@ def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
         f"two runs with the same draws and the same model outputs differ by {largest:.3g}: something random is "
         "hidden from torch's generators"
     )
-    judged.append(Judged(0.0 if same else math.inf, text, case, details))
+    hidden = {"hidden": True} if not same and evidence.unreadable is not None else {}
+    judged.append(Judged(0.0 if same else math.inf, text, case, {**details, **hidden}))
     if not judged:
         return [Judged(0.0, case=case)]
     return judged

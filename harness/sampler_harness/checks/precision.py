@@ -22,7 +22,7 @@ from sampler_harness.verdict import Finding
 from .clip import Replay, replayed_ratio
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
-from .law import cause_of, in_words, where
+from .law import cause_of, told_of, where
 from .noise import affine_ratio
 from .replayed import ends_clamped, hold
 
@@ -145,8 +145,7 @@ def _law(evidence: Evidence, case: Case) -> list[Judged]:
         return []
     worst = max(deviations, key=lambda d: d.ratio)
     blame = cause_of(evidence, evidence.case(case.config, shape=case.shape))
-    told = in_words(worst, evidence.bundle(case).num_calls)
-    text = f"in {case.dtype}: {told}: less accurate than the dtype allows"
+    text = f"in {case.dtype}: {told_of(evidence, case, worst)}: less accurate than the dtype allows"
     return [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
 
 
@@ -158,6 +157,8 @@ def _digits(evidence: Evidence, case: Case) -> list[Judged]:
     """
     bundle = evidence.bundle(case)
     if bundle.unread or bundle.problem is not None or not bundle.is_affine or bundle.layout is None:
+        return []
+    if not case.config.has_steps:  # nothing says what rounding may do
         return []
     if PRECISIONS[case.dtype].is_half:  # its coefficients have no more digits than its rows
         return []
@@ -200,6 +201,9 @@ def _digits_of(evidence: Evidence, case: Case, scale: float | None) -> list[Judg
     linear = bundle.zero.rows() + response.noise @ dense.fields + response.outputs @ dense.outputs
     should_be = clamped_end(linear, bundle.end)
     allowed = _size(spread) + unit * _size(should_be)
+    if cause_of(evidence, case) is not None:
+        # With weights of its own it has states of its own size, by which it rounds, and which may cancel further on.
+        allowed += unit * np.maximum.accumulate(_size(linear))
     allowed[-1] += 2 * unit * abs(bundle.shift)
     unread = bundle.law.last_resolution * (_size(dense.fields).sum() + _size(dense.outputs).sum())
     allowed[-1] += unread / ROOM

@@ -21,7 +21,7 @@ from sampler_harness.verdict import Finding
 from .clip import replayed_ratio
 from .evidence import Evidence
 from .judging import Judged, conclude, skipped
-from .law import cause_of, in_words, nothing_compared, where
+from .law import cause_of, in_words, nothing_compared, told_of, where
 
 __all__ = ["check_any", "check_batch"]
 
@@ -282,7 +282,7 @@ def _against_standard(evidence: Evidence, case: Case, blame: str | None) -> list
     if not deviations:  # what it is held against has other shapes: those of the sampler must still be one law
         return [] if case == evidence.base else _unlike_the_base(evidence, case)
     worst = max(deviations, key=lambda d: d.ratio)
-    text = f"with shape {case.shape}: {in_words(worst, evidence.bundle(case).num_calls)}"
+    text = f"with shape {case.shape}: {told_of(evidence, case, worst)}"
     found = [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
     return found if blame is None else [*found, *_unlike_the_base(evidence, case)]
 

@@ -11,7 +11,7 @@ from sampler_harness.verdict import Finding
 
 from .evidence import Evidence, expected_calls
 from .judging import Judged, conclude, skipped
-from .law import NO_LAW, cause_of, in_words, nothing_compared
+from .law import NO_LAW, cause_of, nothing_compared, told_of
 
 __all__ = ["check_any"]
 
@@ -33,7 +33,8 @@ def check_any(evidence: Evidence) -> Finding:
             f"with {_steps_of(case.config)} steps: {text}",
             case,
             {},
-            "law/times" if evidence.bundle(case).problem is not None else cause_of(evidence, case),
+            "law/times" if (problem := evidence.bundle(case).problem) is not None else cause_of(evidence, case),
+            "" if problem is None else problem.kind,
         )
         for case, (ratio, text) in failing.items()
     ]
@@ -65,4 +66,4 @@ def _worst(evidence: Evidence, case: Case) -> tuple[float, str] | None:
         return None
     worst = max(deviations, key=lambda d: d.ratio)
     first = min((d for d in deviations if d.ratio > 1.0), key=lambda d: d.row, default=worst)
-    return worst.ratio, in_words(first, evidence.bundle(case).num_calls)
+    return worst.ratio, told_of(evidence, case, first)

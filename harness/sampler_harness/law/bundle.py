@@ -43,6 +43,12 @@ LARGE_IMPULSE = 1.0
 UNDERFLOW = 2.0**-24 * 2.0**9
 #: How much smaller given values are made in float16 until a run is finite.
 GENTLER = (2.0**-3, 2.0**-6)
+#: What is said of a sampler that is finite where its model returns numbers, and is not where it returns 0 alone.
+DIVIDES = (
+    "with a model that returns 0 alone a run is NaN or infinite, and with one that returns numbers it is finite: it "
+    "divides by what it takes from the output (a norm, a deviation), and has no coefficients to read. Leave that out, "
+    "and the rest is told"
+)
 #: Runs of this many calls times draws are searched for draws that reach nothing.
 SEARCHED = 4_000
 
@@ -108,13 +114,24 @@ class Bundle:
     def zero(self) -> Run:
         """All draws and outputs zero; where the reference is not affine given ones, since 0 / 0 is no step size."""
         if self.is_affine:
-            return self.execute(Impulses(), same={}, following=Following())
+            found = self.execute(Impulses(), same={}, following=Following())
+            if found.problem is not None and found.problem.kind == "not-finite" and self._is_finite_elsewhere():
+                found.problem = Problem("unread", DIVIDES)
+            return found
         scale = self.given_at_zero
 
         def given(kind: int) -> Callable[[int, tuple[int, ...]], Array]:
             return lambda index, shape: scale * dense_values(kind, index, int(np.prod(shape))).reshape(shape)
 
         return self.execute(Dense(draws=given(0), outputs=given(1)), same={}, following=Following())
+
+    def _is_finite_elsewhere(self) -> bool:
+        """Whether a run is finite where draws and outputs are not 0."""
+
+        def given(kind: int) -> Callable[[int, tuple[int, ...]], Array]:
+            return lambda index, shape: dense_values(kind, index, int(np.prod(shape))).reshape(shape)
+
+        return self.execute(Dense(draws=given(0), outputs=given(1)), same={}).problem is None
 
     @property
     def given_at_zero(self) -> float:

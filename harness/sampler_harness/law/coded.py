@@ -6,7 +6,8 @@ parts: each element still gets a fresh normal of its own, and where that was dra
 Context: a run tells of one draw, and a long chain makes a thousand. Choice: draws of one shape that are made at the
 same place between two model calls are taken to be moved about alike, the first draws of a run apart from later ones.
 Whoever reads with the layout sees whether impulses arrive where it says; where they do not, each draw is measured.
-Reversed by: a generator of fields that moves each of a thousand draws in another way.
+Reversed by: a generator of fields that moves each of a thousand draws in another way; until then such a case is not
+told.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .heard import first_heard
 from .reading import Reader
 from .response import Array
 
-__all__ = ["Arrival", "coded_alike", "coded_apart", "measured_layout"]
+__all__ = ["Arrival", "coded_alike", "coded_apart", "measured_layout", "too_many"]
 
 #: Of the digits of a code in half precision: so few that a rounding changes none.
 BASE = 16
@@ -108,9 +109,18 @@ def coded_apart(reader: Reader) -> Layout | None:
         NoLayout: where a draw's numbers cannot be followed.
     """
     drawn = _drawn(reader)
-    if not drawn or 3 * len(drawn) * len(reader.zero.calls) > MOST_CALLS:
+    if not drawn or too_many(reader):
         return None
     return _coded(reader, {index: index for index, _ in drawn}, _arrivals_of)
+
+
+def too_many(reader: Reader) -> bool:
+    """Whether a run draws so often that measuring each draw by itself takes too many runs.
+
+    Args:
+        reader: of the case.
+    """
+    return 3 * len(_drawn(reader)) * len(reader.zero.calls) > MOST_CALLS
 
 
 def _drawn(reader: Reader) -> list[tuple[int, Draw]]:

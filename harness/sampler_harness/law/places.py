@@ -48,13 +48,16 @@ class PlaceMap:
     weights: tuple[tuple[float, float], ...]
 
 
-def is_uneven(bundle: Bundle) -> bool:
+def is_uneven(bundle: Bundle, *, asleep: bool = False) -> bool:
     """Whether a run with given values everywhere is not what the sampler's law says.
 
     Args:
         bundle: of a case.
+        asleep: make a run with values so small that the reference's clamps sleep; else those that clamp are not told.
     """
-    if bundle.problem is not None or not bundle.is_affine or bundle.unread or bundle.case.config.is_clipped:
+    if bundle.problem is not None or not bundle.is_affine or bundle.unread:
+        return False
+    if bundle.case.config.is_clipped and not asleep:
         return False
     dense, layout = bundle.dense, bundle.layout
     if not isinstance(dense, DenseRun) or layout is None or layout.shared or layout.missing:
@@ -62,9 +65,13 @@ def is_uneven(bundle: Bundle) -> bool:
     response = bundle.first.response
     if dense.outputs.shape[0] != response.num_calls or dense.fields.shape[0] != response.noise.shape[1]:
         return False
-    predicted = response.noise @ dense.fields + response.outputs @ dense.outputs
-    sent = np.concatenate([dense.fields, dense.outputs])
-    return _misses(bundle, dense.rows - bundle.zero.rows(), predicted, sent, _sizes(bundle))
+    scale = bundle.amplitude if asleep else 1.0
+    fields, outputs = scale * dense.fields, scale * dense.outputs
+    rows = _sent(bundle, layout, fields, outputs) if asleep else dense.rows - bundle.zero.rows()
+    if rows is None:
+        return False
+    predicted = response.noise @ fields + response.outputs @ outputs
+    return _misses(bundle, rows, predicted, np.concatenate([fields, outputs]), _sizes(bundle))
 
 
 def _sizes(bundle: Bundle) -> Array:
@@ -85,8 +92,7 @@ def _misses(bundle: Bundle, rows: Array, predicted: Array, sent: Array, sizes: A
 
 def _off(bundle: Bundle) -> float:
     """How far an element may be off: in half precision what rounding does is more than the usual share."""
-    precision = PRECISIONS[bundle.case.dtype]
-    return max(OFF, precision.off(0, 32))
+    return max(OFF, PRECISIONS[bundle.case.dtype].of_steps(bundle.num_calls))
 
 
 def _read(bundle: Bundle) -> slice:
@@ -117,7 +123,7 @@ def place_map(bundle: Bundle) -> PlaceMap | None:
     if rows is None or _misses(bundle, rows, np.einsum("rps,ps->rs", weights, sent), sent, largest):
         return None
     by_item = weights.reshape(calls + 1, fields + calls, bundle.case.shape[0], -1)
-    allowed = max(APART, PRECISIONS[bundle.case.dtype].off(0, 32)) * largest.max(axis=1)[:, None]
+    allowed = max(APART, PRECISIONS[bundle.case.dtype].of_steps(calls)) * largest.max(axis=1)[:, None]
     if bool((np.ptp(by_item, axis=2).max(axis=2) > allowed).any()):
         return None  # items differ, which shape/batch tells
     uneven = np.ptp(weights, axis=2) > allowed

@@ -66,7 +66,23 @@ class Precision:
         """
         return (in_half if self.is_half else ulp) * self.unit
 
+    @property
+    def of_a_step(self) -> float:
+        """What the roundings of one step come to: all in one direction; in half precision as a walk, or it is all."""
+        return self.off(ROUNDINGS, ROUNDINGS**0.5)
 
+    def of_steps(self, calls: int) -> float:
+        """What the roundings of many steps come to, as a walk: each goes in a direction of its own.
+
+        Args:
+            calls: of the model; the sample is one more row.
+        """
+        return float((ROUNDINGS * (1 + calls)) ** 0.5 * self.unit)
+
+
+#: Roundings of a step that has most of them, Heun's with a network inside: c_skip x + c_out F (3), (x - D) / sigma (2)
+#: and x + dt d (2), twice, and the mean of two slopes (2).
+ROUNDINGS = 16
 #: float64 promises a thousandth of float32's: what is off by 1e-6 is flagged.
 PRECISIONS = {
     "float64": Precision(53, 2.5e-7, 1e-6),
@@ -164,8 +180,8 @@ def _counts(reference: Any, learned_variance: bool) -> tuple[int, int]:
 
 def _rounding_deviation(
     copied: Callable[[], Any], counts: tuple[int, int], law: Law, bits: int, learned_variance: bool
-) -> tuple[Array, Array, Array]:
-    """Largest deviation of T, B and L over plain evaluation and random roundings of a sampler's source.
+) -> tuple[Array, Array, Array, Array]:
+    """Largest deviation of T, B, L and m over plain evaluation and random roundings of a sampler's source.
 
     Args:
         copied: makes the sampler in source that rounds; made anew for each rounding, since it may keep its tables.
@@ -177,6 +193,7 @@ def _rounding_deviation(
     times = np.zeros_like(law.times)
     outputs = np.zeros_like(law.outputs)
     factor = np.zeros_like(law.factor)
+    offset = np.zeros_like(law.offset)
     # Bit patterns of a long chain repeat their lesson: fewer roundings keep the cost in bounds.
     # A run of a few steps has so few of them that they may all be lucky, and is run again for next to nothing.
     roundings = RANDOM_ROUNDINGS if law.num_calls <= 60 else 3 if law.num_calls <= 200 else 1
@@ -188,10 +205,11 @@ def _rounding_deviation(
             continue
         times = np.fmax(times, np.abs(response.times - law.times))
         outputs = np.fmax(outputs, np.abs(response.outputs - law.outputs))
+        offset = np.fmax(offset, np.abs(response.offset - law.offset))
         perturbed = Law.of(response, precision=2.0**-bits)
         for index, row in enumerate(law.opened):
             factor[:, index] = np.fmax(factor[:, index], np.abs(perturbed.column(row) - law.factor[:, index]))
-    return times, outputs, np.fmax(factor, _among_neighbors(factor, law))
+    return times, outputs, np.fmax(factor, _among_neighbors(factor, law)), offset
 
 
 def _among_neighbors(factor: Array, law: Law) -> Array:
@@ -250,10 +268,11 @@ def derived_tolerance(
     spread_times = np.zeros_like(law.times)
     spread_outputs = np.zeros_like(law.outputs)
     spread_factor = np.zeros_like(law.factor)
+    spread_offset = np.zeros_like(law.offset)
     if dtype != "float64":  # in float64 what rounding does is far below the floor
         # What cannot be run in arithmetic that rounds keeps the floor; wide entries cannot be known.
         with contextlib.suppress(ValueError if reference is None or _is_ours(reference) else Exception):
-            spread_times, spread_outputs, spread_factor = _rounding_deviation(
+            spread_times, spread_outputs, spread_factor, spread_offset = _rounding_deviation(
                 copied, counts, law, precision.bits, learned_variance
             )
         tables = PRECISIONS["float32"] if precision.is_half else precision
@@ -264,8 +283,14 @@ def derived_tolerance(
         if form is not None and form.size == law.num_calls + 1:
             spread_outputs = np.maximum(spread_outputs, form[:, None] * np.abs(law.outputs))
             spread_factor = np.maximum(spread_factor, form[:, None] * np.abs(law.factor))
+            spread_offset = np.maximum(spread_offset, form * np.abs(law.offset))
     tolerance = _assemble(law, precision, spread_outputs, spread_factor)
-    return replace(tolerance, times=np.maximum(tolerance.times, SAFETY * spread_times))
+    # No reference has a constant: this is 0 but for a program that has one, such as one that clamps data to a number.
+    return replace(
+        tolerance,
+        times=np.maximum(tolerance.times, SAFETY * spread_times),
+        offset=np.maximum(tolerance.offset, SAFETY * spread_offset),
+    )
 
 
 def _is_ours(reference: Any) -> bool:
@@ -321,7 +346,7 @@ def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_fact
     # In half precision the order of operations is most of the rounding.
     relative = np.maximum(precision.floor * np.abs(everything), (2 if precision.is_half else 1) * SAFETY * spread)
     rows = _ulp_in_half(law, precision) if precision.is_half else 32 * precision.unit * largest
-    total = relative + rows + precision.off(16, 4) * _formed_from(everything, law)
+    total = relative + rows + precision.of_a_step * _formed_from(everything, law)
     nonzero = np.abs(everything) > NEGLIGIBLE_ENTRY * largest
     share = np.divide(relative, np.abs(everything), out=np.zeros_like(relative), where=nonzero)
     wide = int((share > precision.flagged).sum())
@@ -337,7 +362,7 @@ def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_fact
         times=time_tolerance(law.times),
         outputs=total[:, :calls],
         factor=total[:, calls:],
-        offset=np.maximum(precision.off(32, 4) * largest[:, 0], precision.off(32, 4) * min(scale, 1.0)),
+        offset=precision.off(2 * ROUNDINGS, ROUNDINGS**0.5) * np.maximum(largest[:, 0], min(scale, 1.0)),
         wide=wide,
         widest=widest,
         entries=int(nonzero.sum()),

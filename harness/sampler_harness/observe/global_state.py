@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-__all__ = ["OF_TORCH", "Generators", "restore_settings", "settings_now"]
+__all__ = ["OF_TORCH", "Generators", "restore_settings", "settings_now", "with_others_moved_on"]
 
 #: Generators that torch draws from; the others' draws are not seen.
 OF_TORCH = ("torch's global generator", "the CUDA default generator")
@@ -67,6 +68,18 @@ class Generators:
     def of_torch(self) -> bytes:
         """The states of torch's generators."""
         return b"".join(state.numpy().tobytes() for state in self._torch)
+
+
+@contextlib.contextmanager
+def with_others_moved_on() -> Iterator[None]:
+    """The global generators that are not torch's stand elsewhere while this lasts."""
+    before = Generators(torch.device("cpu"))
+    np.random.standard_normal(7)  # noqa: NPY002 - the global one is what a sampler might draw from
+    random.random()
+    try:
+        yield
+    finally:
+        before.put_back([_OF_NUMPY, _OF_PYTHON])
 
 
 def settings_now() -> dict[str, Any]:

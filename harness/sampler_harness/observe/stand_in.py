@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
 from .probes import Answers, Stimulus
-from .problems import Misuse, RunStopped
+from .problems import Misuse, RunStopped, Unread
 from .torch_private import unseen
 
 __all__ = ["ABSENT", "Asked", "Call", "Playing", "StandIn", "asked_with", "kept"]
@@ -177,18 +180,26 @@ class StandIn(Playing):
         super().__init__(returns, attributes)
         self.weight = nn.Parameter(torch.zeros((), device=device, dtype=dtype))
         self.calls: list[Call] = []
-        self._outputs: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._outputs: list[tuple[int, torch.Tensor, torch.Tensor]] = []
         self._stimulus = stimulus
         self._shape = shape
         self._channels = channels
         self._limit = limit
         self._strided = strided
         self._before_call = before_call
+        self._begun: _Begun | None = None
+
+    @property
+    def unfinished(self) -> int:
+        """Items of the last call that were asked for, where the others never were; 0 where all were."""
+        return 0 if self._begun is None else self._begun.items
 
     def answer(self, asked: Asked) -> torch.Tensor:
         """Record the call, answer with the stimulus."""
         x, time = self._judged(asked), asked.time
         items = self._shape[0]
+        if x.shape[0] < items or self._begun is not None:
+            return self._part(x, time, asked.extras)
         if x.shape[0] == items:
             return self._call(x, time, asked.extras)
         # Guidance asks for several answers at once: r times the batch is r calls at one time.
@@ -197,13 +208,49 @@ class StandIn(Playing):
         times = torch.split(time.reshape(-1), items) if per_part else [time] * len(parts)
         return torch.cat([self._call(part, told, asked.extras) for part, told in zip(parts, times, strict=True)])
 
-    def _call(self, x: torch.Tensor, time: Any, extras: Extras) -> torch.Tensor:
-        index = len(self.calls)
+    def _part(self, x: torch.Tensor, time: Any, extras: Extras) -> torch.Tensor:
+        """Some items of a batch, whose others are asked for next: together they are one call."""
+        if self._begun is None:
+            self._begun = _Begun(len(self.calls), _first(time))
+            self._limited(self._begun.index)
+        begun, items = self._begun, self._shape[0]
+        first, after = begun.items, begun.items + x.shape[0]
+        if after > items or _first(time) != begun.time:
+            raise Unread(
+                f"the model is asked for {x.shape[0]} of {items} items at a time, and for another time before the "
+                "others: runs of one item after another cannot be laid side by side. Declare shapes of one item, "
+                f"shapes=[{(1, *self._shape[1:])}]"
+            )
+        begun.xs.append(kept(x))
+        begun.times.append(kept(time))
+        if self._before_call is not None and not first:
+            self._before_call(begun.index)
+        with unseen(x):
+            if isinstance(self._stimulus, Answers):
+                self._stimulus.listen(x, time)
+                values = self._values(begun.index, x)
+                begun.answers.append(self._stimulus.answered.pop())
+            else:
+                values = self._values(begun.index, x.new_zeros(self._shape))[first:after]
+            output = _spread(values) if self._strided else values
+            self._outputs.append((begun.index, output, values.clone()))
+            if after == items:
+                self.calls.append(Call(torch.cat(begun.xs), begun.whole_time(), extras))
+                if isinstance(self._stimulus, Answers):
+                    self._stimulus.answered.append(begun.whole_answer())
+                self._begun = None
+        return output
+
+    def _limited(self, index: int) -> None:
         if index >= self._limit:
             raise RunStopped(
                 f"the model was called more than {self._limit} times in one run: the sampler "
                 "does not end, or takes far more steps than its configuration says"
             )
+
+    def _call(self, x: torch.Tensor, time: Any, extras: Extras) -> torch.Tensor:
+        index = len(self.calls)
+        self._limited(index)
         with unseen(x):
             self.calls.append(Call(kept(x), kept(time), extras))
         if self._before_call is not None:
@@ -213,12 +260,12 @@ class StandIn(Playing):
         with unseen(x):
             values = self._values(index, x)
             output = _spread(values) if self._strided else values
-            self._outputs.append((output, values.clone()))
+            self._outputs.append((index, output, values.clone()))
         return output
 
     def written_over(self) -> list[int]:
         """Calls whose output is no longer what it was: the sampler wrote into its model's tensor."""
-        return [i for i, (output, given) in enumerate(self._outputs) if not torch.equal(output.detach(), given)]
+        return [index for index, output, given in self._outputs if not torch.equal(output.detach(), given)]
 
     def _values(self, index: int, x: torch.Tensor) -> torch.Tensor:
         """What a call is answered: the stimulus's output, and variance values where the model has them."""
@@ -241,7 +288,9 @@ class StandIn(Playing):
         if not isinstance(x, torch.Tensor):
             raise Misuse(f"your sampler called its model with a {type(x).__name__}, should be a torch tensor")
         whole = x.ndim == len(shape) and tuple(x.shape[1:]) == shape[1:] and x.shape[0] > 0
-        if not whole or x.shape[0] % shape[0]:
+        if not whole:
+            self._refuse_shape(tuple(x.shape))
+        if x.shape[0] > shape[0] and x.shape[0] % shape[0]:
             raise Misuse(
                 f"your sampler called its model with x of shape {tuple(x.shape)}, should be {shape} (or, for guidance, "
                 "a multiple of its batch)"
@@ -252,6 +301,69 @@ class StandIn(Playing):
                 f"the names {', '.join(TIME_NAMES)}"
             )
         return x
+
+    def _refuse_shape(self, seen: tuple[int, ...]) -> None:
+        """Say what to declare where the model sees items of another shape.
+
+        Raises:
+            Unread: where they are the sample's, laid out in another way, or with a border.
+            Misuse: where they are something else.
+        """
+        shape = self._shape
+        asked = f"your sampler called its model with x of shape {seen}, should be {shape}"
+        if math.prod(seen) == math.prod(shape) and seen[0] == shape[0]:
+            raise Unread(
+                f"{asked}: an item's numbers laid out in another way, whose places cannot be told apart. Declare the "
+                f"shape that the model sees, shapes=[{seen}], and leave out what lays the sample out again"
+            )
+        if len(seen) == len(shape) and seen[0] == shape[0] and all(a >= b for a, b in zip(seen, shape, strict=True)):
+            raise Unread(
+                f"{asked}: where it has a border, what becomes of it cannot be told. Declare shapes that need none, "
+                f"shapes=[{seen}]"
+            )
+        raise Misuse(f"{asked} (or, for guidance, a multiple of its batch)")
+
+
+@dataclass
+class _Begun:
+    """A call of which some items were asked for.
+
+    Attributes:
+        index: of the call.
+        time: that its first items were asked at.
+    """
+
+    index: int
+    time: float
+    xs: list[torch.Tensor] = field(default_factory=list)
+    times: list[Any] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
+
+    @property
+    def items(self) -> int:
+        """How many items were asked for."""
+        return sum(x.shape[0] for x in self.xs)
+
+    def whole_time(self) -> Any:
+        """The time of the call: of each item where each part told one for each of its own."""
+        each = [
+            t.numel() == x.shape[0] and t.ndim > 0 if isinstance(t, torch.Tensor) else False
+            for t, x in zip(self.times, self.xs, strict=True)
+        ]
+        return torch.cat([t.reshape(-1) for t in self.times]) if all(each) else self.times[0]
+
+    def whole_answer(self) -> Any:
+        """What the model answered to all items."""
+        if isinstance(self.answers[0], tuple):
+            return tuple(np.concatenate(parts) for parts in zip(*self.answers, strict=True))
+        return np.concatenate(self.answers)
+
+
+def _first(time: Any) -> float:
+    """The time of a call's first item, as a number."""
+    if isinstance(time, torch.Tensor):
+        return float(time.detach().reshape(-1)[0]) if time.numel() and not time.is_complex() else math.nan
+    return float(time) if isinstance(time, (int, float)) else math.nan
 
 
 def _spread(values: torch.Tensor) -> torch.Tensor:

@@ -234,6 +234,10 @@ def execute(
     sample, run.problem = _judge_return(case, found.result)
     if sample is None:
         return run
+    if stand_in.unfinished:
+        told = f"the model was asked for {stand_in.unfinished} of {case.shape[0]} items, and never for the others"
+        run.problem = Problem("returned", told, len(run.calls))
+        return run
     if not run.calls:
         run.problem = Problem("returned", "the sampler returned without calling its model once")
         return run

@@ -1,0 +1,59 @@
+"""Samplers that may be right and cannot be told: one check says why in one sentence, and nothing else accuses them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from fixtures.sound_samplers.untold import UNTOLD
+from sampler_harness.observe.probes import Impulses
+from sampler_harness.observe.trace import Case, execute
+from sampler_harness.runner import check_sampler
+from sampler_harness.subject import Subject
+from sampler_harness.targets import load_sampler
+
+#: Told at once, since a run stops at its first call, or in a configuration of few steps.
+QUICK = ("packed_for_the_model", "flat_for_the_model", "padded_for_the_model", "padded_all_along")
+
+
+def declared(name: str) -> Subject:
+    return load_sampler(f"fixtures.sound_samplers.untold:{name}")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in UNTOLD])
+def test_one_check_tells_why_and_no_other_accuses(name: str) -> None:
+    check, outcome, told = UNTOLD[name]
+    verdict = check_sampler(declared(name), budget="quick")
+    assert not verdict.conforms
+    assert [(f.id, f.outcome) for f in verdict.bad if f.consequence_of is None] == [(check, outcome)]
+    assert told in next(f.message for f in verdict.bad if f.id == check)
+    assert verdict.diagnosis is not None
+    assert not verdict.diagnosis.answers
+    assert not verdict.diagnosis.near
+    accused = [f.message for f in verdict.bad if f.id != check and f.outcome == "failed"]
+    assert all(told in message for message in accused), accused
+
+
+def test_items_that_are_asked_for_one_by_one_are_one_call() -> None:
+    subject = load_sampler("fixtures.sound_samplers.habits:one_item_at_a_time")
+    config = subject.reference(num_steps=3, solver="euler", sigma_max=10.0)
+    run = execute(subject, Case(config, (4, 3, 2, 2)), Impulses())
+    assert run.problem is None
+    assert [tuple(call.x.shape) for call in run.calls] == [(4, 3, 2, 2)] * 3
+    assert [tuple(call.time.shape) for call in run.calls] == [(4,)] * 3
+
+
+def test_items_that_are_never_asked_for_are_missed() -> None:
+    """Whoever asks for the first item alone has not asked for the others, and that is no habit."""
+
+    def first_alone(model: Any, shape: tuple[int, ...], config: Any, **given: Any) -> torch.Tensor:
+        x = torch.randn(shape, **given)
+        return torch.as_tensor(x - model(x[:1], torch.ones(1)))
+
+    subject = load_sampler("fixtures.sound_samplers.habits:one_item_at_a_time")
+    config = subject.reference(num_steps=1, solver="euler")
+    run = execute(subject, Case(config, (2, 3, 2, 2)), Impulses(), entry=first_alone)
+    assert run.problem is not None
+    assert run.problem.message == "the model was asked for 1 of 2 items, and never for the others"
