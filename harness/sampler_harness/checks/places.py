@@ -22,7 +22,7 @@ from sampler_harness.observe.walk import Line, Walk, walk, writes_outside
 
 from .evidence import Evidence, expected_calls
 from .mended import Mending
-from .mending import holds_known, mends_large_values_too, mends_too
+from .mending import mends_large_values_too, mends_too, tells_known
 
 __all__ = ["line_of"]
 
@@ -189,7 +189,7 @@ def _placed(evidence: Evidence, walked: Walk, row: int | None, chosen: Judged) -
     found = walked.place(row, str(term or ""))
     if term == "time" and row < len(walked.calls) and walked.calls[row]:
         asking = walked.calls[row][0]
-        if found not in (None, asking) and holds_known(evidence, chosen.case or evidence.base, found):
+        if found is not None and found != asking and tells_known(evidence, found):
             return asking  # what it is told is right, and meant for another call
     return walked.returned(found) if found is not None and term == "initial-noise" else found
 
