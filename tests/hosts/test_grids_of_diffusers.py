@@ -142,6 +142,31 @@ def test_a_trailing_grid_with_one_timestep_too_many_is_told_by_its_length() -> N
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after", "check"),
+    [
+        ("derivative = 0.5 * (self.prev_derivative + derivative)", "derivative = self.prev_derivative", "law/outputs"),
+        ("denoised = sample - model_output * sigma_next", "denoised = sample - model_output * sigma", "law/outputs"),
+        ("timesteps[1:].repeat_interleave(2)", "timesteps[:-1].repeat_interleave(2)", "law/times"),
+    ],
+)
+def test_a_mistake_in_heuns_method_for_flows_is_caught(before: str, after: str, check: str) -> None:
+    name = "FlowMatchHeunDiscreteScheduler"
+    assert check_sampler(adapter.subject(name), budget="quick").conforms
+    with rewritten(name, before, after):
+        verdict = check_sampler(adapter.subject(name), budget="quick", diagnose=False)
+    assert check in [cause.id for cause in verdict.causes]
+
+
+def test_heuns_method_for_flows_is_decided_where_its_digits_are_kept() -> None:
+    name = "FlowMatchHeunDiscreteScheduler"
+    with pytest.raises(ValueError, match="below, digits are lost"):
+        adapter.subject(name).reference(num_steps=4)
+    with pytest.raises(ValueError, match="s_churn cannot be set"):
+        adapter.subject(name, {"s_churn": "5"})
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler"])
 def test_stretched_and_respaced_schedulers_conform(name: str) -> None:
     for settings in ({}, {"shift_terminal": "0.2"}, {"use_karras_sigmas": "true", "shift": "3"}):
