@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 import torch
 
 from fixtures.sound_samplers.untold import UNTOLD
+from reference_samplers import FlowEuler
+from sampler_harness import sampler_under_test
 from sampler_harness.observe.probes import Impulses
 from sampler_harness.observe.trace import Case, execute
 from sampler_harness.runner import check_sampler
@@ -57,3 +60,22 @@ def test_items_that_are_never_asked_for_are_missed() -> None:
     run = execute(subject, Case(config, (2, 3, 2, 2)), Impulses(), entry=first_alone)
     assert run.problem is not None
     assert run.problem.message == "the model was asked for 1 of 2 items, and never for the others"
+
+
+@pytest.mark.parametrize("has_effect", [False, True])
+def test_what_python_draws_counts_where_a_value_follows_from_it(has_effect: bool) -> None:
+    """A name that is made up at random is no noise; a factor of the model's output is, though 0 times it is 0."""
+
+    def sampler(model: Any, shape: tuple[int, ...], config: Any, **given: Any) -> torch.Tensor:
+        factor = random.random() if has_effect else 1.0 + 0.0 * random.random()
+        x = torch.randn(shape, **given)
+        for k in range(config.num_steps):
+            x = x - factor * model(x, torch.full((shape[0],), 1 - k / config.num_steps)) / config.num_steps
+        return x
+
+    subject = sampler_under_test(FlowEuler, num_steps=2, shapes=[(2, 3, 4, 4)])(sampler)
+    verdict = check_sampler(subject, budget="quick", diagnose=False)
+    assert verdict.conforms != has_effect
+    found = next(f for f in verdict.findings if f.id == "noise/generator")
+    assert found.outcome == ("failed" if has_effect else "passed")
+    assert ("nothing of a run follows from it" in " ".join(found.notes)) != has_effect

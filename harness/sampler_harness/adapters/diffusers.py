@@ -120,7 +120,11 @@ def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[
     }
     unread = _UNREAD.get(name, ())
     idle = {field for option, one in left.items() for field in one if option in unread or field not in known}
-    return {field: value for field, value in fixed.items() if field not in idle}
+    found = {field: value for field, value in fixed.items() if field not in idle}
+    unknown = [field for field in found if field not in known and field != "variance_as_logarithm"]
+    if unknown:
+        raise DeclarationError(f"{name}: {', '.join(unknown)} cannot be set: {reference.__name__} has no such field")
+    return found
 
 
 def _with_tables_of(fields: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from reference_samplers import diffusers
 from reference_samplers.validation import refuse
 
 from .diffusers_corners import Taken, check_handling, check_table_levels
+
+#: Of sigma_next^2, what sigma_down^2 is: six roundings of sigma_up^2, each of half a unit, may come to this much.
+LOST_SHARE = 2.0**-21
 
 __all__ = ["EulerAncestralDiscrete", "KDPM2AncestralDiscrete", "KDPM2Discrete"]
 
@@ -33,6 +37,14 @@ class EulerAncestralDiscrete(_OnTable, diffusers.EulerAncestralDiscrete):
 
     Source: see :class:`reference_samplers.diffusers.EulerAncestralDiscrete`.
     """
+
+    def check(self) -> None:
+        """Behind a level that is far above the next one, the root that sigma_down is may be of a number below 0."""
+        super().check()
+        falls = [(low / high) ** 2 for high, low in pairwise(self.levels) if low > 0]
+        if min(falls, default=1.0) < LOST_SHARE:
+            legal = "one whose levels fall by less than a factor of 1448 (FINDINGS: a root below 0)"
+            raise refuse("num_steps", self.num_steps, legal)
 
 
 @dataclass(frozen=True)

@@ -142,4 +142,3 @@ class LTXEulerAncestralRF(_FlowMatch, reference_samplers.FlowAncestral):
         if self.mu is not None or self.shift != 1:
             raise refuse("shift", self.shift, "1: the scheduler has no such option")
         self.refuse_what_it_lacks()
-        super().check()

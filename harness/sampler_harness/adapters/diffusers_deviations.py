@@ -323,4 +323,21 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         without=_LEVELS[:2],
         steps=(3, 5, 10),
     ),
+    KnownDeviation(
+        "euler-ancestral-root-below-zero",
+        "EulerAncestralDiscreteScheduler",
+        {"beta_schedule": "squaredcos_cap_v2", "timestep_spacing": "trailing", "num_inference_steps": 3},
+        "sigma_down is the root of a difference that rounds below 0 behind a level thousands of times as high: NaN",
+        shows={
+            "law/times": Shown(
+                configuration="EulerAncestralDiscrete(num_steps=3, beta_schedule='cosine', "
+                "timestep_spacing='trailing')",
+                problem="not-finite",
+                says="the input of model call # is not finite (NaN or infinity) although every output and draw before "
+                "it was finite; time argument #",
+                step=1,
+                sizes=(-1.0,),
+            )
+        },
+    ),
 )

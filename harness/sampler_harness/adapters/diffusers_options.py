@@ -261,6 +261,8 @@ _NO_X0 = (
 #: Schedulers of flows; what they are not followed in.
 _FLOWS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "LTXEulerAncestralRFScheduler")
 _NOT_OF_FLOWS = ("timesteps", "sigmas")
+#: Schedulers that lay levels out by name and tell the model whole timesteps at those.
+_TWO_CALLS = ("KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler")
 #: Tables that a scheduler makes by name, beside the three that all of them make.
 _SCHEDULES = {"DDPMScheduler": ("laplace", "sigmoid"), "HeunDiscreteScheduler": ("exp",)}
 _ALL_MAKE = ("linear", "scaled_linear", "squaredcos_cap_v2")
@@ -281,6 +283,9 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             raise _refused(name, option, value, "the scheduler makes no such table")
         if option == "prediction_type" and value == "sample" and name in _NO_X0:
             raise _refused(name, option, value, "the scheduler has no such model")
+        if option in ("use_karras_sigmas", "use_beta_sigmas") and name in _TWO_CALLS and value:
+            reason = "the model is told other times than its levels have (FINDINGS, further schedulers)"
+            raise _refused(name, option, value, reason)
         if option in _NOT_OF_FLOWS and name in _FLOWS and value:
             raise _refused(name, option, value, "the reference's times are even, and then shifted")
         is_v = options.get("prediction_type", "v_prediction") == "v_prediction"

@@ -26,6 +26,7 @@ from .law import where
 from .repeats import judge_repeats, numbers, when
 from .replayed import NOT_AFFINE
 from .sources import always_alike, not_fed
+from .unreadable import is_hidden
 
 #: Cases in which generators that a sampler makes of the given one are followed, beside the base.
 MOST_FOLLOWED = 12
@@ -293,6 +294,9 @@ def check_generator(evidence: Evidence) -> Finding:
         judged += [_judge_fed(evidence, case) for case in asked]
         cases, unfollowed = [*cases, *asked], len(derived) - len(derived[:MOST_FOLLOWED])
         notes = _untold_sources(evidence, cases)
+    idle = sorted({name for case in cases for name in _foreign(evidence.bundle(case), in_effect=False)})
+    if idle:
+        notes = [*notes, f"the sampler moves {' and '.join(idle)}, and nothing of a run follows from it"]
     passed = f"no hidden randomness{_fed(evidence, cases)}"
     if unfollowed:
         passed += f", but for {unfollowed} configurations whose generators, made of the given one, were not followed"
@@ -360,12 +364,23 @@ def _judge_fed(evidence: Evidence, case: Case) -> Judged:
     return Judged(math.inf, text, case, found)
 
 
+def _foreign(bundle: Bundle, *, in_effect: bool = True) -> list[str]:
+    """Generators beside torch's that a case draws from, and that its values follow from; or those of no effect.
+
+    A run whose values are the same wherever they stand has drawn a name, or what to print, and no noise.
+    """
+    found = [name for name in bundle.zero.generators_moved if name not in OF_TORCH]
+    if not found:
+        return []
+    return found if in_effect == (not bundle.is_affine or is_hidden(bundle)) else []
+
+
 def _judge_generator(evidence: Evidence, case: Case) -> list[Judged]:
     bundle = evidence.bundle(case)
     zero = bundle.zero
     judged = []
     details: dict[str, Any] = {}
-    foreign = [name for name in zero.generators_moved if name not in OF_TORCH]
+    foreign = _foreign(bundle)
     if foreign:
         text = f"the sampler draws from {' and '.join(foreign)}: that noise follows no torch seed or generator"
         details = {"foreign": foreign}

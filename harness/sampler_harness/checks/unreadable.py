@@ -81,7 +81,9 @@ def unreadable(evidence: Evidence) -> Unreadable | None:
     if is_hidden(bundle):
         why = "two runs with the same draws and the same model outputs differ, so that nothing can be read off them"
         return Unreadable("noise/generator", why, _BESIDE_HIDDEN)
-    asked = answers_of_each(bundle)
+    from .evidence import expected_calls
+
+    asked = answers_of_each(bundle, expected_calls(bundle.case.config))
     if asked > 1:
         why = f"the model is asked {asked} times at each input"
         return Unreadable("law/times", why, _BESIDE_GUIDED, _guided(asked), is_wrong=False)
@@ -99,17 +101,19 @@ def unreadable(evidence: Evidence) -> Unreadable | None:
 
 
 def is_hidden(bundle: Bundle) -> bool:
-    """Whether runs in which all draws and outputs are 0 differ each time: what is random in them is not torch's.
+    """Whether runs with the same draws and outputs differ each time: what is random in them is not torch's.
 
-    Of an earlier run such a run leaves the next one nothing: a sum that goes on grows by 0.
+    Of an earlier run one in which all draws and outputs are 0 leaves the next nothing: a sum that goes on grows by 0.
 
     Args:
         bundle: of a case that is affine.
     """
     if any(name not in OF_TORCH for name in bundle.zero.generators_moved):
         with with_others_moved_on():
-            other = bundle.execute(Impulses())
-        return other.problem is None and not _are_one(other, bundle.zero)
+            other = bundle.run_dense()
+        if isinstance(other, Problem) or isinstance(bundle.dense, Problem):
+            return True
+        return not _are_one(other.run, bundle.dense.run)
     first, again = bundle.dense, bundle.run_dense()
     if isinstance(first, Problem) or isinstance(again, Problem) or _are_one(first.run, again.run):
         return False
@@ -119,13 +123,14 @@ def is_hidden(bundle: Bundle) -> bool:
     return not any(_are_one(runs[i], runs[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
-def answers_of_each(bundle: Bundle) -> int:
+def answers_of_each(bundle: Bundle, expected: int) -> int:
     """How many times the model is asked at each input and time, where that is why there are more calls; else 1.
 
     Args:
         bundle: of a case that could be measured.
+        expected: model calls that there should be.
     """
-    times, over = divmod(bundle.num_calls, max(1, int(bundle.case.config.num_calls)))
+    times, over = divmod(bundle.num_calls, max(1, expected))
     dense = bundle.dense
     if over or times < 2 or isinstance(dense, Problem) or dense.rows.shape[0] != bundle.num_calls + 1:
         return 1

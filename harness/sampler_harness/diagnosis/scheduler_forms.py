@@ -271,6 +271,26 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
         ),
     ),
     Form(
+        "with levels looked up in the table, whatever it holds",
+        (
+            Replacement(
+                _TABLE_LEVELS,
+                "        return self.table if self.is_table_increasing else None\n",
+                "        return self.table\n",
+            ),
+        ),
+    ),
+    Form(
+        "with the last entry of a rescaled table set",
+        (
+            Replacement(
+                _TABLE_LEVELS,
+                "            table = np.append(betas.rescale_zero_terminal_snr(table)[:-1], 2.0**-24)\n",
+                "            table = betas.rescale_zero_terminal_snr(table)\n            table[-1] = 2.0**-24\n",
+            ),
+        ),
+    ),
+    Form(
         "with the last level worked out by itself",
         (
             Replacement(

@@ -83,6 +83,8 @@ class Precision:
 #: Roundings of a step that has most of them, Heun's with a network inside: c_skip x + c_out F (3), (x - D) / sigma (2)
 #: and x + dt d (2), twice, and the mean of two slopes (2).
 ROUNDINGS = 16
+#: ulp of a row's largest entry by which one may be off that is 0 by algebra: it is left of terms that two steps made.
+ZERO_ULP = 2 * ROUNDINGS
 #: float64 promises a thousandth of float32's: what is off by 1e-6 is flagged.
 PRECISIONS = {
     "float64": Precision(53, 2.5e-7, 1e-6),
@@ -104,6 +106,8 @@ def is_half(dtype: str) -> bool:
 
 #: Random roundings of the reference; the largest deviation among them stands for "the spread".
 RANDOM_ROUNDINGS = 6
+#: How many more where rounding moves an entry by 0.1 %.
+MORE_ROUNDINGS = 18
 #: Model calls over which a short run is rounded at random, run after run.
 SHORT_RUN = 48
 #: Steps before and after over which the rounding of fresh noise is alike.
@@ -198,7 +202,8 @@ def _rounding_deviation(
     # A run of a few steps has so few of them that they may all be lucky, and is run again for next to nothing.
     roundings = RANDOM_ROUNDINGS if law.num_calls <= 60 else 3 if law.num_calls <= 200 else 1
     roundings = max(roundings, SHORT_RUN // max(law.num_calls, 1))
-    for seed in (None, *range(roundings)):
+    seeds: list[int | None] = [None, *range(roundings)]
+    for seed in seeds:
         with rounding(bits, seed), np.errstate(all="ignore"):
             response = respond_reference(copied(), learned_variance=learned_variance, wrap=rounded, counts=counts)
         if response.outputs.shape != law.outputs.shape or not np.isfinite(response.outputs).all():
@@ -209,7 +214,19 @@ def _rounding_deviation(
         perturbed = Law.of(response, precision=2.0**-bits)
         for index, row in enumerate(law.opened):
             factor[:, index] = np.fmax(factor[:, index], np.abs(perturbed.column(row) - law.factor[:, index]))
+        if seed == roundings - 1 and roundings >= RANDOM_ROUNDINGS and bits == 24 and _is_coarse(outputs, factor, law):
+            seeds += range(roundings, roundings + MORE_ROUNDINGS)
     return times, outputs, np.fmax(factor, _among_neighbors(factor, law)), offset
+
+
+def _is_coarse(outputs: Array, factor: Array, law: Law) -> bool:
+    """Whether rounding moves an entry so far that it has a few values alone, all of which a few roundings may miss.
+
+    sigma_next^2 - sigma_up^2 behind a level of 4096 is 17 spacings of float32, or 16, or 19.
+    """
+    off, entries = np.concatenate([outputs, factor], axis=1), np.abs(np.concatenate([law.outputs, law.factor], axis=1))
+    counts = entries > NEGLIGIBLE_ENTRY * entries.max(axis=1, initial=0.0, keepdims=True)
+    return bool((off > PRECISIONS["float32"].flagged * entries)[counts].any())
 
 
 def _among_neighbors(factor: Array, law: Law) -> Array:
@@ -330,7 +347,7 @@ def _ulp_in_half(law: Law, precision: Precision) -> Array:
     """
     calls, state = law.outputs.shape[1], np.abs(law.column(0))
     gains = np.divide(state[1:], state[:-1], out=np.ones(calls), where=state[:-1] > 0)
-    least = 32 * PRECISIONS["float32"].unit * np.abs(law.outputs).max(initial=1.0)
+    least = ZERO_ULP * PRECISIONS["float32"].unit * np.abs(law.outputs).max(initial=1.0)
     outputs = np.zeros_like(law.outputs)
     for row in range(1, calls + 1):
         outputs[row] = gains[row - 1] * outputs[row - 1]
@@ -345,7 +362,7 @@ def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_fact
     largest = np.abs(everything).max(axis=1, initial=0.0, keepdims=True)
     # In half precision the order of operations is most of the rounding.
     relative = np.maximum(precision.floor * np.abs(everything), (2 if precision.is_half else 1) * SAFETY * spread)
-    rows = _ulp_in_half(law, precision) if precision.is_half else 32 * precision.unit * largest
+    rows = _ulp_in_half(law, precision) if precision.is_half else ZERO_ULP * precision.unit * largest
     total = relative + rows + precision.of_a_step * _formed_from(everything, law)
     nonzero = np.abs(everything) > NEGLIGIBLE_ENTRY * largest
     share = np.divide(relative, np.abs(everything), out=np.zeros_like(relative), where=nonzero)
@@ -362,7 +379,7 @@ def _assemble(law: Law, precision: Precision, spread_outputs: Array, spread_fact
         times=time_tolerance(law.times),
         outputs=total[:, :calls],
         factor=total[:, calls:],
-        offset=precision.off(2 * ROUNDINGS, ROUNDINGS**0.5) * np.maximum(largest[:, 0], min(scale, 1.0)),
+        offset=precision.off(ZERO_ULP, ROUNDINGS**0.5) * np.maximum(largest[:, 0], min(scale, 1.0)),
         wide=wide,
         widest=widest,
         entries=int(nonzero.sum()),
