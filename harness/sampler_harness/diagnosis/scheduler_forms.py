@@ -333,8 +333,10 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
         (
             Replacement(
                 _TABLE_LEVELS,
-                """            stride = (self.grid_length - 1) / (count - 1) if count > 1 else 0.0
-            return tuple(i * stride for i in reversed(range(count)))
+                """            last = self.grid_length - 1.0
+            stride = last / (count - 1) if count > 1 else 0.0
+            # The end itself: a multiple of the stride may be beyond it by a rounding.
+            return (*([last] if count > 1 else []), *(i * stride for i in reversed(range(max(count - 1, 1)))))
 """,
                 """            taken = np.linspace(0, self.grid_length - 1, count)[::-1]
             return tuple(float(t) for t in taken)
