@@ -111,7 +111,7 @@ def test_a_constant_is_known_to_what_rounding_makes_of_it() -> None:
     law = Law.of(response)
     assert law.offset[-1] == 1.0
     allowed = edited.tolerance(law, response, config, "float32").offset
-    table = np.float32(config.alpha_bar)  # what a program in float32 has
+    table = config.alpha_bar.astype(np.float32)  # what a program in float32 has
     first, second = config.levels[:2]
     told = float(np.sqrt(table[second]) * (1 - table[first] / table[second]) / (1 - table[first]))
     assert 32 * PRECISIONS["float32"].unit < abs(told - law.offset[1])

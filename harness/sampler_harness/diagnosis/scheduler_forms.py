@@ -120,6 +120,14 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
         (
             Replacement(
                 _DDIM,
+                "        for t, t_next in self.transitions:  # section 4.2\n",
+                """        for t, t_next in self.transitions:  # section 4.2
+            if self.timestep_spacing == "leading" and self.timesteps is None and self.num_steps is not None:
+                t_next = max(t - self.num_train_timesteps // self.num_steps, 0)
+""",
+            ),
+            Replacement(
+                _DDIM,
                 """            x0 = self.to_x0(x, output, alpha_bar)  # eq. 12, "predicted x0"
             epsilon = self.to_epsilon(x, output, x0, alpha_bar)
             sigma = self.sigma(alpha_bar, alpha_bar_next) if t_next > 0 else 0.0  # eq. 16
