@@ -169,6 +169,8 @@ def test_an_error_that_no_number_makes_is_no_nan() -> None:
     assert [one.has_none_either(of_nan) for one in (gone, nan)] == [False, True]
     assert [one.has_none_either(of_number) for one in (gone, nan)] == [False, True]
     assert [one.has_none_either(of_code) for one in (gone, nan)] == [True, False]
+    none = Explanation("edit", EDM, texts={file: source_text(file).replace("pairwise(self.sigma_grid)", "()")})
+    assert [none.has_none_either(one) for one in (of_nan, of_number, of_code)] == [False, True, False]
 
 
 def test_an_unknown_name_beside_another_fault_is_of_the_code() -> None:

@@ -228,7 +228,9 @@ class Explanation:
             )
         if lawless.is_of_code:
             return outcome.ending == "broken"
-        if lawless.is_error or outcome.response is None:
+        if lawless.is_error:  # of a grid without a timestep a program stops, or makes nothing of it
+            return outcome.ending in ("error", "not-finite", "empty")
+        if outcome.response is None:
             return outcome.ending in ("error", "not-finite")
         return _is_beyond(outcome.response, lawless.config) or self._is_lost(lawless, config)
 

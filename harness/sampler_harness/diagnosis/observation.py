@@ -26,12 +26,12 @@ class Outcome:
         response: what was measured, where it went all the way; of the kind that the case is of.
         ending: how the run ended: ``"whole"`` with a sample, ``"stopped"`` where it differs or at a limit, ``"error"``
             where it raised, ``"broken"`` where it raised what no number makes, ``"not-finite"`` with NaN or infinity in
-            it.
+            it, ``"empty"`` without a model call.
     """
 
     terms: int
     response: Any = None
-    ending: Literal["whole", "stopped", "error", "broken", "not-finite"] = "stopped"
+    ending: Literal["whole", "stopped", "error", "broken", "not-finite", "empty"] = "stopped"
 
 
 class Observation(ABC):

@@ -20,6 +20,7 @@ _LEVELS = "reference_samplers/processes/variance_exploding.py"
 _SIGMAS = "reference_samplers/grids/sigmas.py"
 _SPACINGS = "reference_samplers/grids/spacings.py"
 _TABLE_LEVELS = "reference_samplers/grids/table_levels.py"
+_STEPS = "len(self.grid) if self.num_steps is None else self.num_steps"
 
 _DDPM_STEP = Form(
     "as one step of DDPMScheduler is",
@@ -50,8 +51,11 @@ _DDPM_STEP = Form(
             x0_weight = np.sqrt(alpha_bar_next) * beta / beta_prod  # eq. 7
             x_weight = np.sqrt(alpha) * beta_prod_next / beta_prod  # eq. 7
             x = x0_weight * x0 + x_weight * x  # line 4, mean
-            # A scheduler draws at any timestep but 0: behind the last step next to nothing, a variance of 1e-20.
-            is_drawn = t_next > 0 or (t > 1 and alpha_bar_next == 1 and self.variance == "fixed_small")
+            # A scheduler draws at any timestep but 0, which is the last one as a rule: where it is not, a fixed small
+            # variance is next to nothing, 1e-20.
+            has_zero = self.timesteps is None and self.timestep_spacing == "leading" and self.steps_offset == 0
+            is_behind = t > 1 and alpha_bar_next == 1
+            is_drawn = t_next > 0 or (is_behind and (has_zero or self.variance == "fixed_small"))
             if is_drawn:  # line 3
                 x = x + self.std(alpha_bar, alpha_bar_next, v) * noise()  # line 4, draw
 """,
@@ -114,6 +118,14 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
     Form(
         "as one step of DDIMScheduler is",
         (
+            Replacement(
+                _DDIM,
+                "        for t, t_next in self.transitions:  # section 4.2\n",
+                """        for t, t_next in self.transitions:  # section 4.2
+            if self.timestep_spacing == "leading" and self.timesteps is None and self.num_steps is not None:
+                t_next = max(t - self.num_train_timesteps // self.num_steps, 0)
+""",
+            ),
             Replacement(
                 _DDIM,
                 """            x0 = self.to_x0(x, output, alpha_bar)  # eq. 12, "predicted x0"
@@ -268,6 +280,17 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
     return rescaled
 """,
             ),
+        ),
+    ),
+    Form(
+        "with as many levels as there are steps, however many timesteps",
+        tuple(
+            Replacement(_TABLE_LEVELS, f"{before}len(self.grid){after}", f"{before}{_STEPS}{after}")
+            for before, after in (
+                ("            return sigmas.exponential_sigmas(", ", low, high)\n"),
+                ("            return sigmas.karras_sigmas(", ", low, high, rho)[:-1]\n"),
+                ("np.linspace(0.0, 1.0, ", "), BETA_SHAPE, BETA_SHAPE)\n"),
+            )
         ),
     ),
     Form(

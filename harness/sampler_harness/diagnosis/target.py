@@ -392,7 +392,9 @@ def run_program(
         return Outcome(terms, ending="broken")
     except Exception:  # an edit may raise anything: it has no law then
         return Outcome(terms, ending="error")
-    if not isinstance(sample, np.ndarray) or sample.shape != (size,) or not seen:
+    if not seen:
+        return Outcome(terms, ending="empty")
+    if not isinstance(sample, np.ndarray) or sample.shape != (size,):
         return Outcome(terms)
     if target is not None:
         agreeing = target.screen.agreement(len(seen), sample, max_draws, None)
