@@ -19,6 +19,7 @@ from sampler_harness.verdict import Place, Verdict
 __all__ = ["causes", "counts_right", "looks_right", "main", "names_none", "verdict_of"]
 
 _verdicts: dict[str, Verdict] = {}
+_diagnosed: dict[str, Verdict] = {}
 
 
 def verdict_of(target: str) -> Verdict:
@@ -63,8 +64,17 @@ def _first_place(verdict: Verdict) -> Place | None:
 
 
 def counts_right(faulty: Faulty, verdict: Verdict) -> bool:
-    """Whether as many causes are told as there are faulty lines."""
-    return len(causes(verdict)) == len(marked_lines(faulty)[1])
+    """Whether as many causes are told as there are faulty lines.
+
+    That one change of the reference explains all of it is known to the diagnosis alone, as where the model is called
+    before its input is noised. It takes long, and is asked only where the count is wrong without it.
+    """
+    lines = len(marked_lines(faulty)[1])
+    if len(causes(verdict)) == lines:
+        return True
+    if faulty.subject_path not in _diagnosed:
+        _diagnosed[faulty.subject_path] = check_sampler(load_subject(faulty.subject_path), budget="quick")
+    return len(causes(_diagnosed[faulty.subject_path])) == lines
 
 
 def rows() -> Iterator[tuple[Faulty, Verdict]]:

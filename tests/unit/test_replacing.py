@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from sampler_harness.checks.replacing import Variable, changes, is_held, is_known
+from sampler_harness.checks.replacing import Variable, Variables, changes, does_nothing, is_held, is_known
 from sampler_harness.law.intermediates import Intermediates, Site
+from sampler_harness.observe.assigned import Assigned
 from sampler_harness.observe.statements import Line, goes_through_slices, gone_through, hands_its_name, hands_literal
 from sampler_harness.observe.walk import Walk
 
@@ -112,3 +115,14 @@ def test_a_logarithm_of_a_references_number_may_be_right() -> None:
     assert is_known(Variable(LINE, "mu", ""), {0: math.log(1.5)}, values, SHAPE)
     assert is_known(Variable(LINE, "shift", ""), {0: 1.5}, values, SHAPE)
     assert not is_known(Variable(LINE, "mu", ""), {0: 0.5}, values, SHAPE)
+
+
+@pytest.mark.parametrize("value", [torch.tensor(0.5, dtype=torch.bfloat16), torch.tensor(0.5j), np.float64(0.5), 0.5])
+def test_numbers_of_every_type_are_read(value: object) -> None:
+    values = Intermediates(numbers={Site("FlowEuler.levels", 1): {0: 1.5}})
+    assert not is_known(Variable(LINE, "time", ""), {0: value}, values, SHAPE)
+    assert not does_nothing(value)
+    seen = Variables(SHAPE)
+    for other in (value, value, 0.25):
+        seen.visit(Assigned(0, LINE, "time", other, []))
+    assert seen.found() == {}  # several numbers in one step

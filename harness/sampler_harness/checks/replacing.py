@@ -186,7 +186,13 @@ def does_nothing(value: Any) -> bool:
     Args:
         value: of the sampler's.
     """
-    return is_number(value) and float(np.ravel(np.asarray(value))[0]) in (0.0, 1.0)
+    return is_number(value) and _number(value) in (0.0, 1.0)
+
+
+def _number(value: Any) -> float:
+    """The one number that a value is; NaN where it has an imaginary part."""
+    first = value.reshape(-1)[0].item() if isinstance(value, (torch.Tensor, np.ndarray)) else value
+    return math.nan if isinstance(first, complex) else float(first)
 
 
 def _is_uniform(value: Any) -> bool:
@@ -203,8 +209,10 @@ def _sources(value: Any, shape: tuple[int, ...]) -> tuple[str, ...]:
     return _SOURCES.get(kind or "", ())
 
 
-def _is_equal(number: Any, other: Any) -> bool:
-    return bool(np.ravel(np.asarray(number))[0] == np.ravel(np.asarray(other))[0])
+def _is_one(value: Any, other: Any) -> bool:
+    """Whether two numbers are one, or none both."""
+    mine, its = _number(value), _number(other)
+    return mine == its or (math.isnan(mine) and math.isnan(its))
 
 
 def _kept(value: Any) -> Any:
@@ -377,7 +385,7 @@ def _is_number_of(variable: Variable, seen: dict[int, Any], values: Intermediate
 
 def _is_scale_of(variable: Variable, seen: dict[int, Any], values: Intermediates) -> bool:
     """Whether a number is the logarithm of one that the reference works out, or the other way round."""
-    own = {at: float(np.ravel(np.asarray(value))[0]) for at, value in seen.items()}
+    own = {at: _number(value) for at, value in seen.items()}
     logarithms = {at: math.log(value) for at, value in own.items() if value > 0}
     powers = {at: math.exp(value) for at, value in own.items() if abs(value) < LARGEST_LOGARITHM}
     return any(len(one) == len(own) and _is_number_of(variable, one, values) for one in (logarithms, powers))
@@ -592,7 +600,7 @@ class Variables:
                 at = variable, one.segment
                 self._times[at] = self._times.get(at, 0) + 1
                 before = self._seen.get(variable, {}).get(one.segment)
-                if before is not None and is_number(value) and is_number(before) and not _is_equal(value, before):
+                if before is not None and is_number(value) and is_number(before) and not _is_one(value, before):
                     self._mixed.add(variable)
                 self._seen.setdefault(variable, {})[one.segment] = _kept(value)
         return KEPT
