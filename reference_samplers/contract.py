@@ -49,6 +49,11 @@ class Reference(Configuration):
     # What its runs are like
 
     @property
+    def has_steps(self) -> bool:
+        """Whether there are steps to hold a program against: what only stands for a reference has none."""
+        return True
+
+    @property
     def levels(self) -> Sequence[Any] | Array:
         """``(N + 1,)`` the grid, from the noisiest level to where the run ends; empty where it has none."""
         return ()

@@ -30,9 +30,10 @@ from fixtures.sound_samplers import SOUND
 from sampler_harness import strategies
 from sampler_harness.adapters.diffusers_options import known_options
 from sampler_harness.adapters.diffusers_varied import REFERENCED
+from sampler_harness.importing import TargetError
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import AnySubject
-from sampler_harness.targets import TargetError, load_subject, load_subjects
+from sampler_harness.targets import load_subject, load_subjects
 from sampler_harness.verdict import Verdict
 
 __all__ = ["OPTIONS", "main", "settings_of", "sound"]

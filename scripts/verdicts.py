@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sampler_harness.importing import TargetError
 from sampler_harness.report.json import to_json
 from sampler_harness.runner import check_sampler
-from sampler_harness.targets import TargetError, load_subjects
+from sampler_harness.targets import load_subjects
 
 #: What is decided on, a module's own names or all that it declares: every kind under test, sound and faulty.
 TARGETS = {

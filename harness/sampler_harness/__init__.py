@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .runner import check_sampler
     from .subject import Subject, sampler_under_test
     from .subject.data import data_under_test
+    from .subject.grid import grid_under_test
     from .subject.preprocessing import preprocess_under_test
     from .subject.training import training_under_test
     from .verdict import Finding, Verdict
@@ -35,6 +36,7 @@ __all__ = [
     "__version__",
     "check_sampler",
     "data_under_test",
+    "grid_under_test",
     "preprocess_under_test",
     "respond",
     "sampler_under_test",
@@ -55,6 +57,7 @@ _HOMES = {
     "Verdict": "verdict",
     "check_sampler": "runner",
     "data_under_test": "subject.data",
+    "grid_under_test": "subject.grid",
     "preprocess_under_test": "subject.preprocessing",
     "respond": "measuring",
     "sampler_under_test": "subject",

@@ -16,7 +16,7 @@ from typing import Any
 
 from .budgets import Budget
 from .strategies import drawn_values
-from .subject import DeclarationError, ModelSubject
+from .subject import DeclarationError, ReferenceSubject
 from .subject.allowed import alternatives, bounds_of, combinations, is_strategy, named_values
 from .subject.fields import check_drawn
 
@@ -103,7 +103,7 @@ class CoveringSet:
         return fields, f"{len(met & self.pairs)}/{len(self.pairs)}"
 
 
-def covering_set(subject: ModelSubject, budget: Budget) -> CoveringSet:
+def covering_set(subject: ReferenceSubject, budget: Budget) -> CoveringSet:
     """The fixed configurations of a subject.
 
     Args:
@@ -169,7 +169,7 @@ def covering_set(subject: ModelSubject, budget: Budget) -> CoveringSet:
 
 
 def _add_edges(
-    subject: ModelSubject, domain: Mapping[str, list[Any]], build: Callable[[Mapping[str, int]], Any]
+    subject: ReferenceSubject, domain: Mapping[str, list[Any]], build: Callable[[Mapping[str, int]], Any]
 ) -> bool:
     """Let ranges of a window's ends have a value on a level that is given by hand: there an end is decided.
 
@@ -210,7 +210,7 @@ def _away_from(
 
 
 def _builder(
-    subject: ModelSubject, domain: Mapping[str, list[Any]], result: CoveringSet
+    subject: ReferenceSubject, domain: Mapping[str, list[Any]], result: CoveringSet
 ) -> Callable[[Mapping[str, int]], Any]:
     def build(row: Mapping[str, int]) -> Any:
         try:
@@ -225,7 +225,7 @@ def _builder(
     return build
 
 
-def _base_row(subject: ModelSubject, domain: Mapping[str, list[Any]], fields: Mapping[str, Any]) -> dict[str, int]:
+def _base_row(subject: ReferenceSubject, domain: Mapping[str, list[Any]], fields: Mapping[str, Any]) -> dict[str, int]:
     """The reference's defaults where the declaration allows them, and a few steps."""
     row = {}
     for name, values in domain.items():
@@ -240,7 +240,7 @@ def _base_row(subject: ModelSubject, domain: Mapping[str, list[Any]], fields: Ma
 
 
 def _base(
-    subject: ModelSubject,
+    subject: ReferenceSubject,
     domain: Mapping[str, list[Any]],
     fields: Mapping[str, Any],
     build: Callable[[Mapping[str, int]], Any],

@@ -64,10 +64,17 @@ def _data() -> type[AnyEvidence[Any]]:
     return DataEvidence
 
 
+def _grid() -> type[AnyEvidence[Any]]:
+    from .grids.evidence import GridEvidence
+
+    return GridEvidence
+
+
 #: By what ``kind`` of a subject says.
 KIND_OF = {
     "sampler": Kind("checks", _sampler),
     "training": Kind("training", _training),
     "preprocessing": Kind("data", _preprocessing),
     "data": Kind("data", _data),
+    "grid": Kind("grids", _grid),
 }

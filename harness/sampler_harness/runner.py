@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Assessment", "check_sampler", "save_law", "versions"]
 
+#: Kinds of subjects that are held against a formula, of which another one may explain them.
+_DIAGNOSED = ("sampler", "training", "grid")
+
 
 def versions() -> dict[str, str]:
     """Versions of everything that a verdict may depend on."""
@@ -249,7 +252,7 @@ class Assessment:
         nothing = self.unjudged(checks)
         findings = tuple(self.run(id) for id in nothing.planned)
         diagnosis = self.diagnosis() if diagnose else None
-        findings = together(findings, diagnosis) if self.subject.kind in ("sampler", "training") else findings
+        findings = together(findings, diagnosis) if self.subject.kind in _DIAGNOSED else findings
         return dataclasses.replace(
             nothing,
             reference=self._against_name(),
@@ -277,7 +280,7 @@ class Assessment:
         Args:
             of_all: whether to run all planned checks first; else it is made of the findings so far.
         """
-        if not self._diagnose or self.subject.kind not in ("sampler", "training") or self.against is not None:
+        if not self._diagnose or self.subject.kind not in _DIAGNOSED or self.against is not None:
             return None
         if of_all:
             for id in self.planned():
@@ -299,6 +302,8 @@ class Assessment:
         try:
             if self.subject.kind == "training":
                 return self._diagnosed_step(findings, started)
+            if self.subject.kind == "grid":
+                return self._diagnosed_grid(findings, started)
             evidence = self.sampler_evidence
             if evidence.in_half_alone:
                 return Diagnosis(
@@ -330,6 +335,15 @@ class Assessment:
 
         assert isinstance(self.evidence, TrainingEvidence)
         found = diagnose_step(self.evidence, findings, budget=self.budget)
+        self._spent += time.perf_counter() - started
+        return found
+
+    def _diagnosed_grid(self, findings: tuple[Finding, ...], started: float) -> Diagnosis | None:
+        from .diagnosis.diagnose_grid import diagnose_grid
+        from .grids.evidence import GridEvidence
+
+        assert isinstance(self.evidence, GridEvidence)
+        found = diagnose_grid(self.evidence, findings, budget=self.budget)
         self._spent += time.perf_counter() - started
         return found
 
@@ -376,7 +390,7 @@ def check_sampler(
 
     Args:
         subject: what ``@sampler_under_test`` made, or ``@training_under_test``, ``@preprocess_under_test``,
-            ``@data_under_test``.
+            ``@data_under_test``, ``@grid_under_test``.
         budget: ``quick``, ``standard`` or ``thorough``.
         device: any torch device.
         against: another sampler, or saved laws; for samplers only.

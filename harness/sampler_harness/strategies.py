@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .budgets import Budget
-from .subject import ModelSubject
+from .subject import ReferenceSubject
 from .subject.allowed import bounds_of, is_strategy
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def drawn_values(strategy: Any) -> list[Any]:
     return values
 
 
-def drawn_configurations(subject: ModelSubject, budget: Budget) -> list[tuple[Any, int]]:
+def drawn_configurations(subject: ReferenceSubject, budget: Budget) -> list[tuple[Any, int]]:
     """Further configurations, drawn by Hypothesis from the declaration's strategies.
 
     The host's profile, seed and database do not matter: everything is set here.
@@ -121,7 +121,7 @@ def drawn_configurations(subject: ModelSubject, budget: Budget) -> list[tuple[An
     return list(found.items())
 
 
-def configurations(subject: ModelSubject, *, longest: int = 50) -> Any:
+def configurations(subject: ReferenceSubject, *, longest: int = 50) -> Any:
     """A Hypothesis strategy for legal configurations of a subject; None where nothing is varied.
 
     Args:
@@ -156,7 +156,7 @@ def configurations(subject: ModelSubject, *, longest: int = 50) -> Any:
     return st.fixed_dictionaries(varied).map(legal).filter(lambda c: c is not None)
 
 
-def smallest_failing(subject: ModelSubject, fails: Callable[[Any], bool], budget: Budget, start: Any) -> Any:
+def smallest_failing(subject: ReferenceSubject, fails: Callable[[Any], bool], budget: Budget, start: Any) -> Any:
     """The smallest configuration that still fails, by Hypothesis's shrinking; ``start`` where none is smaller.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,41 @@ from reference_samplers.contract import Reference
 from reference_samplers.openings import Array
 from reference_samplers.validation import checked_whole, real, reals, refuse, store
 
-__all__ = ["EvenTimes", "TimesToEps"]
+from .grid import Grid
+
+__all__ = ["EvenTimes", "ShiftedTimes", "TimesToEps"]
+
+
+class ShiftedTimes(Grid):
+    """Evenly spaced times, shifted.
+
+    Source: Esser et al. 2024, arXiv:2403.03206, section 5.3.2, equation 23. What stands here as a property may be a
+    field.
+    """
+
+    num_steps: Any
+
+    @property
+    def shift(self) -> float:
+        """Above 1 it gives the noisy end more steps."""
+        return 1.0
+
+    @property
+    def lowest_time(self) -> float | None:
+        """Time of the last call before the shift; None where N even steps end at 0."""
+        return None
+
+    def shifted_times(self) -> Array:
+        """``(N + 1,)`` times from 1 to 0, evenly spaced before the shift."""
+        even = np.linspace(1.0, 0.0, self.num_steps + 1)
+        if self.lowest_time is not None:
+            even = np.append(np.linspace(1.0, self.lowest_time, self.num_steps), 0.0)
+        shifted: Array = self.shift * even / (1 + (self.shift - 1) * even)  # Esser et al. eq. 23
+        return shifted
 
 
 @dataclass(frozen=True)
-class EvenTimes(Reference):
+class EvenTimes(ShiftedTimes):
     """Times from 1 to 0.
 
     Source: Liu et al. 2022, arXiv:2209.03003, Algorithm 1; the shift: Esser et al. 2024, arXiv:2403.03206, equation 23;
@@ -52,13 +83,7 @@ class EvenTimes(Reference):
     @cached_property
     def levels(self) -> Array:
         """``(N + 1,)`` times from 1 to 0, evenly spaced before the shift; or those that are given."""
-        if self.num_steps is None:
-            return np.array(self.sigmas)
-        even = np.linspace(1.0, 0.0, self.num_steps + 1)
-        if self.lowest_time is not None:
-            even = np.append(np.linspace(1.0, self.lowest_time, self.num_steps), 0.0)
-        shifted: Array = self.shift * even / (1 + (self.shift - 1) * even)  # Esser et al. eq. 23
-        return shifted
+        return np.array(self.sigmas) if self.num_steps is None else self.shifted_times()
 
 
 class TimesToEps(Reference):

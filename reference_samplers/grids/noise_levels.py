@@ -8,17 +8,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from reference_samplers.contract import Reference
 from reference_samplers.openings import Array
 from reference_samplers.validation import real, reals, refuse, whole
 
 from . import sigmas
+from .grid import Grid
 
 __all__ = ["KarrasLevels", "LevelsByHand"]
 
 
 @dataclass(frozen=True)
-class KarrasLevels(Reference):
+class KarrasLevels(Grid):
     """Levels whose rho-th roots are evenly spaced.
 
     Source: Karras et al. 2022, arXiv:2206.00364, equation 5.

@@ -8,7 +8,14 @@ import numpy as np
 
 from reference_samplers.openings import Array
 
-__all__ = ["exponential_sigmas", "fractional_index", "index_spread", "karras_sigmas"]
+__all__ = [
+    "exponential_sigmas",
+    "fractional_index",
+    "index_spread",
+    "karras_sigmas",
+    "kl_optimal_sigmas",
+    "polyexponential_sigmas",
+]
 
 
 def karras_sigmas(num_steps: int, sigma_min: float, sigma_max: float, rho: float) -> Array:
@@ -48,6 +55,45 @@ def exponential_sigmas(num_steps: int, sigma_min: float, sigma_max: float) -> Ar
     ramp = np.linspace(0.0, 1.0, num_steps)
     high, low = np.log(sigma_max), np.log(sigma_min)
     levels: Array = np.exp(high + ramp * (low - high))
+    return levels
+
+
+def polyexponential_sigmas(num_steps: int, sigma_min: float, sigma_max: float, rho: float) -> Array:
+    """Noise levels whose logarithms fall as a power of what is left of the run, without a final 0.
+
+    Source: k-diffusion, released code, ``get_sigmas_polyexponential``; ``rho`` 1 is :func:`exponential_sigmas`.
+
+    Args:
+        num_steps: number of levels, >= 1; one step has the highest level alone.
+        sigma_min: the last one, data units, > 0.
+        sigma_max: the first one, data units, >= ``sigma_min``.
+        rho: > 0; above 1 it favors low levels.
+
+    Returns:
+        ``(num_steps,)`` decreasing, data units.
+    """
+    ramp = (1 - np.linspace(0.0, 1.0, num_steps)) ** rho
+    high, low = np.log(sigma_max), np.log(sigma_min)
+    levels: Array = np.exp(ramp * (high - low) + low)
+    return levels
+
+
+def kl_optimal_sigmas(num_steps: int, sigma_min: float, sigma_max: float) -> Array:
+    """Noise levels with evenly spaced arc tangents, without a final 0; one step has the highest level alone.
+
+    Source: Sabour et al. 2024, arXiv:2404.14507, theorem 3.1 (data of unit variance).
+
+    Args:
+        num_steps: number of levels, >= 1.
+        sigma_min: the last one, data units, > 0.
+        sigma_max: the first one, data units, >= ``sigma_min``.
+
+    Returns:
+        ``(num_steps,)`` decreasing, data units.
+    """
+    ramp = np.linspace(0.0, 1.0, num_steps)
+    high, low = np.arctan(sigma_max), np.arctan(sigma_min)
+    levels: Array = np.tan(high + ramp * (low - high))
     return levels
 
 

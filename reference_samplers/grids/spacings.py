@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Literal
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "distilled",
     "leading",
     "linspace",
+    "positions",
     "respaced",
     "rounds_a_half",
     "spaced_timesteps",
@@ -123,13 +125,24 @@ def rounds_a_half(spacing: TimestepSpacing, num_train_timesteps: int, num_steps:
     Returns:
         True where some position, in exact arithmetic, lies midway between two timesteps.
     """
+    exact = positions(spacing, num_train_timesteps, num_steps)
+    return exact is not None and any(value.denominator == 2 for value in exact)
+
+
+def positions(spacing: TimestepSpacing, num_train_timesteps: int, num_steps: int) -> tuple[Fraction, ...] | None:
+    """Where a grid lies before it is rounded, in descending order; None where nothing is.
+
+    Args:
+        spacing: its name.
+        num_train_timesteps: T.
+        num_steps: n, in [1, T].
+    """
     if spacing == "leading" or num_steps == 1:
-        return False
-    # Position i is i * span / gaps (trailing: T minus that): a half where twice it is odd.
-    span, gaps = num_train_timesteps - 1, num_steps - 1
+        return None
     if spacing == "trailing":
-        span, gaps = num_train_timesteps, num_steps
-    return any(2 * i * span % gaps == 0 and 2 * i * span // gaps % 2 == 1 for i in range(num_steps))
+        return tuple(num_train_timesteps - 1 - Fraction(i * num_train_timesteps, num_steps) for i in range(num_steps))
+    last, gaps = num_train_timesteps - 1, num_steps - 1
+    return tuple(Fraction(i * last, gaps) for i in reversed(range(num_steps)))
 
 
 def spaced_timesteps(

@@ -14,7 +14,7 @@ from reference_samplers.processes import betas
 from reference_samplers.processes.variance_exploding import NoiseLevels
 from reference_samplers.validation import checked_whole, choice, flag, real, reals, refuse, whole
 
-from . import sigmas, spacings
+from . import quantiles, sigmas, spacings
 from .timesteps import on_timesteps
 
 __all__ = ["SigmaSpacing", "TableLevels", "TableSchedule"]
@@ -181,12 +181,10 @@ class TableLevels(NoiseLevels):
             low: lowest level, data units.
             high: highest level, data units.
         """
-        from scipy import stats  # here alone: the other references need numpy and nothing else
-
-        quantiles = stats.beta.ppf(1 - np.linspace(0.0, 1.0, len(self.grid)), BETA_SHAPE, BETA_SHAPE)
+        spread = quantiles.beta_quantiles(1 - np.linspace(0.0, 1.0, len(self.grid)), BETA_SHAPE, BETA_SHAPE)
         logarithms = np.log(self.table)
         first, last = (sigmas.fractional_index(level, logarithms) for level in (high, low))
-        times = last + np.asarray(quantiles) * (first - last)
+        times = last + spread * (first - last)
         levels: Array = np.interp(times, np.arange(len(self.table)), self.table)
         return levels
 

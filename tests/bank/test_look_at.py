@@ -54,6 +54,9 @@ FOUND = (
     "ddpm-betas-overwritten",  # the if around a line
     "clip-clip-not-implemented",  # a clamp that no line has
     "clip-quantile-over-batch",  # one number where each item needs its own
+    "ddpm-last-step-flagged-first",  # an if that reads a loop's counter
+    "ddpm-endpoints-squared",  # two numbers of one line that are squared both
+    "clip-quantised-by-truncation",  # an array, with what large values show of it
 )
 
 

@@ -76,6 +76,22 @@ def test_it_is_said_of_every_faulty_step_what_it_is_or_why_it_is_nothing() -> No
     assert set(TRUE_FAULTS.values()) <= {fault.name for fault in TRAINING_FAULTS} | {"scaled-linear-ends-squared"}
 
 
+def test_times_told_in_thousandths_are_a_field_and_no_fault() -> None:
+    """Rounding the draw moves such a time a thousand times as far, and no further than that."""
+
+    @training_under_test(FlowTraining)
+    def thousandths(model: Any, x0: Tensor, config: FlowTraining) -> Any:
+        t, noise = torch.rand(x0.shape[0]), torch.randn_like(x0)
+        mixed = per_item(1 - t, x0) * x0 + per_item(t, x0) * noise
+        return ((model(mixed, 1000.0 * t) - (noise - x0)) ** 2).mean()
+
+    diagnosis = check_sampler(thousandths, budget="quick").diagnosis
+    assert diagnosis is not None
+    assert diagnosis.exact, diagnosis.summary
+    assert dict(diagnosis.answers[0].config) == {"time_scale": 1000.0}
+    assert diagnosis.answers[0].edits == ()
+
+
 @pytest.mark.parametrize("path", SOUND_TRAINING)
 @pytest.mark.sampled(every=9)
 def test_nothing_is_searched_for_in_what_is_sound(path: str) -> None:

@@ -27,16 +27,19 @@ from sampler_harness.adapters import diffusers_corners_ancestral as ancestral
 from sampler_harness.adapters import diffusers_deviations as deviations
 from sampler_harness.adapters import diffusers_options as options
 from sampler_harness.adapters import diffusers_released as released
+from sampler_harness.adapters import diffusers_undecided as undecided
+from sampler_harness.adapters.no_reference import NoReference
 from sampler_harness.budgets import BUDGETS
 from sampler_harness.cases import covering_set
 from sampler_harness.catalogue import check_ids
+from sampler_harness.importing import TargetError
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Response, respond_reference
 from sampler_harness.law.tolerance import tolerance_of
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError, Subject
 from sampler_harness.subject.allowed import named_values
-from sampler_harness.targets import TargetError, load_subject
+from sampler_harness.targets import load_subject
 
 from . import findings
 from .rewriting import rewritten
@@ -198,6 +201,10 @@ def apart(got: Law, should_be: Law) -> float:
         ("LCMScheduler", {"original_inference_steps": "20"}, {"original_steps": 20}),
         ("FlowMatchEulerDiscreteScheduler", {"shift": "3"}, {"shift": 3.0}),
         ("FlowMatchEulerDiscreteScheduler", {"mu": "1.15", "use_dynamic_shifting": "true"}, {"mu": 1.15}),
+        ("FlowMatchEulerDiscreteScheduler", {"shift_terminal": "0.1"}, {"terminal": 0.1}),
+        ("FlowMatchEulerDiscreteScheduler", {"shift_terminal": "0"}, {"terminal": None}),
+        ("FlowMatchEulerDiscreteScheduler", {"use_exponential_sigmas": "true"}, {"sigma_spacing": "exponential"}),
+        ("FlowMatchLCMScheduler", {"use_beta_sigmas": "true"}, {"sigma_spacing": "beta"}),
         ("LTXEulerAncestralRFScheduler", {"eta": "0.5"}, {"eta": 0.5}),
     ],
 )
@@ -212,7 +219,7 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
     for option, default in options.known_options(name).items():
         if option in ("timesteps", "sigmas"):
             continue
-        value = {"trained_betas": (0.1, 0.2), "sigma_min": 0.1, "sigma_max": 2.0}.get(option, default)
+        value = {"trained_betas": (0.01,) * 60, "sigma_min": 0.1, "sigma_max": 2.0}.get(option, default)
         adapter.subject(name, {option: value})
 
 
@@ -246,13 +253,20 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("FlowMatchEulerDiscreteScheduler", {"s_churn": "1.0"}, "s_churn=1.0 changes nothing"),
         ("FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": "true"}, "--set mu="),
         ("FlowMatchEulerDiscreteScheduler", {"invert_sigmas": "true"}, "invert_sigmas has no counterpart"),
+        (
+            "FlowMatchEulerDiscreteScheduler",
+            {"shift_terminal": "0.1", "num_inference_steps": "1"},
+            "a single level is stretched by 0 / 0",
+        ),
         ("KDPM2DiscreteScheduler", {"prediction_type": "sample"}, "the scheduler has no such model"),
-        ("FlowMatchEulerDiscreteScheduler", {"use_karras_sigmas": "true"}, "use_karras_sigmas=True has no reference"),
+        ("KDPM2DiscreteScheduler", {"use_karras_sigmas": "true"}, "with use_karras_sigmas=True: sigma_spacing must be"),
+        ("DDIMScheduler", {"timestep_spacing": "nonsense"}, "timestep_spacing must be one of 'leading', 'linspace'"),
+        ("TCDScheduler", {"trained_betas": "0.1,0.2"}, "with trained_betas=(0.1, 0.2): "),
+        ("DDIMScheduler", {"num_train_timesteps": "-3"}, "num_train_timesteps must be a whole number >= 1"),
         ("FlowMatchEulerDiscreteScheduler", {"sigmas": "0.9, 0.5, 0.1"}, "the reference's times are even"),
         ("FlowMatchLCMScheduler", {"timesteps": "900, 400"}, "timesteps=(900, 400) has no reference"),
         ("LTXEulerAncestralRFScheduler", {"sigmas": "1.0, 0.5, 0.0"}, "the reference's times are even"),
         ("LTXEulerAncestralRFScheduler", {"mu": "1.15"}, "mu=1.15 changes nothing"),
-        ("KDPM2DiscreteScheduler", {"use_karras_sigmas": "true"}, "the model is told other times than its levels have"),
     ],
 )
 def test_what_cannot_be_set_is_refused_by_name(name: str, settings: dict[str, str], told: str) -> None:
@@ -298,6 +312,13 @@ def test_a_value_that_goes_with_few_others_is_found_among_all() -> None:
     """Of a thousand steps no leading grid leaves room for an offset; another spacing has it."""
     subject = adapter.subject("DDIMScheduler", {"steps_offset": "1"})
     assert covering_set(subject, BUDGETS["quick"]).base.steps_offset == 1
+
+
+@pytest.mark.parametrize("name", ["LCMScheduler", "TCDScheduler", "KDPM2DiscreteScheduler", "DDPMScheduler"])
+def test_a_table_by_hand_is_legal_with_the_schedulers_own_defaults(name: str) -> None:
+    """Of LCM the defaults are others than DDPM's, and with those of DDPM the reference refused every configuration."""
+    subject = adapter.subject(name, {"trained_betas": "0.01, 0.03, 0.02, 0.1, 0.2, 0.15, 0.4"})
+    assert covering_set(subject, BUDGETS["quick"]).configurations
 
 
 def test_a_target_with_a_wrong_option_is_one_sentence() -> None:
@@ -524,11 +545,30 @@ def test_a_scheduler_without_a_reference_runs_for_comparisons() -> None:
     config = ddim.reference(num_steps=10, timestep_spacing="trailing")
     settings = {"solver_order": "1", "timestep_spacing": "trailing"}
     dpm = adapter.subject("DPMSolverMultistepScheduler", settings)
-    assert dpm.reference is references.NoReference
+    assert dpm.reference is NoReference
     # First-order DPM-Solver++ is DDIM with eta 0 (Lu et al. 2022, section 4).
     assert apart(law_of(dpm, config), law_of(ddim, config)) < 1e-5
     with pytest.raises(ValueError, match="has no reference here"):
         dpm.reference(num_steps=2).sample(None, None)
+
+
+def test_every_scheduler_is_decided_or_said_why_not() -> None:
+    reasons = [name for those in undecided.UNDECIDED.values() for name in those]
+    assert len(reasons) == len(set(reasons))
+    assert not set(reasons) & set(REFERENCED)
+    missing = [name for name in options.names() if name not in REFERENCED and name not in reasons]
+    assert len([one for one in undecided.undecided() if "cannot give it" in one]) == bool(missing)
+    told = " ".join(adapter.remarks("all"))
+    assert "not decided (it samples tokens: no Gaussian noise is taken out): Amused, " in told
+    assert all(name.removesuffix("Scheduler") in told for name in options.names() if name not in REFERENCED)
+
+
+def test_all_schedulers_are_those_with_a_reference_and_their_corners() -> None:
+    found = adapter.subjects("all")
+    assert [one.name for one in found if "[" not in one.name] == list(REFERENCED)
+    assert {one.name for one in adapter.subjects("EulerDiscreteScheduler")} <= {one.name for one in found}
+    with pytest.raises(DeclarationError, match="is for one scheduler"):
+        adapter.subjects("all", {"eta": "0.5"})
 
 
 # The references of their own.

@@ -17,16 +17,18 @@ import torch
 
 import reference_samplers
 from reference_samplers import DDIM, DDPMTraining, ScoreSDE
+from reference_samplers.grids import ALL_GRIDS, StretchedTimes
 from sampler_harness import __version__
 from sampler_harness.adapters.names import ELSEWHERE
 from sampler_harness.catalogue import KINDS, VERSIONS, CheckInfo, catalogue, check_ids
 from sampler_harness.cli import main
+from sampler_harness.importing import TargetError
 from sampler_harness.kinds import KIND_OF
 from sampler_harness.report.json import dumps, to_json
 from sampler_harness.report.terminal import closing_line, render, summary_lines
 from sampler_harness.report.words import remedy
 from sampler_harness.runner import Assessment
-from sampler_harness.targets import TargetError, load_subject, load_subjects
+from sampler_harness.targets import load_subject, load_subjects
 from sampler_harness.verdict import Coverage, Finding, Verdict
 
 QUICK = ["--budget", "quick"]
@@ -308,7 +310,7 @@ def test_one_check_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_reference_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     """Which values a field has is what a declaration needs first; they are called otherwise in other programs."""
-    for reference in (DDIM, ScoreSDE, DDPMTraining):
+    for reference in (DDIM, ScoreSDE, DDPMTraining, StretchedTimes):
         assert main(["--explain", reference.__name__]) == 0
         text = capsys.readouterr().out
         for field in dataclasses.fields(reference):
@@ -322,18 +324,30 @@ def test_a_reference_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean FlowEuler?" in refused(["--explain", "FlowEulr"], capsys)
 
 
+@pytest.mark.parametrize("name", ["EulerAncestralDiscrete", "EulerAncestralDiscreteScheduler", "FlowMatchEuler"])
+def test_the_reference_of_a_scheduler_is_explained(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Verdicts name it, so that it can be asked for; the library need not be there."""
+    assert main(["--explain", name]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"^  num_steps", text, re.MULTILINE)
+    assert re.search(r"^check-sampler diffusers:\w+Scheduler varies them", text, re.MULTILINE)
+    assert "did you mean FlowMatchEuler?" in refused(["--explain", "FlowMatchEulr"], capsys)
+
+
 def test_a_known_fault_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--explain", "initial-noise-unscaled"]) == 0
     text = capsys.readouterr().out
     assert "    - x: Array = self.initial_std * noise()  # line 2\n    + x: Array = noise()  # line 2\n" in text
     assert "https://github.com/eloialonso/diamond/issues/40" in text
     assert 'deviations={"initial-noise-unscaled": "why"}' in text
+    assert main(["--explain", "stretched-with-its-end"]) == 0
+    assert "Where it is meant" not in capsys.readouterr().out  # of a grid no deviation is declared
     assert "did you mean eta-squared?" in refused(["--explain", "eta-squard"], capsys)
 
 
 def test_names_elsewhere_are_of_fields_and_values_that_exist() -> None:
     found = [getattr(reference_samplers, name) for name in reference_samplers.__all__]
-    classes = [one for one in found if dataclasses.is_dataclass(one)]
+    classes = [one for one in (*found, *ALL_GRIDS) if dataclasses.is_dataclass(one)]
     documents = {
         field.name: "".join(inspect.getdoc(one) or "" for one in classes if field.name in one.__dataclass_fields__)
         for one in classes
@@ -347,7 +361,13 @@ def test_names_elsewhere_are_of_fields_and_values_that_exist() -> None:
 def test_all_references_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list-references"]) == 0
     text = capsys.readouterr().out
-    for words in ("\n  DDIM\n", "\n  DDPMTraining\n", "arXiv:2206.00364, Algorithm 2", "num_steps=18"):
+    for words in (
+        "\n  DDIM\n",
+        "\n  DDPMTraining\n",
+        "\n  LevelsInTable\n",
+        "arXiv:2206.00364, Algorithm 2",
+        "num_steps=18",
+    ):
         assert words in text
 
 

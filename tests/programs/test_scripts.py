@@ -11,7 +11,8 @@ import pytest
 from sampler_harness import strategies
 from sampler_harness.adapters.diffusers_options import known_options
 from sampler_harness.adapters.diffusers_varied import REFERENCED
-from sampler_harness.targets import TargetError, load_subjects
+from sampler_harness.importing import TargetError
+from sampler_harness.targets import load_subjects
 from scripts import false_alarms
 from scripts.verdicts import main, moved, stated
 

@@ -17,9 +17,11 @@ from sampler_harness import sampler_under_test
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis import diagnose as room
 from sampler_harness.diagnosis.answers import Answer, laws_of, same_laws
+from sampler_harness.diagnosis.compared import lawless_of
 from sampler_harness.diagnosis.explanation import Explanation
-from sampler_harness.diagnosis.target import Target
+from sampler_harness.diagnosis.target import Lawless, Target
 from sampler_harness.diagnosis.undecided import settled_by
+from sampler_harness.law.program import source_text
 from sampler_harness.law.tolerance import reference_law, tolerance_of
 from sampler_harness.observe.trace import Case
 from sampler_harness.report.json import to_json
@@ -152,6 +154,33 @@ def test_an_answer_that_leaves_out_nan_or_an_error_is_not_exact(run: Any) -> Non
     assert "initial-noise-unscaled" in near.summary
     assert "in which your sampler gives numbers, but not where it gives none" in near.summary
     assert "Sure" not in text_of(diagnosis)
+
+
+def test_an_error_that_no_number_makes_is_no_nan() -> None:
+    """A line that is gone raises where another one reads its name: NaN is not explained by it, nor it by NaN."""
+    file = "reference_samplers/edm.py"
+    line = "            gamma = self.gamma(sigma_cur)\n"
+    assert line in source_text(file)
+    gone = Explanation("edit", EDM, texts={file: source_text(file).replace(line, "")})
+    nan = Explanation("edit", EDM, texts={file: source_text(file).replace(line, line.replace("self", "np.nan * self"))})
+    config = EDM(num_steps=3)
+    of_nan, of_number = Lawless(config, 5, is_error=False), Lawless(config, 5, is_error=True)
+    of_code = Lawless(config, 5, is_error=True, is_of_code=True)
+    assert [one.has_none_either(of_nan) for one in (gone, nan)] == [False, True]
+    assert [one.has_none_either(of_number) for one in (gone, nan)] == [False, True]
+    assert [one.has_none_either(of_code) for one in (gone, nan)] == [True, False]
+
+
+def test_an_unknown_name_beside_another_fault_is_of_the_code() -> None:
+    @sampler_under_test(EDM, num_steps=st.integers(1, 6))
+    def stops(model: Any, shape: Any, config: EDM, *, device: torch.device, dtype: torch.dtype) -> Tensor:
+        if config.num_steps == 1:
+            return config.grid_of_one  # type: ignore[attr-defined,no-any-return]  # the fault
+        return nan_beside_unscaled_noise(model, shape, config, device=device, dtype=dtype)
+
+    evidence = Evidence(stops, budget="quick")
+    evidence.measure()
+    assert {(one.config.num_steps, one.is_error, one.is_of_code) for one in lawless_of(evidence)} == {(1, True, True)}
 
 
 def test_of_nan_alone_no_line_is_named() -> None:

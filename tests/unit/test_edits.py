@@ -83,6 +83,7 @@ class _Config:
     prediction: str
     eta: float
     handling: str = "new"
+    sigmas: tuple[float, ...] | None = None
 
     def values(self) -> dict[str, Any]:
         return vars(self)
@@ -99,3 +100,11 @@ def test_where_a_mistake_is() -> None:
     of_a_library = wheres([_Config("v", 0.5)], [_Config("v", 0.5, "unset")], fields)
     assert [str(where) for where in of_a_library] == ["where handling='new'", "where handling is not 'unset'"]
     assert wheres(wrong, [], fields) == []
+
+
+def test_a_mistake_may_be_in_what_is_run_without_levels_of_ones_own() -> None:
+    by_hand = _Config("v", 0.5, sigmas=(1.0, 0.0))
+    assert [str(where) for where in wheres([_Config("v", 0.5)], [by_hand], set())] == ["where sigmas is not given"]
+    assert [str(where) for where in wheres([by_hand], [_Config("v", 0.5)], set())] == ["where sigmas is given"]
+    found = wheres([_Config("v", 0.5)], [by_hand, _Config("v", 0.5, "unset")], set())
+    assert "where handling is not 'unset' and sigmas is not given" in [str(where) for where in found]

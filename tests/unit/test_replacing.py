@@ -9,7 +9,7 @@ import pytest
 
 from sampler_harness.checks.replacing import Variable, changes, is_held, is_known
 from sampler_harness.law.intermediates import Intermediates, Site
-from sampler_harness.observe.statements import Line, gone_through, hands_literal
+from sampler_harness.observe.statements import Line, goes_through_slices, gone_through, hands_its_name, hands_literal
 from sampler_harness.observe.walk import Walk
 
 SHAPE = (2, 3, 4, 4)
@@ -77,7 +77,9 @@ def test_a_loop_that_only_goes_through_a_table_names_it(tmp_path: Path) -> None:
     assert gone_through(Line(file, 2, "run"), "after") == "following"
     assert gone_through(Line(file, 4, "run"), "level") == "levels"
     assert gone_through(Line(file, 4, "run"), "i") is None
-    assert gone_through(Line(file, 6, "run"), "level") is None
+    assert gone_through(Line(file, 6, "run"), "level") == "levels"
+    assert goes_through_slices(Line(file, 6, "run"))
+    assert not goes_through_slices(Line(file, 2, "run"))
 
 
 def test_the_line_that_made_the_table_is_found_behind_the_call(tmp_path: Path) -> None:
@@ -95,3 +97,18 @@ def test_a_number_that_is_written_in_a_call_is_told_from_one_that_is_worked_out(
     assert hands_literal(Line(str(path2), 5, "g"), "f", "scale")
     assert not hands_literal(Line(str(path2), 6, "g"), "f", "scale")
     assert not hands_literal(Line(str(path), 5, "g"), "f", "scale")  # which of two calls is not known
+
+
+def test_an_argument_under_its_own_name_is_told_from_another_ones(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("def f(x, eta):\n    return x * eta\n\ndef g(x, c):\n    f(x, eta=c.eta)\n    f(x, eta=c.rho)\n")
+    assert hands_its_name(Line(str(path), 5, "g"), "f", "eta")
+    assert hands_its_name(Line(str(path), 5, "g"), "f", "x")
+    assert not hands_its_name(Line(str(path), 6, "g"), "f", "eta")
+
+
+def test_a_logarithm_of_a_references_number_may_be_right() -> None:
+    values = Intermediates(numbers={Site("FlowEuler.levels", 1): {0: 1.5}})
+    assert is_known(Variable(LINE, "mu", ""), {0: math.log(1.5)}, values, SHAPE)
+    assert is_known(Variable(LINE, "shift", ""), {0: 1.5}, values, SHAPE)
+    assert not is_known(Variable(LINE, "mu", ""), {0: 0.5}, values, SHAPE)

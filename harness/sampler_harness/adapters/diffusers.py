@@ -1,4 +1,4 @@
-"""The schedulers of diffusers as subjects: ``diffusers:DDIMScheduler``.
+"""The schedulers of diffusers as subjects: ``diffusers:DDIMScheduler``, or all that are decided, ``diffusers:all``.
 
 One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Thirteen have a reference, built from
 the scheduler's own options; every option that changes numbers is mapped to a field of it or refused by name. Where a
@@ -7,6 +7,7 @@ scheduler is known to differ from its paper stands in :data:`KNOWN_DEVIATIONS` a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -17,11 +18,15 @@ from sampler_harness.subject import DeclarationError, Subject
 from .diffusers_defaults import left_out
 from .diffusers_deviations import KNOWN_DEVIATIONS, KnownDeviation
 from .diffusers_loop import SchedulerLoop
-from .diffusers_narrowed import is_legal_somewhere, narrowed, of_length
+from .diffusers_narrowed import NothingLegal, narrowed, of_length
 from .diffusers_options import accepts, fields_from, names, parsed_settings, scheduler_class
+from .diffusers_undecided import undecided, why_undecided
 from .diffusers_varied import REFERENCED
 
-__all__ = ["names", "subject", "subjects"]
+__all__ = ["ALL", "names", "remarks", "subject", "subjects"]
+
+#: In place of a scheduler's name.
+ALL = "all"
 
 _CHAINS = ("DDPMScheduler", "DDIMScheduler")
 #: Options that a scheduler documents and does not read (FINDINGS).
@@ -36,6 +41,8 @@ _UNREAD = {
 }  # fmt: skip
 #: Schedulers that have no forward process.
 _NO_FORWARD = ("LTXEulerAncestralRFScheduler",)
+#: Fields that make a table of betas.
+_FORMULA = ("beta_schedule", "beta_start", "beta_end")
 _IMAGES = ((2, 3, 16, 16), (1, 1, 1, 1), (2, 1, 7, 5), (3, 4, 8, 2), (2, 3, 11), (2, 2, 3, 4, 5), (2, 17, 3, 3))
 
 
@@ -71,10 +78,28 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     fields = {**strategies, **_asked(name, reference, options)}
     if "num_inference_steps" in options:  # a grid by hand would take its place
         fields = {n: None if n in ("timesteps", "sigmas") and n not in options else v for n, v in fields.items()}
-    fields = _with_tables_of(fields, options)
-    if options:
-        fields = narrowed(reference, fields)
-    return _subject(name, reference, fields, options)
+    return _narrowed_subject(name, reference, _with_tables_of(fields, options), options, options)
+
+
+def _narrowed_subject(
+    name: str, reference: type[Any], fields: Mapping[str, Any], options: Mapping[str, Any], asked: Mapping[str, Any]
+) -> Subject:
+    """A subject of the values that go with what is asked for; all of them where nothing is.
+
+    Raises:
+        DeclarationError: names a field that the reference lacks.
+        NothingLegal: where what is asked for goes with nothing.
+    """
+    known = {f.name for f in dataclasses.fields(reference)}
+    unknown = [key for key in fields if key not in known]
+    if unknown:
+        raise DeclarationError(f"{name}: {', '.join(unknown)} cannot be set: {reference.__name__} has no such field")
+    try:
+        legal = narrowed(reference, fields) if asked else fields
+    except NothingLegal as error:
+        told = ", ".join(f"{option}={value}" for option, value in asked.items())
+        raise NothingLegal(f"{name} with {told}: {error}") from error
+    return _subject(name, reference, legal, options)
 
 
 def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,14 +113,22 @@ def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[
         if option in _UNREAD.get(name, ()) and value is not None and not left_out(name, option, value):
             raise DeclarationError(f"{name}: {option}={value} changes nothing: the scheduler does not read it")
     fixed = fields_from(name, options)
-    given = [fields_from(name, {option: value}) for option, value in options.items() if left_out(name, option, value)]
-    idle = {field for one in given for field in one if field not in known}
+    left = {
+        option: fields_from(name, {option: value}) for option, value in options.items() if left_out(name, option, value)
+    }
+    unread = _UNREAD.get(name, ())
+    idle = {field for option, one in left.items() for field in one if option in unread or field not in known}
     return {field: value for field, value in fixed.items() if field not in idle}
 
 
 def _with_tables_of(fields: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields with tables by hand that are as long as is asked for: the scheduler would visit what is not there."""
-    if "num_train_timesteps" not in options or "trained_betas" in options or "betas" not in fields:
+    """The fields with tables by hand that are as long as is asked for: the scheduler would visit what is not there.
+
+    A table that is asked for leaves no formula of one to vary.
+    """
+    if "trained_betas" in options:
+        return {n: v for n, v in fields.items() if n not in _FORMULA or n in options}
+    if "num_train_timesteps" not in options or "betas" not in fields:
         return dict(fields)
     return {**fields, "betas": of_length(fields["betas"], options["num_train_timesteps"])}
 
@@ -111,19 +144,39 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
     """The scheduler's subject, and one for each known deviation that the settings leave open.
 
     Args:
-        name: the class, as ``DDIMScheduler``.
+        name: the class, as ``DDIMScheduler``; ``all`` for each scheduler that has a reference.
         settings: as for :func:`subject`.
 
     Raises:
-        DeclarationError: as for :func:`subject`.
+        DeclarationError: as for :func:`subject`; for settings of all, which share none.
     """
+    if name == ALL:
+        if settings:
+            given = ", ".join(f"{key}={value}" for key, value in settings.items())
+            raise DeclarationError(f"--set {given} is for one scheduler; of all, each has options of its own")
+        return [one for scheduler in REFERENCED for one in subjects(scheduler)]
     first = subject(name, settings)
     if first.deviations or first.expected_failures:
         return [first]
     options = parsed_settings(name, dict(settings or {}))
-    mine = [d for d in KNOWN_DEVIATIONS if d.scheduler == name and d.leaves_room(options)]
-    cornered = [_deviating(deviation, options) for deviation in mine]
-    return [first, *(one for one in cornered if is_legal_somewhere(one.reference, one.fields))]
+    found = [first]
+    for deviation in KNOWN_DEVIATIONS:
+        if deviation.scheduler == name and deviation.leaves_room(options):
+            with contextlib.suppress(NothingLegal):  # no configuration of that corner has these options
+                found.append(_deviating(deviation, options))
+    return found
+
+
+def remarks(name: str) -> tuple[str, ...]:
+    """What is to be known of a target beside its verdicts: which schedulers are not decided, and why.
+
+    Args:
+        name: the class, or ``all``.
+    """
+    if name == ALL:
+        return undecided()
+    is_decided = _split_known(name, {})[0] in REFERENCED
+    return () if is_decided else (f"diffusers:{name} has no reference: {why_undecided(name)}",)
 
 
 def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject:
@@ -144,9 +197,7 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     fields.pop("variance_as_logarithm", None)
     fields = _with_tables_of(fields, options)
     released = RELEASED.get(deviation.name)
-    if options:
-        fields = narrowed(released or paper, fields)
-    made = _subject(name, released or paper, fields, {**deviation.pinned, **asked})
+    made = _narrowed_subject(name, released or paper, fields, {**deviation.pinned, **asked}, options)
     because = f"{deviation.reason} (FINDINGS.md, {deviation.name})"
     has_law, loop = released is not None, SchedulerLoop(name, {**deviation.pinned, **asked})
     return dataclasses.replace(
@@ -165,10 +216,6 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
 
 def _subject(name: str, reference: type[Any], fields: Mapping[str, Any], options: Mapping[str, Any]) -> Subject:
     loop = SchedulerLoop(name, {k: v for k, v in options.items() if k != "num_inference_steps"})
-    known_fields = {f.name for f in dataclasses.fields(reference)}
-    unknown = [key for key in fields if key not in known_fields]
-    if unknown:
-        raise DeclarationError(f"{name}: {', '.join(unknown)} cannot be set: {reference.__name__} has no such field")
     is_chain = name in _CHAINS
     # Where it is varied, a model with a second output stands ready, of which the loop takes what a configuration has.
     variance = fields.get("variance", "fixed_small")
@@ -191,7 +238,7 @@ def _subject(name: str, reference: type[Any], fields: Mapping[str, Any], options
 def _unreferenced(name: str, options: Mapping[str, Any]) -> Subject:
     from hypothesis import strategies as st
 
-    from .diffusers_corners import NoReference
+    from .no_reference import NoReference
 
     loop = SchedulerLoop(name, {k: v for k, v in options.items() if k != "num_inference_steps"})
     steps = options.get("num_inference_steps", st.integers(2, 50))

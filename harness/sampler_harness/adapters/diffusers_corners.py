@@ -18,8 +18,7 @@ from reference_samplers import diffusers
 from reference_samplers.contract import Reference
 from reference_samplers.grids import spacings
 from reference_samplers.grids.table_levels import TableLevels
-from reference_samplers.openings import Array, Model, Noise
-from reference_samplers.validation import choice, flag, real, refuse, store, whole
+from reference_samplers.validation import choice, flag, real, refuse, store
 
 from .diffusers_deviations import overruns
 from .diffusers_handling import Handling, Result
@@ -30,7 +29,6 @@ __all__ = [
     "EDMEuler",
     "EulerDiscrete",
     "HeunDiscrete",
-    "NoReference",
     "Taken",
     "check_handling",
     "check_table_levels",
@@ -261,25 +259,3 @@ class HeunDiscrete(Taken, diffusers.HeunDiscrete):
             if self.num_steps is not None and self.num_steps > self.grid_timesteps:
                 raise refuse("num_steps", self.num_steps, f"<= grid_timesteps={self.grid_timesteps}")
         check_table_levels(self)
-
-
-@dataclass(frozen=True)
-class NoReference(Reference):
-    """Stands for a scheduler whose paper is not among the references: only another program can judge it.
-
-    Args:
-        num_steps: as the scheduler's ``set_timesteps`` takes it.
-    """
-
-    num_steps: int = whole(10, low=1)
-
-    def sample(self, model: Model, noise: Noise) -> Array:
-        """There is none.
-
-        Raises:
-            ValueError: always; it says what to ask for instead.
-        """
-        raise ValueError(
-            "this scheduler has no reference here: compare it with another one, for example --against "
-            "diffusers:DDIMScheduler, or with a saved law"
-        )

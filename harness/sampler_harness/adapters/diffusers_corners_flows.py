@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 import reference_samplers
-from reference_samplers.grids.even_times import EvenTimes
+from reference_samplers.grids import EvenTimes, FlowMatchTimes
+from reference_samplers.grids.flow_match_times import FlowSpacing
+from reference_samplers.grids.sized_times import MuIs
 from reference_samplers.openings import Array
 from reference_samplers.processes.rectified_flow import RectifiedFlow
 from reference_samplers.validation import choice, real, refuse, store, whole
 
 from .diffusers_handling import Handling
 
-__all__ = ["FlowMatchEuler", "FlowMatchLCM", "LTXEulerAncestralRF", "TimeShift"]
-
-TimeShift = Literal["exponential", "linear"]
+__all__ = ["FlowMatchEuler", "FlowMatchLCM", "LTXEulerAncestralRF"]
 
 
 @dataclass(frozen=True)
 class _FlowMatch(RectifiedFlow, EvenTimes):
-    """The grid of these schedulers: N times from 1 to the lowest that the model was trained at, shifted, and then 0.
+    """The grid of these schedulers, ``reference_samplers.grids.FlowMatchTimes``.
 
     Args:
         num_train_timesteps: T: the model is told T t, and was trained at times down to 1 / T, which the shift moves
             too, ahead of the one that it does to the whole grid (FINDINGS, "Is a flow's shift applied twice?").
         mu: what a pipeline makes of the image's size, in place of ``shift``; None for ``shift``.
         time_shift_type: the shift is exp(mu), or with ``"linear"`` mu itself.
+        terminal: to which time the last call is stretched, in (0, 1); None for none.
+        sigma_spacing: ``"timesteps"``: as they are; else N levels between the first and the last of them.
         handling: what was done to the scheduler before the run, which must change nothing.
         time_scale: T.
         lowest_time: follows from T and the shift.
@@ -36,7 +36,9 @@ class _FlowMatch(RectifiedFlow, EvenTimes):
 
     num_train_timesteps: int = whole(1000, low=2)
     mu: float | None = real(None)
-    time_shift_type: TimeShift = choice("exponential")
+    time_shift_type: MuIs = choice("exponential")
+    terminal: float | None = real(None, above=0, below=1)
+    sigma_spacing: FlowSpacing = choice("timesteps")
     handling: Handling = choice("new")
     time_scale: float = field(init=False, default=1.0, repr=False)
     lowest_time: float | None = field(init=False, default=None, repr=False)
@@ -47,22 +49,35 @@ class _FlowMatch(RectifiedFlow, EvenTimes):
         super().__post_init__()
 
     def check(self) -> None:
-        """One shift, and levels that the scheduler makes."""
+        """Levels that the scheduler makes; a single one is not stretched."""
         if self.sigmas is not None:
             raise refuse("sigmas", self.sigmas, "None: the scheduler shifts what it is given")
-        if self.mu is not None and self.shift != 1:
-            raise refuse("shift", self.shift, "1 where mu is given, which takes its place")
-        if self.mu is not None and self.time_shift_type == "linear" and self.mu <= 0:
-            raise refuse("mu", self.mu, "> 0 where time_shift_type is 'linear'")
+        if self.terminal is not None and self.num_steps == 1:
+            raise refuse("num_steps", 1, "> 1 where terminal is given: it divides by the distance from 1")
+        _ = self.times  # refuses what is no grid
+
+    @property
+    def times(self) -> FlowMatchTimes:
+        """The grid by itself."""
+        return FlowMatchTimes(
+            num_steps=self.num_steps or 1,
+            num_train_timesteps=self.num_train_timesteps,
+            shift=self.shift,
+            mu=self.mu,
+            time_shift_type=self.time_shift_type,
+            terminal=self.terminal,
+            sigma_spacing=self.sigma_spacing,
+        )
 
     @cached_property
     def levels(self) -> Array:
         """``(N + 1,)`` times from 1 to 0."""
-        length, shift = self.num_train_timesteps, self.shift
-        lowest = shift / (length + shift - 1)  # 1 / T, shifted
-        if self.mu is not None:
-            shift, lowest = (math.exp(self.mu) if self.time_shift_type == "exponential" else self.mu), 1 / length
-        return EvenTimes(num_steps=self.num_steps, shift=shift, lowest_time=lowest).levels
+        return self.times.levels
+
+    @property
+    def has_network(self) -> bool:
+        """The last step from a terminal level is as long with any number of steps: no limit is claimed."""
+        return self.terminal is None and super().has_network
 
 
 @dataclass(frozen=True)
@@ -92,4 +107,6 @@ class LTXEulerAncestralRF(_FlowMatch, reference_samplers.FlowAncestral):
         """The scheduler shifts nothing."""
         if self.mu is not None or self.shift != 1:
             raise refuse("shift", self.shift, "1: the scheduler has no such option")
+        if self.terminal is not None or self.sigma_spacing != "timesteps":
+            raise refuse("terminal", self.terminal, "None, and sigma_spacing as it is: it has no such options")
         super().check()

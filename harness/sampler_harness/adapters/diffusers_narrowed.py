@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from sampler_harness.subject import DeclarationError
 from sampler_harness.subject.allowed import bounds_of, is_strategy, named_values
 
-__all__ = ["is_legal_somewhere", "narrowed", "of_length"]
+__all__ = ["NothingLegal", "narrowed", "of_length"]
 
 #: Numbers of steps that are tried beside the ends of their range.
 _STEPS = (2, 3, 7)
@@ -19,18 +20,27 @@ _STEPS = (2, 3, 7)
 _Row = dict[str, Any]
 
 
+class NothingLegal(DeclarationError):
+    """What is fixed goes with nothing; says what the reference refuses."""
+
+
 def narrowed(reference: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields, each with the values that some configuration can have; as they are where none is legal at all.
+    """The fields, each with the values that some configuration can have.
 
     Args:
         reference: makes a configuration, or raises ValueError.
         fields: a value is fixed, a strategy is varied.
+
+    Raises:
+        NothingLegal: where what is fixed goes with nothing, in the reference's own words.
     """
     fields = {**fields, "num_steps": _steps_of_table(fields)} if "num_steps" in fields else dict(fields)
-    domain, legal = _domain(fields), _legal(reference)
-    base = _plainest(domain, legal)
-    if base is None:
-        return fields
+    domain = {name: _values(name, value) for name, value in fields.items()}
+
+    def legal(row: _Row) -> bool:
+        return not _refusal(reference, row)
+
+    base = _plainest(reference, domain, legal)
     found: dict[str, Any] = {}
     for name, value in fields.items():
         if not is_strategy(value):
@@ -52,34 +62,33 @@ def of_length(betas: Any, length: int) -> Any:
     return _of("betas", betas, kept) if kept else None
 
 
-def is_legal_somewhere(reference: type[Any], fields: Mapping[str, Any]) -> bool:
-    """Whether fields have values that make a configuration.
+def _plainest(reference: type[Any], domain: Mapping[str, Sequence[Any]], legal: Callable[[_Row], bool]) -> _Row:
+    """A legal row of first values, but for those that do not go together.
 
-    Args:
-        reference: makes a configuration, or raises ValueError.
-        fields: a value is fixed, a strategy is varied.
+    Raises:
+        NothingLegal: tells the refusal that no other value of the field which it names takes away.
     """
-    return _plainest(_domain(fields), _legal(reference)) is not None
+    row = {name: values[0] for name, values in domain.items()}
+    if (near := next(_legal_near(row, (), domain, legal), None)) is not None:
+        return near
+    met: list[str] = []
+    while (refusal := _refusal(reference, row)) and refusal not in met:
+        met.append(refusal)
+        name = refusal.partition(" ")[0]
+        others = ({**row, name: value} for value in domain.get(name, ()))
+        row = next((other for other in others if _refusal(reference, other) not in met), row)
+    if refusal:
+        raise NothingLegal(refusal)
+    return row
 
 
-def _domain(fields: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
-    return {name: _values(name, value) for name, value in fields.items()}
-
-
-def _legal(reference: type[Any]) -> Callable[[_Row], bool]:
-    def legal(row: _Row) -> bool:
-        try:
-            reference(**row)
-        except ValueError:
-            return False
-        return True
-
-    return legal
-
-
-def _plainest(domain: Mapping[str, Sequence[Any]], legal: Callable[[_Row], bool]) -> _Row | None:
-    first = {name: values[0] for name, values in domain.items()}
-    return next(_legal_near(first, (), domain, legal), None)
+def _refusal(reference: type[Any], row: _Row) -> str:
+    """What the reference says of a row; empty where it is legal."""
+    try:
+        reference(**row)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _values(name: str, value: Any) -> Sequence[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sampler_harness.subject import DeclarationError
 
-from .diffusers_defaults import left_out
+from .diffusers_defaults import DOCUMENTED, left_out
 from .names import DIFFUSERS_PREDICTIONS, DIFFUSERS_SCHEDULES
 
 __all__ = [
@@ -70,6 +70,7 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "timestep_scaling": ("timestep_scaling", {}),
     "shift": ("shift", {}),
     "time_shift_type": ("time_shift_type", {}),
+    "shift_terminal": ("terminal", {}),
     **{name: (name, {}) for name in STEP_FIELDS},
 }
 
@@ -254,9 +255,7 @@ _NO_X0 = (
 )  # fmt: skip
 #: Schedulers of flows; what they are not followed in.
 _FLOWS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "LTXEulerAncestralRFScheduler")
-_NOT_OF_FLOWS = ("timesteps", "sigmas", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
-#: Schedulers that lay levels out by name and tell the model whole timesteps at those.
-_TWO_CALLS = ("KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler")
+_NOT_OF_FLOWS = ("timesteps", "sigmas")
 #: Tables that a scheduler makes by name, beside the three that all of them make.
 _SCHEDULES = {"DDPMScheduler": ("laplace", "sigmoid"), "HeunDiscreteScheduler": ("exp",)}
 _ALL_MAKE = ("linear", "scaled_linear", "squaredcos_cap_v2")
@@ -277,9 +276,6 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             raise _refused(name, option, value, "the scheduler makes no such table")
         if option == "prediction_type" and value == "sample" and name in _NO_X0:
             raise _refused(name, option, value, "the scheduler has no such model")
-        if option in ("use_karras_sigmas", "use_beta_sigmas") and name in _TWO_CALLS and value:
-            reason = "the model is told other times than its levels have (FINDINGS, further schedulers)"
-            raise _refused(name, option, value, reason)
         if option in _NOT_OF_FLOWS and name in _FLOWS and value:
             raise _refused(name, option, value, "the reference's times are even, and then shifted")
         is_v = options.get("prediction_type", "v_prediction") == "v_prediction"
@@ -296,7 +292,12 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
                     name, option, value, "it needs mu, which a pipeline makes of the image's size: --set mu=…"
                 )
             continue
-        if option == "num_inference_steps":
+        if option == "shift_terminal":
+            if value and options.get("num_inference_steps") == 1:
+                reason = "a single level is stretched by 0 / 0, and the run ends in an error (FINDINGS.md)"
+                raise _refused(name, option, value, reason)
+            fields["terminal"] = value or None
+        elif option == "num_inference_steps":
             fields["num_steps"] = value
         elif option == "mu":
             fields["mu"] = value
@@ -318,8 +319,9 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
                 if told != len(value):
                     reason = f"the scheduler would visit {told} timesteps of a table of {len(value)}"
                     raise _refused(name, option, value, reason)
-                fields |= {"num_train_timesteps": len(value), "beta_schedule": "linear"}
-                fields |= {"beta_start": 1e-4, "beta_end": 0.02}
+                # A table by hand goes with nothing that a table by name is made of.
+                usual = {one: DOCUMENTED[name][one] for one in ("beta_schedule", "beta_start", "beta_end")}
+                fields |= {**usual, "num_train_timesteps": len(value)}
         elif option == "thresholding":
             ratio = options.get("dynamic_thresholding_ratio", 0.995)
             fields["threshold"] = ratio if value else None

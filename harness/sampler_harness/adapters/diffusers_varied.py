@@ -272,16 +272,23 @@ def _flow_mu() -> dict[str, Any]:
     return {"mu": st.sampled_from([None, 1.15, 0.5]), "time_shift_type": st.sampled_from(["exponential", "linear"])}
 
 
+def _flow_grid() -> dict[str, Any]:
+    from hypothesis import strategies as st
+
+    spacings = ["timesteps", "karras", "exponential", "beta"]
+    return {"terminal": st.sampled_from([None, 0.1]), "sigma_spacing": st.sampled_from(spacings)}
+
+
 def _flow_euler() -> tuple[type[Any], dict[str, Any]]:
     from .diffusers_corners_flows import FlowMatchEuler
 
-    return FlowMatchEuler, {**_flow("used", "interrupted", "copied"), **_flow_shift(), **_flow_mu()}
+    return FlowMatchEuler, {**_flow("used", "interrupted", "copied"), **_flow_shift(), **_flow_mu(), **_flow_grid()}
 
 
 def _flow_lcm() -> tuple[type[Any], dict[str, Any]]:
     from .diffusers_corners_flows import FlowMatchLCM
 
-    return FlowMatchLCM, {**_flow(), **_flow_shift(), **_flow_mu()}
+    return FlowMatchLCM, {**_flow(), **_flow_shift(), **_flow_mu(), **_flow_grid()}
 
 
 def _flow_ancestral() -> tuple[type[Any], dict[str, Any]]:

@@ -58,4 +58,12 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         'diffusers: "epsilon", "v" and "x0" are what prediction_type names',
     ),
     "shift": ("diffusers: FlowMatchEulerDiscreteScheduler(shift=…)",),
+    "terminal": ("diffusers: shift_terminal", "LTX-Video: stretch_shift_to_terminal"),
+    "tokens": ("diffusers: image_seq_len",),
+    "base_tokens": ("diffusers: base_image_seq_len",),
+    "most_tokens": ("diffusers: max_image_seq_len",),
+    "base_mu": ("diffusers: base_shift",),
+    "most_mu": ("diffusers: max_shift",),
+    "mu_is": ("diffusers: time_shift_type",),
+    "places": ("ComfyUI: the scheduler of that name",),
 }

@@ -14,6 +14,7 @@ Reversed by: so many checks that are stricter forms of others that nobody finds 
 from __future__ import annotations
 
 from .data import DATA_CHECKS, PREPROCESSING_CHECKS
+from .grid import GRID_CHECKS
 from .row import VERSIONS, CheckInfo
 from .sampler import SAMPLER_CHECKS
 from .training import TRAINING_CHECKS
@@ -35,6 +36,7 @@ KINDS: dict[str, tuple[CheckInfo, ...]] = {
     "training": TRAINING_CHECKS,
     "preprocessing": PREPROCESSING_CHECKS,
     "data": DATA_CHECKS,
+    "grid": GRID_CHECKS,
 }
 #: Checks that only say whether a sampler has the law of what it is held against.
 RELATIVE = frozenset(info.id for info in SAMPLER_CHECKS if info.relative)

@@ -17,7 +17,7 @@ class CheckInfo:
     Attributes:
         id: stable name, ``family/claim``; its function is ``check_claim``.
         group: ``timesteps``, ``shapes``, ``noise dimensions`` or ``the rest``.
-        kind: of what is checked: ``sampler``, ``training``, ``preprocessing`` or ``data``.
+        kind: of what is checked: ``sampler``, ``training``, ``preprocessing``, ``data`` or ``grid``.
         claim: what holds when it passes.
         catches: mistakes that it fails.
         blind_to: mistakes that it cannot see, and which check does.

@@ -89,7 +89,8 @@ TRAINING_CHECKS: tuple[CheckInfo, ...] = (
         blind_to="a weight that is wrong by the same factor at all times and in all configurations",
         remedy=(
             "compute the weight at two times by hand: min-SNR takes min(SNR, gamma), divided by SNR for epsilon; EDM "
-            "has (sigma^2 + sigma_data^2) / (sigma sigma_data)^2."
+            "has (sigma^2 + sigma_data^2) / (sigma sigma_data)^2. A weight of your own is declared as a function of "
+            "the level: weighting=lambda t: ..."
         ),
         fault="faulty_training.ddpm:snr_clamped_from_below",
         example=(

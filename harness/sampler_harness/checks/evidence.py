@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reference_samplers.contract import Reference, as_reference
@@ -381,11 +381,15 @@ class Evidence(AnyEvidence[Subject]):
         return self._references_law[case]
 
     def only_the_grid_differs(self, case: Case) -> bool:
-        """Whether the sampler has the law of the reference on the sampler's own grid: all else follows from it."""
+        """Whether the sampler has the law of the reference on the sampler's own grid: all else follows from it.
+
+        No model is told where the last step ends: that may be wrong with the rest of the grid.
+        """
         if case not in self._own_grid:
             config = case.config.on_grid_of(self.bundle(case).law.times.tolist())
-            self._own_grid[case] = config is not None and _fits(
-                self._deviations(self.bundle(case), dataclasses.replace(case, config=config))
+            self._own_grid[case] = config is not None and any(
+                _fits(self._deviations(self.bundle(case), dataclasses.replace(case, config=one)))
+                for one in (config, *_with_other_ends(config))
             )
         return self._own_grid[case]
 
@@ -429,6 +433,12 @@ class Evidence(AnyEvidence[Subject]):
     def measured_configurations(self) -> tuple[Any, ...]:
         """Configurations of the cases that were run."""
         return tuple(case.config for case in self.cases)
+
+
+def _with_other_ends(config: Any) -> Iterator[Any]:
+    """The same configuration with each level behind the last step that a table has there."""
+    if "final_alpha_bar" in config.values():
+        yield from (dataclasses.replace(config, final_alpha_bar=end) for end in ("one", "first"))
 
 
 def _fits(deviations: tuple[Deviation, ...]) -> bool:

@@ -155,6 +155,25 @@ def _one_cause(evidence: Evidence) -> str | None:
     return next((id for id in dict.fromkeys(CHECK_OF[term] for term in _ORDER) if id in found), None)
 
 
+def _takes_itself_away(evidence: Evidence) -> bool:
+    """Whether noise that is drawn before the first call is nothing there, in a case that draws less than is needed.
+
+    Context: a draw that is used again, negated, takes itself away, so that each place where it stands looks as if its
+    noise had been forgotten. Choice: noise that is missing further on is told as one with it. Reversed by: following a
+    draw from use to use.
+    """
+    return any(
+        _draws_too_little(evidence, case) and any(draw.calls_before == 0 for draw in evidence.bundle(case).zero.draws)
+        for case in evidence.affine_cases
+        if any(d.term == "initial-noise" and d.ratio > 1.0 and d.got == 0.0 for d in evidence.compared(case))
+    )
+
+
+def _draws_too_little(evidence: Evidence, case: Case) -> bool:
+    layout, should_be = evidence.bundle(case).layout, evidence.standard.law(evidence.side_of(case))
+    return layout is not None and should_be is not None and len(layout.fields) < len(should_be.opened)
+
+
 def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judged]:
     deviations = evidence.compared(case)
     cause = first_difference(deviations)
@@ -170,6 +189,8 @@ def _judge(evidence: Evidence, case: Case, terms: tuple[Term, ...]) -> list[Judg
         consequence_of = CHECK_OF[cause.term]
     elif cause is not None and _only_grid(evidence, case, cause, terms):
         consequence_of = "law/times"
+    elif first.term == "noise" and _draws_too_little(evidence, case) and _takes_itself_away(evidence):
+        consequence_of = "law/initial-noise"
     elif not first.consequence and (root := _one_cause(evidence)) not in {CHECK_OF[t] for t in terms}:
         consequence_of = root
     text = told_of(evidence, case, first)

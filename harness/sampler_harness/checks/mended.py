@@ -8,7 +8,18 @@ from typing import Any, Protocol
 
 from sampler_harness.law.intermediates import Intermediates
 from sampler_harness.observe.assigned import KEPT, Assigned
-from sampler_harness.observe.statements import first_reader, guard_of, only_reader, same_function
+from sampler_harness.observe.statements import (
+    argument_of,
+    counts,
+    first_reader,
+    guard_of,
+    hands_others,
+    names_read,
+    node_of,
+    only_reader,
+    readers,
+    same_function,
+)
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Line
 
@@ -25,10 +36,13 @@ from .replacing import (
     replacing,
 )
 
-__all__ = ["Mending", "Trial", "searched", "swapped"]
+__all__ = ["Mending", "Trial", "mends", "narrowed", "searched", "swapped"]
 
 #: Places of one value that are told apart by other cases.
 MOST_ALIKE = 8
+
+#: Lines that read a number and are asked whether they use it wrongly.
+MOST_READERS = 6
 
 #: Told of each value that an own line assigns; what it returns stands in its place.
 Visit = Callable[[Assigned], Any]
@@ -43,11 +57,13 @@ class Mending:
         name: that was given the reference's value.
         other: where the name holds another value of the reference's as it is, the line that may be wrong instead:
             the only one that reads the name, else the first whose own value is none of the reference's and mends too.
+        change: what was put in its place; None for a number that was solved for, and where several were.
     """
 
     line: Line
     name: str
     other: Line | None = None
+    change: Change | None = None
 
     @property
     def is_argument(self) -> bool:
@@ -79,8 +95,8 @@ class Trial(Protocol):
     def may_be_right(self, visit: Visit, variable: Variable, held: bool) -> bool:
         """Whether as much is right as one run shows."""
 
-    def is_right(self, visit: Visit, variable: Variable, held: bool) -> bool:
-        """Whether all is right."""
+    def is_right(self, visit: Visit, variable: Variable, held: bool, at: Line | None = None) -> bool:
+        """Whether all is right; with a line, where the variable is another one there alone."""
 
 
 def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending | None:
@@ -92,8 +108,8 @@ def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending |
         most_runs: of the sampler, in all trials.
 
     Returns:
-        None where there is none. A name that has one value for all steps is told last, with the line that first reads
-        it: another value in each step mends what is made of it just as well.
+        None where there is none, or runs are spent before all are asked. A name that has one value for all steps is
+        told last, with the line that first reads it: another value in each step mends what is made of it just as well.
     """
     known: list[Variable] = []
     uniform: Variable | None = None
@@ -108,13 +124,15 @@ def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending |
             if not is_known(variable, seen, first.values, first.case.shape):
                 if known:
                     return Mending(known[0].line, known[0].name, variable.line)
-                return _in_doubt(first, others, variable, most_runs) or _whole(variable)
+                return _in_doubt(first, others, variable, most_runs) or _whole(variable, change)
+            if not known and (left_out := _left_out(first, others, variable, most_runs)) is not None:
+                return left_out
             if not known and (reader := _reader(variable)) is not None:
-                return Mending(variable.line, variable.name, reader)
+                return Mending(variable.line, variable.name, reader, change)
             known.append(variable)
             break
         if sum(trial.runs for trial in (first, *others)) > most_runs:
-            break
+            return None  # what was not asked may mend it as well, and be wrong where these are right
     if known:
         # Each holds what the reference has, at another time or for something else: it began or ended to be wrong there.
         numbers = [one for one in known if all(is_number(value) for value in first.variables()[one].values())]
@@ -128,8 +146,8 @@ def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending |
 def _in_doubt(first: Trial, others: Sequence[Trial], variable: Variable, most_runs: int) -> Mending | None:
     """Beside a line that mends another that would do as well; None where there is none.
 
-    That is the ``if`` around it, where all is right with the value from before; or an argument of the function that
-    gives the value.
+    That is the ``if`` around it, where all is right with the value from before; an argument of the function that
+    gives the value; or one that is not handed to the function in which the line stands.
     """
     guard = guard_of(variable.line)
     if guard is not None and all(_is_right_without(trial, variable) for trial in (first, *others)):
@@ -138,7 +156,26 @@ def _in_doubt(first: Trial, others: Sequence[Trial], variable: Variable, most_ru
     for argument, seen in given if not variable.is_argument else ():
         if next(_mending(first, others, argument, seen, False, most_runs), None) is not None:
             return Mending(argument.line, argument.name, variable.line)
+    return _left_out(first, others, variable, most_runs)
+
+
+def _left_out(first: Trial, others: Sequence[Trial], variable: Variable, most_runs: int) -> Mending | None:
+    """The line that does not hand an argument to the function in which another line mends, where one would mend too."""
+    for argument, seen in first.variables().items():
+        if not argument.is_argument or not _is_left_out(argument, variable):
+            continue
+        if next(_mending(first, others, argument, seen, False, most_runs), None) is not None:
+            return Mending(argument.line, argument.name, variable.line)
     return None
+
+
+def _is_left_out(argument: Variable, variable: Variable) -> bool:
+    """Whether an argument of the function in which a name is assigned has its default, and that line reads it."""
+    callee, _, name = argument.name.rstrip(")").partition("(")
+    node = node_of(variable.line)
+    if callee != variable.line.function or node is None or name not in names_read(node):
+        return False
+    return argument_of(argument.line, variable.line, name) is None and not hands_others(argument.line, callee)
 
 
 def _is_right_without(trial: Trial, variable: Variable) -> bool:
@@ -164,8 +201,13 @@ def _is_right_without(trial: Trial, variable: Variable) -> bool:
     return trial.may_be_right(visit, variable, False) and trial.is_right(visit, variable, False)
 
 
+#: What two numbers of one line may be raised to: a variance is meant for a standard deviation, or a square for a root,
+#: or the other way round.
+_POWERS = (0.5, 2.0, 0.25, 4.0)
+
+
 def swapped(first: Trial, others: Sequence[Trial]) -> Mending | None:
-    """The line that gives two names numbers of which each should have the other's; None where none does.
+    """The line that gives two names numbers which are wrong together: each the other's, or both squared; else None.
 
     Args:
         first: in which is searched.
@@ -176,13 +218,16 @@ def swapped(first: Trial, others: Sequence[Trial]) -> Mending | None:
         if not variable.is_argument and not variable.part and all(is_number(value) for value in seen.values()):
             lines.setdefault(variable.line, []).append(variable)
     for line, pair in lines.items():
-        if len(pair) == 2 and all(_is_right_swapped(trial, *pair) for trial in (first, *others)):
-            return Mending(line, pair[0].name)
+        for power in (None, *_POWERS):
+            if len(pair) == 2 and all(_is_right_together(trial, pair, power) for trial in (first, *others)):
+                return Mending(line, pair[0].name)
     return None
 
 
-def _is_right_swapped(trial: Trial, one: Variable, other: Variable) -> bool:
+def _is_right_together(trial: Trial, pair: Sequence[Variable], power: float | None) -> bool:
+    """Whether all is right where each has the other's number, or where both have a power of their own."""
     seen = trial.variables()
+    one, other = pair
     if one not in seen or other not in seen:
         return False
     given = {one.name: seen[other], other.name: seen[one]}
@@ -190,7 +235,9 @@ def _is_right_swapped(trial: Trial, one: Variable, other: Variable) -> bool:
     def visit(told: Assigned) -> Any:
         if told.line != one.line or told.name not in given:
             return KEPT
-        return given[told.name].get(told.segment, KEPT)
+        if power is None:
+            return given[told.name].get(told.segment, KEPT)
+        return told.value**power if isinstance(told.value, float) and told.value > 0 else KEPT
 
     return trial.may_be_right(visit, one, False) and trial.is_right(visit, one, False)
 
@@ -231,8 +278,59 @@ def _visit(trial: Trial, change: Change) -> Visit | None:
     return None if path is None else replacing(change, path, trial.case.shape)
 
 
-def _whole(variable: Variable | None) -> Mending | None:
-    return None if variable is None else Mending(variable.line, variable.name)
+def _whole(variable: Variable, change: Change) -> Mending:
+    return Mending(variable.line, variable.name, change=change)
+
+
+def narrowed(mending: Mending, first: Trial, others: Sequence[Trial]) -> Mending:
+    """A line that mends, with the one that reads its number, where another number there alone would do as well.
+
+    Of several lines that read a number one may use it wrongly; that which gives it is right then. What counts the turns
+    of a loop is right.
+
+    Args:
+        mending: that was found.
+        first: in which it was.
+        others: that it mends too.
+    """
+    change = mending.change
+    if change is None or mending.other is not None or change.variable.part or change.variable.is_argument:
+        return mending
+    seen = first.variables()[change.variable]
+    if not all(is_number(value) or isinstance(value, bool) for value in seen.values()):
+        return mending
+    held, reading = is_held(change.variable, seen), readers(mending.line, mending.name)[:MOST_READERS]
+    is_count = counts(mending.line, mending.name)
+    found = [
+        at
+        for at in (reading if len(reading) > 1 or is_count else ())
+        if all(
+            (visit := _visit(trial, change)) is not None and trial.is_right(visit, change.variable, held, at)
+            for trial in (first, *others)
+        )
+    ]
+    if len(found) != 1:
+        return mending
+    if is_count:
+        return Mending(found[0], mending.name)
+    return dataclasses.replace(mending, other=found[0])
+
+
+def mends(mending: Mending, trial: Trial, values: Intermediates | None = None) -> bool:
+    """Whether what mended other cases makes one right that was not asked.
+
+    Args:
+        mending: that was found.
+        trial: of the case.
+        values: what the reference works out there, in the form that the mending takes it in; the trial's if not given.
+    """
+    change = mending.change
+    seen = None if change is None else trial.variables().get(change.variable)
+    path = None if change is None else path_of(values or trial.values, change)
+    if change is None or seen is None or path is None:
+        return False
+    visit = replacing(change, path, trial.case.shape)
+    return trial.is_right(visit, change.variable, is_held(change.variable, seen))
 
 
 def _reader(variable: Variable) -> Line | None:

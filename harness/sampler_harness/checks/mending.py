@@ -15,16 +15,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sampler_harness.observe.trace import Case
+from sampler_harness.observe.walk import Line
 
 from .evidence import Evidence, expected_calls
 from .handed import line_of_handing
-from .mended import Mending, searched, swapped
+from .mended import Mending, mends, narrowed, searched, swapped
 from .mending_law import LawTrial
 from .mending_runs import RunTrial
+from .replacing import is_known
 from .solved import made_of, solved
 from .unclamped import unclamped
 
-__all__ = ["Mending", "mending_of", "mending_of_runs"]
+__all__ = ["Mending", "holds_known", "mending_of", "mending_of_runs", "mends_large_values_too", "mends_too"]
 
 #: The name under which what is handed over is mended; nothing behind the line is to blame, as for an argument.
 HANDED = "handed()"
@@ -71,7 +73,7 @@ def mending_of(evidence: Evidence) -> Mending | None:
     mending = swapped(first, others) or searched(first, others, MOST_RUNS)
     if mending is None:
         return solved(first, others, MOST_RUNS + SOLVING_RUNS)
-    return made_of(mending, first, others, MOST_RUNS + SOLVING_RUNS)
+    return made_of(narrowed(mending, first, others), first, others, MOST_RUNS + SOLVING_RUNS)
 
 
 def mending_of_runs(evidence: Evidence) -> Mending | None:
@@ -102,6 +104,53 @@ def mending_of_runs(evidence: Evidence) -> Mending | None:
         return searched(found[0], found[1:], MOST_RUNS)  # to another bound, in another place, or as it should
     missing = unclamped([trial.variables() for trial in found], [trial.values for trial in found])
     return missing or searched(found[0], found[1:], MOST_RUNS)
+
+
+def mends_too(evidence: Evidence, case: Case) -> bool:
+    """Whether a case that ends in NaN or infinity is right too with what mends the others.
+
+    Args:
+        evidence: as measured.
+        case: that is not finite.
+    """
+    mending = evidence.mending
+    if mending is None or mending.change is None:
+        return False
+    # In half and single precision what is put in its place may round to NaN again: the same in the decisive dtype.
+    trials = (LawTrial.of(evidence, one) for one in dict.fromkeys((case, evidence.case(case.config))))
+    return any(trial is not None and mends(mending, trial) for trial in trials)
+
+
+def holds_known(evidence: Evidence, case: Case, line: Line | None) -> bool:
+    """Whether all numbers and tables that a line assigns are values that the reference works out.
+
+    Args:
+        evidence: as measured.
+        case: that is run.
+        line: of the sampler's own.
+    """
+    trial = LawTrial.of(evidence, case) if evidence.standard.reference else None
+    found = [] if trial is None else [one for one in trial.variables().items() if one[0].line == line]
+    found = [(variable, seen) for variable, seen in found if not variable.is_argument]
+    return (
+        trial is not None
+        and bool(found)
+        and all(is_known(variable, seen, trial.values, case.shape) for variable, seen in found)
+    )
+
+
+def mends_large_values_too(evidence: Evidence, case: Case) -> bool:
+    """Whether a run in which large values are bent is right too with what mends the law.
+
+    Args:
+        evidence: as measured.
+        case: of a reference that is affine and clamps nothing.
+    """
+    mending = evidence.mending
+    if mending is None or mending.change is None:
+        return False
+    law, run = LawTrial.of(evidence, case), RunTrial.of(evidence, case)
+    return law is not None and run is not None and mends(mending, run, law.values)
 
 
 def _is_stopped(evidence: Evidence, case: Case) -> bool:

@@ -18,6 +18,7 @@ from sampler_harness.law.tolerance import PRECISIONS, Tolerance
 from sampler_harness.observe.assigned import assigning
 from sampler_harness.observe.probes import Impulses
 from sampler_harness.observe.trace import Case, Run
+from sampler_harness.observe.walk import Line
 
 from .evidence import Evidence, expected_calls
 from .mended import Visit
@@ -102,13 +103,13 @@ class LawTrial:
         self.runs += 1
         return self._quick.may_be_right(self._entry(visit, variable, held))
 
-    def is_right(self, visit: Visit, variable: Variable, held: bool) -> bool:
+    def is_right(self, visit: Visit, variable: Variable, held: bool, at: Line | None = None) -> bool:
         """Whether all entries of the law are."""
         evidence = self._evidence
         side = evidence.side_of(self.case)
         should_be = evidence.standard.law(side)
         assert should_be is not None
-        bundle = _Bundle(evidence, self.case, self._entry(visit, variable, held))
+        bundle = _Bundle(evidence, self.case, self._entry(visit, variable, held, at))
         try:
             if bundle.zero.problem is not None or bundle.num_calls != should_be.num_calls or bundle.first.problem:
                 return False
@@ -116,6 +117,11 @@ class LawTrial:
             return all(d.ratio <= 1.0 for d in deviations) and not bundle.first.leaks
         finally:
             self.runs += bundle.runs
+
+    def wrong_terms(self) -> list[tuple[int, str]]:
+        """What is wrong in which row, as the case is."""
+        wrong = [d for d in self._evidence.compared(self.case) if d.ratio > 1.0 and not d.consequence]
+        return [(d.row, d.term) for d in wrong]
 
     def shown(self, visit: Visit, variable: Variable, held: bool) -> Shown | None:
         """What one run shows of the entries; None where one run does not show them.
@@ -130,8 +136,8 @@ class LawTrial:
         self.runs += 1
         return self._quick.shown(self._entry(visit, variable, held))
 
-    def _entry(self, visit: Visit, variable: Variable, held: bool) -> Callable[..., Any]:
-        return assigning(self._evidence.subject.function, visit, only=variable[:2], held=held)
+    def _entry(self, visit: Visit, variable: Variable, held: bool, at: Line | None = None) -> Callable[..., Any]:
+        return assigning(self._evidence.subject.function, visit, only=variable[:2], held=held, at=at)
 
 
 @dataclasses.dataclass(frozen=True)

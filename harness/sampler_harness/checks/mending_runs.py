@@ -20,6 +20,7 @@ from sampler_harness.law.tolerance import PRECISIONS, SAFETY, reference_response
 from sampler_harness.observe.assigned import assigning
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case
+from sampler_harness.observe.walk import Line
 
 from .evidence import Evidence
 from .mended import Visit
@@ -111,14 +112,14 @@ class RunTrial:
         """As much as :meth:`is_right`, which takes one run."""
         return True
 
-    def is_right(self, visit: Visit, variable: Variable, held: bool) -> bool:
+    def is_right(self, visit: Visit, variable: Variable, held: bool, at: Line | None = None) -> bool:
         """Whether every row is the reference's, as ``clip/replay`` holds them against each other."""
-        return self._is_right(self._run(visit, variable, held))
+        return self._is_right(self._run(visit, variable, held, at))
 
-    def _run(self, visit: Visit, variable: Variable, held: bool) -> Any:
+    def _run(self, visit: Visit, variable: Variable, held: bool, at: Line | None = None) -> Any:
         """The dense run once more, with what a visitor makes of it."""
         self.runs += 1
-        entry = assigning(self.evidence.subject.function, visit, only=variable[:2], held=held)
+        entry = assigning(self.evidence.subject.function, visit, only=variable[:2], held=held, at=at)
         return self.bundle.run_dense(entry=entry)
 
     def _is_right(self, run: Any) -> bool:

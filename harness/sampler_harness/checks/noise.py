@@ -14,7 +14,7 @@ from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.global_state import OF_TORCH
 from sampler_harness.observe.layout import Field, Layout
-from sampler_harness.observe.probes import scattered
+from sampler_harness.observe.probes import Impulses, scattered
 from sampler_harness.observe.tape import Draw
 from sampler_harness.observe.trace import GENERATOR_SEED, Case, Problem
 from sampler_harness.observe.walk import shown
@@ -170,7 +170,7 @@ def check_shape(evidence: Evidence) -> Finding:
             )
             return [Judged(math.inf, text, case, {"step": leak.row})]
         # Weights that differ from place to place are no shared noise: law/outputs tells of them.
-        return [Judged(0.0, case=case)] if evidence.is_mapped(case) else _every_element(bundle, case)
+        return [Judged(0.0, case=case)] if evidence.is_mapped(case) else _every_element(evidence, bundle, case)
 
     few = _few(evidence)
     judged = [j for case in few for j in judge(case)]
@@ -206,7 +206,7 @@ def _no_draw(bundle: Bundle, case: Case) -> Judged:
     return Judged(math.inf, f"the sampler drew no noise that torch knows of{hint}", case)
 
 
-def _every_element(bundle: Bundle, case: Case) -> list[Judged]:
+def _every_element(evidence: Evidence, bundle: Bundle, case: Case) -> list[Judged]:
     """With noise alone, each element must hold what the coefficients make of its own normals."""
     # x0 = x / sqrt(alpha_bar) brings even small noise to a clamp, which must sleep as for impulses; values reach 5. A
     # clamp may be there undeclared, which clip/replay tells: what is off because of it is right where it sleeps.
@@ -221,11 +221,48 @@ def _every_element(bundle: Bundle, case: Case) -> list[Judged]:
         if found[-1][0] <= 1.0:
             break
     ratio, row, element = found[0] if found[-1][0] > 1.0 else found[-1]
+    if ratio > 1.0 and (spread := _spread(evidence, bundle, case)) is not None:
+        return [spread]
     text = (
         f"in {where(row, bundle.num_calls)} the noise at {_place(case.shape, element)} is not its own normal weighted "
         "as elsewhere; elements share noise or are scaled differently"
     )
     return [Judged(ratio, text, case, {"step": row})]
+
+
+#: Draws of which each is heard by itself, where noise is not what the coefficients make of it.
+HEARD_ALONE = 4
+
+
+def _spread(evidence: Evidence, bundle: Bundle, case: Case) -> Judged | None:
+    """One drawn number that reaches several elements of a row, heard alone; None where none is seen to.
+
+    Where as much is drawn as there should be, only the row counts in which it arrives: what the steps mix further on is
+    no matter of how noise is drawn.
+    """
+    layout, should_be = bundle.layout, evidence.standard.law(evidence.side_of(case))
+    assert layout is not None
+    too_few = should_be is not None and len(layout.fields) < len(should_be.opened)
+    element = bundle.first.elements[0]
+    for number in range(min(len(layout.fields), HEARD_ALONE)):
+        drawn = layout.place(number, element)
+        if drawn is None:
+            continue
+        run = bundle.execute(Impulses(draws={drawn[0]: [(drawn[1], bundle.amplitude)]}))
+        if run.problem is not None or run.rows().shape != bundle.zero.rows().shape:
+            return None
+        seen = np.abs(run.rows() - bundle.zero.rows()) > PRECISIONS[case.dtype].unit * bundle.amplitude
+        row = int(seen.sum(axis=1).argmax() if too_few else seen.any(axis=1).argmax())
+        reached = np.flatnonzero(seen[row]).tolist()
+        if len(reached) > 1:
+            draw = bundle.zero.draws[drawn[0]]
+            places = " and ".join(_place(case.shape, one) for one in reached[:2])
+            text = (
+                f"one drawn number reaches {len(reached)} elements (draw {drawn[0]} of shape {draw.shape}, "
+                f"{when(draw)}): it is seen at {places} in {where(row, bundle.num_calls)}, and each should have its own"
+            )
+            return Judged(math.inf, text, case, {"step": row, "shared": len(reached), "draw": drawn[0]})
+    return None
 
 
 def _few(evidence: Evidence) -> list[Case]:

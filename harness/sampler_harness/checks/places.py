@@ -16,12 +16,13 @@ from sampler_harness.observe.assigned import KEPT, Assigned, assigning
 from sampler_harness.observe.global_state import OF_TORCH, Generators, settings_now
 from sampler_harness.observe.narrowed import first_narrowing
 from sampler_harness.observe.probes import Dense, Impulses
-from sampler_harness.observe.statements import called_by
+from sampler_harness.observe.statements import called_by, goes_through_slices
 from sampler_harness.observe.trace import Case
 from sampler_harness.observe.walk import Line, Walk, walk, writes_outside
 
 from .evidence import Evidence, expected_calls
 from .mended import Mending
+from .mending import holds_known, mends_large_values_too, mends_too
 
 __all__ = ["line_of"]
 
@@ -62,7 +63,9 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
             # What stopped the run may be wrong itself, and every check sees that line.
             return (raised,) if line == raised or line.file != raised.file else (raised, line)
         if line != mending.line and not mending.is_argument:
-            return (line,)
+            # Of a table of which a loop takes a part, that may be the wrong part.
+            part = goes_through_slices(mending.line) and line.file == mending.line.file
+            return (line, mending.line) if part else (line,)
         if mending.is_argument and other is not None:
             other = walked.returned(other)
         elif mending.is_argument and line == mending.line:
@@ -77,13 +80,17 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
 
 def _mending(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Mending | None:
     """What makes the entries right that a failure speaks of; None where nothing is known to, or it speaks of others."""
-    if {"clamped_to", "by_place"} & set(chosen.evidence) or chosen.problem == "not-finite":
+    if {"clamped_to", "by_place"} & set(chosen.evidence):
         return None
+    if chosen.problem == "not-finite":
+        return evidence.mending if mends_too(evidence, case) else None
     of_the_law = id in _OF_THE_LAW or (id == "precision/dtype" and chosen.evidence.get("term") == "time")
     if of_the_law and evidence.mending is not None:
         return evidence.mending
     if chosen.problem or evidence.walked(case).raised is not None:
         return None
+    if id == "clip/replay" and mends_large_values_too(evidence, case):
+        return evidence.mending
     if id in ("clip/replay", *_OF_THE_LAW) and (not case.config.is_affine or case.config.is_clipped):
         return evidence.mending_of_runs
     return evidence.mending or evidence.mending_of_runs if id == "shape/batch" else None
@@ -114,6 +121,8 @@ def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | 
             return _of_forward(evidence, case, row or 0)
         case "law/partial":
             return _of_partial(evidence, case, row or 0)
+        case "precision/dtype" if "held_back" in chosen.evidence and (clamping := walked.only_clamp()) is not None:
+            return clamping
         case "precision/dtype" if term != "time":
             return first_narrowing(evidence.subject, case, evidence.fixtures) or _placed(evidence, walked, row, chosen)
         case "state/rerun":
@@ -176,6 +185,10 @@ def _placed(evidence: Evidence, walked: Walk, row: int | None, chosen: Judged) -
         if found is not None:
             return found
     found = walked.place(row, str(term or ""))
+    if term == "time" and row < len(walked.calls) and walked.calls[row]:
+        asking = walked.calls[row][0]
+        if found not in (None, asking) and holds_known(evidence, chosen.case or evidence.base, found):
+            return asking  # what it is told is right, and meant for another call
     return walked.returned(found) if found is not None and term == "initial-noise" else found
 
 

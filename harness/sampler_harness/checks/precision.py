@@ -158,6 +158,8 @@ def _digits(evidence: Evidence, case: Case) -> list[Judged]:
     bundle = evidence.bundle(case)
     if bundle.unread or bundle.problem is not None or not bundle.is_affine or bundle.layout is None:
         return []
+    if not case.config.has_steps:  # nothing says what rounding may do
+        return []
     if PRECISIONS[case.dtype].is_half:  # its coefficients have no more digits than its rows
         return []
     small = bundle.amplitude / LARGEST_DENSE
@@ -301,4 +303,4 @@ def _clamp_of_its_own(evidence: Evidence, case: Case, found: Replay) -> Judged:
     if blame is None:
         blame = cause_of(evidence, evidence.base)
         text += f"; in {wide_case.dtype} it is right"
-    return Judged(found.ratio, text, case, {"step": found.row}, blame)
+    return Judged(found.ratio, text, case, {"step": found.row, "held_back": True}, blame)

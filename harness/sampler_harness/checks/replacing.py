@@ -14,7 +14,7 @@ from reference_samplers.contract import Reference
 from sampler_harness.law.intermediates import Blend, Intermediates
 from sampler_harness.law.response import Array
 from sampler_harness.observe.assigned import KEPT, Assigned
-from sampler_harness.observe.statements import hands_literal, in_loop
+from sampler_harness.observe.statements import hands_its_name, hands_literal, in_loop
 from sampler_harness.observe.walk import Line
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "Variable",
     "Variables",
     "changes",
+    "is_array",
+    "is_handed_by_its_name",
     "is_held",
     "is_known",
     "is_number",
@@ -38,6 +40,9 @@ __all__ = [
 MOST_TIMES = 4
 #: What a whole number may become: it may be the length of a table, and a run with a larger one would not end soon.
 LARGEST_COUNT = 10_000
+
+#: Of numbers of which the exponential is taken.
+LARGEST_LOGARITHM = 30.0
 
 #: Values by segment, told as a path that ends where the run does.
 Path = tuple[tuple[int, Any], ...]
@@ -61,7 +66,8 @@ class Change(NamedTuple):
 
     Attributes:
         variable: whose.
-        kind: ``"numbers"``, ``"tables"``, ``"blends"`` or ``"arrays"``; ``"flags"`` for the other one of two.
+        kind: ``"numbers"``, ``"tables"``, ``"blends"`` or ``"arrays"``; ``"flags"`` for the other one of two,
+            ``"solved"`` for a number and ``"factors"`` for what an array is multiplied by that no reference knows.
         site: where the reference works it out.
         lag: 0 where the variable has what the reference has by then; -1 where it has that of a model call before, 1
             where the reference works it out only after the next one.
@@ -163,6 +169,16 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
 
 
+def is_array(value: Any, shape: tuple[int, ...]) -> bool:
+    """Whether a value is a sample, or as large as one, and no number that was made as large.
+
+    Args:
+        value: of the sampler's.
+        shape: of the sample.
+    """
+    return _is_whole(value, shape)
+
+
 def _is_uniform(value: Any) -> bool:
     return bool((value == value.reshape(-1)[0]).all())
 
@@ -175,6 +191,10 @@ def _sources(value: Any, shape: tuple[int, ...]) -> tuple[str, ...]:
     if kind == "numbers" and isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel() == 1:
         return ("numbers", "arrays")  # one number for all items, where each may need its own
     return _SOURCES.get(kind or "", ())
+
+
+def _is_equal(number: Any, other: Any) -> bool:
+    return bool(np.ravel(np.asarray(number))[0] == np.ravel(np.asarray(other))[0])
 
 
 def _kept(value: Any) -> Any:
@@ -234,6 +254,20 @@ def is_held(variable: Variable, seen: dict[int, Any]) -> bool:
     """Whether a name is given a value once, before the steps, so that each of them reads the same."""
     one_for_all = len(seen) == 1 and not variable.is_argument and "." not in variable.name and not variable.part
     return one_for_all and not isinstance(next(iter(seen.values())), bool) and not in_loop(variable.line)
+
+
+def is_handed_by_its_name(variable: Variable) -> bool:
+    """Whether a variable is an argument that a line takes from what has its name: ``step(eta=config.eta)``.
+
+    Context: any number of a function that a number is wrong in may be solved for. Choice: one that is handed over under
+    the name that it has already is right, and the fault is behind it. Reversed by: a name that means another thing in
+    the function than outside of it.
+
+    Args:
+        variable: of the sampler's.
+    """
+    callee, _, name = variable.name.rstrip(")").partition("(")
+    return variable.is_argument and hands_its_name(variable.line, callee, name)
 
 
 def likeliest_first(
@@ -331,6 +365,14 @@ def _is_number_of(variable: Variable, seen: dict[int, Any], values: Intermediate
     )
 
 
+def _is_scale_of(variable: Variable, seen: dict[int, Any], values: Intermediates) -> bool:
+    """Whether a number is the logarithm of one that the reference works out, or the other way round."""
+    own = {at: float(np.ravel(np.asarray(value))[0]) for at, value in seen.items()}
+    logarithms = {at: math.log(value) for at, value in own.items() if value > 0}
+    powers = {at: math.exp(value) for at, value in own.items() if abs(value) < LARGEST_LOGARITHM}
+    return any(len(one) == len(own) and _is_number_of(variable, one, values) for one in (logarithms, powers))
+
+
 def _is_path(seen: dict[int, Any], path: dict[int, Any]) -> bool:
     """Whether values are the reference's wherever that works any out; what does nothing is not asked."""
     shared = [segment for segment in seen if segment in path]
@@ -355,7 +397,7 @@ def is_known(variable: Variable, seen: dict[int, Any], values: Intermediates, sh
             paths = [path for change in forms if (path := path_of(values, change)) is not None]
             return any(all(_is_made_of(seen[at], _at(path, at) or ()) for at in seen) for path in paths)
         case "numbers":
-            return _is_number_of(variable, seen, values)
+            return _is_number_of(variable, seen, values) or _is_scale_of(variable, seen, values)
         case "blends" if all(_is_uniform(value) for value in seen.values()):
             return _is_number_of(variable, seen, values)  # a number that was made as large as the sample
         case _:
@@ -466,7 +508,11 @@ def replacing(change: Change, path: Path, shape: tuple[int, ...]) -> Callable[[A
         for part, old in _parts(held):
             if part != variable.part:
                 continue
-            if change.kind not in _sources(old, shape):
+            if change.kind == "factors":
+                return _put(held, part, old * value)
+            if change.kind == "solved" and isinstance(old, int) and value != round(value):
+                return _put(held, part, value)
+            if change.kind != "solved" and change.kind not in _sources(old, shape):
                 return KEPT
             new = _made(old, value, one.calls)
             return new if new is KEPT else _put(held, part, new)
@@ -526,6 +572,7 @@ class Variables:
         self._shape = shape
         self._seen: dict[Variable, dict[int, Any]] = {}
         self._times: dict[tuple[Variable, int], int] = {}
+        self._mixed: set[Variable] = set()
 
     def visit(self, one: Assigned) -> Any:
         """Told of each value."""
@@ -534,10 +581,13 @@ class Variables:
                 variable = Variable(one.line, one.name, part)
                 at = variable, one.segment
                 self._times[at] = self._times.get(at, 0) + 1
+                before = self._seen.get(variable, {}).get(one.segment)
+                if before is not None and is_number(value) and is_number(before) and not _is_equal(value, before):
+                    self._mixed.add(variable)
                 self._seen.setdefault(variable, {})[one.segment] = _kept(value)
         return KEPT
 
     def found(self) -> dict[Variable, dict[int, Any]]:
-        """What was told, without lines that run many times in a step."""
-        often = {variable for (variable, _), count in self._times.items() if count > MOST_TIMES}
+        """What was told, without lines that run many times in a step, or give several numbers in one."""
+        often = self._mixed | {variable for (variable, _), count in self._times.items() if count > MOST_TIMES}
         return {variable: seen for variable, seen in self._seen.items() if variable not in often}

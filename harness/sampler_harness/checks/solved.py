@@ -17,16 +17,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from sampler_harness.observe.statements import names_read, node_of, only_reader, same_function
+from sampler_harness.observe.statements import Line, names_read, node_of, only_reader, readers, same_function
 
-from .mended import Mending
+from .mended import MOST_READERS, Mending
 from .mending_law import LawTrial
-from .replacing import Change, Path, Variable, is_held, is_known, replacing
+from .replacing import Change, Path, Variable, is_array, is_handed_by_its_name, is_held, is_known, replacing
 
 __all__ = ["made_of", "solved"]
 
 #: Runs in which one number is solved for.
 MOST_TRIES = 12
+#: By how much factors of two steps may differ that are one.
+SAME_FACTOR = 1e-3
+#: By how much a number that solves for a count may miss a whole one, which tolerances let it.
+NEARLY_WHOLE = 0.25
 #: Lines that may be named of a number that would do.
 MOST_LINES = 2
 
@@ -42,16 +46,42 @@ def solved(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mendi
     Returns:
         None where there is none, or more than two lines have one.
     """
+    if (line := _scaled(first, others, most_runs)) is not None:
+        return line
     found = _solved(first, others, list(first.variables()), most_runs)
+    counts = [one for one in found or () if _is_count(one, first)]
+    if counts:
+        return Mending(counts[0].line, counts[0].name)
     if found == []:
         return _used_wrongly(first, others, most_runs)
     lines = list(dict.fromkeys(one.line for one in found or ()))
     if not found or len(lines) > MOST_LINES:
         return None
     if len(lines) == 1:
-        reader = None if found[0].is_argument else only_reader(found[0].line, found[0].name)
-        return Mending(found[0].line, found[0].name, reader)
+        return Mending(found[0].line, found[0].name, _used_in(found[0], [first, *others]))
     return Mending(lines[0], found[0].name, lines[1])
+
+
+def _used_in(variable: Variable, trials: Sequence[LawTrial]) -> Line | None:
+    """The one line that reads a number, or of several the one in which alone another number would do; else None."""
+    if variable.is_argument:
+        return None
+    reading = readers(variable.line, variable.name)
+    if len(reading) == 1:
+        return reading[0]
+    paths = [_solution(trial, variable) for trial in trials]
+    found = [
+        at
+        for at in reading[:MOST_READERS]
+        if all(
+            path is not None
+            and trial.is_right(
+                _visit(trial, variable, path, "solved"), variable, is_held(variable, trial.variables()[variable]), at
+            )
+            for trial, path in zip(trials, paths, strict=True)
+        )
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _used_wrongly(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mending | None:
@@ -63,9 +93,9 @@ def _used_wrongly(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -
     for variable, seen in asked:
         if sum(trial.runs for trial in (first, *others)) > most_runs:
             return None
-        if not all(_is_real(value) for value in seen.values()) or variable.part:
+        if not all(_is_real(value) for value in seen.values()) or variable.part or _is_count(variable, first):
             continue
-        if not is_known(variable, seen, first.values, first.case.shape):
+        if not is_known(variable, seen, first.values, first.case.shape) or is_handed_by_its_name(variable):
             continue
         if not first.depends_on(variable, is_held(variable, seen)):
             continue
@@ -108,16 +138,55 @@ def _solved(
             return None
         if not all(_is_real(value) for value in seen.values()) or variable.part:
             continue
-        if is_known(variable, seen, first.values, first.case.shape):
+        if is_known(variable, seen, first.values, first.case.shape) or is_handed_by_its_name(variable):
             continue
         if not first.depends_on(variable, is_held(variable, seen)):
             continue
-        if all(_is_solved(trial, variable) for trial in (first, *others)):
+        trials = [first, *others]
+        if _is_count(variable, first):
+            would_do = _is_one_count(trials, variable)
+        else:
+            would_do = all(_is_solved(trial, variable) for trial in trials)
+        if would_do:
             found.append(variable)
     return found
 
 
+def _scaled(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mending | None:
+    """The line that makes noise which is a wrong multiple of what it should be; None where none does, or many do.
+
+    What is made of that noise is a wrong multiple too, as long as nothing else is added.
+    """
+    wrong = [one.wrong_terms() for one in (first, *others)]
+    if not all(terms and min(terms)[1] in ("initial-noise", "noise") for terms in wrong):
+        return None
+    found: list[Variable] = []
+    for variable, seen in first.variables().items():
+        if sum(trial.runs for trial in (first, *others)) > most_runs:
+            return None
+        if variable.is_argument or variable.part:
+            continue
+        if not any(is_array(value, first.case.shape) for value in seen.values()):
+            continue  # in steps in which no noise is added it is all zero
+        if first.depends_on(variable, False) and all(
+            _is_solved(trial, variable, "factors") for trial in (first, *others)
+        ):
+            found.append(variable)
+    # What is wrong in one step alone is less likely so than what is wrong alike in each.
+    found = [one for one in found if _is_off_alike(first, one)] or found
+    lines = list(dict.fromkeys(one.line for one in found))
+    if not lines or len(lines) > MOST_LINES:
+        return None
+    return Mending(lines[0], found[0].name, lines[1] if len(lines) > 1 else None)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def _is_real(value: Any) -> bool:
+    if _is_whole(value):
+        return True
     if isinstance(value, torch.Tensor):
         return value.is_floating_point() and value.numel() > 0 and bool((value == value.reshape(-1)[0]).all())
     return isinstance(value, (float, np.floating))
@@ -127,28 +196,70 @@ def _number(value: Any) -> float:
     return float(value.reshape(-1)[0]) if isinstance(value, torch.Tensor) else float(value)
 
 
-def _is_solved(trial: LawTrial, variable: Variable) -> bool:
-    seen = trial.variables().get(variable)
-    if seen is None or not all(_is_real(value) for value in seen.values()):
+def _is_off_alike(trial: LawTrial, variable: Variable) -> bool:
+    """Whether an array is the same multiple of what it should be in each step in which it is not all zero."""
+    path, seen = _solution(trial, variable, "factors"), trial.variables()[variable]
+    factors = [value for at, value in (path or {}).items() if is_array(seen[at], trial.case.shape)]
+    return bool(factors) and max(factors) - min(factors) <= SAME_FACTOR
+
+
+def _is_count(variable: Variable, first: LawTrial) -> bool:
+    return all(_is_whole(value) for value in first.variables()[variable].values())
+
+
+def _is_one_count(trials: Sequence[LawTrial], variable: Variable) -> bool:
+    """Whether there is one whole number with which all trials are right; that it is whole is no chance then."""
+    path = _solution(trials[0], variable)
+    if path is None or len(set(path.values())) > 1:
         return False
-    held = is_held(variable, seen)
-    path = _path(trial, variable, {at: _number(value) for at, value in seen.items()}, held)
-    return path is not None and trial.is_right(_visit(trial, variable, path), variable, held)
+    value = next(iter(path.values()))
+    return all(
+        seen is not None
+        and trial.is_right(
+            _visit(trial, variable, dict.fromkeys(seen, value), "solved"), variable, is_held(variable, seen)
+        )
+        for trial in trials[1:]
+        for seen in (trial.variables().get(variable),)
+    )
 
 
-def _visit(trial: LawTrial, variable: Variable, path: dict[int, float]) -> Any:
+def _is_solved(trial: LawTrial, variable: Variable, kind: str = "solved") -> bool:
+    """Whether a variable has values with which a trial is right."""
+    return _solution(trial, variable, kind) is not None
+
+
+def _solution(trial: LawTrial, variable: Variable, kind: str = "solved") -> dict[int, float] | None:
+    """Values of a variable, or what it is multiplied by, with which a trial is right; None where there are none."""
+    seen = trial.variables().get(variable)
+    if seen is None or not (kind == "factors" or all(_is_real(value) for value in seen.values())):
+        return None
+    held = kind == "solved" and is_held(variable, seen)
+    start = {at: 1.0 if kind == "factors" else _number(value) for at, value in seen.items()}
+    path = _path(trial, variable, start, held, kind)
+    if path is not None and all(_is_whole(value) for value in seen.values()):
+        if any(abs(value - round(value)) > NEARLY_WHOLE for value in path.values()):
+            return None
+        path = {at: float(round(value)) for at, value in path.items()}
+    if path is None or not trial.is_right(_visit(trial, variable, path, kind), variable, held):
+        return None
+    return path
+
+
+def _visit(trial: LawTrial, variable: Variable, path: dict[int, float], kind: str) -> Any:
     values: Path = tuple(sorted(path.items()))
-    return replacing(Change(variable, "numbers", None), values, trial.case.shape)
+    return replacing(Change(variable, kind, None), values, trial.case.shape)
 
 
-def _path(trial: LawTrial, variable: Variable, path: dict[int, float], held: bool) -> dict[int, float] | None:
+def _path(
+    trial: LawTrial, variable: Variable, path: dict[int, float], held: bool, kind: str
+) -> dict[int, float] | None:
     """Values by segment with which one run shows nothing wrong; None where there are none."""
 
     def shown(at: int, value: float) -> Any:
-        return trial.shown(_visit(trial, variable, {**path, at: value}), variable, held)
+        return trial.shown(_visit(trial, variable, {**path, at: value}, kind), variable, held)
 
     for at in sorted(path):
-        now = trial.shown(_visit(trial, variable, path), variable, held)
+        now = trial.shown(_visit(trial, variable, path, kind), variable, held)
         if now is None:
             return None
         wrong = np.argwhere(np.abs(now) > 1.0)
@@ -167,5 +278,5 @@ def _path(trial: LawTrial, variable: Variable, path: dict[int, float], held: boo
                 break
             before, value = value, value - other[entry] * (value - before) / (other[entry] - gap)
             gap = other[entry]
-    now = trial.shown(_visit(trial, variable, path), variable, held)
+    now = trial.shown(_visit(trial, variable, path, kind), variable, held)
     return path if now is not None and bool((np.abs(now) <= 1.0).all()) else None

@@ -38,10 +38,10 @@ class Standard:
 
     @staticmethod
     def of_reference(subject: Subject) -> Standard:
-        """The subject's own reference, measured in float64."""
+        """The subject's own reference, measured in float64; no law where only something stands for it."""
 
         def law(case: Case) -> Law | None:
-            if not case.config.is_affine:
+            if not (case.config.is_affine and case.config.has_steps):
                 return None
             return reference_law(case.config, learned_variance(case.config))
 

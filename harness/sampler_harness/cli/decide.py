@@ -12,11 +12,12 @@ from typing import TextIO
 
 from sampler_harness.gate.baseline import BaselineError, entries_of, written
 from sampler_harness.gate.git import GitError
+from sampler_harness.importing import TargetError
 from sampler_harness.report.github import Stale, in_workflow, tell_workflow
 from sampler_harness.report.json import dumps
 from sampler_harness.report.page import MissingExtraError
 from sampler_harness.report.terminal import Line, closing_line, render, write
-from sampler_harness.targets import ADAPTERS, TargetError
+from sampler_harness.targets import ADAPTERS, place_of
 from sampler_harness.verdict import Finding, Verdict
 
 from .options import UsageError, settings
@@ -205,7 +206,7 @@ def _why(plan: Plan, stream: TextIO) -> int:
 
     try:
         # An adapter's settings are in its declaration already.
-        adapted = any(job.subject.kind == "sampler" and job.subject.target.startswith(ADAPTERS) for job in plan.jobs)
+        adapted = any(place_of(job.subject.target) in ADAPTERS for job in plan.jobs)
         given = {} if adapted else settings(options.set)
         return answer(
             [job.subject for job in plan.jobs],

@@ -12,18 +12,27 @@ from typing import Any, TextIO
 
 from sampler_harness.adapters.names import ELSEWHERE
 from sampler_harness.catalogue import KINDS, CheckInfo, catalogue, info_of
-from sampler_harness.diagnosis.known_faults import KNOWN_FAULTS, KnownFault
+from sampler_harness.diagnosis.known_faults import GRID_FAULTS, KNOWN_FAULTS, KnownFault
 
 __all__ = ["explain", "list_checks", "list_references"]
 
 WIDTH = 100
 #: The order in which groups of a sampler's checks are told.
 GROUPS = ("timesteps", "shapes", "noise dimensions", "the rest")
+#: A reference in a docstring, as documentation tools read it.
+_ROLE = re.compile(r":\w+:`~?([^`]+)`")
 _TITLES = {
     "sampler": "Samplers (@sampler_under_test)",
     "training": "Training steps (@training_under_test)",
     "preprocessing": "Preprocessing (@preprocess_under_test)",
     "data": "Data (@data_under_test)",
+    "grid": "Grids (@grid_under_test)",
+}
+#: What a reference is named to, by what it is for.
+_DECORATORS = {
+    "For samplers": "sampler_under_test",
+    "For training steps": "training_under_test",
+    "For grids": "grid_under_test",
 }
 
 
@@ -68,7 +77,7 @@ def explain(id: str, stream: TextIO) -> None:
     Raises:
         ValueError: where there is neither, with the nearest one.
     """
-    faults = {one.name: one for one in KNOWN_FAULTS}
+    faults = {one.name: one for one in (*KNOWN_FAULTS, *GRID_FAULTS)}
     if id in faults:
         _explain_fault(faults[id], stream)
         return
@@ -79,7 +88,12 @@ def explain(id: str, stream: TextIO) -> None:
         if id in references:
             _explain_reference(references[id], stream)
             return
-        names = [*(one.id for kind in KINDS for one in catalogue(kind)), *references, *faults]
+        schedulers = _schedulers(known=references)
+        if id in schedulers:
+            reference, target = schedulers[id]
+            _explain_reference(reference, stream, target)
+            return
+        names = [*(one.id for kind in KINDS for one in catalogue(kind)), *references, *schedulers, *faults]
         near = difflib.get_close_matches(id, names, n=1, cutoff=0.5)
         hint = f": did you mean {near[0]}?" if near else ""
         raise ValueError(f"there is no check, reference or fault {id!r}{hint} (--list-checks, --list-references)")
@@ -98,7 +112,7 @@ def explain(id: str, stream: TextIO) -> None:
 
 
 def list_references(stream: TextIO) -> None:
-    """The references that samplers and training steps can be held against, with their fields.
+    """The references that samplers, training steps and grids can be held against, with their fields.
 
     Args:
         stream: standard output, usually.
@@ -120,20 +134,49 @@ def list_references(stream: TextIO) -> None:
 
 def _references() -> list[tuple[str, list[Any]]]:
     from reference_samplers import ALL_REFERENCES, ALL_TRAINING_REFERENCES
+    from reference_samplers.grids import ALL_GRIDS
 
-    return [("For samplers", _by_name(ALL_REFERENCES)), ("For training steps", _by_name(ALL_TRAINING_REFERENCES))]
+    return [
+        ("For samplers", _by_name(ALL_REFERENCES)),
+        ("For training steps", _by_name(ALL_TRAINING_REFERENCES)),
+        ("For grids", _by_name(ALL_GRIDS)),
+    ]
+
+
+def _schedulers(known: Iterable[str]) -> dict[str, tuple[Any, str]]:
+    """References of schedulers that have a name of their own, by it and by the scheduler's, with the target to check.
+
+    Args:
+        known: names that are another reference's.
+    """
+    from sampler_harness.adapters.diffusers_varied import REFERENCED
+
+    found: dict[str, tuple[Any, str]] = {}
+    for scheduler, made in REFERENCED.items():
+        entry = made()[0], f"diffusers:{scheduler}"
+        found[scheduler] = found[entry[1]] = entry
+        if entry[0].__name__ not in known:
+            found[entry[0].__name__] = entry
+    return found
 
 
 def _by_name(references: Iterable[Any]) -> list[Any]:
     return sorted(references, key=lambda one: (not one.__name__.isupper(), one.__name__))
 
 
-def _explain_reference(reference: Any, stream: TextIO) -> None:
-    """What it is, and of each field its default, what it means, and what other programs call it."""
+def _explain_reference(reference: Any, stream: TextIO, target: str = "") -> None:
+    """What it is, and of each field its default, what it means, and what other programs call it.
+
+    Args:
+        reference: the class.
+        stream: written to.
+        target: of the scheduler that it belongs to; empty where it is declared by hand.
+    """
     document = inspect.getdoc(reference) or ""
     stream.write(f"{reference.__name__}\n")
     for paragraph in document.split("\nArgs:")[0].strip().split("\n\n"):
-        stream.write(f"{_wrapped(' '.join(paragraph.replace('``', '').split()), 0)}\n")
+        plain = _ROLE.sub(r"\1", paragraph).replace("``", "")
+        stream.write(f"{_wrapped(' '.join(plain.split()), 0)}\n")
     stream.write("\n")
     meanings = _meanings(document)
     for field in dataclasses.fields(reference):
@@ -144,8 +187,11 @@ def _explain_reference(reference: Any, stream: TextIO) -> None:
         for text in (meanings.get(field.name, ""), *(f"({name})" for name in ELSEWHERE.get(field.name, ()))):
             if text:
                 stream.write(f"{textwrap.indent(_wrapped(text, 0, WIDTH - 6), '      ')}\n")
-    of_training = dict(_references())["For training steps"]
-    under_test = "training_under_test" if reference in of_training else "sampler_under_test"
+    if target:
+        stream.write(f"\ncheck-sampler {target} varies them; --set OPTION=VALUE fixes an option of the scheduler.\n")
+        return
+    title = next(title for title, found in _references() if reference in found)
+    under_test = _DECORATORS[title]
     stream.write(
         f"\n@{under_test}({reference.__name__}, field=value, other=strategy): a value is fixed, a strategy is tried\n"
         "out, and what is not named keeps its default.\n"
@@ -162,6 +208,8 @@ def _explain_fault(fault: KnownFault, stream: TextIO) -> None:
     if fault.happened:
         stream.write("\nIt happened:\n")
         stream.writelines(f"  {one.repository}, {one.url}\n" for one in fault.happened)
+    if fault in GRID_FAULTS:  # nothing is declared of a grid but that a check is known to fail
+        return
     stream.write(
         f'\nWhere it is meant: deviations={{"{fault.name}": "why"}} in the declaration; nothing else may differ.\n'
     )

@@ -20,6 +20,8 @@ from sampler_harness.targets import (
     load_sampler,
     load_subject,
     load_subjects,
+    place_of,
+    remarks_of,
 )
 
 from .options import UsageError, chosen_checks, settings
@@ -37,6 +39,8 @@ name what to check:
   check-sampler path/file.py                every sampler declared in the file
   check-sampler package.module:my_sampler
   check-sampler diffusers:DDIMScheduler     a released scheduler
+  check-sampler diffusers:all               every released scheduler that has a reference
+  check-sampler k_diffusion:PATH.py:all     every sample_x(model, x, sigmas, …) of a file that has one
 nothing is declared yet? this writes the test file for a sampler of yours:
   check-sampler --init path/file.py:NAME
 the same targets every time? name them once, in pyproject.toml:
@@ -140,6 +144,7 @@ def planned(options: argparse.Namespace) -> Plan:
         raise UsageError(f"--trajectory draws a run of one sampler, but {len(subjects)} were named")
     baseline = _baseline(options, own.baseline)
     plan = Plan(options, [], list(subjects), checks, as_of, problem, baseline, revision, repository)
+    plan.remarks += [remark for target in targets for remark in remarks_of(target)]
     plan.changes = _changes(plan)
     if options.changed_since is not None:
         subjects = _touched(plan, subjects)
@@ -155,7 +160,7 @@ def _loaded(target: str, given: dict[str, Any], *, one: bool, why: bool) -> Sequ
 
     Asked why details fade, an adapter's scheduler is the one sampler, and a file's fields are for the experiment.
     """
-    adapted = target.partition(":")[0] in ADAPTERS
+    adapted = place_of(target) in ADAPTERS
     if why and not adapted:
         return load_subjects(target)
     return [load_subject(target, given)] if one or why else load_subjects(target, given)
@@ -163,7 +168,7 @@ def _loaded(target: str, given: dict[str, Any], *, one: bool, why: bool) -> Sequ
 
 def _is_known_deviation(subject: AnySubject) -> bool:
     """A subject that an adapter made of what is known to deviate: the scheduler itself is held against its past."""
-    return subject.target.startswith(ADAPTERS) and subject.target.endswith("]")
+    return place_of(subject.target) in ADAPTERS and subject.target.endswith("]")
 
 
 def _as_of(options: argparse.Namespace) -> str:
@@ -194,9 +199,8 @@ def _check_subjects(options: argparse.Namespace, subjects: Sequence[AnySubject],
                 f"{subject.target} takes the pytest fixtures {names}: run it with pytest, or give them defaults"
             )
         if not against and subject.reference_name == "NoReference":
-            raise UsageError(
-                f"{subject.target} has no reference: hold it against another sampler or a saved law with --against"
-            )
+            told = "; ".join(remarks_of(subject.target)) or f"{subject.target} has no reference"
+            raise UsageError(f"{told}; hold it against another sampler or a saved law with --against")
     if (against or options.save_law is not None) and any(subject.kind != "sampler" for subject in subjects):
         raise UsageError("--against and --save-law are for samplers: only they have a law that another can be held to")
 

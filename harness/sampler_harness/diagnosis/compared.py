@@ -127,15 +127,17 @@ def lawless_of(evidence: Evidence) -> list[Lawless]:
         evidence: as the checks left it.
     """
     cases = [case for case in evidence.cases if expected_calls(case.config) <= LONGEST]
-    ends = [(case.config, _end(evidence.bundle(case))) for case in cases]
-    has_law = {config for config, end in ends if end == ""}
+    bundles = [(case.config, evidence.bundle(case)) for case in cases]
+    has_law = {config for config, bundle in bundles if _end(bundle) == ""}
     found: dict[Any, Lawless] = {}
-    for config, end in sorted(ends, key=lambda one: expected_calls(one[0])):
+    for config, bundle in sorted(bundles, key=lambda one: expected_calls(one[0])):
+        end = _end(bundle)
         if end not in ("not-finite", "raised") or config in has_law:
             continue
         law = reference_law(config, learned_variance(config))
         if config not in found and _is_finite(law):
-            found[config] = Lawless(config, law.num_calls, is_error=end == "raised")
+            is_of_code = bundle.problem is not None and bundle.problem.is_of_code
+            found[config] = Lawless(config, law.num_calls, is_error=end == "raised", is_of_code=is_of_code)
     return list(found.values())[:LAWLESS]
 
 

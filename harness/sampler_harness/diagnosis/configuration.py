@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reference_samplers import ALL_REFERENCES, ScoreSDE, TrainingReference
+from reference_samplers import ALL_REFERENCES, Reference, ScoreSDE, TrainingReference
+from reference_samplers.grids import ALL_GRIDS
 from reference_samplers.processes.table_chain import TableChain
 from sampler_harness.law.response import Array
 from sampler_harness.law.same import is_same_program
@@ -39,6 +40,12 @@ _THRESHOLDS = ("s_tmin", "s_tmax")
 _FACTORS = tuple(float(f) for f in np.geomspace(1e-3, 1e3, 31))
 #: Cases that a field is solved for together.
 SEVERAL = 5
+#: Of the values at which it begins, which ones are looked at first: most fields move nothing, or not what is wrong.
+_FIRST = 6
+#: Steps of it from one value, and before it must have come nearer.
+STEPS, FIRST_STEPS = 60, 8
+#: Share of the squared distance that the first steps must leave at most: the values are near enough to each other.
+NEARER = 0.3
 #: Shares at which it begins where the field is one.
 _SHARES = tuple(float(s) for s in np.linspace(0.0, 1.0, 11))
 
@@ -95,7 +102,7 @@ def other_values(kind: type, targets: Sequence[Observation]) -> Iterator[Explana
             yield Explanation("configuration", kind, {one: a, other: b})
 
 
-def other_references(kind: type, targets: Sequence[Observation]) -> Iterator[tuple[Explanation, bool]]:
+def other_references(kind: type[Any], targets: Sequence[Observation]) -> Iterator[tuple[Explanation, bool]]:
     """Other references that share the declared fields, at values of their own fields that have few.
 
     Args:
@@ -109,8 +116,9 @@ def other_references(kind: type, targets: Sequence[Observation]) -> Iterator[tup
         return  # no step of another paper's is told the same times
     declared = targets[0].config
     own = {f.name for f in dataclasses.fields(kind)}
+    is_grid = kind.sample is Reference.sample
     other: Any
-    for other in ALL_REFERENCES:
+    for other in ALL_GRIDS if is_grid else ALL_REFERENCES:
         if (
             issubclass(kind, other)
             or other in _LEFT_OUT
@@ -139,6 +147,9 @@ def other_references(kind: type, targets: Sequence[Observation]) -> Iterator[tup
 
 def _does_the_same(config: Any, declared: Any) -> bool:
     """Whether another reference is the declared one under another name: ancestral steps without noise are Euler's."""
+    if type(declared).sample is Reference.sample:
+        with np.errstate(all="ignore"):
+            return np.array_equal(config.levels, declared.levels)
     try:
         with np.errstate(all="ignore"):
             laws = [reference_law(one, learned_variance(one)) for one in (config, declared)]
@@ -236,12 +247,16 @@ def _solve(
     begun = [*(start * f for f in _FACTORS)] if start > 0 else list(_SHARES)
     if name in ("eta", "initial_scale") or start <= 1.0:
         begun += [s for s in _SHARES if s not in begun]
-    rests = {value: rest for value in begun if (rest := residual(value)) is not None}
-    sizes = {value: float(rest @ rest) for value, rest in rests.items()}
-    if not sizes or max(sizes.values()) - min(sizes.values()) <= 1e-12 * (1 + max(sizes.values())):
-        return  # the law does not depend on it
-    if _leaves_wrong(list(rests.values())):
-        return
+    rests: dict[float, Array] = {}
+    for values in (begun[::_FIRST], begun):
+        rests |= {value: rest for value in values if value not in rests and (rest := residual(value)) is not None}
+        sizes = {value: float(rest @ rest) for value, rest in rests.items()}
+        if len(sizes) < 2 and len(values) < len(begun):
+            continue
+        if not sizes or max(sizes.values()) - min(sizes.values()) <= 1e-12 * (1 + max(sizes.values())):
+            return  # the law does not depend on it
+        if _leaves_wrong(list(rests.values())):
+            return
     entries = next(iter(rests.values())).size
     tried: list[float] = []
     for value in sorted(sizes, key=lambda v: sizes[v])[:3]:
@@ -252,7 +267,11 @@ def _solve(
             return np.full(entries, FAR) if rest is None else rest
 
         at = math.log(value) if logarithmic else value
-        solution = least_squares(off, [at], x_scale=0.1, xtol=1e-14, ftol=1e-14, gtol=1e-14, max_nfev=60)
+        for steps in (FIRST_STEPS, STEPS):
+            solution = least_squares(off, [at], x_scale=0.1, xtol=1e-14, ftol=1e-14, gtol=1e-14, max_nfev=steps)
+            at = float(solution.x[0])
+            if 2 * float(solution.cost) > NEARER * sizes[value]:
+                break
         found = float(np.exp(solution.x[0])) if logarithmic else float(solution.x[0])
         if any(abs(found - other) <= 1e-4 * abs(found) for other in tried):
             continue

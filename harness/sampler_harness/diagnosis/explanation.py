@@ -206,6 +206,9 @@ class Explanation:
     def has_none_either(self, lawless: Lawless) -> bool:
         """Whether this has no law where the sampler has none: one may refuse what the other makes NaN of.
 
+        Context: a second fault must not hide behind the first. Choice: an error that no number makes, a name that is
+        not there, stands for itself alone; NaN is none, and it is no NaN. Reversed by: errors that are compared.
+
         Args:
             lawless: where.
         """
@@ -223,6 +226,8 @@ class Explanation:
                 max_draws=draws,
                 learned_variance=learned_variance(config),
             )
+        if lawless.is_of_code:
+            return outcome.ending == "broken"
         if lawless.is_error or outcome.response is None:
             return outcome.ending in ("error", "not-finite")
         return _is_beyond(outcome.response, lawless.config) or self._is_lost(outcome.response, lawless, config)

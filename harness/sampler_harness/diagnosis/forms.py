@@ -9,15 +9,15 @@ Reversed by: a reference that is itself written in that form.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from sampler_harness.law.program import source_text
 from sampler_harness.law.replacement import Replacement
 
 from .form import Form
-from .scheduler_forms import SCHEDULER_FORMS
+from .scheduler_forms import FURTHER_FORMS, SCHEDULER_FORMS
 
-__all__ = ["FORMS", "Form", "form_named", "forms_of", "text_as"]
+__all__ = ["AS_SCHEDULERS", "FORMS", "Form", "form_named", "forms_of", "in_all_lines", "text_as"]
 
 
 _DDIM = "reference_samplers/ddim.py"
@@ -236,10 +236,17 @@ def cosine_betas(num_train_timesteps: int) -> Array:
     *SCHEDULER_FORMS,
 )
 
+#: Each line that a scheduler writes otherwise, all at once: what one makes of a mistake in another, a variance below 0
+#: that is raised to 1e-20, say, shows in no form alone. It has the lines of all references: see :func:`in_all_lines`.
+AS_SCHEDULERS = Form(
+    "as the schedulers of diffusers are",
+    tuple(one for form in SCHEDULER_FORMS if form not in FURTHER_FORMS for one in form.replacements),
+)
+
 
 def form_named(name: str) -> Form:
     """A form by its name."""
-    return next(form for form in FORMS if form.name == name)
+    return AS_SCHEDULERS if name == AS_SCHEDULERS.name else next(form for form in FORMS if form.name == name)
 
 
 def forms_of(files: set[str]) -> Iterator[Form]:
@@ -249,6 +256,30 @@ def forms_of(files: set[str]) -> Iterator[Form]:
         files: as ``reference_samplers/edm.py``.
     """
     yield from (form for form in FORMS if {one.file for one in form.replacements} <= files)
+
+
+def in_all_lines(texts: Mapping[str, str], form: str, files: Collection[str]) -> dict[str, str] | None:
+    """Edited texts with every other line as the schedulers write it; None where the edit leaves one of these no room.
+
+    Args:
+        texts: files with edits in them, by name.
+        form: in which they are edited; empty for none.
+        files: of the program.
+    """
+    joined = [one for one in SCHEDULER_FORMS if one not in FURTHER_FORMS]
+    if form and form not in (one.name for one in joined):
+        return None
+    found = dict(texts)
+    for one in joined:
+        own = [part for part in one.replacements if part.file in files]
+        if own and len(own) < len(one.replacements):
+            return None  # half of a form has another law
+        for part in own if one.name != form else ():
+            text = found.get(part.file, source_text(part.file))
+            if text.count(part.before) != 1:
+                return None
+            found[part.file] = text.replace(part.before, part.after)
+    return found
 
 
 @functools.cache

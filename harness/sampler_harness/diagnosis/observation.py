@@ -25,12 +25,13 @@ class Outcome:
         terms: how many terms agree; of a sampler row after row, up to the first row in which not all do.
         response: what was measured, where it went all the way; of the kind that the case is of.
         ending: how the run ended: ``"whole"`` with a sample, ``"stopped"`` where it differs or at a limit, ``"error"``
-            where it raised, ``"not-finite"`` with NaN or infinity in it.
+            where it raised, ``"broken"`` where it raised what no number makes, ``"not-finite"`` with NaN or infinity in
+            it.
     """
 
     terms: int
     response: Any = None
-    ending: Literal["whole", "stopped", "error", "not-finite"] = "stopped"
+    ending: Literal["whole", "stopped", "error", "broken", "not-finite"] = "stopped"
 
 
 class Observation(ABC):

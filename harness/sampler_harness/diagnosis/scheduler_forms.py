@@ -9,7 +9,7 @@ from sampler_harness.law.replacement import Replacement
 
 from .form import Form
 
-__all__ = ["SCHEDULER_FORMS"]
+__all__ = ["FURTHER_FORMS", "SCHEDULER_FORMS"]
 
 _DDIM = "reference_samplers/ddim.py"
 _DDPM = "reference_samplers/ddpm.py"
@@ -21,7 +21,96 @@ _SIGMAS = "reference_samplers/grids/sigmas.py"
 _SPACINGS = "reference_samplers/grids/spacings.py"
 _TABLE_LEVELS = "reference_samplers/grids/table_levels.py"
 
+_DDPM_STEP = Form(
+    "as one step of DDPMScheduler is",
+    (
+        Replacement(
+            _DDPM,
+            """            beta = 1 - alpha_bar / alpha_bar_next  # N&D eq. 19
+            output, v = self.split(model(x, t - 1))
+            x0 = self.to_x0(x, output, alpha_bar)  # eq. 15
+            x0_weight = np.sqrt(alpha_bar_next) * beta / (1 - alpha_bar)  # eq. 7
+            x_weight = np.sqrt(1 - beta) * (1 - alpha_bar_next) / (1 - alpha_bar)  # eq. 7
+            x = x0_weight * x0 + x_weight * x  # line 4, mean
+            if t_next > 0:  # line 3
+                x = x + self.std(alpha_bar, alpha_bar_next, beta, v) * noise()  # line 4, draw
+""",
+            """            output, v = self.split(model(x, t - 1))
+            beta_prod = 1 - alpha_bar
+            beta_prod_next = 1 - alpha_bar_next
+            alpha = alpha_bar / alpha_bar_next
+            beta = 1 - alpha  # N&D eq. 19
+            if self.prediction == "epsilon":
+                x0 = (x - np.sqrt(beta_prod) * output) / np.sqrt(alpha_bar)  # eq. 15
+            elif self.prediction == "x0":
+                x0 = output
+            else:
+                x0 = np.sqrt(alpha_bar) * x - np.sqrt(beta_prod) * output
+            x0 = self.clipped(x0)
+            x0_weight = np.sqrt(alpha_bar_next) * beta / beta_prod  # eq. 7
+            x_weight = np.sqrt(alpha) * beta_prod_next / beta_prod  # eq. 7
+            x = x0_weight * x0 + x_weight * x  # line 4, mean
+            # A scheduler draws at any timestep but 0: behind the last step next to nothing, a variance of 1e-20.
+            is_drawn = t_next > 0 or (t > 1 and alpha_bar_next == 1 and self.variance == "fixed_small")
+            if is_drawn:  # line 3
+                x = x + self.std(alpha_bar, alpha_bar_next, v) * noise()  # line 4, draw
+""",
+        ),
+        Replacement(
+            _DDPM,
+            """    def std(self, alpha_bar: Any, alpha_bar_next: Any, beta: Any, v: Any) -> Any:
+""",
+            """    def std(self, alpha_bar: Any, alpha_bar_next: Any, v: Any) -> Any:
+""",
+        ),
+        Replacement(
+            _DDPM,
+            """        posterior_variance = (1 - alpha_bar_next) / (1 - alpha_bar) * beta  # eq. 7
+        if self.variance == "fixed_large":
+            return np.sqrt(beta)  # section 3.2
+        if self.variance == "learned_range":
+            share = (v + 1) / 2
+            return np.exp(0.5 * (share * np.log(beta) + (1 - share) * np.log(posterior_variance)))  # N&D eq. 15
+        if self.variance == "learned":
+            return np.exp(0.5 * v)
+        return np.sqrt(posterior_variance)  # section 3.2
+""",
+            """        beta = 1 - alpha_bar / alpha_bar_next  # N&D eq. 19
+        posterior_variance = (1 - alpha_bar_next) / (1 - alpha_bar) * beta  # eq. 7
+        posterior_variance = np.maximum(posterior_variance, 1e-20)
+        if self.variance == "learned_range":
+            min_log = np.log(posterior_variance)
+            max_log = np.log(beta)
+            share = (v + 1) / 2
+            log_variance = share * max_log + (1 - share) * min_log  # N&D eq. 15
+            return np.exp(0.5 * log_variance)
+        if self.variance == "learned":
+            return np.exp(0.5 * v)
+        variance = beta if self.variance == "fixed_large" else posterior_variance  # section 3.2
+        return np.sqrt(variance)
+""",
+        ),
+    ),
+)
+_OF_VARIANCE = """        variance = beta if self.variance == "fixed_large" else posterior_variance  # section 3.2
+        return np.sqrt(variance)
+"""
+_OF_LOGARITHM = """        log_variance = np.log(beta if self.variance == "fixed_large" else posterior_variance)
+        return np.exp(0.5 * log_variance)  # section 3.2
+"""
+#: What stands in lines that another form of a step has already.
+FURTHER_FORMS: tuple[Form, ...] = (
+    Form(
+        f"{_DDPM_STEP.name}, with the variance as a logarithm",
+        tuple(
+            Replacement(one.file, one.before, one.after.replace(_OF_VARIANCE, _OF_LOGARITHM))
+            for one in _DDPM_STEP.replacements
+        ),
+    ),
+)
+
 SCHEDULER_FORMS: tuple[Form, ...] = (
+    *FURTHER_FORMS,
     Form(
         "as one step of DDIMScheduler is",
         (
@@ -63,86 +152,7 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
             ),
         ),
     ),
-    Form(
-        "as one step of DDPMScheduler is",
-        (
-            Replacement(
-                _DDPM,
-                """            beta = 1 - alpha_bar / alpha_bar_next  # N&D eq. 19
-            output, v = self.split(model(x, t - 1))
-            x0 = self.to_x0(x, output, alpha_bar)  # eq. 15
-            x0_weight = np.sqrt(alpha_bar_next) * beta / (1 - alpha_bar)  # eq. 7
-            x_weight = np.sqrt(1 - beta) * (1 - alpha_bar_next) / (1 - alpha_bar)  # eq. 7
-            x = x0_weight * x0 + x_weight * x  # line 4, mean
-            if t_next > 0:  # line 3
-                x = x + self.std(alpha_bar, alpha_bar_next, beta, v) * noise()  # line 4, draw
-""",
-                """            output, v = self.split(model(x, t - 1))
-            beta_prod = 1 - alpha_bar
-            beta_prod_next = 1 - alpha_bar_next
-            alpha = alpha_bar / alpha_bar_next
-            beta = 1 - alpha  # N&D eq. 19
-            if self.prediction == "epsilon":
-                x0 = (x - np.sqrt(beta_prod) * output) / np.sqrt(alpha_bar)  # eq. 15
-            elif self.prediction == "x0":
-                x0 = output
-            else:
-                x0 = np.sqrt(alpha_bar) * x - np.sqrt(beta_prod) * output
-            x0 = self.clipped(x0)
-            x0_weight = np.sqrt(alpha_bar_next) * beta / beta_prod  # eq. 7
-            x_weight = np.sqrt(alpha) * beta_prod_next / beta_prod  # eq. 7
-            x = x0_weight * x0 + x_weight * x  # line 4, mean
-            if t_next > 0:  # line 3
-                x = x + self.std(alpha_bar, alpha_bar_next, v) * noise()  # line 4, draw
-""",
-            ),
-            Replacement(
-                _DDPM,
-                """    def std(self, alpha_bar: Any, alpha_bar_next: Any, beta: Any, v: Any) -> Any:
-""",
-                """    def std(self, alpha_bar: Any, alpha_bar_next: Any, v: Any) -> Any:
-""",
-            ),
-            Replacement(
-                _DDPM,
-                """        posterior_variance = (1 - alpha_bar_next) / (1 - alpha_bar) * beta  # eq. 7
-        if self.variance == "fixed_large":
-            return np.sqrt(beta)  # section 3.2
-        if self.variance == "learned_range":
-            share = (v + 1) / 2
-            return np.exp(0.5 * (share * np.log(beta) + (1 - share) * np.log(posterior_variance)))  # N&D eq. 15
-        if self.variance == "learned":
-            return np.exp(0.5 * v)
-        return np.sqrt(posterior_variance)  # section 3.2
-""",
-                """        beta = 1 - alpha_bar / alpha_bar_next  # N&D eq. 19
-        posterior_variance = (1 - alpha_bar_next) / (1 - alpha_bar) * beta  # eq. 7
-        posterior_variance = np.maximum(posterior_variance, 1e-20)
-        if self.variance == "learned_range":
-            min_log = np.log(posterior_variance)
-            max_log = np.log(beta)
-            share = (v + 1) / 2
-            log_variance = share * max_log + (1 - share) * min_log  # N&D eq. 15
-            return np.exp(0.5 * log_variance)
-        if self.variance == "learned":
-            return np.exp(0.5 * v)
-        variance = beta if self.variance == "fixed_large" else posterior_variance  # section 3.2
-        return np.sqrt(variance)
-""",
-            ),
-        ),
-    ),
-    Form(
-        "with the variance as a logarithm",
-        (
-            Replacement(
-                _DDPM,
-                "        return np.sqrt(posterior_variance)  # section 3.2\n",
-                "        log_variance = np.log(posterior_variance)\n"
-                "        return np.exp(0.5 * log_variance)  # section 3.2\n",
-            ),
-        ),
-    ),
+    _DDPM_STEP,
     Form(
         "as a step of a scheduler on noise levels is",
         (
@@ -179,7 +189,11 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
                 epsilon = noise() * self.s_noise  # line 4
                 x_hat = x + epsilon * np.sqrt(sigma_hat**2 - sigma_cur**2)  # line 6
             sigma_next = self.sigma_grid[i + 1]
-            d_cur = (x_hat - denoised(x_hat, sigma_hat)) / sigma_hat  # line 7
+            # Where no level is raised, a scheduler's model was told the level itself, before the step.
+            told = sigma_hat if gamma > 0 else sigma_cur
+            output = model(self.input_scale(told) * x_hat, self.time(told))
+            x0 = self.clipped(self.to_x0(x_hat, output, sigma_hat))
+            d_cur = (x_hat - x0) / sigma_hat  # line 7
             dt = sigma_next - sigma_hat
             x = x_hat + d_cur * dt  # line 8
             if self.solver == "heun" and sigma_next > 0:  # line 9

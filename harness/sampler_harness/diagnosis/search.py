@@ -27,7 +27,7 @@ from .configuration import other_references, other_values, solved_values
 from .edits import Edits, is_of_form, of_form, single, with_deviations, with_fault, written
 from .everywhere import everywhere
 from .explanation import KINDS, Explanation, Kind, searched_as
-from .forms import forms_of, text_as
+from .forms import AS_SCHEDULERS, forms_of, in_all_lines, text_as
 from .found import Found, Lead, Near
 from .known_faults import KNOWN_FAULTS, KnownFault
 from .observation import Observation
@@ -133,6 +133,8 @@ class Search:
                 for lead in self._edited(form, self.targets[0], functools.partial(of_form, start.program)):
                     promising += [lead] if lead.terms > reference_terms else []
                     fitting += self._whole(lead)
+        if not fitting and self._has_forms:
+            fitting = list(self._in_all_lines([*self._but_lawless, *self._in_part]))
         if not fitting and not self._but_lawless:
             fitting = self._by_own_tolerance(promising)
         if not fitting:
@@ -150,6 +152,10 @@ class Search:
             for form in self._forms(start):
                 for lead in self._numbers(form, self.targets[0], functools.partial(is_of_form, start.program)):
                     fitting += self._whole(lead)
+        if not fitting and not self._but_lawless and not start.texts:
+            for lead in self._of_other_references():
+                promising += [lead] if lead.terms > reference_terms and lead.is_ground else []
+                fitting += self._whole(lead)
         if not fitting and not self._but_lawless:
             fitting = list(self._in_one_branch(seen))
         if not fitting and not self._but_lawless:
@@ -205,14 +211,23 @@ class Search:
                     dataclasses.replace(base, kind=self._kind(base, "configuration"), fields=fields), target
                 )
             if not base.texts:
-                for one, is_solved in other_references(base.reference, ordered):
+                for one, _ in other_references(base.reference, ordered):
                     yield self._lead(one, target)
-                    for solved in self._solved(one, ordered) if is_solved else ():
-                        yield self._lead(solved, target)
         for solved in self._solved(dataclasses.replace(base, kind=self._kind(base, "configuration")), ordered):
             yield self._lead(solved, target)
         yield from self._known(base, target)
         yield from self._edits(base, target)
+
+    def _of_other_references(self) -> Iterator[Lead]:
+        """Numbers of other references, solved for.
+
+        Context: a reference on noise levels has ten others beside it, each with ten numbers: two thirds of the budget,
+        spent before the first line was looked at. Choice: they come where no line explains everything. Reversed by: a
+        sampler that is another paper's at a number of its own, and an edit of the declared one as well.
+        """
+        for one, is_solved in other_references(self.reference, self.targets):
+            for solved in self._solved(one, self.targets) if is_solved else ():
+                yield self._lead(solved, self.targets[0])
 
     def _solved(self, base: Explanation, ordered: Sequence[Observation]) -> Iterator[Explanation]:
         if self._room():
@@ -283,6 +298,17 @@ class Search:
                 restricted = dataclasses.replace(one, where=where)
                 if self._fits_all(restricted):
                     yield restricted
+
+    def _in_all_lines(self, found: Sequence[Explanation]) -> Iterator[Explanation]:
+        """What explains the smallest case, with all other lines as schedulers write them: elsewhere these decide."""
+        for one in found[:IN_PART]:
+            files = {function.place.file for function in one.program.functions.values()}
+            texts = in_all_lines(one.texts, one.form, files) if not one.fields and self._room() else None
+            if texts is not None and texts != one.texts:
+                self.programs += COMPILED
+                joined = dataclasses.replace(one, texts=texts, form=AS_SCHEDULERS.name)
+                if self._fits_all(joined):
+                    yield joined
 
     def _forms(self, start: Explanation) -> Iterator[Explanation]:
         """The reference in the other forms that people write it in."""

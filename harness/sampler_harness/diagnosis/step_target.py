@@ -228,7 +228,7 @@ class StepTarget(Observation):
         def spread_of(name: str) -> Any:
             return 0.0 if derived is None else getattr(derived, name)
 
-        by_share = self._share_tolerances
+        by_share = self._share_tolerances * self._range_of(response)
         told = TOLD * np.maximum(np.abs(response.times), 0.25)
         own = np.array([0.0 if seen.own == response.own else np.inf])
         times = np.concatenate([
@@ -283,6 +283,16 @@ class StepTarget(Observation):
         found = [share_tolerance(self.config, float(p), uniform=self.uniform) for p in shares]
         whole = self.config.time_draw == "integers"
         return np.full(len(found), 1e-6) if whole else np.array(found)[np.argsort(self.spread)]
+
+    def _range_of(self, response: StepResponse) -> float:
+        """How far a program's times range, beside the reference's: rounding the draw is a share of that.
+
+        Context: a step that tells 1000 t is off by 1000 times the rounding of t. Choice: one factor for all shares, as
+        the times next to 0 have no size of their own. Reversed by: tolerances made of the program's own quantiles.
+        """
+        shares = np.clip(self.spread, 1e-6, 1 - 1e-6)
+        own = [abs(float(self.config.told_time(self.config.quantile(float(p))))) for p in shares]
+        return max(1.0, float(np.abs(response.spread).max(initial=0.0)) / max(*own, 1e-30))
 
     @functools.cached_property
     def _sizes(self) -> Array:

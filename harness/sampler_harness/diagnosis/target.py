@@ -30,6 +30,7 @@ from sampler_harness.law.tolerance import (
     tolerance_of,
 )
 from sampler_harness.observe.learned_variance import learned_variance, variance_value
+from sampler_harness.observe.problems import OF_CODE
 from sampler_harness.observe.trace import Case
 
 from .observation import Observation, Outcome
@@ -64,11 +65,13 @@ class Lawless:
         config: the declared one.
         calls: model calls of its reference there.
         is_error: it stops with an error; else it is NaN or infinite.
+        is_of_code: that error is none that a number makes.
     """
 
     config: Any
     calls: int
     is_error: bool
+    is_of_code: bool = False
 
 
 class Target(Observation):
@@ -385,6 +388,8 @@ def run_program(
         return Outcome(terms)
     except ArithmeticError:  # numpy and torch make NaN of what Python refuses
         return Outcome(terms, ending="not-finite")
+    except OF_CODE:  # a line that is gone, whose name another one reads
+        return Outcome(terms, ending="broken")
     except Exception:  # an edit may raise anything: it has no law then
         return Outcome(terms, ending="error")
     if not isinstance(sample, np.ndarray) or sample.shape != (size,) or not seen:

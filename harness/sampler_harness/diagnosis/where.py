@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["Where", "wheres"]
 
@@ -16,25 +16,27 @@ class Condition:
 
     Attributes:
         field: of the reference.
-        value: that it has; None where it is above 0.
-        is_not: whether it has any other value instead.
+        relation: what is said of it: that it is a value or not, above 0, given or left at None.
+        value: that it has, or has not.
     """
 
     field: str
-    value: str | bool | None
-    is_not: bool = False
+    relation: Literal["is", "is not", "is above 0", "is given", "is not given"]
+    value: str | bool | None = None
 
     def holds(self, config: Any) -> bool:
         """Whether a configuration fulfills it."""
         has = config.values().get(self.field)
-        if self.value is None:
+        if self.relation == "is above 0":
             return isinstance(has, float) and has > 0
-        return (type(has) is type(self.value) and bool(has == self.value)) != self.is_not
+        if self.relation in ("is given", "is not given"):
+            return (has is not None) == (self.relation == "is given")
+        return (type(has) is type(self.value) and bool(has == self.value)) == (self.relation == "is")
 
     def __str__(self) -> str:
-        if self.value is None:
-            return f"{self.field} is above 0"
-        return f"{self.field} is not {self.value!r}" if self.is_not else f"{self.field}={self.value!r}"
+        if self.relation == "is":
+            return f"{self.field}={self.value!r}"
+        return f"{self.field} {self.relation}" + (f" {self.value!r}" if self.relation == "is not" else "")
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,15 @@ def wheres(wrong: Sequence[Any], right: Sequence[Any], fields: Collection[str]) 
     found = []
     for field, value in wrong[0].values().items() if wrong else ():
         conditions = []
-        if isinstance(value, (str, bool)) or (field in fields and isinstance(value, float)):
-            conditions.append(Condition(field, None if isinstance(value, float) else value))
+        if isinstance(value, (str, bool)):
+            conditions.append(Condition(field, "is", value))
+        elif field in fields and isinstance(value, float):
+            conditions.append(Condition(field, "is above 0"))
         if isinstance(value, str):
             others = dict.fromkeys(config.values().get(field) for config in right)
-            conditions += [Condition(field, other, is_not=True) for other in others if isinstance(other, str)]
+            conditions += [Condition(field, "is not", other) for other in others if isinstance(other, str)]
+        if not isinstance(value, (str, bool)):  # a line that is run only with levels of one's own, or only without
+            conditions.append(Condition(field, "is not given" if value is None else "is given"))
         found += [Where((one,)) for one in conditions if all(map(one.holds, wrong)) and not all(map(one.holds, right))]
     both = [Where(one.conditions + other.conditions) for one, other in itertools.combinations(found, 2)]
     return found + [where for where in both if all(_leaves_out(where, one, right) for one in found)]

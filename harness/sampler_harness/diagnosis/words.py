@@ -11,13 +11,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from reference_samplers import TrainingReference
+from reference_samplers import Reference, TrainingReference
 from sampler_harness.verdict import Edit, Happened
 from sampler_harness.verdict import Explanation as Told
 
 from .explanation import Explanation, SameAs, Shift
 from .forms import text_as
-from .known_faults import KNOWN_FAULTS, TRAINING_FAULTS, KnownFault
+from .known_faults import GRID_FAULTS, KNOWN_FAULTS, TRAINING_FAULTS, KnownFault
 
 __all__ = ["told", "told_as_part"]
 
@@ -27,7 +27,7 @@ QUOTED = 2
 
 @functools.cache
 def _fault(name: str) -> KnownFault:
-    return next(fault for fault in (*KNOWN_FAULTS, *TRAINING_FAULTS) if fault.name == name)
+    return next(fault for fault in (*KNOWN_FAULTS, *TRAINING_FAULTS, *GRID_FAULTS) if fault.name == name)
 
 
 def told(explanation: Explanation, declared: Sequence[Any], variants: Sequence[Explanation] = ()) -> Told:
@@ -141,8 +141,10 @@ def _summary(explanation: Explanation, edits: Sequence[Edit], fields: dict[str, 
     return f"{yours} is {of_lines}"
 
 
-def _noun(reference: type) -> str:
-    return "training step" if issubclass(reference, TrainingReference) else "sampler"
+def _noun(reference: type[Any]) -> str:
+    if issubclass(reference, TrainingReference):
+        return "training step"
+    return "grid" if issubclass(reference, Reference) and reference.sample is Reference.sample else "sampler"
 
 
 def _of_lines(edits: Sequence[Edit], faults: Sequence[str]) -> str:

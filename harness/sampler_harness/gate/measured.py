@@ -20,8 +20,9 @@ def main(arguments: Mapping[str, Any]) -> None:
     Raises:
         SystemExit: with a sentence, where there is no law to be saved.
     """
+    from sampler_harness.importing import TargetError
     from sampler_harness.runner import Assessment, save_law
-    from sampler_harness.targets import TargetError, load_sampler
+    from sampler_harness.targets import load_sampler
 
     try:
         subject = load_sampler(arguments["target"], arguments["settings"])

@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sampler_harness.importing import module_file
 from sampler_harness.saved_laws import load_law
-from sampler_harness.targets import module_file, place_of
+from sampler_harness.targets import place_of
 
 from .git import GitError, Repository
 

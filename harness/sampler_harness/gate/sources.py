@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sampler_harness.targets import module_file, module_spec
+from sampler_harness.importing import module_file, module_spec
 
 from .git import Changes
 

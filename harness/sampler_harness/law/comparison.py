@@ -6,6 +6,7 @@ consequence: it is what the first mistake becomes when later steps carry it on.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -118,6 +119,7 @@ def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = 
             got[:, law.num_calls] *= start_ref / start_got
     ratio = in_tolerances(got, should_be, allowed)
     columns = _Columns.of(law.num_calls, opened)
+    stateless = 0 in reference.opened and 0 not in law.opened
     earlier: list[Array] = []
     for k, (got_row, ref_row, ratio_row) in enumerate(zip(got, should_be, ratio, strict=True)):
         consequence = False
@@ -126,7 +128,13 @@ def compare(law: Law, reference: Law, tolerance: Tolerance, *, last_row: bool = 
             consequence = _in_span(delta, earlier, allowed[k, :-1])
             if not consequence:
                 earlier.append(delta)
-        found += _row_entries(k, got_row, ref_row, ratio_row, consequence, columns)
+        found += [
+            # Where the first input holds no noise, none of it can tell of the state further on.
+            dataclasses.replace(one, consequence=one.consequence or (stateless and one.term == "outputs"))
+            if one.column < 0
+            else one
+            for one in _row_entries(k, got_row, ref_row, ratio_row, consequence, columns)
+        ]
     worst = int(ratio[:, -1].argmax())
     for k, off in enumerate(ratio[:, -1].tolist()):
         if off > 1.0 or k == worst:

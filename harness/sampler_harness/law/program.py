@@ -230,7 +230,7 @@ class Program:
         return type(self.kind.__name__, (), members)
 
     def _reach(self, whole: bool) -> None:
-        """Find all functions that ``sample`` or ``step`` depends on, or any method: the class and the modules."""
+        """Find all functions that ``sample``, ``step`` or a grid's ``levels`` depends on, or any method."""
         methods: dict[str, tuple[str, ast.FunctionDef]] = {}
         for base in reversed(self._parts):
             file = base.__module__.replace(".", "/") + ".py"
@@ -238,7 +238,7 @@ class Program:
                 if isinstance(node, ast.ClassDef) and node.name == base.__name__:
                     methods.update({n.name: (file, n) for n in node.body if isinstance(n, ast.FunctionDef)})
         is_step = issubclass(self.kind, TrainingReference)
-        waiting = [("", name) for name in (methods if whole else ("step" if is_step else "sample",))]
+        waiting = [("", name) for name in (methods if whole else (self._start(is_step),))]
         told = frozenset({"check"}) if whole else _TOLD_OF_A_STEP if is_step else _TOLD
         while waiting:
             file, name = waiting.pop(0)
@@ -257,6 +257,11 @@ class Program:
                 continue
             self.functions[place] = Function(place, node, self._module(file), is_method)
             waiting += self._mentioned(file, node)
+
+    def _start(self, is_step: bool) -> str:
+        """Name of the function that everything is reached from."""
+        is_grid = issubclass(self.kind, Reference) and self.kind.sample is Reference.sample
+        return "step" if is_step else "levels" if is_grid else "sample"
 
     def _tree_of(self, file: str) -> ast.Module:
         if file not in self._trees:

@@ -145,17 +145,18 @@ class Reader:
                 response = Response(times, np.zeros(calls + 1), noise, outputs, self.amplitude)
                 return Reading(response, tuple(elements), (), tuple(arrived), problem)
             rest = run.rows() / amplitude if self.zero.is_zero else (run.rows() - self.zero.rows()) / amplitude
-            reached: list[int] = []
+            belongs = np.zeros(rest.shape, dtype=bool)
             for number, ((kind, index), column) in enumerate(zip(group, rest[:, places].T, strict=True)):
                 element = elements[start + number] = places[number]
                 if kind == "output":
-                    outputs[:, index] = column
-                    reached.append(element)
+                    # What stands there before the model has answered is no answer of its.
+                    outputs[index + 1 :, index] = column[index + 1 :]
+                    belongs[index + 1 :, element] = True
                 else:
                     noise[:, index] = column
                     arrived[index] = bool(np.any(column != 0))
-                    reached += layout.arrivals(index, element).tolist()
-            rest[:, reached] = 0
+                    belongs[:, layout.arrivals(index, element)] = True
+            rest[belongs] = 0
             leaks += self._leaks(rest, group, places)
         offset = self._offset()
         response = Response(times, offset, noise, outputs, self.amplitude)

@@ -184,8 +184,8 @@ def _counts(reference: Any, learned_variance: bool) -> tuple[int, int]:
 
 def _rounding_deviation(
     copied: Callable[[], Any], counts: tuple[int, int], law: Law, bits: int, learned_variance: bool
-) -> tuple[Array, Array, Array]:
-    """Largest deviation of T, B and L over plain evaluation and random roundings of a sampler's source.
+) -> tuple[Array, Array, Array, Array]:
+    """Largest deviation of T, B, L and m over plain evaluation and random roundings of a sampler's source.
 
     Args:
         copied: makes the sampler in source that rounds; made anew for each rounding, since it may keep its tables.
@@ -197,6 +197,7 @@ def _rounding_deviation(
     times = np.zeros_like(law.times)
     outputs = np.zeros_like(law.outputs)
     factor = np.zeros_like(law.factor)
+    offset = np.zeros_like(law.offset)
     # Bit patterns of a long chain repeat their lesson: fewer roundings keep the cost in bounds.
     # A run of a few steps has so few of them that they may all be lucky, and is run again for next to nothing.
     roundings = RANDOM_ROUNDINGS if law.num_calls <= 60 else 3 if law.num_calls <= 200 else 1
@@ -209,12 +210,13 @@ def _rounding_deviation(
             continue
         times = np.fmax(times, np.abs(response.times - law.times))
         outputs = np.fmax(outputs, np.abs(response.outputs - law.outputs))
+        offset = np.fmax(offset, np.abs(response.offset - law.offset))
         perturbed = Law.of(response, precision=2.0**-bits)
         for index, row in enumerate(law.opened):
             factor[:, index] = np.fmax(factor[:, index], np.abs(perturbed.column(row) - law.factor[:, index]))
         if seed == roundings - 1 and roundings >= RANDOM_ROUNDINGS and bits == 24 and _is_coarse(outputs, factor, law):
             seeds += range(roundings, roundings + MORE_ROUNDINGS)
-    return times, outputs, np.fmax(factor, _among_neighbors(factor, law))
+    return times, outputs, np.fmax(factor, _among_neighbors(factor, law)), offset
 
 
 def _is_coarse(outputs: Array, factor: Array, law: Law) -> bool:
@@ -283,10 +285,11 @@ def derived_tolerance(
     spread_times = np.zeros_like(law.times)
     spread_outputs = np.zeros_like(law.outputs)
     spread_factor = np.zeros_like(law.factor)
+    spread_offset = np.zeros_like(law.offset)
     if dtype != "float64":  # in float64 what rounding does is far below the floor
         # What cannot be run in arithmetic that rounds keeps the floor; wide entries cannot be known.
         with contextlib.suppress(ValueError if reference is None or _is_ours(reference) else Exception):
-            spread_times, spread_outputs, spread_factor = _rounding_deviation(
+            spread_times, spread_outputs, spread_factor, spread_offset = _rounding_deviation(
                 copied, counts, law, precision.bits, learned_variance
             )
         tables = PRECISIONS["float32"] if precision.is_half else precision
@@ -297,8 +300,14 @@ def derived_tolerance(
         if form is not None and form.size == law.num_calls + 1:
             spread_outputs = np.maximum(spread_outputs, form[:, None] * np.abs(law.outputs))
             spread_factor = np.maximum(spread_factor, form[:, None] * np.abs(law.factor))
+            spread_offset = np.maximum(spread_offset, form * np.abs(law.offset))
     tolerance = _assemble(law, precision, spread_outputs, spread_factor)
-    return replace(tolerance, times=np.maximum(tolerance.times, SAFETY * spread_times))
+    # No reference has a constant: this is 0 but for a program that has one, such as one that clamps data to a number.
+    return replace(
+        tolerance,
+        times=np.maximum(tolerance.times, SAFETY * spread_times),
+        offset=np.maximum(tolerance.offset, SAFETY * spread_offset),
+    )
 
 
 def _is_ours(reference: Any) -> bool:

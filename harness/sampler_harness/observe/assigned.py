@@ -47,7 +47,12 @@ Visitor = Callable[[Assigned], Any]
 
 
 def assigning(
-    function: Callable[..., Any], visit: Visitor, *, only: tuple[Line, str] | None = None, held: bool = False
+    function: Callable[..., Any],
+    visit: Visitor,
+    *,
+    only: tuple[Line, str] | None = None,
+    held: bool = False,
+    at: Line | None = None,
 ) -> Callable[..., Any]:
     """A sampler whose own lines tell what they assign.
 
@@ -56,6 +61,7 @@ def assigning(
         visit: told of each value; what it returns stands in its place, but for :data:`KEPT`.
         only: a line and a name that it assigns: of others nothing need be told, which is faster.
         held: the name is told of again behind each model call, as long as no other line assigns it.
+        at: the name is told of where this line reads it, and nowhere else; behind the line it has its own value again.
 
     Returns:
         A function to call in the sampler's place. Attributes that it replaces have their old values behind the run. It
@@ -64,7 +70,7 @@ def assigning(
     """
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        tracer = _Tracer(visit, only, held)
+        tracer = _Tracer(visit, only, held, at)
         before = sys.gettrace()
         sys.settrace(tracer)
         try:
@@ -79,8 +85,12 @@ def assigning(
 class _Tracer:
     """A trace function; of each frame of own code it remembers the line that is running."""
 
-    def __init__(self, visit: Visitor, only: tuple[Line, str] | None, held: bool) -> None:
+    def __init__(self, visit: Visitor, only: tuple[Line, str] | None, held: bool, at: Line | None) -> None:
         self._visit = visit
+        self._at = at
+        self._asked = only
+        self._lent: dict[FrameType, tuple[Any, Any]] = {}
+        self._given: dict[FrameType, int] = {}
         self._only = only if held else None
         self._held: dict[FrameType, int] = {}
         self._place = None if only is None else (only[0].file, only[0].function)
@@ -129,15 +139,18 @@ class _Tracer:
             ran = self._running.get(frame)
             # Asked for once: Python reads them from the frame anew each time, over what was put there.
             names = frame.f_locals
-            if ran is not None and not (event == "return" and argument is None and frame.f_lineno != ran):
+            if self._at is not None:
+                self._lend(frame, ran, names, returns=event == "return")
+            elif ran is not None and not (event == "return" and argument is None and frame.f_lineno != ran):
                 self._assigned(frame, ran, names)
-            if self._only is not None:
+            if self._only is not None and self._at is None:
                 self._hold(frame, ran, names)
             if event == "line":
                 self._running[frame] = frame.f_lineno
             else:
                 self._running.pop(frame, None)
                 self._held.pop(frame, None)
+                self._given.pop(frame, None)
         return self._line
 
     def _assigned(self, frame: FrameType, ran: int, names: dict[str, Any]) -> None:
@@ -163,12 +176,33 @@ class _Tracer:
             self._held[frame] = len(self._calls)
             self._told(names, line, name, name)
 
+    def _lend(self, frame: FrameType, ran: int | None, names: dict[str, Any], *, returns: bool) -> None:
+        """Give the one name another value as long as one line runs: that of when it was assigned, or of now if held."""
+        assert self._at is not None
+        assert self._asked is not None
+        line, name = self._asked
+        if ran == line.line and self._only is None:
+            self._given[frame] = len(self._calls)
+        reads = frame.f_lineno == self._at.line and not returns
+        if frame in self._lent and not reads:
+            own, new = self._lent.pop(frame)
+            if names.get(name) is new:
+                names[name] = own
+        if reads and frame not in self._lent and (own := names.get(name, _MISSING)) is not _MISSING:
+            segment = self._given.get(frame, len(self._calls))
+            new = self._visit(Assigned(segment, line, name, own, self._calls))
+            if new is not KEPT:
+                self._lent[frame] = own, new
+                names[name] = new
+
     def _arguments(self, frame: FrameType) -> None:
         """Arguments are given by the line of the call, where that is own code too."""
         caller = frame.f_back
         if caller is None or not is_own(caller.f_code.co_filename):
             return
         code, names = frame.f_code, frame.f_locals
+        if self._at is not None:
+            return
         line = Line(caller.f_code.co_filename, caller.f_lineno, caller.f_code.co_name)
         for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
             self._told(names, line, name, f"{code.co_name}({name})")

@@ -6,8 +6,20 @@ import traceback
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Misuse", "Problem", "ProblemKind", "RunStopped", "UnknownDraw", "Unread", "own_line", "problem_of"]
+__all__ = [
+    "OF_CODE",
+    "Misuse",
+    "Problem",
+    "ProblemKind",
+    "RunStopped",
+    "UnknownDraw",
+    "Unread",
+    "own_line",
+    "problem_of",
+]
 
+#: What no number makes, not NaN either; a TypeError may be made by the complex root of a number below 0.
+OF_CODE = (NameError, AttributeError, NotImplementedError, ImportError)
 ProblemKind = Literal["raised", "returned", "endless", "outside", "exit", "not-finite", "detached", "unread"]
 
 
@@ -20,11 +32,13 @@ class Problem:
             ``unread`` what may well be right, and cannot be told as it is declared.
         message: one or two sentences for the author of what was run.
         step: index of the last model call before it happened, or None.
+        is_of_code: an exception that no number makes, such as a name that is not there.
     """
 
     kind: ProblemKind
     message: str
     step: int | None = None
+    is_of_code: bool = False
 
 
 class RunStopped(BaseException):
@@ -69,7 +83,8 @@ def problem_of(error: BaseException, whose: str, step: int | None = None) -> Pro
             return Problem("exit", f"the {whose} called sys.exit({error.code!r})", step)
     # Also GeneratorExit and whatever else a sampler may let out.
     first = (str(error).strip().splitlines() or [""])[0]
-    return Problem("raised", f"the {whose} raised {type(error).__name__}: {first}{own_line(error)}", step)
+    message = f"the {whose} raised {type(error).__name__}: {first}{own_line(error)}"
+    return Problem("raised", message, step, isinstance(error, OF_CODE))
 
 
 def own_line(error: BaseException) -> str:

@@ -16,12 +16,16 @@ __all__ = [
     "called_by",
     "called_name",
     "calls_in",
+    "counts",
     "first_reader",
     "function_of",
+    "goes_through_slices",
     "gone_through",
     "guard_of",
     "handed_by_name",
+    "hands_its_name",
     "hands_literal",
+    "hands_others",
     "in_loop",
     "is_method_call",
     "leaves_loop",
@@ -35,6 +39,7 @@ __all__ = [
     "only_reader",
     "parameters",
     "plain_arguments",
+    "readers",
     "same_function",
     "shown",
     "statement_at",
@@ -244,6 +249,17 @@ def leaves_loop(node: ast.stmt | None) -> bool:
 def only_reader(line: Line, name: str) -> Line | None:
     """The one other line of the function that reads what a line gave a name; None where there are several, or none.
 
+    Args:
+        line: that assigns the name.
+        name: of what it assigns, not of an attribute.
+    """
+    found = readers(line, name)
+    return found[0] if len(found) == 1 else None
+
+
+def readers(line: Line, name: str) -> tuple[Line, ...]:
+    """The other lines of the function that read what a line gave a name; none where another line gives it one too.
+
     In a loop the lines above read it too, a turn later, and a function within this one may wherever it stands.
 
     Args:
@@ -252,22 +268,20 @@ def only_reader(line: Line, name: str) -> Line | None:
     """
     function = function_of(line)
     if function is None or "." in name:
-        return None
-    readers = {
+        return ()
+    found = {
         statement.lineno
         for at in sorted(_reached_from(line, function))
         if (statement := statement_at(line.file, at)) is not None
         and statement.lineno != line.line
         and name in names_read(_own_part(statement))
     }
-    assigning = [
-        at
+    assigning = any(
+        name in assigned_by(statement)
         for at in range(function.lineno, (function.end_lineno or line.line) + 1)
-        if (statement := statement_at(line.file, at)) is not None
-        and statement.lineno == at != line.line
-        and name in assigned_by(statement)
-    ]
-    return Line(line.file, readers.pop(), line.function) if len(readers) == 1 and not assigning else None
+        if (statement := statement_at(line.file, at)) is not None and statement.lineno == at != line.line
+    )
+    return () if assigning else tuple(Line(line.file, at, line.function) for at in sorted(found))
 
 
 def first_reader(line: Line, name: str) -> Line | None:
@@ -406,6 +420,23 @@ def gone_through(line: Line, name: str) -> str | None:
     return _source(node.target, node.iter, name) if isinstance(node, ast.For) else None
 
 
+def counts(line: Line, name: str) -> bool:
+    """Whether a line is a loop that counts its turns by a name: ``for i in range(…)``, ``for i, x in enumerate(…)``."""
+    match node_of(line):
+        case ast.For(target=ast.Name(id=own), iter=ast.Call(func=ast.Name(id="range"))):
+            return own == name
+        case ast.For(target=ast.Tuple(elts=[ast.Name(id=own), *_]), iter=ast.Call(func=ast.Name(id="enumerate"))):
+            return own == name
+        case _:
+            return False
+
+
+def goes_through_slices(line: Line) -> bool:
+    """Whether a loop goes through a part of something, ``levels[1:]``, so that it may be the wrong part."""
+    node = node_of(line)
+    return isinstance(node, ast.For) and any(isinstance(one, ast.Slice) for one in ast.walk(node.iter))
+
+
 def _source(target: ast.expr, source: ast.expr, name: str) -> str | None:
     match source:
         case ast.Call(func=ast.Name(id="enumerate"), args=[inner, *_]) if isinstance(target, ast.Tuple):
@@ -419,8 +450,8 @@ def _source(target: ast.expr, source: ast.expr, name: str) -> str | None:
             return _source(target.elts[0], inner, name)  # the second of two is as far off as the loop says
         case ast.Call(func=ast.Name(id="reversed" | "list" | "tuple" | "iter"), args=[inner]):
             return _source(target, inner, name)
-        case ast.Name(id=through) if isinstance(target, ast.Name) and target.id == name:
-            return through
+        case ast.Name(id=through) | ast.Subscript(value=ast.Name(id=through), slice=ast.Slice()):
+            return through if isinstance(target, ast.Name) and target.id == name else None
         case _:
             return None
 
@@ -445,6 +476,46 @@ def hands_literal(line: Line, callee: str, name: str) -> bool:
         return False
     given = argument_of(line, Line(line.file, function.lineno, callee), name)
     return isinstance(given, ast.Constant) and isinstance(given.value, (int, float))
+
+
+def hands_its_name(line: Line, callee: str, name: str) -> bool:
+    """Whether a line hands a function, for one of its parameters, what has that name: ``eta=eta``, ``eta=config.eta``.
+
+    Args:
+        line: of the call.
+        callee: the function's name; of an object that is made, ``"__init__"``.
+        name: of the parameter.
+    """
+    node = node_of(line)
+    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)] if node is not None else []
+    named = [
+        k.value for call in calls for k in call.keywords if k.arg == name and callee in (called_name(call), "__init__")
+    ]
+    placed = [
+        argument_of(line, Line(line.file, f.lineno, callee), name) for f in _functions(line.file) if f.name == callee
+    ]
+    given = next((one for one in (*named, *placed) if one is not None), None)
+    match given:
+        case ast.Name(id=own) | ast.Attribute(attr=own):
+            return own == name
+        case _:
+            return False
+
+
+def hands_others(line: Line, callee: str) -> bool:
+    """Whether a line calls a function with arguments that are not told one by one: ``*values``, ``**options``.
+
+    Args:
+        line: of a call.
+        callee: the function's name.
+    """
+    node = node_of(line)
+    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)] if node is not None else []
+    return any(
+        any(keyword.arg is None for keyword in call.keywords) or any(isinstance(a, ast.Starred) for a in call.args)
+        for call in calls
+        if called_name(call) == callee or callee == "__init__"
+    )
 
 
 def handed_by_name(line: Line, callee: str, name: str) -> bool:

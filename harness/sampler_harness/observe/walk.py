@@ -36,6 +36,7 @@ from .statements import (
     gone_through,
     guard_of,
     handed_by_name,
+    hands_others,
     is_method_call,
     leaves_loop,
     names_assigned,
@@ -99,6 +100,8 @@ class Walk:
     others: list[tuple[str, tuple[Line, ...]]] = field(default_factory=list)
     #: The innermost own line that raised what the run ended in.
     raised: Line | None = None
+    #: For each line the functions of the user's own that were entered from it, by name.
+    entered: dict[Line, set[str]] = field(default_factory=dict)
 
     def line_of_other(self, name: str) -> Line | None:
         """The line of the first random numbers of torch's that are not normal.
@@ -168,9 +171,15 @@ class Walk:
         name = called_by(line)
         return name is not None and any(one.function == name for part in self.segments for one in part)
 
+    def _called_by(self, line: Line) -> str | None:
+        """The function whose value a line only hands on; of an object that is called, the one that it runs."""
+        name = called_by(line)
+        entered = self.entered.get(line, set())
+        return next(iter(entered)) if name is not None and name not in entered and len(entered) == 1 else name
+
     def returned(self, line: Line) -> Line:
         """Behind a line that only calls a function of the user's own, the line there that gives its value back."""
-        name = called_by(line)
+        name = self._called_by(line)
         by_method = is_method_call(line)
         lines = [one for part in self.segments for one in part]
         if name is None or line not in lines:
@@ -195,6 +204,8 @@ class Walk:
         inside = next((one for one in lines if one.function == callee), None)
         expression = None if inside is None else argument_of(line, inside, name)
         if expression is None:
+            if not hands_others(line, callee):
+                return line  # what it has where nothing is handed to it
             # It came with others, as **options: the line that names it has it.
             named = dict.fromkeys(one for one in lines if handed_by_name(one, line.function, name))
             return next(iter(named)) if len(named) == 1 else line
@@ -293,6 +304,11 @@ class Walk:
     def clamps(self) -> bool:
         """Whether a line that ran clamps anything, by name."""
         return any(calls_in(line) & _CLAMPS for part in self.segments for line in part)
+
+    def only_clamp(self) -> Line | None:
+        """The one line that clamps anything, by name; None where there is none, or several."""
+        found = {line for part in self.segments for line in part if calls_in(line) & _CLAMPS}
+        return found.pop() if len(found) == 1 else None
 
     def clamping(self) -> Line | None:
         """The line that clamps the finished sample: the outermost, then the last; None where no own line says so."""
@@ -430,6 +446,8 @@ class _Tracer:
             self.walk.calls.append(tuple(own_stack(frame)))
             self.walk.segments.append([])
         elif is_own(code.co_filename):
+            if (caller := next(own_stack(frame.f_back), None)) is not None:
+                self.walk.entered.setdefault(caller, set()).add(code.co_name)
             return self._line
         return None
 

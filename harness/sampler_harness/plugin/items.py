@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from sampler_harness.catalogue import check_ids
+from sampler_harness.importing import TargetError, module_file
 from sampler_harness.report.terminal import failure_text
 from sampler_harness.runner import Assessment
 from sampler_harness.sharing import Shared
 from sampler_harness.subject import AnySubject, renamed
-from sampler_harness.targets import ADAPTERS, TargetError, load_named, module_file, place_of
+from sampler_harness.targets import ADAPTERS, load_named, place_of
 from sampler_harness.verdict import Finding, Verdict
 
 from . import PROPERTY, SHARED

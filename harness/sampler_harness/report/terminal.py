@@ -138,7 +138,7 @@ def diagnosis_lines(diagnosis: Diagnosis, kind: str = "sampler") -> list[Line]:
 
     Args:
         diagnosis: of what does not conform.
-        kind: of that; ``"sampler"`` or ``"training"``.
+        kind: of that; ``"sampler"``, ``"training"`` or ``"grid"``.
     """
     lines = [Line(""), Line(f"What your {noun(kind)} does instead", "bold")]
     exact = diagnosis.exact and len(diagnosis.answers) == 1
@@ -300,6 +300,7 @@ _NOUNS = {
     "training": ("training step", "training steps"),
     "preprocessing": ("preprocessing", "preprocessings"),
     "data": ("data set", "data sets"),
+    "grid": ("grid", "grids"),
 }
 
 

@@ -98,9 +98,9 @@ def noun(kind: str) -> str:
     """What a subject that is diagnosed is called.
 
     Args:
-        kind: ``"sampler"`` or ``"training"``.
+        kind: ``"sampler"``, ``"training"`` or ``"grid"``.
     """
-    return "training step" if kind == "training" else "sampler"
+    return {"training": "training step", "grid": "grid"}.get(kind, "sampler")
 
 
 def sureness(diagnosis: Diagnosis, kind: str = "sampler") -> str:
@@ -108,19 +108,22 @@ def sureness(diagnosis: Diagnosis, kind: str = "sampler") -> str:
 
     Args:
         diagnosis: of what does not conform.
-        kind: of that; ``"sampler"`` or ``"training"``.
+        kind: of that; ``"sampler"``, ``"training"`` or ``"grid"``.
     """
+    law = "levels" if kind == "grid" else "law"
     if not diagnosis.answers:
         how_far = diagnosis.searched or (diagnosis.unsearched if diagnosis.observed else "")
         return f"({how_far})" if how_far else ""
     if diagnosis.exact:
-        how = "Sure: same law in every configuration, and nothing else that was tried has it"
+        how = f"Sure: same {law} in every configuration, and nothing else that was tried has it"
     elif len(diagnosis.answers) > 1:
-        how = f"Not sure: it has the {noun(kind)}'s law in every configuration that was run, and so has something else"
+        how = (
+            f"Not sure: it has the {noun(kind)}'s {law} in every configuration that was run, and so has something else"
+        )
         if diagnosis.settled_by:
             how += f"; a range in place of the one value of {' or '.join(diagnosis.settled_by)} would settle it"
     else:
-        how = f"Not sure: it has the {noun(kind)}'s law to a wider tolerance only"
+        how = f"Not sure: it has the {noun(kind)}'s {law} to a wider tolerance only"
     return f"{how} ({diagnosis.searched})."
 
 

@@ -6,7 +6,15 @@ imports numpy, torch or hypothesis: declaring costs nothing.
 
 from __future__ import annotations
 
-from .base import AnySubject, DeclarationError, ModelSubject, renamed
+from .base import AnySubject, DeclarationError, ModelSubject, ReferenceSubject, renamed
 from .sampler import Subject, sampler_under_test
 
-__all__ = ["AnySubject", "DeclarationError", "ModelSubject", "Subject", "renamed", "sampler_under_test"]
+__all__ = [
+    "AnySubject",
+    "DeclarationError",
+    "ModelSubject",
+    "ReferenceSubject",
+    "Subject",
+    "renamed",
+    "sampler_under_test",
+]

@@ -14,7 +14,7 @@ from sampler_harness.pinned import Expected
 
 from .functions import DeclarationError, Wanted, checked_function, fixtures_of
 
-__all__ = ["AnySubject", "DeclarationError", "ModelSubject", "decorator", "renamed"]
+__all__ = ["AnySubject", "DeclarationError", "ModelSubject", "ReferenceSubject", "decorator", "renamed"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,46 +67,61 @@ class AnySubject(ABC):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ModelSubject(AnySubject):
-    """A function that calls a model, and is held against a reference.
+class ReferenceSubject(AnySubject):
+    """A function that is held against a reference, in configurations that its fields allow.
 
     Attributes:
         reference: the frozen dataclass that defines it (``reference_samplers.EDM``, …).
         fields: the reference's fields that the declaration names: a value is fixed, a Hypothesis strategy is drawn.
-        shapes: the shapes that it accepts, batch first; None for a default set of images.
         dtypes: names of torch dtypes to run in, the first being the one that most checks use.
+    """
+
+    reference: type[Any]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    _: KW_ONLY
+    dtypes: tuple[str, ...] = ("float32",)
+
+    def __post_init__(self) -> None:
+        # Loaded here: what is declared costs no numpy until something is.
+        from reference_samplers.contract import adopted
+
+        own: Any = self.reference
+        try:
+            object.__setattr__(self, "reference", adopted(own, self.contract()))
+        except ValueError as refused:
+            raise DeclarationError(str(refused)) from None
+
+    @classmethod
+    def contract(cls) -> Any:
+        """What its reference answers."""
+        from reference_samplers.contract import Reference
+
+        return Reference
+
+    @property
+    def reference_name(self) -> str:
+        """What it is held against, for a person."""
+        return self.reference.__name__
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelSubject(ReferenceSubject):
+    """A function that calls a model, and is held against a reference.
+
+    Attributes:
+        shapes: the shapes that it accepts, batch first; None for a default set of images.
         takes_generator: ``generator=`` is passed and must feed every draw.
         time_shape: ``None`` (any), ``"scalar"``, ``"one"`` or ``"batch"``: how the model is told the time.
         model_attributes: attributes that the function asks its model for.
         model_returns: what the stand-in returns: a tensor, a 1-tuple, or an object with ``.sample``.
     """
 
-    reference: type[Any]
-    fields: Mapping[str, Any] = field(default_factory=dict)
     _: KW_ONLY
     shapes: tuple[tuple[int, ...], ...] | None = None
-    dtypes: tuple[str, ...] = ("float32",)
     takes_generator: bool = False
     time_shape: str | None = None
     model_attributes: Mapping[str, Any] = field(default_factory=dict)
     model_returns: str = "tensor"
-
-    def __post_init__(self) -> None:
-        # Loaded here: what is declared costs no numpy until something is.
-        from reference_samplers.contract import Reference, adopted
-        from reference_samplers.training_contract import TrainingReference
-
-        contract: Any = TrainingReference if self.kind == "training" else Reference
-        own: Any = self.reference
-        try:
-            object.__setattr__(self, "reference", adopted(own, contract))
-        except ValueError as refused:
-            raise DeclarationError(str(refused)) from None
-
-    @property
-    def reference_name(self) -> str:
-        """What it is held against, for a person."""
-        return self.reference.__name__
 
 
 SubjectType = TypeVar("SubjectType", bound=AnySubject)

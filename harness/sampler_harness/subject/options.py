@@ -17,6 +17,7 @@ __all__ = [
     "bounds",
     "choice",
     "dtype_name",
+    "dtypes_to_run_in",
     "expectations",
     "flag",
     "function",
@@ -150,7 +151,7 @@ def dtype_name(option: str, dtype: Any, names: tuple[str, ...]) -> str:
     return name
 
 
-def _dtypes_to_run_in(dtypes: Any) -> tuple[str, ...]:
+def dtypes_to_run_in(dtypes: Any) -> tuple[str, ...]:
     """Names of dtypes to run in; float32 for None."""
     __tracebackhide__ = True
     if dtypes is None:
@@ -185,7 +186,7 @@ def model_options(given: Mapping[str, Any]) -> dict[str, Any]:
         choice("time_shape", given["time_shape"], ("scalar", "one", "batch"))
     return {
         "shapes": _shapes_to_run(given["shapes"]),
-        "dtypes": _dtypes_to_run_in(given["dtypes"]),
+        "dtypes": dtypes_to_run_in(given["dtypes"]),
         "takes_generator": flag("takes_generator", given["takes_generator"]),
         "time_shape": given["time_shape"],
         "model_attributes": _attributes(given["model_attributes"]),

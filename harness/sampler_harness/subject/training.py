@@ -35,6 +35,13 @@ class TrainingSubject(ModelSubject):
     kind: ClassVar[str] = "training"
     title: ClassVar[str] = "training step"
 
+    @classmethod
+    def contract(cls) -> Any:
+        """What its reference answers."""
+        from reference_samplers.training_contract import TrainingReference
+
+        return TrainingReference
+
 
 def training_under_test(
     reference: type[Any],

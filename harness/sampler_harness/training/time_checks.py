@@ -102,7 +102,7 @@ def _judge_spread(case: Case, told: Told) -> Judged:
     p = of[worst]
     middle = got.size // 2
     message = (
-        f"the time below which {p:.4g} of the draws lie is {got[worst]:.6g}, should be {should_be[worst]:.6g} "
+        f"the time below which {p:.6g} of the draws lie is {got[worst]:.6g}, should be {should_be[worst]:.6g} "
         f"(median {got[middle]:.6g}, should be {should_be[middle]:.6g}){_cast_of(zip(got, should_be, strict=True))}"
     )
     details = {"share": p, "got": float(got[worst]), "should_be": float(should_be[worst])}

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from sampler_harness.importing import TargetError
 from sampler_harness.report.page import write_page
 from sampler_harness.subject import AnySubject
-from sampler_harness.targets import TargetError, load_attribute
+from sampler_harness.targets import load_attribute
 
 from .page import triage_page
 from .raised import called

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sampler_harness.law.replacement import Replacement
 
 __all__ = [
+    "GRID_FAULTS",
     "KNOWN_FAULTS",
     "TRAINING_FAULTS",
     "KnownFault",
@@ -96,6 +97,7 @@ from . import (  # noqa: E402
     flow_runge_kutta,
     flow_sde,
     flow_training,
+    grids,
     prediction,
     schedules,
     step_lengths,
@@ -124,3 +126,6 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
 
 #: The same of training steps.
 TRAINING_FAULTS: tuple[KnownFault, ...] = (*edm_training.FAULTS, *ddpm_training.FAULTS, *flow_training.FAULTS)
+
+#: Those of grids by themselves, beside what the faults of samplers have of them.
+GRID_FAULTS: tuple[KnownFault, ...] = grids.FAULTS
