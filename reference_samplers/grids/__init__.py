@@ -14,6 +14,7 @@ from .sized_times import SizedTimes
 from .spaced_timesteps import SpacedTimesteps
 from .spread_levels import ExponentialLevels, KLOptimalLevels, PolyexponentialLevels
 from .stretched_times import StretchedTimes
+from .table_levels import TableLevels
 
 __all__ = [
     "ALL_GRIDS",
@@ -32,11 +33,12 @@ __all__ = [
     "SizedTimes",
     "SpacedTimesteps",
     "StretchedTimes",
+    "TableLevels",
     "VPLogSNR",
 ]
 
 #: Every grid that a function of levels can be held against, in the order in which they are tried when levels are
-#: looked for.
+#: looked for. Not among them is what a process is needed for: ``TableLevels`` can be declared, and is not looked for.
 ALL_GRIDS: tuple[type[Grid], ...] = (
     EvenTimes,
     KarrasLevels,

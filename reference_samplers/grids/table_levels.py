@@ -15,6 +15,7 @@ from reference_samplers.processes.variance_exploding import NoiseLevels
 from reference_samplers.validation import checked_whole, choice, flag, real, reals, refuse, whole
 
 from . import quantiles, sigmas, spacings
+from .grid import Grid
 from .timesteps import on_timesteps
 
 __all__ = ["SigmaSpacing", "TableLevels", "TableSchedule"]
@@ -28,7 +29,7 @@ BETA_SHAPE = 0.6
 
 
 @dataclass(frozen=True)
-class TableLevels(NoiseLevels):
+class TableLevels(NoiseLevels, Grid):
     """The noise levels of a chain at timesteps, or spread between two of them.
 
     Source: Karras et al. 2022, arXiv:2206.00364, appendix C.3.4; timesteps: Lin et al. 2023, arXiv:2305.08891, table 2;
@@ -134,8 +135,10 @@ class TableLevels(NoiseLevels):
             return tuple(float(t) for t in sigmas.fractional_index(np.array(self.sigmas[:-1]), np.log(self.table)))
         count = self.num_train_timesteps if self.num_steps is None else self.num_steps
         if self.timestep_spacing == "linspace":  # not rounded here
-            stride = (self.grid_length - 1) / (count - 1) if count > 1 else 0.0
-            return tuple(i * stride for i in reversed(range(count)))
+            last = self.grid_length - 1.0
+            stride = last / (count - 1) if count > 1 else 0.0
+            # The end itself: a multiple of the stride may be beyond it by a rounding.
+            return (*([last] if count > 1 else []), *(i * stride for i in reversed(range(max(count - 1, 1)))))
         spaced = spacings.spaced_timesteps(self.timestep_spacing, self.grid_length, count, self.steps_offset)
         return tuple(float(t) for t in spaced)
 

@@ -57,6 +57,10 @@ FOUND = (
     "ddpm-last-step-flagged-first",  # an if that reads a loop's counter
     "ddpm-endpoints-squared",  # two numbers of one line that are squared both
     "clip-quantised-by-truncation",  # an array, with what large values show of it
+    "ddim-grid-never-reaches-x0",  # a table of times, with the level behind the last
+    "casts-clamped-in-float16",  # a clamp of one dtype
+    "state-noise-from-numpy",  # noise that torch does not know of, in every shape
+    "score_sde-langevin-noise-of-half-the-step",  # the function behind an argument that is right
 )
 
 

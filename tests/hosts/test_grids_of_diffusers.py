@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from reference_samplers.grids import EvenTimes, FlowMatchTimes, SizedTimes, SpacedTimesteps, StretchedTimes
+from reference_samplers.grids import (
+    EvenTimes,
+    FlowMatchTimes,
+    SizedTimes,
+    SpacedTimesteps,
+    StretchedTimes,
+    TableLevels,
+)
 from sampler_harness import grid_under_test
 from sampler_harness.grids.evidence import GridEvidence
 from sampler_harness.runner import check_sampler
@@ -74,6 +81,7 @@ def test_a_single_level_that_is_stretched_is_not_a_number() -> None:
     assert cause.message.startswith("for 1 step level 0 is nan, should be 1")
 
 
+@pytest.mark.slow
 def test_what_pipelines_give_the_scheduler_is_the_papers_grid() -> None:
     """Flux gives even times down to 1 / N and mu of the image's size; LTX-Video the same, stretched."""
 
@@ -112,6 +120,31 @@ def test_the_question_whether_a_shift_is_applied_twice_is_one_number() -> None:
     assert value == pytest.approx(0.003 / 1.002, rel=1e-3)
 
 
+def of_table(config: TableLevels) -> Any:
+    spread = {} if config.sigma_spacing == "timesteps" else {f"use_{config.sigma_spacing}_sigmas": True}
+    made = diffusers.EulerDiscreteScheduler(
+        beta_schedule=config.beta_schedule, timestep_spacing=config.timestep_spacing, **spread
+    )
+    made.set_timesteps(config.num_steps)
+    return made.sigmas
+
+
+def test_levels_of_a_chain_are_the_scheduler_s() -> None:
+    schedules = {"beta_schedule": st.sampled_from(["linear", "scaled_linear"])}
+    for spacing in ("timesteps", "karras", "exponential"):
+        steps = st.sampled_from([1, 2, 5, 10, 20, 30, 50])
+        conforms(
+            of_table, TableLevels, num_steps=steps, sigma_spacing=spacing, timestep_spacing="linspace", **schedules
+        )
+
+
+def test_quantiles_of_the_level_for_those_of_the_timestep_are_told() -> None:
+    subject = grid_under_test(TableLevels, num_steps=st.integers(3, 9), sigma_spacing="beta")(of_table)
+    [cause] = check_sampler(subject, budget="quick", diagnose=False).causes
+    assert cause.id == "grid/levels"
+    assert cause.message.startswith("level 1 of 3 (model call 1) is ")
+
+
 @pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
 def test_timesteps_are_the_scheduler_s(spacing: str) -> None:
     def timesteps(config: SpacedTimesteps) -> Any:
@@ -139,6 +172,31 @@ def test_a_trailing_grid_with_one_timestep_too_many_is_told_by_its_length() -> N
 
 
 # The adapter's options that lay a flow's times out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after", "check"),
+    [
+        ("derivative = 0.5 * (self.prev_derivative + derivative)", "derivative = self.prev_derivative", "law/outputs"),
+        ("denoised = sample - model_output * sigma_next", "denoised = sample - model_output * sigma", "law/outputs"),
+        ("timesteps[1:].repeat_interleave(2)", "timesteps[:-1].repeat_interleave(2)", "law/times"),
+    ],
+)
+def test_a_mistake_in_heuns_method_for_flows_is_caught(before: str, after: str, check: str) -> None:
+    name = "FlowMatchHeunDiscreteScheduler"
+    assert check_sampler(adapter.subject(name), budget="quick").conforms
+    with rewritten(name, before, after):
+        verdict = check_sampler(adapter.subject(name), budget="quick", diagnose=False)
+    assert check in [cause.id for cause in verdict.causes]
+
+
+def test_heuns_method_for_flows_is_decided_where_its_digits_are_kept() -> None:
+    name = "FlowMatchHeunDiscreteScheduler"
+    with pytest.raises(ValueError, match="below, digits are lost"):
+        adapter.subject(name).reference(num_steps=4)
+    with pytest.raises(ValueError, match="s_churn cannot be set"):
+        adapter.subject(name, {"s_churn": "5"})
 
 
 @pytest.mark.slow

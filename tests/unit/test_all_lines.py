@@ -9,10 +9,13 @@ import pytest
 from hypothesis import strategies as st
 
 from reference_samplers import DDPM
+from reference_samplers.diffusers import EulerDiscrete
+from sampler_harness.diagnosis.edited_text import edited_texts
 from sampler_harness.diagnosis.explanation import Explanation
 from sampler_harness.diagnosis.forms import AS_SCHEDULERS, form_named, in_all_lines, text_as
+from sampler_harness.diagnosis.mutations import mutations
 from sampler_harness.law.law import Law
-from sampler_harness.law.program import Program, source_text
+from sampler_harness.law.program import Program, Trace, source_text
 from sampler_harness.law.response import respond_reference
 from sampler_harness.law.same import is_same_program
 from sampler_harness.law.tolerance import PRECISIONS, derived_tolerance
@@ -55,6 +58,18 @@ def test_an_edit_of_a_form_stays_in_all_lines_and_one_of_a_line_that_is_replaced
     assert other != source_text(_DDPM)
     assert in_all_lines({_DDPM: other}, "", _files(DDPM)) is None
     assert in_all_lines({}, "with tau, the share of the noise that is drawn anew", _files(DDPM)) is None
+
+
+def test_another_entry_of_a_table_may_be_set() -> None:
+    file = "reference_samplers/grids/table_levels.py"
+    texts = in_all_lines({}, "", _files(EulerDiscrete))
+    assert texts is not None
+    program, trace = Program(EulerDiscrete, texts=texts), Trace()
+    config = EulerDiscrete(num_steps=3, num_train_timesteps=40, rescale_zero_terminal_snr=True, prediction="v")
+    program.traced(lambda: program.configured(config).levels, trace)
+    edits = mutations(program, trace, lambda function: function.node.name == "alpha_bars")
+    found = [edited_texts(program, (one,))[file] for one in edits]
+    assert any("table[1] = 2.0**-24" in text for text in found)
 
 
 @pytest.mark.slow

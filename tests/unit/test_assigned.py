@@ -11,7 +11,15 @@ import torch
 
 from sampler_harness.observe.assigned import KEPT, Assigned, assigning
 from sampler_harness.observe.problems import RunStopped
-from sampler_harness.observe.statements import Line, assigned_by, called_by, only_reader
+from sampler_harness.observe.statements import (
+    Line,
+    assigned_by,
+    called_by,
+    calls_an_object,
+    counts,
+    only_reader,
+    readers,
+)
 from sampler_harness.observe.walk import Walk, walk_of
 
 
@@ -41,6 +49,47 @@ def test_each_name_of_a_line_is_replaced() -> None:
 def test_each_argument_of_a_call_is_replaced_not_the_last_alone() -> None:
     assert _replacing({"_halved(first)": 6.0}) == (3.0, 2.0)
     assert _replacing({"_halved(second)": 6.0}) == (1.0, 3.0)
+
+
+def _twice_read() -> list[float]:
+    found = []
+    for i in range(3):
+        found.append(i + 0.0)
+        found.append(10.0 * i)
+    return found
+
+
+def test_a_name_is_another_one_in_one_line_that_reads_it_alone() -> None:
+    told: list[Assigned] = []
+
+    def visit(one: Assigned) -> Any:
+        told.append(one)
+        return one.value + 1 if one.name == "i" else KEPT
+
+    def first(one: Assigned) -> Any:
+        told.append(one)
+        return KEPT
+
+    assigning(_twice_read, first)()
+    loop = next(one.line for one in told if one.name == "i")
+    second = Line(loop.file, loop.line + 2, loop.function)
+    assert assigning(_twice_read, visit, only=(loop, "i"), at=second)() == [0.0, 10.0, 1.0, 20.0, 2.0, 30.0]
+    assert assigning(_twice_read, visit, only=(loop, "i"))() == [1.0, 10.0, 2.0, 20.0, 3.0, 30.0]
+
+
+def test_a_count_of_turns_and_an_object_that_is_called_are_told(tmp_path: Path) -> None:
+    text = (
+        "def f(x):\n    for i, y in enumerate(x):\n        z = f(y)\n    for k in range(3):\n        z = f(k).g()\n"
+        "    for y in x:\n        z = self.net(y)[0]\n    return z\n"
+    )
+    file = _file(tmp_path, text)
+    lines = [Line(file, number, "f") for number in range(9)]
+    assert [counts(lines[2], "i"), counts(lines[2], "y"), counts(lines[4], "k"), counts(lines[6], "y")] == [
+        True, False, True, False,
+    ]  # fmt: skip
+    assert [calls_an_object(lines[3]), calls_an_object(lines[5]), calls_an_object(lines[7])] == [True, False, True]
+    assert readers(lines[3], "z") == ()  # other lines give it a value too
+    assert readers(lines[4], "k") == (lines[5],)
 
 
 class _Keyed:

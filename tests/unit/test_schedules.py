@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.released.denoising_diffusion_pytorch import sigmoid_beta_schedule
+from reference_samplers.grids import TableLevels, spacings
 from reference_samplers.grids import sigmas as levels
-from reference_samplers.grids import spacings
 from reference_samplers.processes import betas as tables
 
 EXHAUSTIVE = settings(derandomize=True, database=None, deadline=None, max_examples=200)
@@ -234,3 +234,12 @@ def test_fractional_index_is_linear_in_the_logarithm() -> None:
     np.testing.assert_allclose(got, [0, 1, 1.5, 2], atol=1e-15)
     # Outside the table the ends hold.
     np.testing.assert_allclose(levels.fractional_index(np.array([0.01, 1e4]), log_table), [0, 2])
+
+
+def test_a_grid_with_both_ends_of_a_table_ends_there_for_every_number_of_steps() -> None:
+    """The last multiple of a stride is 999.0000000000001 for 30 and for 100 steps, which is no timestep."""
+    for count in range(1, 200):
+        grid = TableLevels(num_steps=count).grid
+        assert len(grid) == count
+        assert (grid[0], grid[-1]) == ((999.0, 0.0) if count > 1 else (0.0, 0.0))
+        np.testing.assert_allclose(grid, np.linspace(0, 999, count)[::-1], rtol=1e-12)

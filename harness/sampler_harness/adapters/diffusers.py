@@ -1,6 +1,6 @@
 """The schedulers of diffusers as subjects: ``diffusers:DDIMScheduler``, or all that are decided, ``diffusers:all``.
 
-One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Thirteen have a reference, built from
+One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Sixteen have a reference, built from
 the scheduler's own options; every option that changes numbers is mapped to a field of it or refused by name. Where a
 scheduler is known to differ from its paper stands in :data:`KNOWN_DEVIATIONS` and in ``FINDINGS.md``.
 """
@@ -40,7 +40,9 @@ _UNREAD = {
     "LTXEulerAncestralRFScheduler": ("mu",),
 }  # fmt: skip
 #: Schedulers that have no forward process.
-_NO_FORWARD = ("LTXEulerAncestralRFScheduler",)
+_NO_FORWARD = ("LTXEulerAncestralRFScheduler", "SCMScheduler")
+#: Schedulers that draw in float32 whatever x is, and return that.
+_SINGLE_ONLY = ("SCMScheduler",)
 #: Fields that make a table of betas.
 _FORMULA = ("beta_schedule", "beta_start", "beta_end")
 _IMAGES = ((2, 3, 16, 16), (1, 1, 1, 1), (2, 1, 7, 5), (3, 4, 8, 2), (2, 3, 11), (2, 2, 3, 4, 5), (2, 17, 3, 3))
@@ -81,6 +83,13 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     return _narrowed_subject(name, reference, _with_tables_of(fields, options), options, options)
 
 
+def _without_field(name: str, reference: type[Any], unknown: list[str], options: Mapping[str, Any]) -> DeclarationError:
+    """Names the options that were given, and the fields that they would be and the reference lacks."""
+    given = ", ".join(f"{option}={value}" for option, value in options.items())
+    what = f"{', '.join(unknown)} cannot be set: {reference.__name__} has no such field"
+    return DeclarationError(f"{name} with {given}: {what}" if given else f"{name}: {what}")
+
+
 def _narrowed_subject(
     name: str, reference: type[Any], fields: Mapping[str, Any], options: Mapping[str, Any], asked: Mapping[str, Any]
 ) -> Subject:
@@ -93,7 +102,7 @@ def _narrowed_subject(
     known = {f.name for f in dataclasses.fields(reference)}
     unknown = [key for key in fields if key not in known]
     if unknown:
-        raise DeclarationError(f"{name}: {', '.join(unknown)} cannot be set: {reference.__name__} has no such field")
+        raise _without_field(name, reference, unknown, options)
     try:
         legal = narrowed(reference, fields) if asked else fields
     except NothingLegal as error:
@@ -118,7 +127,11 @@ def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[
     }
     unread = _UNREAD.get(name, ())
     idle = {field for option, one in left.items() for field in one if option in unread or field not in known}
-    return {field: value for field, value in fixed.items() if field not in idle}
+    found = {field: value for field, value in fixed.items() if field not in idle}
+    unknown = [field for field in found if field not in known and field != "variance_as_logarithm"]
+    if unknown:
+        raise _without_field(name, reference, unknown, options)
+    return found
 
 
 def _with_tables_of(fields: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,7 +239,7 @@ def _subject(name: str, reference: type[Any], fields: Mapping[str, Any], options
         fields=dict(fields),
         name=name,
         shapes=_IMAGES if is_chain else None,
-        dtypes=("float32", "float16", "bfloat16"),
+        dtypes=("float32",) if name in _SINGLE_ONLY else ("float32", "float16", "bfloat16"),
         takes_generator=True,
         model_channels=2 if learned else 1,
         forward=loop.forward if name not in _NO_FORWARD else None,

@@ -176,6 +176,22 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
     "LCMScheduler": _DISTILLED,
     # scheduling_tcd.py, lines 205 and 594
     "TCDScheduler": {**_DISTILLED, "eta": 0.3},
+    # scheduling_consistency_models.py, line 80
+    "CMStochasticIterativeScheduler": {
+        "num_train_timesteps": 40,
+        "sigma_min": 0.002,
+        "sigma_max": 80.0,
+        "sigma_data": 0.5,
+        "s_noise": 1.0,
+        "rho": 7.0,
+        "clip_denoised": True,
+    },
+    # scheduling_scm.py, line 69
+    "SCMScheduler": {
+        "num_train_timesteps": 1000,
+        "prediction_type": "trigflow",
+        "sigma_data": 0.5,
+    },
     # scheduling_flow_match_euler_discrete.py, line 92
     "FlowMatchEulerDiscreteScheduler": {
         **_FLOW_MATCH,
@@ -185,6 +201,15 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
         "s_tmax": float("inf"),
         "s_noise": 1.0,
         "per_token_timesteps": None,
+    },
+    # scheduling_flow_match_heun_discrete.py, line 63
+    "FlowMatchHeunDiscreteScheduler": {
+        "num_train_timesteps": 1000,
+        "shift": 1.0,
+        "s_churn": 0.0,
+        "s_tmin": 0.0,
+        "s_tmax": float("inf"),
+        "s_noise": 1.0,
     },
     # scheduling_flow_match_lcm.py, line 94
     "FlowMatchLCMScheduler": {**_FLOW_MATCH, "scale_factors": None, "upscale_mode": "bicubic"},

@@ -26,8 +26,10 @@ __all__ = ["SchedulerLoop"]
 
 
 #: Schedulers whose forward process has another name, and takes the noise last.
-_NOISED_BY_SCALE = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler")
+_NOISED_BY_SCALE = ("FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler")
 
+#: Schedulers that have float64 tables until a grid is laid out, of another length: what they noise then is none's.
+_NOISED_WHERE_LAID_OUT = ("CMStochasticIterativeScheduler",)
 
 #: Schedulers that look a thousand levels up one by one when they are made.
 #:
@@ -128,6 +130,10 @@ class SchedulerLoop:
             where["num_train_timesteps"] = config.grid_timesteps
         if config.values().get("mu") is not None:
             where["mu"] = config.mu
+        if self.name == "SCMScheduler":  # its default is for two steps, and refuses all others
+            where |= {} if config.first_time == type(config).first_time else {"max_timesteps": config.first_time}
+            middle = config.middle_time if steps == 2 else None
+            where |= {} if middle == type(config).middle_time else {"intermediate_timesteps": middle}
         scheduler.set_timesteps(config.num_train_timesteps if steps is None else steps, **where)
 
     def _by_hand(self, config: Any, option: str) -> Any:
@@ -149,7 +155,7 @@ class SchedulerLoop:
         scheduler = self.start(config, device)
         x = torch.randn(shape, generator=generator, device=device, dtype=dtype)
         x = x * getattr(scheduler, "init_noise_sigma", 1.0)
-        return self._walk(scheduler, scheduler.timesteps, model, x, config, generator)
+        return self._walk(scheduler, self._asked_at(scheduler), model, x, config, generator)
 
     def partial(
         self, model: Any, x: Any, config: Any, index: int, *, device: Any, dtype: Any, generator: Any = None
@@ -169,7 +175,11 @@ class SchedulerLoop:
         first = index * scheduler.order
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(first)
-        return self._walk(scheduler, scheduler.timesteps[first:], model, x, config, generator)
+        return self._walk(scheduler, self._asked_at(scheduler)[first:], model, x, config, generator)
+
+    def _asked_at(self, scheduler: Any) -> Any:
+        """Timesteps of model calls: one scheduler counts among them where the run ends."""
+        return scheduler.timesteps[:-1] if self.name == "SCMScheduler" else scheduler.timesteps
 
     def forward(self, x0: Any, draw: Any, config: Any, index: int, *, device: Any, dtype: Any) -> Any:
         """The scheduler's own noising at entry ``index``, in every way in which it is called.
@@ -179,7 +189,13 @@ class SchedulerLoop:
         """
         if self.name in _NOISED_BY_SCALE:
             scheduler = self.start(config, device)
-            return scheduler.scale_noise(x0, scheduler.timesteps[index * scheduler.order].repeat(x0.shape[0]), draw)
+            timestep = scheduler.timesteps[index * scheduler.order]
+            # One for each item, but where the scheduler would look for all of them at once and find the last.
+            several = timestep if scheduler.order > 1 else timestep.repeat(x0.shape[0])
+            return scheduler.scale_noise(x0, several, draw)
+        if self.name in _NOISED_WHERE_LAID_OUT:
+            scheduler = self.start(config, device)
+            return scheduler.add_noise(x0, draw, scheduler.timesteps[index].repeat(x0.shape[0]))
         if not index:
             new = self.build(config)
             check_shown(new, "as constructed")

@@ -42,6 +42,8 @@ _RUN_OPTIONS: dict[str, Any] = {
     "s_tmax": float("inf"),
     "s_noise": 1.0,
     "mu": None,
+    "max_timesteps": 1.57080,
+    "intermediate_timesteps": 1.3,
 }
 
 
@@ -61,6 +63,7 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "prediction_type": ("prediction", DIFFUSERS_PREDICTIONS),
     "rescale_betas_zero_snr": ("rescale_zero_terminal_snr", {}),
     "clip_sample": ("clip_denoised", {}),
+    "clip_denoised": ("clip_denoised", {}),
     "clip_sample_range": ("clip_range", {}),
     "set_alpha_to_one": ("final_alpha_bar", {"one": True, "first": False}),
     "final_sigmas_type": ("final_level", {}),
@@ -71,6 +74,8 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "shift": ("shift", {}),
     "time_shift_type": ("time_shift_type", {}),
     "shift_terminal": ("terminal", {}),
+    "max_timesteps": ("first_time", {}),
+    "intermediate_timesteps": ("middle_time", {}),
     **{name: (name, {}) for name in STEP_FIELDS},
 }
 

@@ -250,6 +250,37 @@ def _tcd() -> tuple[type[Any], dict[str, Any]]:
     }
 
 
+def _consistency() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from reference_samplers.diffusers_consistency import CMStochasticIterative
+
+    return CMStochasticIterative, {
+        "num_steps": st.one_of(st.integers(1, 40), st.none()),
+        "num_train_timesteps": st.sampled_from([40, 151]),
+        "sigma_min": st.sampled_from([0.002, 0.02]),
+        "sigma_max": st.sampled_from([80.0, 10.0]),
+        "sigma_data": st.sampled_from([0.5, 1.0]),
+        "s_noise": st.sampled_from([1.0, 1.003]),
+        "rho": st.sampled_from([7.0, 3.0]),
+        "clip_denoised": st.booleans(),
+        "timesteps": st.sampled_from([None, (22, 0), (17,), (39, 20, 1)]),
+    }
+
+
+def _angles() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from reference_samplers.diffusers_consistency import SCM
+
+    return SCM, {
+        "num_steps": st.integers(1, 60),
+        "sigma_data": st.sampled_from([0.5, 1.0]),
+        "first_time": st.sampled_from([1.57080, 1.56454]),
+        "middle_time": st.sampled_from([1.3, 1.1]),
+    }
+
+
 def _flow(*handling: str) -> dict[str, Any]:
     from hypothesis import strategies as st
 
@@ -291,6 +322,12 @@ def _flow_lcm() -> tuple[type[Any], dict[str, Any]]:
     return FlowMatchLCM, {**_flow(), **_flow_shift(), **_flow_mu(), **_flow_grid()}
 
 
+def _flow_heun() -> tuple[type[Any], dict[str, Any]]:
+    from .diffusers_corners_flows import FlowMatchHeun
+
+    return FlowMatchHeun, {**_flow("used", "interrupted", "copied"), **_flow_shift()}
+
+
 def _flow_ancestral() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
@@ -312,7 +349,10 @@ REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "KDPM2AncestralDiscreteScheduler": _kdpm2_ancestral,
     "LCMScheduler": _lcm,
     "TCDScheduler": _tcd,
+    "CMStochasticIterativeScheduler": _consistency,
+    "SCMScheduler": _angles,
     "FlowMatchEulerDiscreteScheduler": _flow_euler,
+    "FlowMatchHeunDiscreteScheduler": _flow_heun,
     "FlowMatchLCMScheduler": _flow_lcm,
     "LTXEulerAncestralRFScheduler": _flow_ancestral,
 }

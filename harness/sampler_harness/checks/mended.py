@@ -58,12 +58,14 @@ class Mending:
         other: where the name holds another value of the reference's as it is, the line that may be wrong instead:
             the only one that reads the name, else the first whose own value is none of the reference's and mends too.
         change: what was put in its place; None for a number that was solved for, and where several were.
+        other_name: what the other line assigns or hands over; empty where it only reads.
     """
 
     line: Line
     name: str
     other: Line | None = None
     change: Change | None = None
+    other_name: str = ""
 
     @property
     def is_argument(self) -> bool:
@@ -123,7 +125,7 @@ def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending |
                 continue
             if not is_known(variable, seen, first.values, first.case.shape):
                 if known:
-                    return Mending(known[0].line, known[0].name, variable.line)
+                    return Mending(known[0].line, known[0].name, variable.line, other_name=variable.name)
                 return _in_doubt(first, others, variable, most_runs) or _whole(variable, change)
             if not known and (left_out := _left_out(first, others, variable, most_runs)) is not None:
                 return left_out

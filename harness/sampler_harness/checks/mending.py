@@ -22,11 +22,11 @@ from .handed import line_of_handing
 from .mended import Mending, mends, narrowed, searched, swapped
 from .mending_law import LawTrial
 from .mending_runs import RunTrial
-from .replacing import is_known
+from .replacing import does_nothing, is_known
 from .solved import made_of, solved
 from .unclamped import unclamped
 
-__all__ = ["Mending", "holds_known", "mending_of", "mending_of_runs", "mends_large_values_too", "mends_too"]
+__all__ = ["Mending", "mending_of", "mending_of_runs", "mends_large_values_too", "mends_too", "tells_known"]
 
 #: The name under which what is handed over is mended; nothing behind the line is to blame, as for an argument.
 HANDED = "handed()"
@@ -121,22 +121,27 @@ def mends_too(evidence: Evidence, case: Case) -> bool:
     return any(trial is not None and mends(mending, trial) for trial in trials)
 
 
-def holds_known(evidence: Evidence, case: Case, line: Line | None) -> bool:
-    """Whether all numbers and tables that a line assigns are values that the reference works out.
+def tells_known(evidence: Evidence, line: Line) -> bool:
+    """Whether a line assigns what the reference works out too, in a case whose times are wrong all the same.
 
     Args:
         evidence: as measured.
-        case: that is run.
-        line: of the sampler's own.
+        line: of the sampler's own, from which the time of a call is.
     """
-    trial = LawTrial.of(evidence, case) if evidence.standard.reference else None
-    found = [] if trial is None else [one for one in trial.variables().items() if one[0].line == line]
-    found = [(variable, seen) for variable, seen in found if not variable.is_argument]
-    return (
-        trial is not None
-        and bool(found)
-        and all(is_known(variable, seen, trial.values, case.shape) for variable, seen in found)
-    )
+    if not evidence.standard.reference:
+        return False
+    wrong = [c for c in evidence.affine_cases if any(d.term == "time" and d.ratio > 1.0 for d in evidence.compared(c))]
+    short = sorted(wrong, key=lambda case: expected_calls(case.config))[:CONFIRMED]
+    return any(_holds_known(LawTrial.of(evidence, case), line) for case in short)
+
+
+def _holds_known(trial: LawTrial | None, line: Line) -> bool:
+    """Whether all numbers and tables that a line assigns, but for 0 and 1, are values that the reference works out."""
+    if trial is None:
+        return False
+    own = [one for one in trial.variables().items() if one[0].line == line and not one[0].is_argument]
+    found = [(one, seen) for one, seen in own if not all(does_nothing(value) for value in seen.values())]
+    return bool(found) and all(is_known(one, seen, trial.values, trial.case.shape) for one, seen in found)
 
 
 def mends_large_values_too(evidence: Evidence, case: Case) -> bool:

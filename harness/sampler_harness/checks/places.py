@@ -22,7 +22,7 @@ from sampler_harness.observe.walk import Line, Walk, walk, writes_outside
 
 from .evidence import Evidence, expected_calls
 from .mended import Mending
-from .mending import holds_known, mends_large_values_too, mends_too
+from .mending import mends_large_values_too, mends_too, tells_known
 
 __all__ = ["line_of"]
 
@@ -66,7 +66,9 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
             # Of a table of which a loop takes a part, that may be the wrong part.
             part = goes_through_slices(mending.line) and line.file == mending.line.file
             return (line, mending.line) if part else (line,)
-        if mending.is_argument and other is not None:
+        if other is not None and mending.other_name.endswith(")"):
+            other = walked.given(other, mending.other_name)
+        elif mending.is_argument and other is not None:
             other = walked.returned(other)
         elif mending.is_argument and line == mending.line:
             other = walked.given_by(line, mending.name)
@@ -187,7 +189,7 @@ def _placed(evidence: Evidence, walked: Walk, row: int | None, chosen: Judged) -
     found = walked.place(row, str(term or ""))
     if term == "time" and row < len(walked.calls) and walked.calls[row]:
         asking = walked.calls[row][0]
-        if found not in (None, asking) and holds_known(evidence, chosen.case or evidence.base, found):
+        if found is not None and found != asking and tells_known(evidence, found):
             return asking  # what it is told is right, and meant for another call
     return walked.returned(found) if found is not None and term == "initial-noise" else found
 

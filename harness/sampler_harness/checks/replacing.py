@@ -23,6 +23,7 @@ __all__ = [
     "Variable",
     "Variables",
     "changes",
+    "does_nothing",
     "is_array",
     "is_handed_by_its_name",
     "is_held",
@@ -177,6 +178,15 @@ def is_array(value: Any, shape: tuple[int, ...]) -> bool:
         shape: of the sample.
     """
     return _is_whole(value, shape)
+
+
+def does_nothing(value: Any) -> bool:
+    """Whether a value is the number 0 or 1, which says nothing of where it is from.
+
+    Args:
+        value: of the sampler's.
+    """
+    return is_number(value) and float(np.ravel(np.asarray(value))[0]) in (0.0, 1.0)
 
 
 def _is_uniform(value: Any) -> bool:

@@ -152,6 +152,8 @@ class _Editor:
                 yield from self._expression((statement, "value", None), statement.value)
             if isinstance(statement, (ast.Return, ast.Assign)) and isinstance(statement.value, (ast.BinOp, ast.Call)):
                 yield from self._factors((statement, "value", None), statement.value)
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Subscript):
+                yield from self._index(statement.targets[0])  # another entry is set
 
     def _condition(self, slot: Slot, test: ast.expr) -> Iterator[Mutation]:
         yield self._of(slot, test, ast.Constant(True))
@@ -389,15 +391,20 @@ class _Editor:
                 yield from self._expression((index, "step", None), index.step)
             yield self._of(slot, node, node.value)
         else:
-            if isinstance(index, ast.Constant) and isinstance(index.value, int):
-                for place in (0, 1, -1, -2):
-                    if place != index.value:
-                        yield self._of((node, "slice", None), index, ast.Constant(place))
-            else:
-                for operator in (ast.Add(), ast.Sub()):
-                    yield self._of((node, "slice", None), index, ast.BinOp(index, operator, ast.Constant(1)))
-            yield from self._expression((node, "slice", None), index)
+            yield from self._index(node)
         yield from self._expression((node, "value", None), node.value)
+
+    def _index(self, node: ast.Subscript) -> Iterator[Mutation]:
+        """Another entry of a table."""
+        index = node.slice
+        if isinstance(index, ast.Constant) and isinstance(index.value, int):
+            for place in (0, 1, -1, -2):
+                if place != index.value:
+                    yield self._of((node, "slice", None), index, ast.Constant(place))
+        else:
+            for operator in (ast.Add(), ast.Sub()):
+                yield self._of((node, "slice", None), index, ast.BinOp(index, operator, ast.Constant(1)))
+        yield from self._expression((node, "slice", None), index)
 
     def _entries(self, node: ast.Tuple | ast.List) -> Iterator[Mutation]:
         entries = node.elts

@@ -271,6 +271,26 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
         ),
     ),
     Form(
+        "with levels looked up in the table, whatever it holds",
+        (
+            Replacement(
+                _TABLE_LEVELS,
+                "        return self.table if self.is_table_increasing else None\n",
+                "        return self.table\n",
+            ),
+        ),
+    ),
+    Form(
+        "with the last entry of a rescaled table set",
+        (
+            Replacement(
+                _TABLE_LEVELS,
+                "            table = np.append(betas.rescale_zero_terminal_snr(table)[:-1], 2.0**-24)\n",
+                "            table = betas.rescale_zero_terminal_snr(table)\n            table[-1] = 2.0**-24\n",
+            ),
+        ),
+    ),
+    Form(
         "with the last level worked out by itself",
         (
             Replacement(
@@ -313,8 +333,10 @@ SCHEDULER_FORMS: tuple[Form, ...] = (
         (
             Replacement(
                 _TABLE_LEVELS,
-                """            stride = (self.grid_length - 1) / (count - 1) if count > 1 else 0.0
-            return tuple(i * stride for i in reversed(range(count)))
+                """            last = self.grid_length - 1.0
+            stride = last / (count - 1) if count > 1 else 0.0
+            # The end itself: a multiple of the stride may be beyond it by a rounding.
+            return (*([last] if count > 1 else []), *(i * stride for i in reversed(range(max(count - 1, 1)))))
 """,
                 """            taken = np.linspace(0, self.grid_length - 1, count)[::-1]
             return tuple(float(t) for t in taken)

@@ -134,7 +134,7 @@ class Search:
                     promising += [lead] if lead.terms > reference_terms else []
                     fitting += self._whole(lead)
         if not fitting and self._has_forms:
-            fitting = list(self._in_all_lines([*self._but_lawless, *self._in_part]))
+            fitting = list(self._in_all_lines(start))
         if not fitting and not self._but_lawless:
             fitting = self._by_own_tolerance(promising)
         if not fitting:
@@ -299,16 +299,20 @@ class Search:
                 if self._fits_all(restricted):
                     yield restricted
 
-    def _in_all_lines(self, found: Sequence[Explanation]) -> Iterator[Explanation]:
-        """What explains the smallest case, with all other lines as schedulers write them: elsewhere these decide."""
-        for one in found[:IN_PART]:
-            files = {function.place.file for function in one.program.functions.values()}
+    def _in_all_lines(self, start: Explanation) -> Iterator[Explanation]:
+        """What explains the smallest case, and edits, with all other lines as schedulers write them: these decide."""
+        files = {function.place.file for function in start.program.functions.values()}
+        for one in [*self._but_lawless, *self._in_part][:IN_PART]:
             texts = in_all_lines(one.texts, one.form, files) if not one.fields and self._room() else None
             if texts is not None and texts != one.texts:
                 self.programs += COMPILED
                 joined = dataclasses.replace(one, texts=texts, form=AS_SCHEDULERS.name)
                 if self._fits_all(joined):
                     yield joined
+        if texts := in_all_lines(start.texts, "", files):
+            base = dataclasses.replace(start, texts=texts, form=AS_SCHEDULERS.name)
+            for lead in self._edited(base, self.targets[0], functools.partial(of_form, start.program)):
+                yield from self._whole(lead)
 
     def _forms(self, start: Explanation) -> Iterator[Explanation]:
         """The reference in the other forms that people write it in."""

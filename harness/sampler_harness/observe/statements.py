@@ -15,6 +15,7 @@ __all__ = [
     "assigned_by",
     "called_by",
     "called_name",
+    "calls_an_object",
     "calls_in",
     "counts",
     "first_reader",
@@ -376,6 +377,18 @@ def called_by(line: Line) -> str | None:
             return called_name(call)
         case _:
             return None
+
+
+def calls_an_object(line: Line) -> bool:
+    """Whether what a line hands on is what a name gives that is called: ``f(x)``, ``self.f(x)``, not ``f(x).g()``."""
+    node = node_of(line)
+    value = node.value if isinstance(node, (ast.Assign, ast.Return)) else None
+    while isinstance(value, ast.Subscript):
+        value = value.value
+    called = value.func if isinstance(value, ast.Call) else None
+    while isinstance(called, ast.Attribute):
+        called = called.value
+    return isinstance(called, ast.Name)
 
 
 def called_name(call: ast.Call) -> str | None:

@@ -31,6 +31,7 @@ from .statements import (
     assigned_by,
     called_by,
     called_name,
+    calls_an_object,
     calls_in,
     function_of,
     gone_through,
@@ -174,8 +175,12 @@ class Walk:
     def _called_by(self, line: Line) -> str | None:
         """The function whose value a line only hands on; of an object that is called, the one that it runs."""
         name = called_by(line)
+        if name is None or not calls_an_object(line):
+            return name
         entered = self.entered.get(line, set())
-        return next(iter(entered)) if name is not None and name not in entered and len(entered) == 1 else name
+        # What is called within the call, for its arguments, was entered from this line too.
+        behind = entered - calls_in(line)
+        return behind.pop() if name not in entered and len(behind) == 1 else name
 
     def returned(self, line: Line) -> Line:
         """Behind a line that only calls a function of the user's own, the line there that gives its value back."""
