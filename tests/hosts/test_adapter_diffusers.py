@@ -252,7 +252,6 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("FlowMatchLCMScheduler", {"timesteps": "900, 400"}, "timesteps=(900, 400) has no reference"),
         ("LTXEulerAncestralRFScheduler", {"sigmas": "1.0, 0.5, 0.0"}, "the reference's times are even"),
         ("LTXEulerAncestralRFScheduler", {"mu": "1.15"}, "mu=1.15 changes nothing"),
-        ("KDPM2DiscreteScheduler", {"use_karras_sigmas": "true"}, "the model is told other times than its levels have"),
     ],
 )
 def test_what_cannot_be_set_is_refused_by_name(name: str, settings: dict[str, str], told: str) -> None:
@@ -298,6 +297,13 @@ def test_a_value_that_goes_with_few_others_is_found_among_all() -> None:
     """Of a thousand steps no leading grid leaves room for an offset; another spacing has it."""
     subject = adapter.subject("DDIMScheduler", {"steps_offset": "1"})
     assert covering_set(subject, BUDGETS["quick"]).base.steps_offset == 1
+
+
+@pytest.mark.parametrize("name", ["LCMScheduler", "TCDScheduler", "KDPM2DiscreteScheduler", "DDPMScheduler"])
+def test_a_table_by_hand_is_legal_with_the_schedulers_own_defaults(name: str) -> None:
+    """Of LCM the defaults are others than DDPM's, and with those of DDPM the reference refused every configuration."""
+    subject = adapter.subject(name, {"trained_betas": "0.01, 0.03, 0.02, 0.1, 0.2, 0.15, 0.4"})
+    assert covering_set(subject, BUDGETS["quick"]).configurations
 
 
 def test_a_target_with_a_wrong_option_is_one_sentence() -> None:

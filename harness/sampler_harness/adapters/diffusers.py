@@ -83,6 +83,13 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     return _narrowed_subject(name, reference, _with_tables_of(fields, options), options, options)
 
 
+def _without_field(name: str, reference: type[Any], unknown: list[str], options: Mapping[str, Any]) -> DeclarationError:
+    """Names the options that were given, and the fields that they would be and the reference lacks."""
+    given = ", ".join(f"{option}={value}" for option, value in options.items())
+    what = f"{', '.join(unknown)} cannot be set: {reference.__name__} has no such field"
+    return DeclarationError(f"{name} with {given}: {what}" if given else f"{name}: {what}")
+
+
 def _narrowed_subject(
     name: str, reference: type[Any], fields: Mapping[str, Any], options: Mapping[str, Any], asked: Mapping[str, Any]
 ) -> Subject:
@@ -95,7 +102,7 @@ def _narrowed_subject(
     known = {f.name for f in dataclasses.fields(reference)}
     unknown = [key for key in fields if key not in known]
     if unknown:
-        raise DeclarationError(f"{name}: {', '.join(unknown)} cannot be set: {reference.__name__} has no such field")
+        raise _without_field(name, reference, unknown, options)
     try:
         legal = narrowed(reference, fields) if asked else fields
     except NothingLegal as error:
@@ -123,7 +130,7 @@ def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[
     found = {field: value for field, value in fixed.items() if field not in idle}
     unknown = [field for field in found if field not in known and field != "variance_as_logarithm"]
     if unknown:
-        raise DeclarationError(f"{name}: {', '.join(unknown)} cannot be set: {reference.__name__} has no such field")
+        raise _without_field(name, reference, unknown, options)
     return found
 
 

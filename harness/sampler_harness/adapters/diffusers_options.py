@@ -13,7 +13,7 @@ from typing import Any
 
 from sampler_harness.subject import DeclarationError
 
-from .diffusers_defaults import left_out
+from .diffusers_defaults import DOCUMENTED, left_out
 from .names import DIFFUSERS_PREDICTIONS, DIFFUSERS_SCHEDULES
 
 __all__ = [
@@ -261,8 +261,6 @@ _NO_X0 = (
 #: Schedulers of flows; what they are not followed in.
 _FLOWS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "LTXEulerAncestralRFScheduler")
 _NOT_OF_FLOWS = ("timesteps", "sigmas")
-#: Schedulers that lay levels out by name and tell the model whole timesteps at those.
-_TWO_CALLS = ("KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler")
 #: Tables that a scheduler makes by name, beside the three that all of them make.
 _SCHEDULES = {"DDPMScheduler": ("laplace", "sigmoid"), "HeunDiscreteScheduler": ("exp",)}
 _ALL_MAKE = ("linear", "scaled_linear", "squaredcos_cap_v2")
@@ -283,9 +281,6 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             raise _refused(name, option, value, "the scheduler makes no such table")
         if option == "prediction_type" and value == "sample" and name in _NO_X0:
             raise _refused(name, option, value, "the scheduler has no such model")
-        if option in ("use_karras_sigmas", "use_beta_sigmas") and name in _TWO_CALLS and value:
-            reason = "the model is told other times than its levels have (FINDINGS, further schedulers)"
-            raise _refused(name, option, value, reason)
         if option in _NOT_OF_FLOWS and name in _FLOWS and value:
             raise _refused(name, option, value, "the reference's times are even, and then shifted")
         is_v = options.get("prediction_type", "v_prediction") == "v_prediction"
@@ -329,8 +324,9 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
                 if told != len(value):
                     reason = f"the scheduler would visit {told} timesteps of a table of {len(value)}"
                     raise _refused(name, option, value, reason)
-                fields |= {"num_train_timesteps": len(value), "beta_schedule": "linear"}
-                fields |= {"beta_start": 1e-4, "beta_end": 0.02}
+                # A table by hand goes with nothing that a table by name is made of.
+                usual = {one: DOCUMENTED[name][one] for one in ("beta_schedule", "beta_start", "beta_end")}
+                fields |= {**usual, "num_train_timesteps": len(value)}
         elif option == "thresholding":
             ratio = options.get("dynamic_thresholding_ratio", 0.995)
             fields["threshold"] = ratio if value else None
