@@ -71,10 +71,15 @@ def mixing(bundle: Bundle) -> Mixing | None:
 
 
 def _described(bundle: Bundle, count: int, read: slice) -> Mixing | None:
-    """What one number does that is sent to one place alone, draw by draw and output by output."""
+    """What one number does that is sent to one place alone, draw by draw and output by output.
+
+    Where no output arrives elsewhere it is the draws that are moved and used again, of which noise/shape tells.
+    """
+    assert bundle.layout is not None
     shape, size = bundle.case.shape, bundle.case.numel
     place = size // 2
     best: Mixing | None = None
+    outputs_too = False
     for number in range(min(count, 2 * bundle.num_calls + 2)):
         sent = np.zeros((count, size))
         sent[number, place] = bundle.amplitude
@@ -85,6 +90,7 @@ def _described(bundle: Bundle, count: int, read: slice) -> Mixing | None:
         touched = np.abs(weights) > TOUCHED * np.abs(weights).max(axis=1, initial=0.0, keepdims=True) + 1e-30
         touched[:, place] = False
         mixed = np.flatnonzero(touched.any(axis=1))
+        outputs_too |= mixed.size > 0 and number >= len(bundle.layout.fields)
         if mixed.size == 0 or (best is not None and mixed[0] >= best.row):
             continue
         row = int(mixed[0])
@@ -98,7 +104,7 @@ def _described(bundle: Bundle, count: int, read: slice) -> Mixing | None:
             np.ptp(others) <= NEAR * abs(others[0])
         )
         best = Mixing(row, axes, float(weights[row, place]), float(others.mean()) if alike else None)
-    return best
+    return best if outputs_too else None
 
 
 def _rows(bundle: Bundle, sent: Array) -> Array | None:
