@@ -11,6 +11,7 @@ import torch
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.casts import cast_of
 from sampler_harness.law.clamped import clamped_end
+from sampler_harness.law.dense import LARGEST_DENSE
 from sampler_harness.law.reading import times_of
 from sampler_harness.law.replay import innovations, with_fresh_noise
 from sampler_harness.law.response import Array
@@ -33,8 +34,6 @@ UNSEEN = "how accurate it is cannot be told, since what it is held against has n
 #: Times what rounding does to the reference, in the mean over a row: of programs of any form at most 2^2.4 was seen.
 #: The next narrower dtype rounds 2^13 times as much.
 ROOM = 2.0**6
-#: Largest of the given values, roughly: divided by it they stay where no clamp bites.
-LARGEST_DENSE = 2.0**8
 
 
 def check_dtype(evidence: Evidence) -> Finding:

@@ -12,7 +12,10 @@ from sampler_harness.observe.trace import Run
 
 from .response import Array
 
-__all__ = ["DenseRun", "as_dtype", "dense_values"]
+__all__ = ["LARGEST_DENSE", "DenseRun", "as_dtype", "dense_values"]
+
+#: Largest of the given values, roughly: divided by it they stay where no clamp bites.
+LARGEST_DENSE = 2.0**8
 
 
 @dataclass(frozen=True)
