@@ -12,7 +12,6 @@ from sampler_harness.checks.evidence import Evidence
 from sampler_harness.law.tolerance import reference_law, tolerance_of
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.verdict import Diagnosis, Finding
-from sampler_harness.verdict import Explanation as Told
 
 from .compared import all_targets_of, chosen, is_short, lawless_of, target_of, targets_of
 from .consequences import consequences
@@ -23,8 +22,9 @@ from .guarded import further, guarded
 from .known_faults import KNOWN_FAULTS
 from .observed import observed, of_returned_sample
 from .search import BUDGET, Found, Near, Search
+from .summed_up import summed_up
 from .target import Target
-from .words import told, told_as_part
+from .words import told
 
 __all__ = ["diagnose", "search_for", "targets_of"]
 
@@ -59,16 +59,11 @@ def diagnose(
         return Diagnosis(exact=False, observed=seen, consequences=lasting, unsearched=why, seconds=spent)
     configs = [t.config for t in ordered]
     known, found = without_declared(found, ordered, set(declared))
-    return Diagnosis(
-        exact=found.exact,
-        answers=tuple(told(answer.first, configs, answer.variants) for answer in found.answers[:3]),
-        near=tuple(_near(one, configs) for one in found.near),
+    return dataclasses.replace(
+        summed_up(found, configs, _as_far, time.perf_counter() - started),
         declared=tuple(told(one, configs) for one in known),
         observed=beside if found.exact else seen,
         consequences=lasting,
-        searched=_searched(found),
-        settled_by=found.settled_by,
-        seconds=time.perf_counter() - started,
     )
 
 
@@ -121,27 +116,13 @@ def _is_as_declared(evidence: Evidence, targets: Sequence[Target]) -> bool:
     return bool(start.faults) and all(start.explains(target) for target in targets)
 
 
-def _near(near: Near, declared: Sequence[Any]) -> Told:
-    found = told_as_part(near.explanation, declared)
-    if near.is_for_all_numbers:
-        how = f"explains all {near.of} configurations in which your sampler gives numbers, but not where it gives none"
-    elif near.cases:
-        how = f"explains {near.cases} of the {near.of} configurations that were compared"
-    else:
-        how = f"goes along with it {_as_far(near)} in {judging.told(near.config)}"
-    return dataclasses.replace(found, summary=f"{found.summary}; {how}")
-
-
 def _as_far(near: Near) -> str:
     """How many model inputs of a run are as they should be."""
     if near.rows == 0:
-        return "within the first model input alone"
-    return "up to the first model input" if near.rows == 1 else f"up to model input {near.rows} of {near.of_rows}"
-
-
-def _searched(found: Found) -> str:
-    end = "" if found.ended else ", until the budget was spent"
-    return f"{found.programs} programs measured{end}; answers held against {found.cases} configurations"
+        until = "within the first model input alone"
+    else:
+        until = "up to the first model input" if near.rows == 1 else f"up to model input {near.rows} of {near.of_rows}"
+    return f"goes along with it {until} in {judging.told(near.config)}"
 
 
 def _search(evidence: Evidence, targets: list[Target], others: list[Target], budget: str) -> Found:

@@ -12,7 +12,6 @@ from sampler_harness.grids.evidence import GridEvidence, Seen, seen_of
 from sampler_harness.grids.reading import Returned
 from sampler_harness.grids.tolerance import levels_in
 from sampler_harness.verdict import Diagnosis, Finding
-from sampler_harness.verdict import Explanation as Told
 
 from .answers import rank
 from .explanation import Explanation
@@ -21,7 +20,7 @@ from .grid_target import GridTarget
 from .guarded import further, guarded
 from .known_faults import GRID_FAULTS, KNOWN_FAULTS
 from .search import BUDGET, Search
-from .words import told, told_as_part
+from .summed_up import summed_up
 
 __all__ = ["diagnose_grid", "search_for_grid"]
 
@@ -63,16 +62,7 @@ def diagnose_grid(evidence: GridEvidence, findings: Sequence[Finding], *, budget
     if found is None:
         return Diagnosis(False, observed=seen, unsearched=why, seconds=time.perf_counter() - started)
     configs = [target.config for target in targets]
-    end = "" if found.ended else ", until the budget was spent"
-    held = "1 configuration" if found.cases == 1 else f"{found.cases} configurations"
-    return Diagnosis(
-        exact=found.exact,
-        answers=tuple(told(answer.first, configs, answer.variants) for answer in found.answers[:3]),
-        near=tuple(_near(one, configs) for one in found.near),
-        searched=f"{found.programs} programs measured{end}; answers held against {held}",
-        settled_by=found.settled_by,
-        seconds=time.perf_counter() - started,
-    )
+    return summed_up(found, configs, _as_far, time.perf_counter() - started)
 
 
 def search_for_grid(evidence: GridEvidence, budget: str = "quick") -> tuple[Found | None, list[GridTarget]]:
@@ -137,10 +127,5 @@ def _hypothetical(evidence: GridEvidence, config: Any, dtype: str) -> GridTarget
     return _target(evidence, dataclasses.replace(seen, levels=seen.should_be))
 
 
-def _near(near: Near, declared: Sequence[Any]) -> Told:
-    found = told_as_part(near.explanation, declared)
-    if near.cases:
-        how = f"explains {near.cases} of the {near.of} configurations that were compared"
-    else:
-        how = f"agrees with it in the first {near.rows} of {near.of_rows} levels in {judging.told(near.config)}"
-    return dataclasses.replace(found, summary=f"{found.summary}; {how}")
+def _as_far(near: Near) -> str:
+    return f"agrees with it in the first {near.rows} of {near.of_rows} levels in {judging.told(near.config)}"

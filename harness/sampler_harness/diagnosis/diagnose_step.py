@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from sampler_harness import judging
 from sampler_harness.training.checks import FREE_FACTOR
 from sampler_harness.training.evidence import TrainingEvidence
 from sampler_harness.verdict import Diagnosis, Finding
-from sampler_harness.verdict import Explanation as Told
 
 from .answers import rank
 from .explanation import Explanation
@@ -21,7 +19,7 @@ from .known_faults import KNOWN_FAULTS, TRAINING_FAULTS
 from .search import BUDGET, Search
 from .step_cases import hypothetical_step, measured_step, steps_of, unread_of, why_lawless
 from .step_target import PARTS, StepTarget
-from .words import told, told_as_part
+from .summed_up import summed_up
 
 __all__ = ["diagnose_step", "search_for_step"]
 
@@ -57,17 +55,8 @@ def diagnose_step(
         return Diagnosis(False, observed=seen, unsearched=why, seconds=time.perf_counter() - started)
     seen = tuple(f.message.splitlines()[0] for f in causes if f.id in _NOT_OF_THE_LAW)
     configs = [target.config for target in targets]
-    held = "1 configuration" if found.cases == 1 else f"{found.cases} configurations"
-    end = "" if found.ended else ", until the budget was spent"
-    return Diagnosis(
-        exact=found.exact,
-        answers=tuple(told(answer.first, configs, answer.variants) for answer in found.answers[:3]),
-        near=tuple(_near(one, configs) for one in found.near),
-        observed=() if found.exact else seen,
-        searched=f"{found.programs} programs measured{end}; answers held against {held}",
-        settled_by=found.settled_by,
-        seconds=time.perf_counter() - started,
-    )
+    summed = summed_up(found, configs, _as_far, time.perf_counter() - started)
+    return dataclasses.replace(summed, observed=() if found.exact else seen)
 
 
 def _found(evidence: TrainingEvidence, budget: str) -> tuple[Found | None, list[StepTarget], str]:
@@ -132,10 +121,5 @@ def _is_mean(one: Explanation, target: StepTarget) -> bool:
     return response is not None and abs(target.factor(response) - 1) < FREE_FACTOR
 
 
-def _near(near: Near, declared: Sequence[Any]) -> Told:
-    found = told_as_part(near.explanation, declared)
-    if near.cases:
-        how = f"explains {near.cases} of the {near.of} configurations that were compared"
-    else:
-        how = f"agrees with it in {near.rows} of {len(PARTS)} parts in {judging.told(near.config)}"
-    return dataclasses.replace(found, summary=f"{found.summary}; {how}")
+def _as_far(near: Near) -> str:
+    return f"agrees with it in {near.rows} of {len(PARTS)} parts in {judging.told(near.config)}"
