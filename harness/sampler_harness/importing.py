@@ -61,7 +61,7 @@ def module_at(place: str, target: str) -> ModuleType:
         what = "is a folder" if path.is_dir() else "is neither a Python file nor a module"
         raise TargetError(f"{place} {what}: write path/file.py:name or module:name")
     if not all(part.isidentifier() for part in place.split(".")):
-        raise TargetError(f"{target!r} is not a target: write module:name, path/file.py:name or diffusers:NAME")
+        raise TargetError(f"{target!r} is not a target: write module:name or path/file.py:name")
     _on_path(str(Path.cwd()))
     importlib.invalidate_caches()
     return _imported(lambda: importlib.import_module(place), place)

@@ -134,7 +134,9 @@ def load_named(target: str, settings: Mapping[str, Any] | None = None) -> tuple[
         return tuple(Named(one.name or name, one, None) for one in _adapted(place, name, settings or {}))
     if settings:
         given = ", ".join(f"{key}={value}" for key, value in settings.items())
-        raise TargetError(f"--set {given} is for adapters such as diffusers:NAME; {target} declares its own fields")
+        raise TargetError(
+            f"--set {given} is for adapters, as {', '.join(ADAPTERS.values())}; {target} declares its own fields"
+        )
     module = module_at(place, target)
     if name:
         return (Named(name, renamed(_declared(module, name, place), name, f"{place}:{name}"), module),)
@@ -192,7 +194,8 @@ def _split(target: str) -> tuple[str, str]:
     place = place_of(target)
     name = target[len(place) + 1 :]
     if not place or target.startswith(":") or target.endswith(":"):
-        raise TargetError(f"{target!r} is not a target: write module:name, path/file.py:name or diffusers:NAME")
+        examples = ", ".join(ADAPTERS.values())
+        raise TargetError(f"{target!r} is not a target: write module:name, path/file.py:name or as {examples}")
     return place, name
 
 

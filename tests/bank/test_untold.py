@@ -64,7 +64,7 @@ def test_items_that_are_never_asked_for_are_missed() -> None:
 
 @pytest.mark.parametrize("has_effect", [False, True])
 def test_what_python_draws_counts_where_a_value_follows_from_it(has_effect: bool) -> None:
-    """A name that is made up at random is no noise; a factor of the model's output is, though 0 times it is 0."""
+    """A factor of the model's output is noise; a name that is made up is not, which cannot be told for sure."""
 
     def sampler(model: Any, shape: tuple[int, ...], config: Any, **given: Any) -> torch.Tensor:
         factor = random.random() if has_effect else 1.0 + 0.0 * random.random()
@@ -75,7 +75,52 @@ def test_what_python_draws_counts_where_a_value_follows_from_it(has_effect: bool
 
     subject = sampler_under_test(FlowEuler, num_steps=2, shapes=[(2, 3, 4, 4)])(sampler)
     verdict = check_sampler(subject, budget="quick", diagnose=False)
-    assert verdict.conforms != has_effect
-    found = next(f for f in verdict.findings if f.id == "noise/generator")
-    assert found.outcome == ("failed" if has_effect else "passed")
-    assert ("nothing of a run follows from it" in " ".join(found.notes)) != has_effect
+    assert [f.id for f in verdict.causes] == ["noise/generator"]
+    [found] = verdict.causes
+    assert found.outcome == ("failed" if has_effect else "error")
+    assert ("does not tell that none ever follows from it" in found.message) != has_effect
+    assert "a generator was given" not in found.message
+
+
+def test_a_coin_that_seldom_falls_is_not_passed() -> None:
+    def sampler(model: Any, shape: tuple[int, ...], config: Any, **given: Any) -> torch.Tensor:
+        factor = 0.0 if random.random() < 0.02 else 1.0
+        x = torch.randn(shape, **given)
+        for k in range(config.num_steps):
+            x = x - factor * model(x, torch.full((shape[0],), 1 - k / config.num_steps)) / config.num_steps
+        return x
+
+    subject = sampler_under_test(FlowEuler, num_steps=2, shapes=[(2, 3, 4, 4)])(sampler)
+    assert not check_sampler(subject, budget="quick", diagnose=False).conforms
+
+
+def test_what_counts_its_runs_is_not_random() -> None:
+    runs = [0]
+
+    def sampler(model: Any, shape: tuple[int, ...], config: Any, **given: Any) -> torch.Tensor:
+        runs[0] += 1
+        x = torch.randn(shape, **given) + 0.01 * runs[0]
+        for k in range(config.num_steps):
+            x = x - model(x, torch.full((shape[0],), 1 - k / config.num_steps)) / config.num_steps
+        return x
+
+    subject = sampler_under_test(FlowEuler, num_steps=2, shapes=[(2, 3, 4, 4)])(sampler)
+    told = {f.id: f.message for f in check_sampler(subject, budget="quick", diagnose=False).bad}
+    assert "state/rerun" in told
+    assert "random" not in told.get("noise/generator", "")
+
+
+def test_items_that_are_asked_for_backwards_cannot_be_told() -> None:
+    def sampler(model: Any, shape: tuple[int, ...], config: Any, **given: Any) -> torch.Tensor:
+        x = torch.randn(shape, **given)
+        for k in range(config.num_steps):
+            out = torch.empty_like(x)
+            for i in reversed(range(shape[0])):
+                out[i : i + 1] = model(x[i : i + 1], torch.full((1,), 1 - k / config.num_steps))
+            x = x - out / config.num_steps
+        return x
+
+    subject = sampler_under_test(FlowEuler, num_steps=2, shapes=[(2, 3, 4, 4)])(sampler)
+    [cause] = check_sampler(subject, budget="quick", diagnose=False).causes
+    assert cause.outcome == "error"
+    assert "in another order than they stand in it" in cause.message

@@ -52,7 +52,8 @@ def test_a_sound_sampler_conforms(name: str) -> None:
         ("sample_euler_ancestral", "* s_noise * up", "* s_noise * up**2", "law/noise"),
         ("sample_dpm_2", "(sigma * sigmas[i + 1]).sqrt()", "(sigma + sigmas[i + 1]) / 2", "law/times"),
         ("sample_dpm_2_ancestral", "x + slope * (middle - sigma), middle", "x, middle", "law/outputs"),
-        ("sample_euler_ancestral", "if noise_sampler is None else", "if True else", "noise/generator"),
+        ("sample_euler_ancestral[noise_sampler]", "if noise_sampler is None else", "if True else", "noise/generator"),
+        ("sample_euler_ancestral", "torch.randn_like(x) if noise", "torch.rand_like(x) if noise", "noise/shape"),
     ],
 )
 @pytest.mark.sampled(every=3)
@@ -63,12 +64,13 @@ def test_a_copy_with_a_mistake_fails(name: str, before: str, after: str, check: 
 
 def test_a_module_is_all_that_it_has_a_reference_for(capsys: pytest.CaptureFixture[str]) -> None:
     for target in (TARGET, f"{TARGET}:all", "k_diffusion:fixtures.torch_samplers.idiom:all"):
-        assert sorted(one.name for one in load_subjects(target)) == sorted(NAMES)
+        handed = [f"{name}[noise_sampler]" for name in NAMES if name.endswith("ancestral")]
+        assert sorted(one.name for one in load_subjects(target)) == sorted([*NAMES, *handed])
     assert remarks_of(TARGET) == (
         "not decided (there is no reference of that name yet): sample_two_histories",
         "not decided (it takes (model, x, sigma_min, sigma_max, …) and not (model, x, sigmas, …)): sample_adaptive",
     )
-    with pytest.raises(TargetError, match="holds 5 samplers: name one of them"):
+    with pytest.raises(TargetError, match="holds 7 samplers: name one of them"):
         load_subject(TARGET)
     assert main([f"{TARGET}:sample_two_histories"]) == 2
     told = capsys.readouterr().err
@@ -88,7 +90,11 @@ def test_a_copy_is_held_against_another_where_there_is_no_reference(tmp_path: Pa
 @pytest.mark.parametrize(
     ("target", "settings", "told"),
     [
-        ("sample_heun", {"order": "2"}, "sample_heun has no option 'order'; it has model, x, sigmas"),
+        ("sample_heun", {"order": "2"}, "sample_heun has no option 'order'; it has s_churn, s_tmin"),
+        ("sample_heun", {"x": "2"}, "sample_heun has no option 'x'"),
+        ("sample_heun", {"num_steps": "abc"}, "sample_heun with num_steps=abc: num_steps must be a whole number"),
+        ("sample_heun", {"sigma_min": "90"}, "sample_heun with sigma_min=90: "),
+        ("sample_heun[noise_sampler]", {}, "sample_heun takes no noise_sampler"),
         ("sample_heun", {"solver": "euler"}, "sample_heun is solver='heun': another function is not"),
         ("sample_hewn", {}, "has no function 'sample_hewn'; it has sample_euler"),
         ("sample_adaptive", {}, "sample_adaptive is not in the idiom"),
@@ -101,9 +107,34 @@ def test_what_cannot_be_had_is_one_sentence(target: str, settings: dict[str, str
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("class sample_euler: ...", "it is a class, not a function"),
+        ("import functools\nsample_euler = functools.partial(print)", "it is a partial, not a function"),
+        ("async def sample_euler(model, x, sigmas): ...", "it does not return a sample but a coroutine"),
+        ("def sample_euler(*args, **kw): ...", "it takes (*args, **kw, …) and not (model, x, sigmas, …)"),
+        ("def sample_euler(model, x, sigmas, scale): ...", "it needs scale, for which it has no default"),
+        ("sample_eule = 3", "has no function 'sample_euler'; it has none whose name begins with sample_"),
+    ],
+)
+def test_what_is_no_function_of_the_idiom_is_told_as_what_it_is(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd_sampling.py"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DeclarationError) as caught:
+        adapter.subjects(f"{path}:sample_euler")
+    assert told in str(caught.value)
+
+
 def test_a_place_that_is_not_there_is_one_sentence() -> None:
     with pytest.raises(TargetError, match="there is no module 'no_such_ui'"):
         load_subject("k_diffusion:no_such_ui.sampling:sample_heun")
+
+
+def test_another_default_is_told(tmp_path: Path) -> None:
+    target = copied(tmp_path, ("    eta: float = 1.0,", "    eta: float = 0.5,"))
+    told = "sample_euler_ancestral: eta is 0.5 where nobody says it, and 1.0 in k-diffusion"
+    assert told in remarks_of(f"{target}:sample_euler_ancestral")
 
 
 def test_options_reach_function_and_reference_alike() -> None:

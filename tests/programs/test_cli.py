@@ -255,7 +255,7 @@ def test_a_target_that_cannot_be_had(target: str, told: str, sound: str, capsys:
     [
         (["--check", "law/nois"], "there is no check 'law/nois'; did you mean 'law/noise'?"),
         (["--set", "beta"], "write --set key=value"),
-        (["--set", "a=1"], "is for adapters such as diffusers:NAME"),
+        (["--set", "a=1"], "is for adapters, as diffusers:DDIMScheduler"),
         (["--json", "no/such/folder/x.json"], "there is no folder no/such/folder"),
         (["--save-law", "."], "it is a folder"),
         (["--against", "git:HEAD"], "is in no git repository"),

@@ -18,10 +18,10 @@ from sampler_harness.subject import DeclarationError, Subject
 from .diffusers_defaults import left_out
 from .diffusers_deviations import KNOWN_DEVIATIONS, KnownDeviation
 from .diffusers_loop import SchedulerLoop
-from .diffusers_narrowed import NothingLegal, narrowed, of_length
 from .diffusers_options import accepts, fields_from, names, parsed_settings, scheduler_class
 from .diffusers_undecided import undecided, why_undecided
 from .diffusers_varied import REFERENCED
+from .narrowed import NothingLegal, narrowed, of_length
 
 __all__ = ["ALL", "names", "remarks", "subject", "subjects"]
 

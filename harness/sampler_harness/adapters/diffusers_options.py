@@ -258,6 +258,13 @@ _OF_PIPELINES = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq
 _NO_X0 = (
     "EDMEulerScheduler", "EulerAncestralDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
 )  # fmt: skip
+#: Options that are one of a few names.
+_NAMED = {
+    "prediction_type": tuple(DIFFUSERS_PREDICTIONS.values()),
+    "timestep_spacing": ("linspace", "leading", "trailing"),
+}
+#: Options of which one at most is on.
+_ONE_AT_MOST = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 #: Schedulers of flows; what they are not followed in.
 _FLOWS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "LTXEulerAncestralRFScheduler")
 _NOT_OF_FLOWS = ("timesteps", "sigmas")
@@ -273,12 +280,21 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         DeclarationError: names an option that has no counterpart, and why.
     """
     fields: dict[str, Any] = {}
+    together = [option for option in _ONE_AT_MOST if options.get(option)]
+    if len(together) > 1:
+        raise DeclarationError(f"{name}: {' and '.join(together)} cannot be on together")
+    low, high = options.get("sigma_min"), options.get("sigma_max")
+    if low is not None and high is not None and low > high:
+        raise DeclarationError(f"{name}: sigma_min={low} is above sigma_max={high}")
     for option, value in options.items():
         reason = _REFUSED.get((option, value if not isinstance(value, (list, tuple)) else None))
         if reason is not None and not (option == "beta_schedule" and name == "HeunDiscreteScheduler"):
             raise _refused(name, option, value, reason)
         if option == "beta_schedule" and value not in (*_ALL_MAKE, *_SCHEDULES.get(name, ())):
             raise _refused(name, option, value, "the scheduler makes no such table")
+        usual = constructor_options(name).get(option)
+        if option in _NAMED and value != usual and value not in _NAMED[option]:
+            raise DeclarationError(f"{name}: {option} must be one of {', '.join(_NAMED[option])}, got {value}")
         if option == "prediction_type" and value == "sample" and name in _NO_X0:
             raise _refused(name, option, value, "the scheduler has no such model")
         if option in _NOT_OF_FLOWS and name in _FLOWS and value:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from reference_samplers.grids.sigmas import karras_sigmas
 from sampler_harness.importing import module_at
 from sampler_harness.subject import DeclarationError, Subject
 
+from .narrowed import NothingLegal, narrowed
 from .no_reference import NoReference
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ _OPENINGS = ("model", "x", "sigmas")
 _BESIDE: dict[str, Any] = {"extra_args": {}, "callback": None, "disable": True}
 #: The option that hands a function its fresh noise: ``noise_sampler(sigma, sigma_next)``.
 _DRAWS = "noise_sampler"
+#: How the subject is called that hands it.
+_HANDED = f"[{_DRAWS}]"
+#: What k-diffusion takes where nobody says an option.
+_DEFAULTS = {"eta": 1.0, "s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"), "s_noise": 1.0}
 #: Fields of the levels that a function is given.
 _OF_GRID = ("num_steps", "sigma_min", "sigma_max", "rho", "sigmas")
 #: Levels where no reference says them: those of Stable Diffusion, which user interfaces lay out.
@@ -134,7 +139,7 @@ def _parameters(sampler: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 
 
 def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subject]:
-    """The subjects of a target.
+    """The subjects of a target: with the noise that a function draws, and, if it takes one, with a ``noise_sampler``.
 
     Args:
         name: ``sample_heun`` of the installed k-diffusion, ``PLACE:sample_heun`` of a file or module; ``all`` in place
@@ -148,14 +153,15 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
     module, wanted, place = _found(name)
     given = {key: _parsed(value) for key, value in (settings or {}).items()}
     if wanted != ALL:
-        return [_subject(module, wanted, place, given)]
+        return _with_own_noise_and_given(module, wanted, place, given)
     if given:
         told = ", ".join(f"{key}={value}" for key, value in given.items())
         raise DeclarationError(f"--set {told} is for one function; of all, each has options of its own")
     names = [one for one in _in_idiom(module) if one in DECIDED]
     if not names:
-        raise DeclarationError(f"{module.__name__} has no function that is decided: {', '.join(DECIDED)}")
-    return [_subject(module, one, place, {}) for one in names]
+        there = [f"{one} ({_why(module, one)})" for one in _samplers(module)] or [f"nothing named {_PREFIX}…"]
+        raise DeclarationError(f"{module.__name__} has no function that is decided; it has {'; '.join(there)}")
+    return [subject for one in names for subject in _with_own_noise_and_given(module, one, place, {})]
 
 
 def remarks(name: str) -> tuple[str, ...]:
@@ -165,6 +171,7 @@ def remarks(name: str) -> tuple[str, ...]:
         name: as :func:`subjects` takes it.
     """
     module, wanted, place = _found(name)
+    wanted = wanted.removesuffix(_HANDED)
     if wanted != ALL:
         if wanted not in DECIDED:
             return (f"k_diffusion:{place}{wanted} has no reference: {_why(module, wanted)}",)
@@ -184,60 +191,102 @@ def _found(name: str) -> tuple[ModuleType, str, str]:
 
 
 def _samplers(module: ModuleType) -> list[str]:
-    """Functions that are named as samplers, as the module has them."""
-    return [name for name, one in vars(module).items() if name.startswith(_PREFIX) and inspect.isfunction(one)]
+    """What is named as a sampler and can be called, as the module has it."""
+    return [name for name, one in vars(module).items() if name.startswith(_PREFIX) and callable(one)]
 
 
 def _in_idiom(module: ModuleType) -> list[str]:
     return [name for name in _samplers(module) if _is_idiom(vars(module)[name])]
 
 
-def _is_idiom(sampler: Callable[..., Any]) -> bool:
-    return tuple(_parameters(sampler))[: len(_OPENINGS)] == _OPENINGS
+def _is_idiom(sampler: Any) -> bool:
+    return not _why_no_idiom(sampler)
+
+
+def _why_no_idiom(sampler: Any) -> str:
+    """Why something cannot be called as the idiom says; empty where it can."""
+    if not inspect.isfunction(sampler):
+        return f"it is a {'class' if isinstance(sampler, type) else type(sampler).__name__}, not a function"
+    if inspect.iscoroutinefunction(sampler) or inspect.isgeneratorfunction(sampler):
+        return "it does not return a sample but a coroutine or generator"
+    parameters = _parameters(sampler)
+    if tuple(parameters)[: len(_OPENINGS)] != _OPENINGS:
+        shown = [str(one).partition(":")[0].partition("=")[0] for one in parameters.values()]
+        return f"it takes ({', '.join(shown[:4])}, …) and not (model, x, sigmas, …)"
+    options = [one for one in parameters.values() if one.name not in (*_OPENINGS, *_BESIDE)]
+    named = [one for one in options if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    needed = [one.name for one in named if one.default is one.empty]
+    return f"it needs {', '.join(needed)}, for which it has no default" if needed else ""
 
 
 def _why(module: ModuleType, name: str) -> str:
-    if not _is_idiom(vars(module)[name]):
-        return f"it takes ({', '.join(list(_parameters(vars(module)[name]))[:4])}, …) and not (model, x, sigmas, …)"
-    return "there is no reference of that name yet"
+    return _why_no_idiom(vars(module)[name]) or "there is no reference of that name yet"
 
 
 def _of_options(module: ModuleType, name: str) -> tuple[str, ...]:
-    """Options that no field stands for."""
+    """Options that no field stands for, and those with another default than k-diffusion's: each run says them."""
     known = {f.name for f in fields(DECIDED[name][0])}
-    sampler = vars(module)[name]
-    unknown = [one for one in _parameters(sampler) if one not in (*_OPENINGS, *_BESIDE, _DRAWS, *known)]
-    return tuple(f"{name}: {one} is left at its default: no field stands for it" for one in unknown)
+    parameters = _parameters(vars(module)[name])
+    unknown = [one for one in parameters if one not in (*_OPENINGS, *_BESIDE, _DRAWS, *known)]
+    moved = [one for one, usual in _DEFAULTS.items() if one in parameters and parameters[one].default != usual]
+    return (
+        *(f"{name}: {one} is left at its default: no field stands for it" for one in unknown),
+        *(
+            f"{name}: {one} is {parameters[one].default} where nobody says it, and {_DEFAULTS[one]} in k-diffusion"
+            for one in moved
+            if parameters[one].default is not inspect.Parameter.empty
+        ),
+    )
+
+
+def _with_own_noise_and_given(module: ModuleType, wanted: str, place: str, given: Mapping[str, Any]) -> list[Subject]:
+    """One subject, or two: what a function draws by itself is another line than the noise that it is handed."""
+    name = wanted.removesuffix(_HANDED)
+    plain = _subject(module, name, place, given)  # refuses what is not there, and what is not in the idiom
+    if _DRAWS not in _parameters(vars(module)[name]) or _DRAWS in given:
+        if name != wanted:
+            raise DeclarationError(f"{name} takes no {_DRAWS}")
+        return [plain]
+    handed = replace(plain, name=f"{name}{_HANDED}", target=f"{plain.target}{_HANDED}", takes_generator=True)
+    return [handed] if name != wanted else [plain, handed]
 
 
 def _subject(module: ModuleType, name: str, place: str, given: Mapping[str, Any]) -> Subject:
     from hypothesis import strategies as st
 
     sampler = vars(module).get(name)
-    if not inspect.isfunction(sampler):
-        raise DeclarationError(f"{module.__name__} has no function {name!r}; it has {', '.join(_samplers(module))}")
-    if not _is_idiom(sampler):
-        raise DeclarationError(f"{name} is not in the idiom: {_why(module, name)}")
+    if sampler is None:
+        there = ", ".join(_samplers(module)) or f"none whose name begins with {_PREFIX}"
+        raise DeclarationError(f"{module.__name__} has no function {name!r}; it has {there}")
+    if why := _why_no_idiom(sampler):
+        raise DeclarationError(f"{name} is not in the idiom: {why}")
     reference, fixed = DECIDED.get(name, (NoReference, {}))
     known = [f.name for f in fields(reference)]
     parameters = _parameters(sampler)
+    free = [one for one in parameters if one not in (*_OPENINGS, *_BESIDE)]
     for key in given:
-        if key not in known and key not in parameters:
-            raise DeclarationError(f"{name} has no option {key!r}; it has {', '.join(parameters)}")
+        if key not in known and key not in free:
+            raise DeclarationError(f"{name} has no option {key!r}; it has {', '.join((*free, *_OF_GRID))}")
         if key in fixed:
             raise DeclarationError(f"{name} is {key}={fixed[key]!r}: another function is not")
     options = tuple(one for one in parameters if one in known and one not in _OPENINGS)
     varied = {key: value for key, value in _varied(st, name).items() if key in (*options, *_OF_GRID) and key in known}
     asked = {key: value for key, value in given.items() if key in known}
     function = IdiomSampler(sampler, options, {key: value for key, value in given.items() if key not in known})
+    declared = {**varied, **fixed, **asked}
+    if asked:
+        try:
+            declared = narrowed(reference, declared)
+        except NothingLegal as error:
+            told = ", ".join(f"{key}={value}" for key, value in asked.items())
+            raise DeclarationError(f"{name} with {told}: {error}") from error
     return Subject(
         function=function,
         reference=reference,
-        fields={**varied, **fixed, **asked},
+        fields=declared,
         name=name,
         target=f"k_diffusion:{place}{name}",
         dtypes=("float32",) if reference is NoReference else ("float32", "float64"),
-        takes_generator=_DRAWS in parameters and _DRAWS not in given,
         # Churn goes by the number of levels that the function is given: fewer for a run from the middle.
         partial=None if "s_churn" in parameters or reference is NoReference else function.partial,
     )

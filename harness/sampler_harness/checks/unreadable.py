@@ -18,7 +18,7 @@ from sampler_harness.law.mixed import Mixing, mixing
 from sampler_harness.law.places import is_uneven
 from sampler_harness.law.response import Array
 from sampler_harness.law.tolerance import is_half
-from sampler_harness.observe.global_state import OF_TORCH, with_others_moved_on
+from sampler_harness.observe.global_state import OF_TORCH, with_others_at
 from sampler_harness.observe.probes import Dense, Impulses
 from sampler_harness.observe.trace import Problem, Run
 
@@ -27,7 +27,7 @@ from .replayed import where
 if TYPE_CHECKING:
     from .evidence import Evidence
 
-__all__ = ["Unreadable", "answers_of_each", "in_words", "is_hidden", "turns_with_draws", "unreadable"]
+__all__ = ["OTHER_STATES", "Unreadable", "answers_of_each", "in_words", "is_hidden", "turns_with_draws", "unreadable"]
 
 #: What tells of hidden randomness, and what is right all the same.
 _BESIDE_HIDDEN = ("law/times", "noise/generator", "state/side-effects")
@@ -46,6 +46,8 @@ _TURNED = (
     "with other draws the model's outputs are weighed otherwise: draws multiply them (a random rotation of each item, "
     "a random mask), so that there are no coefficients to read. Where it is meant, leave it out, and the rest is told",
 )
+#: States of Python's and numpy's generators in which a run is made: whether a value follows from them shows in these.
+OTHER_STATES = range(6)
 #: Share of a row's size by which two runs may differ that are one.
 NEAR = 1e-3
 
@@ -104,23 +106,36 @@ def is_hidden(bundle: Bundle) -> bool:
     """Whether runs with the same draws and outputs differ each time: what is random in them is not torch's.
 
     Of an earlier run one in which all draws and outputs are 0 leaves the next nothing: a sum that goes on grows by 0.
+    Where such runs differ from one another along one line it is something that counts them, and not random.
 
     Args:
         bundle: of a case that is affine.
     """
     if any(name not in OF_TORCH for name in bundle.zero.generators_moved):
-        with with_others_moved_on():
-            other = bundle.run_dense()
-        if isinstance(other, Problem) or isinstance(bundle.dense, Problem):
+        found = []
+        for seed in OTHER_STATES:
+            with with_others_at(seed):
+                found.append(bundle.run_dense())
+        if any(isinstance(one, Problem) for one in found):
             return True
-        return not _are_one(other.run, bundle.dense.run)
+        told = [one.run for one in found if not isinstance(one, Problem)]
+        return not all(_are_one(told[0], other) for other in told)
     first, again = bundle.dense, bundle.run_dense()
     if isinstance(first, Problem) or isinstance(again, Problem) or _are_one(first.run, again.run):
         return False
     runs = [bundle.execute(Impulses()) for _ in range(3)]
     if any(run.problem is not None for run in runs):
         return False
-    return not any(_are_one(runs[i], runs[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    if any(_are_one(runs[i], runs[j]) for i, j in ((0, 1), (0, 2), (1, 2))):
+        return False
+    return len({run.rows().shape for run in runs}) > 1 or not _is_line([run.rows() for run in runs])
+
+
+def _is_line(rows: list[Array]) -> bool:
+    """Whether three runs lie on one line: each is off from the one before by a multiple of the same."""
+    one, other = rows[1] - rows[0], rows[2] - rows[1]
+    size = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return abs(float((one * other).sum())) >= (1 - NEAR) * size
 
 
 def answers_of_each(bundle: Bundle, expected: int) -> int:

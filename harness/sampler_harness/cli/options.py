@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         "targets",
         nargs="*",
         metavar="TARGET",
-        help="module:name, path/file.py:name, path/file.py (all in it), or diffusers:NAME",
+        help="module:name, path/file.py:name, path/file.py (all in it), diffusers:NAME or k_diffusion:sample_x",
     )
     made.add_argument("--device", default="cpu", help="any torch device (default: cpu)")
     made.add_argument(

@@ -102,7 +102,7 @@ def _read(result: Any) -> tuple[Array, str]:
         if result.is_complex():
             raise _Unreadable(f"the function returned {result.dtype}, should be real numbers")
         whole = not result.is_floating_point()
-        values = result.detach().cpu().to(torch.float64).numpy()
+        values = result.detach().cpu().to(torch.float64).numpy().copy()  # the function may keep it, and write into it
         return values, "" if whole else str(result.dtype).removeprefix("torch.")
     if isinstance(result, (list, tuple)):
         return _read_items(list(result))

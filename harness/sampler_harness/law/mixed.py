@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sampler_harness.observe.probes import Dense
-
 from .bundle import Bundle, DenseRun
 from .dense import dense_values
+from .places import rows_of_sent
 from .response import Array
 from .tolerance import PRECISIONS
 
@@ -107,22 +106,11 @@ def _described(bundle: Bundle, count: int, read: slice) -> Mixing | None:
     return best if outputs_too else None
 
 
-def _rows(bundle: Bundle, sent: Array) -> Array | None:
+def _rows(bundle: Bundle, values: Array) -> Array | None:
     """``(K + 1, numel)`` what a run is with these draws, then outputs, the constant taken off; None where it fails."""
-    layout = bundle.layout
-    assert layout is not None
-    fields, outputs = sent[: len(layout.fields)], sent[len(layout.fields) :]
-    raw = layout.drawn(list(fields), {index: draw.numel for index, draw in enumerate(bundle.zero.draws)})
-
-    def draws(index: int, shape: tuple[int, ...]) -> Array | None:
-        found = raw.get(index)
-        return None if found is None or found.size != math.prod(shape) else found.reshape(shape)
-
-    run = bundle.execute(Dense(draws=draws, outputs=lambda call, shape: outputs[call].reshape(shape)))
-    if run.problem is not None or len(run.calls) != bundle.num_calls:
-        return None
-    rows: Array = run.rows() - bundle.zero.rows()
-    return rows
+    assert bundle.layout is not None
+    count = len(bundle.layout.fields)
+    return rows_of_sent(bundle, bundle.layout, values[:count], values[count:])
 
 
 def _are_near(one: Array, other: Array, off: float) -> bool:

@@ -21,7 +21,7 @@ from .dense import LARGEST_DENSE, dense_values
 from .response import Array
 from .tolerance import PRECISIONS
 
-__all__ = ["PlaceMap", "is_uneven", "maps_places", "place_map"]
+__all__ = ["PlaceMap", "is_uneven", "maps_places", "place_map", "rows_of_sent"]
 
 #: Draws and outputs that are sent one by one, at most.
 MOST = 40
@@ -67,7 +67,7 @@ def is_uneven(bundle: Bundle, *, asleep: bool = False) -> bool:
         return False
     scale = bundle.amplitude / LARGEST_DENSE if asleep else 1.0
     fields, outputs = scale * dense.fields, scale * dense.outputs
-    rows = _sent(bundle, layout, fields, outputs) if asleep else dense.rows - bundle.zero.rows()
+    rows = rows_of_sent(bundle, layout, fields, outputs) if asleep else dense.rows - bundle.zero.rows()
     if rows is None:
         return False
     predicted = response.noise @ fields + response.outputs @ outputs
@@ -121,7 +121,7 @@ def place_map(bundle: Bundle) -> PlaceMap | None:
         weights[:, number] = found
     sent = bundle.amplitude * np.concatenate([dense.fields, dense.outputs])
     largest = np.abs(weights).max(axis=2)
-    rows = _sent(bundle, layout, sent[:fields], sent[fields:])
+    rows = rows_of_sent(bundle, layout, sent[:fields], sent[fields:])
     if rows is None or _misses(bundle, rows, np.einsum("rps,ps->rs", weights, sent), sent, largest):
         return None
     by_item = weights.reshape(calls + 1, fields + calls, bundle.case.shape[0], -1)
@@ -153,11 +153,11 @@ def maps_places(bundle: Bundle) -> bool:
     fields, outputs, items = bundle.amplitude * dense.fields, bundle.amplitude * dense.outputs, bundle.case.shape[0]
     signs = np.where(dense_values(0, 53, bundle.case.numel) > 0, 1.0, -1.0)
     in_all = [np.tile(values[:, : bundle.case.numel // items], items) for values in (fields, outputs)]
-    whole = _sent(bundle, layout, fields, outputs)
-    draws_alone = _sent(bundle, layout, fields, 0 * outputs)
-    outputs_alone = _sent(bundle, layout, 0 * fields, outputs)
-    turned = _sent(bundle, layout, signs * fields, signs * outputs)
-    alike = _sent(bundle, layout, *in_all)
+    whole = rows_of_sent(bundle, layout, fields, outputs)
+    draws_alone = rows_of_sent(bundle, layout, fields, 0 * outputs)
+    outputs_alone = rows_of_sent(bundle, layout, 0 * fields, outputs)
+    turned = rows_of_sent(bundle, layout, signs * fields, signs * outputs)
+    alike = rows_of_sent(bundle, layout, *in_all)
     if whole is None or draws_alone is None or outputs_alone is None or turned is None or alike is None:
         return False
     response, read = bundle.first.response, _read(bundle)
@@ -179,7 +179,7 @@ def _are_near(one: Array, other: Array, places: Any = slice(None), *, off: float
     return bool((np.abs(one - other) <= off * size + 1e-30)[:, places].all())
 
 
-def _sent(bundle: Bundle, layout: Layout, fields: Array, outputs: Array) -> Array | None:
+def rows_of_sent(bundle: Bundle, layout: Layout, fields: Array, outputs: Array) -> Array | None:
     """``(K + 1, numel)`` what a run is with these draws and outputs, the constant taken off; None where it goes wrong.
 
     Args:
@@ -208,7 +208,7 @@ def _alone(bundle: Bundle, layout: Layout, number: int) -> Array | None:
     values = np.copysign(0.5 + np.abs(seen), seen) * bundle.amplitude
     sent = np.zeros((fields + calls, size))
     sent[number] = values
-    rows = _sent(bundle, layout, sent[:fields], sent[fields:])
+    rows = rows_of_sent(bundle, layout, sent[:fields], sent[fields:])
     return None if rows is None else rows / values
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["OF_TORCH", "Generators", "restore_settings", "settings_now", "with_others_moved_on"]
+__all__ = ["OF_TORCH", "Generators", "restore_settings", "settings_now", "with_others_at"]
 
 #: Generators that torch draws from; the others' draws are not seen.
 OF_TORCH = ("torch's global generator", "the CUDA default generator")
@@ -71,11 +71,15 @@ class Generators:
 
 
 @contextlib.contextmanager
-def with_others_moved_on() -> Iterator[None]:
-    """The global generators that are not torch's stand elsewhere while this lasts."""
+def with_others_at(seed: int) -> Iterator[None]:
+    """The global generators that are not torch's stand where a seed puts them while this lasts.
+
+    Args:
+        seed: of both, so that what is seen then is the same on every machine.
+    """
     before = Generators(torch.device("cpu"))
-    np.random.standard_normal(7)  # noqa: NPY002 - the global one is what a sampler might draw from
-    random.random()
+    np.random.seed(seed)  # noqa: NPY002 - the global one is what a sampler might draw from
+    random.seed(seed)
     try:
         yield
     finally:

@@ -221,6 +221,7 @@ class StandIn(Playing):
                 "others: runs of one item after another cannot be laid side by side. Declare shapes of one item, "
                 f"shapes=[{(1, *self._shape[1:])}]"
             )
+        begun.follow(x)
         begun.xs.append(kept(x))
         begun.times.append(kept(time))
         if self._before_call is not None and not first:
@@ -338,6 +339,24 @@ class _Begun:
     xs: list[torch.Tensor] = field(default_factory=list)
     times: list[Any] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
+    _last: tuple[int, int] | None = None
+
+    def follow(self, x: torch.Tensor) -> None:
+        """Take some items behind those before them.
+
+        Args:
+            x: the items, as they were asked for.
+
+        Raises:
+            Unread: where they stand ahead of those in the tensor that they are a part of.
+        """
+        place = x.untyped_storage().data_ptr(), int(x.storage_offset())
+        if self._last is not None and self._last[0] == place[0] and place[1] <= self._last[1]:
+            raise Unread(
+                "the model is asked for the items of a batch in another order than they stand in it, so that they "
+                f"cannot be laid side by side. Declare shapes of one item, shapes=[{(1, *x.shape[1:])}]"
+            )
+        self._last = place
 
     @property
     def items(self) -> int:

@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="TARGET",
         dest="sampler_harness_targets",
-        help="check this sampler too: module:name, path/file.py:name or diffusers:NAME; repeatable",
+        help="check this sampler too: module:name, path/file.py:name, diffusers:NAME, k_diffusion:sample_x; repeatable",
     )
     group.addoption(
         "--sampler-device",
