@@ -12,6 +12,7 @@ import ast
 import importlib
 import inspect
 import json
+import linecache
 import multiprocessing
 import os
 import random
@@ -30,6 +31,7 @@ import torch
 from sampler_harness.adapters import diffusers as adapter
 from sampler_harness.adapters import diffusers_options
 from sampler_harness.runner import Assessment
+from sampler_harness.subject import Subject
 
 from .mutations import lines_of_methods, mutants
 from .scheduler_diagnoses import Answered, answered
@@ -42,6 +44,8 @@ PATIENCE = 120
 NOTHING = "changes nothing"
 #: What the harness is asked of a mutant.
 Asked = Literal["verdict", "diagnosis", "nothing"]
+#: Put behind the name of a module's file: what runs is not what stands there.
+CHANGED = ".changed.py"
 #: Functions of schedulers that no reference has a line of, or that no run goes through.
 _NO_FORMULAS = (
     "add_noise", "get_velocity", "index_for_timestep", "_init_step_index", "set_begin_index", "step_index",
@@ -131,10 +135,12 @@ def put_in_place(name: str, program: ast.Module) -> type[Any]:
         program: that is loaded.
     """
     module, _ = released(name)
-    changed = ModuleType(module.__name__)
-    changed.__dict__.update(__file__=module.__file__, __package__=module.__package__, __spec__=module.__spec__)
+    changed, text, file = ModuleType(module.__name__), ast.unparse(program), f"{module.__file__}{CHANGED}"
+    # Whoever asks for its source is to see what runs.
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    changed.__dict__.update(__file__=file, __package__=module.__package__, __spec__=module.__spec__)
     sys.modules[module.__name__] = changed
-    exec(compile(program, str(module.__file__), "exec"), changed.__dict__)
+    exec(compile(text, file, "exec"), changed.__dict__)
     for library in ("diffusers.schedulers", "diffusers"):
         setattr(importlib.import_module(library), name, vars(changed)[name])
     for cache in (diffusers_options.scheduler_class, diffusers_options.constructor_options, diffusers_options.accepts):
@@ -163,6 +169,7 @@ class _Trial:
 
     def __init__(self, name: str, mutant: Mutant, told: Connection) -> None:
         self.name, self.mutant, self.told = name, mutant, told
+        self.released = released(name)[1]
         self.result = Judged(mutant.line, mutant.told)
         self.in_use: Use | None = None
         self.started = time.process_time()
@@ -175,7 +182,7 @@ class _Trial:
             self._sweep(scheduler, should_be)
             self.in_use, self.started = None, time.process_time()
             if asked == "diagnosis":
-                self._is(answered=answered(adapter.subject(self.name)))
+                self._is(answered=answered(self.name, adapter.subject(self.name), self.released, self._load))
             if asked == "verdict":
                 first = next(judge(self.name, known), ("", "", ""))
                 self._is(subject=first[0], check=first[1], message=first[2])
@@ -189,6 +196,10 @@ class _Trial:
             self.in_use = use
             if not any(does_the_same(seen(use, scheduler, sign), wanted) for sign in (1.0, -1.0)):
                 return self._is(kind=use.kind, use=use.name)
+
+    def _load(self, program: ast.Module) -> Subject:
+        put_in_place(self.name, program)
+        return adapter.subject(self.name)
 
     def _is(self, **fields: Any) -> None:
         self.result = replace(self.result, **fields)
@@ -282,18 +293,26 @@ def _answer(one: Judged, source: list[str]) -> str:
         "WRONG but exact" if said.is_wrong_but_exact else "right" if said.right else "wrong" if said.summary else "none"
     )
     exact = ", exact" if said.exact else ""
-    text = f"  {how}{exact}, {said.seconds:.1f} s: line {one.line}, {one.told} | {source[one.line - 1].strip()[:80]}\n"
-    return text + (f"    {said.summary} [{', '.join(said.lines)}]\n" if said.summary else "")
+    repaired = f", own line {said.repair}" if said.repair else ", no own line"
+    seconds = f"{said.seconds:.1f} s and {said.repair_seconds:.1f} s"
+    text = f"  {how}{exact}{repaired}, {seconds}: line {one.line}, {one.told} | {source[one.line - 1].strip()[:80]}\n"
+    text += f"    {said.summary} [{', '.join(said.lines)}]\n" if said.summary else ""
+    return text + (f"    {said.repaired}\n" if said.repaired else "")
 
 
 def _answers(name: str, found: list[Judged]) -> str:
     said = [one.answered for one in found if one.answered is not None]
     right, wrong = sum(one.right for one in said), sum(one.is_wrong_but_exact for one in said)
-    exact = sum(one.exact for one in said)
-    seconds = sum(one.seconds for one in said) / max(len(said), 1)
+    exact, count = sum(one.exact for one in said), max(len(said), 1)
+    restored, mends = (sum(one.repair == how for one in said) for how in ("restored", "mends"))
+    first = sum(one.is_right_first for one in said)
+    seconds = sum(one.seconds for one in said) / count
+    repair_seconds = sum(one.repair_seconds for one in said) / count
     return (
-        f"{name}: {len(found)} changes of formulas, {len(said)} with another law: first answer right {right} "
-        f"({right / max(len(said), 1):.0%}), exact {exact}, wrong but exact {wrong}; {seconds:.1f} s of a search\n"
+        f"{name}: {len(found)} changes of formulas, {len(said)} with another law: told first and right {first} "
+        f"({first / count:.0%}); edit of the reference right {right}, exact {exact}, wrong but exact {wrong}; own line "
+        f"as released {restored}, another that mends {mends}, one that does not "
+        f"{sum(one.repair == 'wrong' for one in said)}; {seconds:.1f} and {repair_seconds:.1f} s of a search\n"
     )
 
 

@@ -321,6 +321,7 @@ class Assessment:
                 evidence = evidence.held_against(Standard.of_reference(evidence.subject))
             told = diagnose(evidence, findings, budget=self.budget, declared=self._expected)
             found = told if self._deviations else with_foreign(evidence, told)
+            found = self._repaired(found, findings)
         except Exception as error:
             # A diagnosis is a help; without it the findings stand as they are.
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -328,6 +329,17 @@ class Assessment:
             found = Diagnosis(False, unsearched=f"{failed} ({place.name}, line {place.lineno}); please report this")
         self._spent += time.perf_counter() - started
         return found
+
+    def _repaired(self, found: Diagnosis | None, findings: tuple[Finding, ...]) -> Diagnosis | None:
+        """With what would make the sampler right; where the diagnosis is sure, only the lines to look at are asked."""
+        from .repair.search import repairs_of
+
+        if found is None:
+            return None
+        started = time.perf_counter()
+        places = [finding.place for finding in findings if finding.place is not None and finding.outcome == "failed"]
+        repairs = repairs_of(self.sampler_evidence, places, budget=self.budget, everywhere=not found.exact)
+        return dataclasses.replace(found, repairs=repairs, seconds=found.seconds + time.perf_counter() - started)
 
     def _diagnosed_step(self, findings: tuple[Finding, ...], started: float) -> Diagnosis | None:
         from .diagnosis.diagnose_step import diagnose_step

@@ -167,6 +167,38 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class Repair:
+    """A line of the sampler's own, and what may stand there instead so that every coefficient is right.
+
+    Attributes:
+        file: as a person names it.
+        line: the first one that differs, from 1.
+        sampler: what stands there.
+        instead: what makes it right.
+        mended: configurations that are right with it and were wrong.
+        kept: further ones that were right and still are.
+    """
+
+    file: str
+    line: int
+    sampler: str
+    instead: str
+    mended: int
+    kept: int
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return f"{self.file}, line {self.line}"
+
+    @property
+    def summary(self) -> str:
+        """In one sentence."""
+        instead = " ".join(line.strip() for line in self.instead.splitlines())
+        return f"one change of {self.place}, makes every coefficient right: {instead or 'nothing in its place'}"
+
+
+@dataclass(frozen=True)
 class Foreign:
     """That next to nothing of a reference is met, though no change of it explains the sampler.
 
@@ -195,6 +227,7 @@ class Diagnosis:
         seconds: what it took.
         settled_by: fields with one declared value in whose other values several answers differ.
         foreign: that the reference may not be the sampler's own; None where much of it is met.
+        repairs: changes of the sampler's own lines, each of which alone makes every coefficient right.
     """
 
     exact: bool
@@ -208,12 +241,15 @@ class Diagnosis:
     seconds: float = 0.0
     settled_by: tuple[str, ...] = ()
     foreign: Foreign | None = None
+    repairs: tuple[Repair, ...] = ()
 
     @property
     def summary(self) -> str:
         """In one sentence."""
         if self.answers and self.exact:
             return self.answers[0].summary
+        if self.repairs:
+            return self.repairs[0].summary
         if self.answers:
             return (
                 f"one of {len(self.answers)}: {self.answers[0].summary}"

@@ -24,14 +24,20 @@ from .evidence import Evidence, expected_calls
 from .mended import Visit
 from .replacing import Variable, Variables, moved
 
-__all__ = ["LawTrial"]
+__all__ = ["EnteredBundle", "LawTrial", "OneRun"]
 
 #: How far each entry is off, in its tolerance, signed: a row for each model input and the sample.
 Shown = Array
 
 
-class _Bundle(Bundle):
-    """The runs of a sampler in which values are replaced."""
+class EnteredBundle(Bundle):
+    """The runs of a sampler by another way in: with values replaced, or with other code.
+
+    Args:
+        evidence: as measured.
+        case: what is run.
+        entry: what is called in the sampler's place.
+    """
 
     def __init__(self, evidence: Evidence, case: Case, entry: Callable[..., Any]) -> None:
         limit = 4 * expected_calls(case.config) + 64
@@ -40,7 +46,7 @@ class _Bundle(Bundle):
         self.runs = 0
 
     def execute(self, stimulus: Any, **options: Any) -> Run:
-        """Run once under the stimulus, with values replaced."""
+        """Run once under the stimulus, by that way in."""
         self.runs += 1
         return super().execute(stimulus, entry=self._entry, **options)
 
@@ -60,7 +66,7 @@ class LawTrial:
         self.runs = 0
         self._variables: dict[Variable, dict[int, Any]] | None = None
         self._evidence = evidence
-        self._quick = _Quick.of(evidence, case)
+        self._quick = OneRun.of(evidence, case)
 
     @staticmethod
     def of(evidence: Evidence, case: Case) -> LawTrial | None:
@@ -109,7 +115,7 @@ class LawTrial:
         side = evidence.side_of(self.case)
         should_be = evidence.standard.law(side)
         assert should_be is not None
-        bundle = _Bundle(evidence, self.case, self._entry(visit, variable, held, at))
+        bundle = EnteredBundle(evidence, self.case, self._entry(visit, variable, held, at))
         try:
             if bundle.zero.problem is not None or bundle.num_calls != should_be.num_calls or bundle.first.problem:
                 return False
@@ -141,7 +147,7 @@ class LawTrial:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Quick:
+class OneRun:
     """One run where a law takes several: what it finds wrong is wrong, what it finds right is measured whole.
 
     Attributes:
@@ -159,8 +165,13 @@ class _Quick:
     rows: Array
 
     @staticmethod
-    def of(evidence: Evidence, case: Case) -> _Quick | None:
-        """None where one run has no room for all impulses, or the number of calls itself is wrong."""
+    def of(evidence: Evidence, case: Case) -> OneRun | None:
+        """None where one run has no room for all impulses, or the number of calls itself is wrong.
+
+        Args:
+            evidence: as measured.
+            case: in which is searched.
+        """
         base, law = evidence.bundle(case), evidence.standard.law(case)
         layout = None if base.problem is not None else base.layout
         if layout is None or law is None or base.num_calls != law.num_calls or np.any(base.zero.rows()):
@@ -176,10 +187,14 @@ class _Quick:
                 value = layout.sign(number, element) * base.amplitude
                 stimulus.draws.setdefault(drawn[0], []).append((drawn[1], value))
         run = base.execute(stimulus)
-        return None if run.problem is not None else _Quick(evidence, case, base, stimulus, run.rows())
+        return None if run.problem is not None else OneRun(evidence, case, base, stimulus, run.rows())
 
     def depends_on(self, entry: Callable[..., Any]) -> bool:
-        """Whether all that is wrong first is another value in a run."""
+        """Whether all that is wrong first is another value in a run.
+
+        Args:
+            entry: what is called in the sampler's place.
+        """
         run = self.base.execute(self.stimulus, entry=entry)
         if run.problem is not None or len(run.calls) != self.base.num_calls or self._draws_others(run):
             return True
@@ -214,7 +229,11 @@ class _Quick:
         return self.base.first.response.times
 
     def may_be_right(self, entry: Callable[..., Any]) -> bool:
-        """Whether the entries that the one run shows are right; draws that were not made before are not shown."""
+        """Whether the entries that the one run shows are right; draws that were not made before are not shown.
+
+        Args:
+            entry: what is called in the sampler's place.
+        """
         run = self.base.execute(self.stimulus, entry=entry)
         if run.problem is None and self._draws_others(run):
             return True
@@ -222,7 +241,11 @@ class _Quick:
         return read is not None and all(d.ratio <= 1.0 for d in compare(*read, last_row=self.base.last_row))
 
     def shown(self, entry: Callable[..., Any]) -> Shown | None:
-        """How far each entry is off, in its tolerance, signed: the time and the weights of each row."""
+        """How far each entry is off, in its tolerance, signed: the time and the weights of each row.
+
+        Args:
+            entry: what is called in the sampler's place.
+        """
         run = self.base.execute(self.stimulus, entry=entry)
         read = self._read(run)
         if read is None or self._draws_others(run):

@@ -7,6 +7,7 @@ what a name of the sampler's own should hold.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,15 @@ class RunTrial:
     def is_right_as_it_is(self) -> bool:
         """Whether nothing is wrong."""
         return self._is_right(self.dense)
+
+    def is_right_by(self, entry: Callable[..., Any]) -> bool:
+        """Whether every row is the reference's by another way in.
+
+        Args:
+            entry: what is called in the sampler's place.
+        """
+        self.runs += 1
+        return self._is_right(self.bundle.run_dense(entry=entry))
 
     def variables(self) -> dict[Variable, dict[int, Any]]:
         """What own lines assign, by segment."""

@@ -83,15 +83,17 @@ def _means(text: str, mutations: Sequence[Mutation]) -> bool:
     """Whether the text says what the edited trees do."""
     from sampler_harness.law.program import _Plain
 
-    try:
-        tree = _Plain().visit(ast.parse(text))
+    try:  # of a program the trees are without docstrings and annotations, of a person's code with them
+        trees = [_Plain().visit(ast.parse(text)), ast.parse(text)]
     except SyntaxError:
         return False
     with ExitStack() as applied:
         for mutation in mutations:
             applied.enter_context(mutation.applied())
         wanted = {ast.dump(mutation.function.node) for mutation in mutations}
-    return wanted <= {ast.dump(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    return any(
+        wanted <= {ast.dump(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)} for tree in trees
+    )
 
 
 def _with_statements(text: str, old: Sequence[ast.stmt], new: Sequence[ast.stmt]) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sampler_harness.verdict import Finding, Verdict, causes
 
-from .words import first_line, headline
+from .words import first_line, headline, repair_rows, repaired
 
 __all__ = ["Stale", "in_workflow", "step_summary", "tell_workflow", "workflow_commands", "write_step_summary"]
 
@@ -143,6 +143,9 @@ def step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> st
             told += ["", f"`{verdict.sampler}`: {verdict.diagnosis.summary}"]
             diff = verdict.diagnosis.answers[0].diff if verdict.diagnosis.answers else ""
             told += ["", "```diff", diff.rstrip(), "```"] if diff else []
+            for repair in verdict.diagnosis.repairs[:1]:
+                told += ["", f"{repaired(verdict.diagnosis)}, `{repair.file}`, line {repair.line}:"]
+                told += ["", "```diff", *repair_rows(repair), "```"]
         if verdict.moved is not None:
             told += ["", f"`{verdict.sampler}`, in {verdict.moved.configuration}:", ""]
             told += [f"- {entry}" for entry in verdict.moved.entries[:MOST]]

@@ -83,6 +83,7 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
         "near": [_explanation(one) for one in diagnosis.near],
         "declared": [_explanation(one) for one in diagnosis.declared],
         "foreign": None if diagnosis.foreign is None else dataclasses.asdict(diagnosis.foreign),
+        "repairs": [dataclasses.asdict(one) for one in diagnosis.repairs],
         "searched": diagnosis.searched,
         "unsearched": diagnosis.unsearched,
         "seconds": round(diagnosis.seconds, 3),

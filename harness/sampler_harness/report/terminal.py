@@ -24,6 +24,8 @@ from .words import (
     margin_text,
     noun,
     remedy,
+    repair_rows,
+    repaired,
     should_be,
     state,
     sureness,
@@ -170,6 +172,14 @@ def diagnosis_lines(diagnosis: Diagnosis, kind: str = "sampler") -> list[Line]:
         lines += _wrapped(f"What it does to samples: {told}.", 2)
     if sure := sureness(diagnosis, kind):
         lines += [Line(line.text, "dim") for line in _wrapped(sure, 2)]
+    return [*lines, *_repairs(diagnosis)] if diagnosis.repairs else lines
+
+
+def _repairs(diagnosis: Diagnosis) -> list[Line]:
+    lines = [Line(""), Line("What would make it right", "bold"), *_wrapped(f"{repaired(diagnosis)}:", 2)]
+    for repair in diagnosis.repairs:
+        lines.append(Line(f"    {repair.place}"))
+        lines += [Line(f"      {row}", "bad" if row.startswith("-") else "good") for row in repair_rows(repair)]
     return lines
 
 

@@ -24,6 +24,8 @@ from .words import (
     margin_text,
     noun,
     remedy,
+    repair_rows,
+    repaired,
     state,
     sureness,
     varied,
@@ -57,6 +59,8 @@ def verdict_page(verdicts: Sequence[Verdict]) -> str:
         state=state,
         noun=noun,
         sureness=sureness,
+        repaired=repaired,
+        repair_rows=repair_rows,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from sampler_harness.catalogue import catalogue, info_of
-from sampler_harness.verdict import Coverage, Diagnosis, Finding, Verdict, causes
+from sampler_harness.verdict import Coverage, Diagnosis, Finding, Repair, Verdict, causes
 from sampler_harness.wording import counted
 
 __all__ = [
@@ -17,6 +17,8 @@ __all__ = [
     "margin_text",
     "noun",
     "remedy",
+    "repair_rows",
+    "repaired",
     "should_be",
     "state",
     "sureness",
@@ -125,6 +127,24 @@ def sureness(diagnosis: Diagnosis, kind: str = "sampler") -> str:
     else:
         how = f"Not sure: it has the {noun(kind)}'s {law} to a wider tolerance only"
     return f"{how} ({diagnosis.searched})."
+
+
+def repaired(diagnosis: Diagnosis) -> str:
+    """What changes of a person's own lines come to, as the sentence above them.
+
+    Args:
+        diagnosis: with one repair at least.
+    """
+    first = diagnosis.repairs[0]
+    which = "one change" if len(diagnosis.repairs) == 1 else "any one of these changes"
+    wrong = f"{counted(first.mended, 'configuration')} in which some are wrong"
+    kept = f", and stays so in {counted(first.kept, 'other')}" if first.kept else ""
+    return f"With {which} of your own code every coefficient is right in the {wrong}{kept}"
+
+
+def repair_rows(repair: Repair) -> list[str]:
+    """What to write instead, as the rows of a diff."""
+    return [*(f"- {row}" for row in repair.sampler.splitlines()), *(f"+ {row}" for row in repair.instead.splitlines())]
 
 
 def remedy(finding: Finding) -> str:

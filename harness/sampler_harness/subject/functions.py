@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HARNESS_KEYWORDS", "DeclarationError", "Wanted", "checked_function", "defines", "fixtures_of"]
+__all__ = [
+    "HARNESS_KEYWORDS",
+    "DeclarationError",
+    "Wanted",
+    "checked_function",
+    "defines",
+    "fixtures_of",
+    "modules_of",
+]
 
 #: Keyword-only parameters that the harness itself fills; any other is a pytest fixture of the host.
 HARNESS_KEYWORDS = ("device", "dtype", "generator")
@@ -49,6 +57,15 @@ def fixtures_of(function: Callable[..., Any]) -> tuple[str, ...]:
         for p in parameters
         if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name not in HARNESS_KEYWORDS
     )
+
+
+def modules_of(function: Any) -> tuple[str, ...]:
+    """Modules that a function says it is written in, beside its own: an adapter's loop those of what it runs.
+
+    Args:
+        function: of a subject.
+    """
+    return tuple(getattr(function, "code", ()))
 
 
 def _source_of(function: Callable[..., Any]) -> tuple[str, int]:

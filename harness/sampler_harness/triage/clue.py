@@ -61,11 +61,20 @@ def _edit(diagnosis: Diagnosis | None) -> str:
         summary += f": {lines}" if lines else ""
         if diagnosis.exact:
             return f"{summary}."
+        if diagnosis.repairs:
+            return _repair(diagnosis)
         return f"Perhaps (not sure): {summary}." if len(diagnosis.answers) == 1 else f"One of several: {summary}."
+    if diagnosis.repairs:
+        return _repair(diagnosis)
     if not diagnosis.observed:
         return ""
     seen = diagnosis.observed[0].rstrip(".")
     return f"{seen[:1].upper()}{seen[1:]}."
+
+
+def _repair(diagnosis: Diagnosis) -> str:
+    told = diagnosis.repairs[0].summary
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 def _lines(answer: Explanation) -> str:

@@ -1,0 +1,1 @@
+"""The change of a person's own code with which a sampler conforms."""

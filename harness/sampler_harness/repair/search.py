@@ -1,0 +1,192 @@
+"""The one change of a person's own lines with which all that was wrong is right.
+
+The search of the diagnosis asks what a reference would have to do to be wrong in the same way. This one asks the other
+way round: each single edit of the sampler's own lines is run, and held against the reference.
+
+Catches a mistake in one expression of code that stands in a file: an operator, a sign, a number, a name, a bound, a
+statement too many. Blind to what takes several changes or a line that is missing, to values that are worked out when
+a module is imported, and to defaults of arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import linecache
+import sys
+import textwrap
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+
+from sampler_harness.checks.evidence import Evidence, expected_calls
+from sampler_harness.diagnosis.edited_text import edited_text
+from sampler_harness.diagnosis.mutation import Mutation
+from sampler_harness.observe.probes import Impulses
+from sampler_harness.observe.statements import shown
+from sampler_harness.observe.trace import Case
+from sampler_harness.subject.functions import modules_of
+from sampler_harness.verdict import Place, Repair
+
+from .own_code import Noted, OwnFunction, has_open_loops, limited, own_functions, traced
+from .own_editor import OwnEditor
+from .trials import LawTrial, RowsTrial, Trial
+
+__all__ = ["TRIES", "repairs_of"]
+
+#: Edits that are run at most, by budget: about 300 of them a second.
+TRIES = {"quick": 3_000, "standard": 12_000, "thorough": 12_000}
+#: Edits that are run beside a line that was found, to see whether another one would do as well.
+FURTHER = 600
+#: Runs with more calls are not searched in; the same fault shows in shorter ones, or is not looked for.
+MOST_CALLS = 40
+#: Wrong cases of which the first is searched in that shows all at once.
+LIKELY = 6
+#: Repairs that are told, at most.
+TOLD = 3
+
+
+def repairs_of(
+    evidence: Evidence, places: Collection[Place] = (), *, budget: str = "quick", everywhere: bool = True
+) -> tuple[Repair, ...]:
+    """Single edits of the sampler's own lines with each of which every case is right, one for each line.
+
+    Args:
+        evidence: as the checks left it.
+        places: that the findings say to look at, which are edited first.
+        budget: ``quick``, ``standard`` or ``thorough``.
+        everywhere: whether other lines are edited too, where no edit of those makes all right.
+
+    Returns:
+        None where no edit that was tried makes all right, or the code stands in no file. Several where it cannot be
+        told which of them was meant.
+    """
+    if not evidence.standard.reference or evidence.in_half_alone:
+        return ()
+    files = {file for name in modules_of(evidence.subject.function) if (file := sys.modules[name].__file__) is not None}
+    wrong = [case for case in _asked(evidence) if not _is_right(evidence, case)]
+    if not wrong:
+        return ()
+    noted = Noted()
+    evidence.bundle(wrong[0]).execute(Impulses(), entry=traced(evidence.subject.function, noted, files))
+    own = own_functions(noted)
+    with np.errstate(all="ignore"):
+        search = _Search(evidence, own, noted, files, TRIES[budget])
+        return tuple(search.run(places, everywhere=everywhere))
+
+
+def _asked(evidence: Evidence) -> list[Case]:
+    """Cases that an edit is held against, the shortest first."""
+    return [
+        case
+        for case in sorted(evidence.cases, key=_shortest_first)
+        if expected_calls(case.config) <= MOST_CALLS and case.shape == evidence.shape_for(case.config)
+    ]
+
+
+def _is_right(evidence: Evidence, case: Case) -> bool:
+    if evidence.bundle(case).problem is not None:
+        return False
+    if case.config.is_affine and any(d.ratio > 1.0 for d in evidence.compared(case)):
+        return False
+    return not _is_held(case) or evidence.held(case).cause is None
+
+
+def _is_held(case: Case) -> bool:
+    """Whether its rows are held against the reference's: a clamp may bite, or there is no law."""
+    return bool(not case.config.is_affine or case.config.is_clipped)
+
+
+def _shortest_first(case: Case) -> tuple[bool, int]:
+    calls = expected_calls(case.config)
+    return calls < 2, calls
+
+
+class _Search:
+    """One search.
+
+    Args:
+        evidence: as measured.
+        own: functions that are edited.
+        noted: what a run went through.
+        files: that are the sampler's own, wherever they lie.
+        tries: edits that may be run.
+    """
+
+    def __init__(
+        self, evidence: Evidence, own: Sequence[OwnFunction], noted: Noted, files: Collection[str], tries: int
+    ) -> None:
+        self._own = own
+        self._noted = noted
+        self._tries = tries
+        self._found: dict[tuple[str, int], Repair] = {}
+        function = evidence.subject.function
+        entry = limited(function, files) if has_open_loops(own) else function
+        cases = _asked(evidence)
+        laws = [LawTrial(evidence, case, entry) for case in cases if case.config.is_affine]
+        rows = [RowsTrial(evidence, case, entry) for case in cases if _is_held(case)]
+        are_right = {case: _is_right(evidence, case) for case in cases}
+        trials: list[Trial] = [*laws, *rows]
+        self._wrong = [one for one in trials if not are_right[one.case]]
+        self._right = [one for one in trials if are_right[one.case]]
+        # One run that shows all is a third of what a law takes.
+        likely = [one for one in laws if not are_right[one.case]][:LIKELY]
+        if (first := next((one for one in likely if one.one_run is not None), None)) is not None:
+            self._wrong.sort(key=lambda one: one is not first)
+
+    def run(self, places: Collection[Place], *, everywhere: bool) -> Iterator[Repair]:
+        """Edits that make all right, one for each line: of the likely lines first, then in the order of a run.
+
+        Args:
+            places: as for :func:`repairs_of`.
+            everywhere: the same.
+        """
+        likely = {(one.file, line) for one in places for line in (one.line, one.or_line)}
+        self._in({at for at in self._noted.order if (shown(at[0]), at[1]) in likely})
+        if everywhere and not self._found:
+            self._in({at for at in self._noted.order if (shown(at[0]), at[1]) not in likely})
+        # Code that keeps something from one run for the next may be right by what another edit has left there.
+        if self._found and not self._wrong[0].is_right():
+            yield from list(self._found.values())[:TOLD]
+
+    def _in(self, lines: Collection[tuple[str, int]]) -> None:
+        for function in self._own:
+            mine = {line for file, line in lines if file == function.function.place.file}
+            for mutation in OwnEditor(function.function, mine, self._noted).all() if mine else ():
+                if self._tries <= 0:
+                    return
+                self._tries -= 1
+                if self._mends(function, mutation):
+                    repair = self._repair(function, mutation)
+                    self._found.setdefault((repair.file, repair.line), repair)
+                    self._tries = min(self._tries, FURTHER)
+
+    def _mends(self, own: OwnFunction, mutation: Mutation) -> bool:
+        with ExitStack() as applied:
+            applied.enter_context(mutation.applied())
+            try:
+                applied.enter_context(own.swapped())
+            except (SyntaxError, ValueError, TypeError, AttributeError):
+                return False  # no program
+            first, *others = self._wrong
+            return first.may_be_right() and all(one.is_right() for one in (first, *others, *self._right))
+
+    def _repair(self, own: OwnFunction, mutation: Mutation) -> Repair:
+        file = own.function.place.file
+        before = "".join(linecache.getlines(file))
+        line, old, new = _difference(before, edited_text(before, mutation))
+        return Repair(shown(file), line, old, new, mended=_count(self._wrong), kept=_count(self._right))
+
+
+def _count(trials: Sequence[Trial]) -> int:
+    """Configurations, of which one may be looked at in two ways."""
+    return len({trial.case.config for trial in trials})
+
+
+def _difference(before: str, after: str) -> tuple[int, str, str]:
+    """The first line that differs, from 1, and what stands there in both, without the indentation of all of it."""
+    old, new = before.splitlines(), after.splitlines()
+    blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    changed = [(i1, i2, j1, j2) for tag, i1, i2, j1, j2 in blocks if tag != "equal"]
+    i1, i2, j1, j2 = changed[0][0], changed[-1][1], changed[0][2], changed[-1][3]
+    return i1 + 1, textwrap.dedent("\n".join(old[i1:i2])), textwrap.dedent("\n".join(new[j1:j2]))
