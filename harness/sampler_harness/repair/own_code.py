@@ -149,17 +149,19 @@ class OwnFunction:
             raise ValueError(f"{self.function.node.name} reads other names of the function around it")
         for one, code in given:
             one.__code__ = code
-        self._forget()
+        self.forgets()
         try:
             yield
         finally:
             for one, code in before:
                 one.__code__ = code
-            self._forget()
+            self.forgets()
 
-    def _forget(self) -> None:
+    def forgets(self) -> bool:
+        """Empty what functions of the file keep from earlier calls; whether there are any that do."""
         for one in self.caches:
             one.cache_clear()
+        return bool(self.caches)
 
     def _codes(self) -> dict[_Key, CodeType]:
         module = ast.Module([self.function.node], [])

@@ -14,7 +14,7 @@ import difflib
 import linecache
 import sys
 import textwrap
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -64,14 +64,20 @@ def repairs_of(
     if not evidence.standard.reference or evidence.in_half_alone:
         return ()
     files = {file for name in modules_of(evidence.subject.function) if (file := sys.modules[name].__file__) is not None}
-    wrong = [case for case in _asked(evidence) if not _is_right(evidence, case)]
+    are_right = {case: _is_right(evidence, case) for case in _asked(evidence)}
+    if all(are_right.values()):  # large values may be bent where every coefficient is right
+        are_right |= {case: RowsTrial(evidence, case).is_right() for case in are_right if _is_clamped(case)}
+    wrong = [case for case, is_right in are_right.items() if not is_right]
     if not wrong:
         return ()
     noted = Noted()
-    evidence.bundle(wrong[0]).execute(Impulses(), entry=traced(evidence.subject.function, noted, files))
+    entry = traced(evidence.subject.function, noted, files)
+    evidence.bundle(wrong[0]).execute(Impulses(), entry=entry)
+    if any(one.forgets() for one in own_functions(noted)):  # what is kept from earlier runs has not run in this one
+        evidence.bundle(wrong[0]).execute(Impulses(), entry=entry)
     own = own_functions(noted)
     with np.errstate(all="ignore"):
-        search = _Search(evidence, own, noted, files, TRIES[budget])
+        search = _Search(evidence, are_right, own, noted, files, TRIES[budget])
         return tuple(search.run(places, everywhere=everywhere))
 
 
@@ -87,14 +93,13 @@ def _asked(evidence: Evidence) -> list[Case]:
 def _is_right(evidence: Evidence, case: Case) -> bool:
     if evidence.bundle(case).problem is not None:
         return False
-    if case.config.is_affine and any(d.ratio > 1.0 for d in evidence.compared(case)):
-        return False
-    return not _is_held(case) or evidence.held(case).cause is None
+    if case.config.is_affine:
+        return all(d.ratio <= 1.0 for d in evidence.compared(case))
+    return evidence.held(case).cause is None
 
 
-def _is_held(case: Case) -> bool:
-    """Whether its rows are held against the reference's: a clamp may bite, or there is no law."""
-    return bool(not case.config.is_affine or case.config.is_clipped)
+def _is_clamped(case: Case) -> bool:
+    return bool(case.config.is_affine and case.config.is_clipped)
 
 
 def _shortest_first(case: Case) -> tuple[bool, int]:
@@ -107,6 +112,7 @@ class _Search:
 
     Args:
         evidence: as measured.
+        are_right: cases that edits are held against, and whether each is right as it is.
         own: functions that are edited.
         noted: what a run went through.
         files: that are the sampler's own, wherever they lie.
@@ -114,7 +120,13 @@ class _Search:
     """
 
     def __init__(
-        self, evidence: Evidence, own: Sequence[OwnFunction], noted: Noted, files: Collection[str], tries: int
+        self,
+        evidence: Evidence,
+        are_right: Mapping[Case, bool],
+        own: Sequence[OwnFunction],
+        noted: Noted,
+        files: Collection[str],
+        tries: int,
     ) -> None:
         self._own = own
         self._noted = noted
@@ -122,10 +134,10 @@ class _Search:
         self._found: dict[tuple[str, int], Repair] = {}
         function = evidence.subject.function
         entry = limited(function, files) if has_open_loops(own) else function
-        cases = _asked(evidence)
-        laws = [LawTrial(evidence, case, entry) for case in cases if case.config.is_affine]
-        rows = [RowsTrial(evidence, case, entry) for case in cases if _is_held(case)]
-        are_right = {case: _is_right(evidence, case) for case in cases}
+        laws = [LawTrial(evidence, case, entry) for case in are_right if case.config.is_affine]
+        rows = [
+            RowsTrial(evidence, case, entry) for case in are_right if not case.config.is_affine or _is_clamped(case)
+        ]
         trials: list[Trial] = [*laws, *rows]
         self._wrong = [one for one in trials if not are_right[one.case]]
         self._right = [one for one in trials if are_right[one.case]]

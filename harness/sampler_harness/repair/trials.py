@@ -78,13 +78,13 @@ class RowsTrial:
     Args:
         evidence: as measured.
         case: what is run.
-        entry: what is called in the sampler's place.
+        entry: what is called in the sampler's place; None for the sampler itself.
     """
 
-    def __init__(self, evidence: Evidence, case: Case, entry: Entry) -> None:
+    def __init__(self, evidence: Evidence, case: Case, entry: Entry | None = None) -> None:
         self.case = case
         self._evidence = evidence
-        self._entry = entry
+        self._entry = entry or evidence.subject.function
 
     @functools.cached_property
     def _held(self) -> RunTrial | None:
