@@ -21,7 +21,8 @@ import numpy as np
 from sampler_harness import strategies
 from sampler_harness.adapters.diffusers_options import scheduler_class
 from sampler_harness.checks.evidence import Evidence
-from sampler_harness.diagnosis.diagnose import search_for, targets_of
+from sampler_harness.diagnosis.compared import all_targets_of
+from sampler_harness.diagnosis.diagnose import search_for
 from sampler_harness.diagnosis.words import told
 from sampler_harness.repair.search import repairs_of
 from sampler_harness.subject import Subject
@@ -84,7 +85,7 @@ def answered(name: str, subject: Subject, released: str, load: Callable[[ast.Mod
     """
     evidence = Evidence(subject, budget="quick")
     evidence.measure()
-    if not any(target.reference_ratio > 1 for target in targets_of(evidence)):
+    if not any(target.reference_ratio > 1 for target in all_targets_of(evidence)):
         return None
     started = time.process_time()
     with np.errstate(all="ignore"):
@@ -100,7 +101,7 @@ def answered(name: str, subject: Subject, released: str, load: Callable[[ast.Mod
         other = Evidence(subject, budget="quick")
         other.measure()
         known = {target.config for target in targets}
-        unseen = [target for target in targets_of(other) if target.config not in known]
+        unseen = [target for target in all_targets_of(other) if target.config not in known]
         with np.errstate(all="ignore"):
             right = all(answer.first.fits(target, exactly=True) for target in [*targets, *unseen])
         own = replace(own, summary=words.summary, lines=lines, exact=found.exact, right=right, unseen=len(unseen))
@@ -126,4 +127,4 @@ def _held(subject: Subject) -> Literal["mends", "wrong"]:
     evidence = Evidence(subject, budget="quick")
     evidence.measure()
     with np.errstate(all="ignore"):
-        return "wrong" if any(target.reference_ratio > 1 for target in targets_of(evidence)) else "mends"
+        return "wrong" if any(target.reference_ratio > 1 for target in all_targets_of(evidence)) else "mends"

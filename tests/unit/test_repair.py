@@ -167,10 +167,11 @@ def test_two_mistakes_are_not_mended_by_one_change() -> None:
 
 
 def test_the_code_is_as_it_was_afterwards() -> None:
-    before = Euler.step.__wrapped__.__code__, kept_levels.__wrapped__.__code__, bent_levels.__code__
+    step: Any = Euler.step
+    before = step.__wrapped__.__code__, kept_levels.__wrapped__.__code__, bent_levels.__code__
     for subject in (_by_a_class, _with_a_table_that_is_kept, _another_end):
         repairs(subject)
-    assert (Euler.step.__wrapped__.__code__, kept_levels.__wrapped__.__code__, bent_levels.__code__) == before
+    assert (step.__wrapped__.__code__, kept_levels.__wrapped__.__code__, bent_levels.__code__) == before
 
 
 def test_code_that_is_not_what_stands_in_its_file_is_left_alone(tmp_path: Path) -> None:
