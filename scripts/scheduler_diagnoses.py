@@ -103,7 +103,7 @@ def answered(name: str, subject: Subject, released: str, load: Callable[[ast.Mod
         known = {target.config for target in targets}
         unseen = [target for target in all_targets_of(other) if target.config not in known]
         with np.errstate(all="ignore"):
-            right = all(answer.first.fits(target, exactly=True) for target in [*targets, *unseen])
+            right = all(answer.first.explains(target) for target in [*targets, *unseen])
         own = replace(own, summary=words.summary, lines=lines, exact=found.exact, right=right, unseen=len(unseen))
     if not repairs:
         return own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import linecache
 import sys
 from itertools import pairwise
@@ -222,3 +223,11 @@ def test_where_nothing_is_sure_the_change_of_the_own_line_is_the_summary() -> No
     assert Diagnosis(False, repairs=(repair,)).summary == (
         "one change of mine.py, line 7, makes every coefficient right: x = a - b"
     )
+
+
+def test_functions_that_were_taken_out_of_the_collectors_sight_are_found() -> None:
+    gc.freeze()
+    try:
+        assert len(repairs(_another_end)) == 1
+    finally:
+        gc.unfreeze()

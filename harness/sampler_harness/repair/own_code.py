@@ -215,7 +215,7 @@ def own_functions(noted: Noted) -> list[OwnFunction]:
     files = dict.fromkeys(file for file, _ in noted.order)
     live: dict[str, dict[_Key, list[FunctionType]]] = {file: {} for file in files}
     caches: dict[str, list[_Cached]] = {file: [] for file in files}
-    for one in gc.get_objects():
+    for one in _objects():
         if type(one) is FunctionType and one.__code__.co_filename in files:
             code = one.__code__
             live[code.co_filename].setdefault((code.co_name, code.co_firstlineno), []).append(one)
@@ -228,6 +228,17 @@ def own_functions(noted: Noted) -> list[OwnFunction]:
         for span, function in _own_functions(file, noted, live[file], every)
     ]
     return [function for _, function in sorted(found, key=lambda pair: pair[0])]
+
+
+def _objects() -> list[Any]:
+    """All objects that Python keeps track of, those too that were taken out of its sight to save time."""
+    is_frozen = gc.get_freeze_count() > 0
+    if is_frozen:
+        gc.unfreeze()
+    found = gc.get_objects()
+    if is_frozen:
+        gc.freeze()
+    return found
 
 
 def _own_functions(

@@ -100,7 +100,9 @@ class OwnEditor(Editor):
                 yield self._of(slot, node, argument)
         if isinstance(node.func, ast.Attribute):
             yield from self._inner((node.func, "value", None), node.func.value)
-        for keyword in node.keywords:
+        for place, keyword in enumerate(node.keywords):
+            without = [*node.keywords[:place], *node.keywords[place + 1 :]]
+            yield Mutation(self._function, (node, "keywords", None), node.keywords, without)
             yield from self._expression((keyword, "value", None), keyword.value)
         self._makes_tables = makes_tables
 

@@ -10,12 +10,14 @@ a module is imported, and to defaults of arguments.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import linecache
 import sys
 import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import zip_longest
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from sampler_harness.checks.evidence import Evidence, expected_calls
 from sampler_harness.diagnosis.edited_text import edited_text
 from sampler_harness.diagnosis.mutation import Mutation
 from sampler_harness.observe.probes import Impulses
-from sampler_harness.observe.statements import shown
+from sampler_harness.observe.statements import shown, statement_at
 from sampler_harness.observe.trace import Case
 from sampler_harness.subject.functions import modules_of
 from sampler_harness.verdict import Place, Repair
@@ -154,23 +156,29 @@ class _Search:
             everywhere: the same.
         """
         likely = {(one.file, line) for one in places for line in (one.line, one.or_line)}
-        self._in({at for at in self._noted.order if (shown(at[0]), at[1]) in likely})
+        asked = {_statement(*at) for at in self._noted.order if (shown(at[0]), at[1]) in likely}
+        self._among(lambda at: at in asked)
         if everywhere and not self._found:
-            self._in({at for at in self._noted.order if (shown(at[0]), at[1]) not in likely})
+            self._among(lambda at: at not in asked)
         # Code that keeps something from one run for the next may be right by what another edit has left there.
         if self._found and not self._wrong[0].is_right():
             yield from list(self._found.values())[:TOLD]
 
-    def _in(self, lines: Collection[tuple[str, int]]) -> None:
-        for function in self._own:
-            mine = {line for file, line in lines if file == function.function.place.file}
-            for mutation in OwnEditor(function.function, mine, self._noted).all() if mine else ():
+    def _among(self, is_asked: Callable[[tuple[str, int]], bool]) -> None:
+        """Run the edits of some statements, each told by its file and first line."""
+        for own in self._own:
+            file = own.function.place.file
+            ran = {line for other, line in self._noted.order if other == file}
+            for mutation in OwnEditor(own.function, ran, self._noted).all():
+                if not is_asked(_statement(file, _line_of(mutation))):
+                    continue
                 if self._tries <= 0:
                     return
                 self._tries -= 1
-                if self._mends(function, mutation):
-                    repair = self._repair(function, mutation)
-                    self._found.setdefault((repair.file, repair.line), repair)
+                if self._mends(own, mutation):
+                    repair = self._repair(own, mutation)
+                    at = repair.file, repair.line
+                    self._found[at] = min(self._found.get(at, repair), repair, key=_length)
                     self._tries = min(self._tries, FURTHER)
 
     def _mends(self, own: OwnFunction, mutation: Mutation) -> bool:
@@ -188,6 +196,26 @@ class _Search:
         before = "".join(linecache.getlines(file))
         line, old, new = _difference(before, edited_text(before, mutation))
         return Repair(shown(file), line, old, new, mended=_count(self._wrong), kept=_count(self._right))
+
+
+def _statement(file: str, line: int) -> tuple[str, int]:
+    """The file and the first line of what stands in a line."""
+    node = statement_at(file, line)
+    return file, line if node is None else node.lineno
+
+
+def _line_of(mutation: Mutation) -> int:
+    """The line of what an edit changes; of statements that are left out or in another order, that of the first."""
+    old, new = mutation.old, mutation.new
+    if isinstance(old, list):
+        old = next((one for one, other in zip_longest(old, new) if one is not other), old[0])
+    anchor = old if isinstance(old, (ast.expr, ast.stmt)) else mutation.slot[0]
+    return anchor.lineno if isinstance(anchor, (ast.expr, ast.stmt)) else 0
+
+
+def _length(repair: Repair) -> int:
+    """Of several edits of a line the one is told that leaves the least to read."""
+    return len(repair.instead)
 
 
 def _count(trials: Sequence[Trial]) -> int:
