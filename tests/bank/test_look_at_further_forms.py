@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.faulty_samplers.rounded_times import ROUNDED
 from fixtures.faulty_samplers.written_otherwise import FORMS
 from sampler_harness import Subject, check_sampler
 
@@ -20,7 +21,9 @@ def marked(function: Callable[..., Any]) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("subject", "holder"), FORMS, ids=[subject.name for subject, _ in FORMS])
+@pytest.mark.parametrize(
+    ("subject", "holder"), [*FORMS, *ROUNDED], ids=[subject.name for subject, _ in (*FORMS, *ROUNDED)]
+)
 def test_the_wrong_line_is_named_and_counted_once(subject: Subject, holder: Callable[..., Any]) -> None:
     verdict = check_sampler(subject, budget="quick", diagnose=False)
     place = verdict.causes[0].place

@@ -23,6 +23,7 @@ from sampler_harness.observe.walk import Line, Walk, walk, writes_outside
 from .evidence import Evidence, expected_calls
 from .mended import Mending
 from .mending import mends_large_values_too, mends_too, tells_known
+from .rounded import lines_that_round_times
 
 __all__ = ["line_of"]
 
@@ -51,6 +52,10 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
     Returns:
         None of them where no own line is known to make it.
     """
+    is_of_time = chosen.evidence.get("term") == "time" and not chosen.problem
+    # A right value in place of what such a line gives is rounded by it again.
+    if is_of_time and (rounding := lines_that_round_times(evidence, case)):
+        return rounding
     mending = _mending(id, evidence, chosen, case)
     if mending is not None:
         if (drawn := _drawn_too_much(evidence, case)) is not None and drawn.file == mending.line.file:

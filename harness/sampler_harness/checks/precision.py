@@ -15,7 +15,7 @@ from sampler_harness.law.dense import LARGEST_DENSE
 from sampler_harness.law.reading import times_of
 from sampler_harness.law.replay import innovations, with_fresh_noise
 from sampler_harness.law.response import Array
-from sampler_harness.law.tolerance import PRECISIONS, time_tolerance
+from sampler_harness.law.tolerance import PRECISIONS
 from sampler_harness.observe.learned_variance import learned_variance
 from sampler_harness.observe.trace import Case, Problem
 from sampler_harness.verdict import Finding
@@ -26,6 +26,7 @@ from .judging import Judged, conclude, skipped
 from .law import cause_of, told_of, where
 from .noise import affine_ratio
 from .replayed import ends_clamped, hold
+from .told_times import times_wanted
 
 __all__ = ["check_dtype"]
 
@@ -116,18 +117,11 @@ def _times_rounded(evidence: Evidence, case: Case) -> list[Judged]:
 def _times(evidence: Evidence, case: Case) -> tuple[Array, Array, Array] | None:
     """The times of a case, those that they should be, and how far they may be off; None where these are not known."""
     bundle = evidence.bundle(case)
-    wide = evidence.case(case.config, shape=case.shape)
-    side = evidence.side_of(wide) if evidence.bundle(wide).problem is None else case
-    should_be = evidence.standard.law(side)
-    if bundle.zero.problem is not None or should_be is None:
+    wanted = None if bundle.zero.problem is not None else times_wanted(evidence, case)
+    if wanted is None:
         return None
     got = times_of(bundle.zero)
-    if should_be.times.shape != got.shape:
-        return None
-    # Programs work levels out in float32 whatever they run in: what a difference near 1 loses there is no cast.
-    is_half = PRECISIONS[side.dtype].is_half
-    allowed = time_tolerance(should_be.times) if is_half else evidence.standard.tolerance(side).times
-    return got, should_be.times, allowed
+    return (got, *wanted) if wanted[0].shape == got.shape else None
 
 
 def _cast_of_times(evidence: Evidence, dtype: str) -> str | None:
