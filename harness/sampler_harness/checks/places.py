@@ -88,7 +88,7 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
 
 def _mending(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Mending | None:
     """What makes the entries right that a failure speaks of; None where nothing is known to, or it speaks of others."""
-    if {"clamped_to", "by_place"} & set(chosen.evidence):
+    if {"clamped_to", "by_place", "idle"} & set(chosen.evidence):
         return None
     if chosen.problem == "not-finite":
         return evidence.mending if mends_too(evidence, case) else None
@@ -118,6 +118,8 @@ def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | 
         return walked.raised
     if isinstance(early := chosen.evidence.get("early"), int):
         return walked.line_of_draw(early, seeded=False)
+    if "idle" in chosen.evidence and row is not None:
+        return walked.calls[row][0] if row < len(walked.calls) and walked.calls[row] else None
     if "by_place" in chosen.evidence:
         return _first_uneven(evidence, case) or _placed(evidence, walked, row, chosen)
     if "foreign" in chosen.evidence:

@@ -78,6 +78,8 @@ def _command(verdict: Verdict, finding: Finding, place: _Place) -> str:
     where = f"file={_property(place.file)},line={place.line}," if place.file else ""
     name = verdict.sampler.rpartition(":")[2] or verdict.sampler
     title = f"{finding.id}: {name} is not {verdict.reference}"
+    if finding.outcome == "error":
+        title = f"{finding.id} could not judge {name}"
     text = finding.message
     if verdict.diagnosis is not None and finding in causes(verdict.findings):
         text += f"\n{verdict.diagnosis.summary}"
@@ -126,7 +128,7 @@ def step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> st
     for verdict in verdicts:
         reasons = verdict.causes
         word = "not run" if verdict.not_run is not None else "conforms" if verdict.conforms else "**does not conform**"
-        if verdict.not_run is None and not verdict.conforms and not verdict.bad:
+        if verdict.not_run is None and not verdict.conforms and (verdict.is_undecided or not verdict.bad):
             word = "not decided"
         margin = "" if verdict.margin is None else f"{verdict.margin:.3g}"
         cause = f"`{reasons[0].id}`: {first_line(reasons[0].message)}" if reasons else ""

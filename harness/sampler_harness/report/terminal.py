@@ -27,6 +27,7 @@ from .words import (
     should_be,
     state,
     sureness,
+    tells_nothing,
     varied,
 )
 
@@ -68,7 +69,7 @@ def render(verdict: Verdict) -> list[Line]:
     if verdict.not_run is not None:
         return lines
     lines += _faults(verdict)
-    if verdict.diagnosis is not None:
+    if verdict.diagnosis is not None and not tells_nothing(verdict):
         lines += diagnosis_lines(verdict.diagnosis, verdict.kind)
     if verdict.moved is not None:
         lines += moved_lines(verdict.moved)
@@ -112,15 +113,19 @@ def _faults(verdict: Verdict) -> list[Line]:
     if len(reasons) > 1:
         lines += [Line(""), Line(f"{len(reasons)} separate causes; begin with the first.", "bold")]
     for cause in reasons:
-        lines += [Line(""), Line(f"{_word(cause)}  {cause.id}", "bad"), Line(f"  Should be: {should_be(cause)}.")]
+        failed = cause.outcome == "failed"
+        lines += [Line(""), Line(f"{_word(cause)}  {cause.id}", "bad" if failed else "warn")]
+        asked, answered = ("Should be: ", "It is:     ") if failed else ("Asks if:     ", "Cannot tell: ")
+        lines.append(Line(f"  {asked}{should_be(cause)}."))
         told = _indented(cause.message, 2)
-        lines += [Line(f"  It is:     {told[0].text.strip()}"), *told[1:]] if told else []
+        lines += [Line(f"  {answered}{told[0].text.strip()}"), *told[1:]] if told else []
         lines += _wrapped(remedy(cause), 2) if remedy(cause) else []
         if cause.consequence_of is not None:
             lines.append(Line(f"  This follows from {cause.consequence_of}, which is declared or was not run.", "dim"))
         following = [f for f in verdict.bad if f is not cause and _root(f, by_id) == cause.id]
         if following:
-            lines += [Line(""), Line("  Follows from it, and may well pass once it is mended:", "dim")]
+            lead = _lead(cause, following)
+            lines += [Line(""), Line(f"  {lead}", "dim")]
             same: dict[str, list[str]] = {}
             for finding in following:
                 same.setdefault(first_line(finding.message), []).append(finding.id)
@@ -131,6 +136,15 @@ def _faults(verdict: Verdict) -> list[Line]:
         lines += [Line(""), Line(f"Held against {verdict.reference} all the same, it fails:", "bold")]
         lines += [line for one in rest for line in _wrapped(f"{one.id}: {first_line(one.message)}", 2)]
     return lines
+
+
+def _lead(cause: Finding, following: Sequence[Finding]) -> str:
+    """What stands above the checks that a cause explains."""
+    if cause.outcome != "failed":
+        return "Not judged for the same reason:"
+    if all(finding.outcome == "error" for finding in following):
+        return "Not judged until it is fixed:"
+    return "Follows from it, and may well pass once it is fixed:"
 
 
 def diagnosis_lines(diagnosis: Diagnosis, kind: str = "sampler") -> list[Line]:
@@ -314,7 +328,7 @@ def closing_line(verdicts: Sequence[Verdict]) -> Line:
     total = len(verdicts)
     one, many = _noun(verdicts)
     conforming = sum(verdict.conforms for verdict in verdicts)
-    faulty = sum(verdict.is_faulty for verdict in verdicts)
+    faulty = sum(verdict.is_faulty and not verdict.is_undecided for verdict in verdicts)
     figures = (
         f"{counted(sum(v.num_planned for v in verdicts), 'check')} planned, {sum(v.num_ran for v in verdicts)} ran, "
         f"{sum(v.count('skipped') for v in verdicts)} not applicable, "

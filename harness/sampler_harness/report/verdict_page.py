@@ -26,6 +26,7 @@ from .words import (
     remedy,
     state,
     sureness,
+    tells_nothing,
     varied,
 )
 
@@ -57,6 +58,7 @@ def verdict_page(verdicts: Sequence[Verdict]) -> str:
         state=state,
         noun=noun,
         sureness=sureness,
+        tells_nothing=tells_nothing,
     )
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "should_be",
     "state",
     "sureness",
+    "tells_nothing",
     "varied",
 ]
 
@@ -29,6 +30,8 @@ BEYOND_MEASURE = 1e6
 
 def state(verdict: Verdict) -> Literal["good", "bad", "open"]:
     """How it ended: it conforms, it does not, or neither is decided."""
+    if verdict.is_undecided:
+        return "open"
     return "bad" if verdict.is_faulty else "good" if verdict.conforms else "open"
 
 
@@ -38,6 +41,9 @@ def headline(verdict: Verdict) -> str:
     if verdict.not_run is not None:
         return f"device {verdict.device}: not run"
     failed, errors = verdict.count("failed"), verdict.count("error")
+    if verdict.is_undecided:
+        how_many = f"{errors} of {counted(verdict.num_ran, 'check')} could not judge"
+        return f"{name} cannot be decided against {verdict.reference}: {_why(verdict)} ({how_many})"
     if failed or errors:
         what = [counted(failed, "check") + " failed"] if failed else []
         what += [counted(errors, "check") + " could not judge it"] if errors else []
@@ -64,6 +70,15 @@ def headline(verdict: Verdict) -> str:
     part = f", as far as {selected} of {every} checks can tell" if selected < every else ""
     part += f" (checks as of {verdict.checks_as_of})" if verdict.checks_as_of else ""
     return f"{name} conforms to {verdict.reference}{but}{part}"
+
+
+def _why(verdict: Verdict) -> str:
+    """Why nothing is decided, in half a sentence."""
+    told = first_line(verdict.causes[0].message if verdict.causes else verdict.bad[0].message)
+    for lead in ("saw nothing: ", "could not be judged: "):
+        told = told.removeprefix(lead)
+    ends = [told.find(end) for end in (". ", ": ", "; ") if end in told]
+    return told[: min(ends)] if ends else told.rstrip(".")
 
 
 #: Checks that hold a sampler's weights against its reference's: without one of them nothing says which sampler it is.
@@ -127,13 +142,24 @@ def sureness(diagnosis: Diagnosis, kind: str = "sampler") -> str:
     return f"{how} ({diagnosis.searched})."
 
 
+def tells_nothing(verdict: Verdict) -> bool:
+    """Whether a diagnosis only says again why nothing is decided.
+
+    Args:
+        verdict: that may have one.
+    """
+    told = verdict.diagnosis
+    return verdict.is_undecided and told is not None and not (told.answers or told.near)
+
+
 def remedy(finding: Finding) -> str:
     """What to try, as ``try: …``; empty where the check saw nothing, the sampler stopped, or the list is out of date.
 
     Args:
         finding: of a check that failed.
     """
-    stopped = finding.problem or not finding.evidence
+    # A call that is made for nothing is told with what to do about it.
+    stopped = finding.problem or not finding.evidence or "idle" in finding.evidence
     info = info_of(finding.id)
     if finding.outcome != "failed" or stopped or info is None:
         return ""
