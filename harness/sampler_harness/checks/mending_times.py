@@ -21,6 +21,7 @@ from sampler_harness.observe.walk import Line
 
 from .evidence import Evidence
 from .mended import Visit
+from .mending_law import LawTrial
 from .replacing import Variable, Variables, moved
 from .told_times import times_wanted
 
@@ -45,6 +46,8 @@ class TimesTrial:
         self._wanted, self._allowed = wanted
         self._variables: dict[Variable, dict[int, Any]] | None = None
         self._told = times_of(evidence.bundle(case).zero)
+        self._law = LawTrial.of(evidence, case)
+        self._entries = None if self._law is None else self._law.shown_as_it_is()
 
     @staticmethod
     def of(evidence: Evidence, case: Case) -> TimesTrial | None:
@@ -84,9 +87,15 @@ class TimesTrial:
         return True
 
     def is_right(self, visit: Visit, variable: Variable, held: bool, at: Line | None = None) -> bool:
-        """Whether all times are."""
+        """Whether all times are, and nothing is wrong that was right: with other levels times may be right alone."""
         times = self._times(visit, variable, held, at)
-        return times is not None and self._are_right(times)
+        if times is None or not self._are_right(times):
+            return False
+        if self._law is None or self._entries is None or at is not None:
+            return True
+        self.runs += 1
+        entries = self._law.shown(visit, variable, held)
+        return entries is not None and not ((np.abs(entries) > 1.0) & (np.abs(self._entries) <= 1.0)).any()
 
     def wrong_terms(self) -> list[tuple[int, str]]:
         """What is wrong in which row, as the case is."""
