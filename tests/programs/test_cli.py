@@ -130,6 +130,16 @@ def test_json_goes_to_a_file_beside_the_text(sound: str, capsys: pytest.CaptureF
     assert [one["conforms"] for one in json.loads(Path("out.json").read_text())] == [True]
 
 
+def test_what_no_check_compares_is_not_said_to_conform(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([sound, sound, *QUICK, "--check", "state/rerun"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("none of which tells whether it is EDM") == 2
+    assert "all 2 samplers pass what was asked: 2 checks planned" in text
+    assert " conform" not in text
+    assert main([sound, *QUICK, "--check", "law/outputs"]) == 0
+    assert "1 sampler conforms: 1 check planned" in capsys.readouterr().out
+
+
 def test_a_check_that_cannot_judge_is_no_pass(sampler_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     empty = "\n@sampler_under_test(EDM, **GRID)\ndef empty(model, shape, config, *, device, dtype):\n    return None\n"
     Path("empty_one.py").write_text(sampler_file + empty)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sampler_harness.verdict import Finding, Verdict, causes
 
-from .words import first_line, headline
+from .words import conforming, first_line, headline, tells_which
 
 __all__ = ["Stale", "in_workflow", "step_summary", "tell_workflow", "workflow_commands", "write_step_summary"]
 
@@ -130,6 +130,8 @@ def step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> st
         word = "not run" if verdict.not_run is not None else "conforms" if verdict.conforms else "**does not conform**"
         if verdict.not_run is None and not verdict.conforms and (verdict.is_undecided or not verdict.bad):
             word = "not decided"
+        if verdict.conforms and not tells_which(verdict):
+            word = "passes what was asked"
         margin = "" if verdict.margin is None else f"{verdict.margin:.3g}"
         cause = f"`{reasons[0].id}`: {first_line(reasons[0].message)}" if reasons else ""
         cells = [
@@ -157,7 +159,7 @@ def step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> st
 def _of_many(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return "check-sampler: nothing to decide"
-    return f"check-sampler: {sum(verdict.conforms for verdict in verdicts)} of {len(verdicts)} conform"
+    return f"check-sampler: {conforming(verdicts)}"
 
 
 def _cell(text: str) -> str:

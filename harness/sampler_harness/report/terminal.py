@@ -28,6 +28,7 @@ from .words import (
     state,
     sureness,
     tells_nothing,
+    tells_which,
     varied,
 )
 
@@ -336,12 +337,15 @@ def closing_line(verdicts: Sequence[Verdict]) -> Line:
     )
     if conforming == total:
         what = f"1 {one} conforms" if total == 1 else f"all {total} {many} conform"
+        if not all(tells_which(verdict) for verdict in verdicts):
+            what = f"1 {one} passes what was asked" if total == 1 else f"all {total} {many} pass what was asked"
         return Line(f"{what}: {figures}", "good")
     if total == 1:
         what = f"1 {one} does not conform" if faulty else f"1 {one} was not decided"
         return Line(f"{what}: {figures}", "bad" if faulty else "warn")
     undecided = total - conforming - faulty
-    parts = [f"{conforming} of {total} {many} conform"]
+    whole = all(tells_which(verdict) for verdict in verdicts if verdict.conforms)
+    parts = [f"{conforming} of {total} {many} {'conform' if whole else 'pass what was asked'}"]
     parts += [f"{faulty} {'does' if faulty == 1 else 'do'} not"] if faulty else []
     parts += [f"{undecided} not decided"] if undecided else []
     return Line(f"{', '.join(parts)}: {figures}", "bad" if faulty else "warn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from sampler_harness.catalogue import catalogue, info_of
@@ -11,6 +12,7 @@ from sampler_harness.wording import counted
 __all__ = [
     "BEYOND_MEASURE",
     "claim",
+    "conforming",
     "counts",
     "first_line",
     "headline",
@@ -21,6 +23,7 @@ __all__ = [
     "state",
     "sureness",
     "tells_nothing",
+    "tells_which",
     "varied",
 ]
 
@@ -61,10 +64,9 @@ def headline(verdict: Verdict) -> str:
         return f"{name} is not decided: {len(verdict.missing)} of {checks} did not run"
     known = len(causes(verdict.expected)) + len(verdict.deviations)
     but = f", but for {counted(known, 'declared deviation')}" if known else ""
-    selected = verdict.num_planned
     # A part of the checks is no verdict on the whole.
-    every = len(catalogue(verdict.kind, verdict.checks_as_of))
-    if verdict.kind == "sampler" and selected < every and not any(compares(f) for f in verdict.findings):
+    selected, every = verdict.num_planned, _num_checks(verdict)
+    if not tells_which(verdict):
         passed = counted(selected, "check")
         return f"{name} passes {passed} of {every}, none of which tells whether it is {verdict.reference}"
     part = f", as far as {selected} of {every} checks can tell" if selected < every else ""
@@ -83,6 +85,32 @@ def _why(verdict: Verdict) -> str:
 
 #: Checks that hold a sampler's weights against its reference's: without one of them nothing says which sampler it is.
 _COMPARING = ("law/outputs", "clip/replay")
+
+
+def _num_checks(verdict: Verdict) -> int:
+    """How many checks there are of its kind."""
+    return len(catalogue(verdict.kind, verdict.checks_as_of))
+
+
+def tells_which(verdict: Verdict) -> bool:
+    """Whether the checks that were planned can tell which sampler it is: one alone may ask where its noise comes from.
+
+    Args:
+        verdict: of anything; of what is no sampler each check tells.
+    """
+    is_part = verdict.kind == "sampler" and verdict.num_planned < _num_checks(verdict)
+    return not is_part or any(compares(finding) for finding in verdict.findings)
+
+
+def conforming(verdicts: Sequence[Verdict]) -> str:
+    """How many of several conform, or pass as much as was asked of them.
+
+    Args:
+        verdicts: of a run.
+    """
+    passing = [verdict for verdict in verdicts if verdict.conforms]
+    word = "conform" if all(map(tells_which, passing)) else "pass what was asked"
+    return f"{len(passing)} of {len(verdicts)} {word}"
 
 
 def compares(finding: Finding) -> bool:
