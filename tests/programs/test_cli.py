@@ -318,6 +318,20 @@ def test_one_check_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean law/noise?" in refused(["--explain", "law/nose"], capsys)
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("nonsense", "there is no check, reference or fault 'nonsense' (--list-checks"),
+        ("ddim", "did you mean DDIM?"),
+        ("noise", "did you mean noise/shape or noise/generator?"),
+        ("karras", "did you mean KarrasLevels?"),
+        ("initial-noise-unscald", "did you mean initial-noise-unscaled?"),
+    ],
+)
+def test_a_guess_is_what_was_probably_meant_or_none(typed: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told in refused(["--explain", typed], capsys)
+
+
 def test_a_reference_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     """Which values a field has is what a declaration needs first; they are called otherwise in other programs."""
     for reference in (DDIM, ScoreSDE, DDPMTraining, StretchedTimes):
