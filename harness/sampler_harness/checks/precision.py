@@ -138,7 +138,8 @@ def _law(evidence: Evidence, case: Case) -> list[Judged]:
         return []
     worst = max(deviations, key=lambda d: d.ratio)
     blame = cause_of(evidence, evidence.case(case.config, shape=case.shape)) or _seen_finer(evidence, case.dtype)
-    text = f"in {case.dtype}: {told_of(evidence, case, worst)}: {_less(evidence, case.dtype)}"
+    why = f": {_less(evidence, case.dtype)}" if blame is None else ""
+    text = f"in {case.dtype}: {told_of(evidence, case, worst)}{why}"
     return [Judged(worst.ratio, text, case, {"step": worst.row}, blame)]
 
 

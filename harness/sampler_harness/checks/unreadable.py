@@ -53,7 +53,8 @@ _BESIDE_TURNED = ("clip/replay", "law/times", "noise/generator", "state/rerun", 
 _TURNED = (
     "draws multiply what the model returns",
     "with other draws the model's outputs are weighed otherwise: draws multiply them (a random rotation of each item, "
-    "a random mask), so that there are no coefficients to read. Where it is meant, leave it out, and the rest is told",
+    "a random mask), so there are no coefficients to read. If that is intended, leave it out of the function under "
+    "test, and everything else can be checked",
 )
 #: States of Python's and numpy's generators in which a run is made: whether a value follows from them shows in these.
 OTHER_STATES = range(6)
@@ -92,7 +93,7 @@ def unreadable(evidence: Evidence) -> Unreadable | None:
     if bundle.problem is not None or not bundle.is_affine or bundle.unread:
         return None
     if is_hidden(bundle):
-        why = "two runs with the same draws and the same model outputs differ, so that nothing can be read off them"
+        why = "two runs with the same draws and the same model outputs differ, so nothing can be read off them"
         return Unreadable("noise/generator", why, _BESIDE_HIDDEN)
     from .evidence import expected_calls
 
@@ -189,7 +190,7 @@ def narrowed_calls(evidence: Evidence) -> str:
 def _narrow(dtype: str) -> str:
     return (
         f"the model is called in {dtype}, and the rest has more digits: what it is given is read to two or three. Cast "
-        "inside of the model that the sampler is handed, and all of it is told"
+        f"inside the model that you pass to the sampler, and everything can be checked"
     )
 
 
@@ -282,8 +283,8 @@ def in_words(found: Mixing, bundle: Bundle) -> str:
     else:
         what = f"each holds {found.others:.4g} times what is sent to any other, and {found.kept:.4g} times its own"
     return (
-        f"in {where(found.row, bundle.num_calls)} places of one item are mixed along {along}: {what}. Where that is "
-        "meant, leave it out, and the rest is told"
+        f"in {where(found.row, bundle.num_calls)} places of one item are mixed along {along}: {what}. If that is "
+        f"intended, leave it out of the function under test, and everything else can be checked"
     )
 
 

@@ -109,7 +109,7 @@ def explain(id: str, stream: TextIO) -> None:
     place = info.fault.replace(".", "/").replace(":", ".py:")
     stream.write(f"A failure, of fixtures/{place} in this repository:\n")
     stream.write(f"{textwrap.indent(_wrapped(info.example, 0, WIDTH - 4), '    ')}\n")
-    stream.write(f"\nA deviation that is meant: expected_failures={{{info.id!r}: 'why'}} in the declaration.\n")
+    stream.write(f"\nA deviation that is intended: expected_failures={{{info.id!r}: 'why'}} in the declaration.\n")
 
 
 #: A guess shares so much with what was typed; less is met by words that have nothing to do with each other.
@@ -239,7 +239,7 @@ def _explain_fault(fault: KnownFault, stream: TextIO) -> None:
     if fault in GRID_FAULTS:  # nothing is declared of a grid but that a check is known to fail
         return
     stream.write(
-        f'\nWhere it is meant: deviations={{"{fault.name}": "why"}} in the declaration; nothing else may differ.\n'
+        f'\nIf it is intended: deviations={{"{fault.name}": "why"}} in the declaration; nothing else may differ.\n'
     )
 
 

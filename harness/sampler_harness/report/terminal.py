@@ -75,7 +75,7 @@ def render(verdict: Verdict) -> list[Line]:
     if verdict.moved is not None:
         lines += moved_lines(verdict.moved)
     if verdict.expected or verdict.deviations:
-        lines += [Line(""), Line("Deviations that are declared, with their reasons:", "bold")]
+        lines += [Line(""), Line("Declared deviations, with their reasons:", "bold")]
         for known, reason in verdict.deviations.items():
             lines.append(Line(f"  {known}", "warn"))
             lines += _indented(f"{reason}\nheld against the reference with this in it: nothing else may differ", 6)
@@ -83,7 +83,7 @@ def render(verdict: Verdict) -> list[Line]:
             lines.append(Line(f"  {finding.id}", "warn"))
             lines += _indented(finding.message, 6)
     if verdict.notes:
-        lines += [Line(""), Line("To know, though nothing fails for it:", "bold")]
+        lines += [Line(""), Line("Worth knowing, although no check fails for it:", "bold")]
         lines += [Line(line.text, "warn") for note in verdict.notes for line in _wrapped(f"- {note}", 2)]
     lines += [Line(""), Line("What was checked", "bold"), *_scope(verdict)]
     script = next((f.reproduction for f in [*verdict.causes, *verdict.bad] if f.reproduction), "")
@@ -134,7 +134,7 @@ def _faults(verdict: Verdict) -> list[Line]:
                 lines += [Line(line.text, "dim") for line in _wrapped(f"{', '.join(ids)}: {told_once}", 4)]
     if foreign is not None and foreign.nearer:
         rest = [cause for cause in verdict.causes if cause not in reasons]
-        lines += [Line(""), Line(f"Held against {verdict.reference} all the same, it fails:", "bold")]
+        lines += [Line(""), Line(f"Held against {verdict.reference} anyway, it fails:", "bold")]
         lines += [line for one in rest for line in _wrapped(f"{one.id}: {first_line(one.message)}", 2)]
     return lines
 
@@ -165,9 +165,9 @@ def diagnosis_lines(diagnosis: Diagnosis, kind: str = "sampler") -> list[Line]:
     names = dict.fromkeys(edit.fault for edit in diagnosis.answers[0].edits) if exact else {}
     if names and all(names) and not diagnosis.answers[0].config and kind == "sampler":
         meant = ", ".join(f'"{name}": "why"' for name in names)
-        lines += _wrapped(f"If that is meant, and nothing else shall differ: deviations={{{meant}}}", 2)
+        lines += _wrapped(f"If this is intended, and nothing else may differ, declare it: deviations={{{meant}}}", 2)
     for part in diagnosis.declared:
-        lines += _wrapped(f"Declared, and taken off: {part.summary}.", 2)
+        lines += _wrapped(f"Already declared, and left out here: {part.summary}.", 2)
     if not diagnosis.answers:
         lines += [line for told in diagnosis.observed for line in _wrapped(_sentence(told), 2)]
         if diagnosis.near:
@@ -180,7 +180,7 @@ def diagnosis_lines(diagnosis: Diagnosis, kind: str = "sampler") -> list[Line]:
         elif diagnosis.unsearched and not diagnosis.observed:
             lines += _wrapped(f"Cannot tell: {diagnosis.unsearched}.", 2)
     if exact:
-        lines += [line for told in diagnosis.observed for line in _wrapped(f"Beside that, {told}.", 2)]
+        lines += [line for told in diagnosis.observed for line in _wrapped(f"In addition, {told}.", 2)]
     for told in diagnosis.consequences:
         lines += _wrapped(f"What it does to samples: {told}.", 2)
     if sure := sureness(diagnosis, kind):
@@ -225,7 +225,7 @@ def failure_text(finding: Finding) -> str:
     elif remedy(finding):
         lines += [line.text for line in _wrapped(remedy(finding), 0)]
     if finding.outcome == "error":
-        lines.append("the check saw nothing that it could judge; that is no pass")
+        lines.append("the check had nothing that it could judge, which is not a pass")
     return "\n".join(lines)
 
 
@@ -259,11 +259,11 @@ def _scope(verdict: Verdict) -> list[Line]:
         )
     if coverage.not_compared:
         without = counted(coverage.not_compared, "configuration")
-        lines += _wrapped(f"not compared: {without}, of which {verdict.reference} tells nothing", 2)
+        lines += _wrapped(f"not compared: {without}, about which {verdict.reference} says nothing", 2)
     if coverage.wide_tolerances != "none":
         lines += _wrapped(
-            f"not read to 0.1 %: {coverage.wide_tolerances}: small differences of large numbers, to which rounding "
-            "alone does as much; a smaller fault in one of them is not seen there",
+            f"not read to 0.1 %: {coverage.wide_tolerances}: small differences of large numbers, which rounding "
+            f"alone changes by as much; a smaller fault in one of them cannot be seen",
             2,
         )
     lines.append(

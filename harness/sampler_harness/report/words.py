@@ -54,7 +54,9 @@ def headline(verdict: Verdict) -> str:
         if reasons < failed + errors:
             what.append(f"all from {counted(reasons, 'cause')}" if reasons > 1 else "all from one cause")
         if verdict.foreign is not None and verdict.foreign.nearer:
-            return f"{name} does not conform to {verdict.reference}, which does not seem to be its own reference"
+            return (
+                f"{name} does not conform to {verdict.reference}, which does not seem to be the right reference for it"
+            )
         meant = f" with {counted(len(verdict.deviations), 'declared deviation')}" if verdict.deviations else ""
         return f"{name} does not conform to {verdict.reference}{meant}: {', '.join(what)}"
     if not any(f.outcome in ("passed", "expected") for f in verdict.findings):
@@ -161,10 +163,10 @@ def sureness(diagnosis: Diagnosis, kind: str = "sampler") -> str:
         how = f"Sure: same {law} in every configuration, and nothing else that was tried has it"
     elif len(diagnosis.answers) > 1:
         how = (
-            f"Not sure: it has the {noun(kind)}'s {law} in every configuration that was run, and so has something else"
+            f"Not sure: it has the {noun(kind)}'s {law} in every configuration that was run, but so does something else"
         )
         if diagnosis.settled_by:
-            how += f"; a range in place of the one value of {' or '.join(diagnosis.settled_by)} would settle it"
+            how += f"; a range instead of the one value of {' or '.join(diagnosis.settled_by)} would settle it"
     else:
         how = f"Not sure: it has the {noun(kind)}'s {law} to a wider tolerance only"
     return f"{how} ({diagnosis.searched})."
