@@ -365,7 +365,7 @@ def test_a_known_fault_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "https://github.com/eloialonso/diamond/issues/40" in text
     assert 'deviations={"initial-noise-unscaled": "why"}' in text
     assert main(["--explain", "stretched-with-its-end"]) == 0
-    assert "Where it is meant" not in capsys.readouterr().out  # of a grid no deviation is declared
+    assert "If it is intended" not in capsys.readouterr().out  # of a grid no deviation is declared
     assert "did you mean eta-squared?" in refused(["--explain", "eta-squard"], capsys)
 
 
