@@ -385,6 +385,11 @@ class Verdict:
         return bool(self.bad)
 
     @property
+    def is_undecided(self) -> bool:
+        """True when nothing failed, and a check could not see what it judges: that accuses nobody, and is no pass."""
+        return self.is_faulty and not self.count("failed")
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Planned checks that nobody ran: stopped early, or skipped by a mark of the host's."""
         found = {finding.id for finding in self.findings}
@@ -402,8 +407,9 @@ class Verdict:
 
     @property
     def margin(self) -> float | None:
-        """Worst deviation over tolerance among all checks that compared numbers (declared ones left out)."""
-        margins = [f.margin for f in self.findings if f.margin is not None and f.outcome != "expected"]
+        """Worst deviation over tolerance among all checks that could compare numbers (declared ones left out)."""
+        told = [f for f in self.findings if f.outcome not in ("expected", "error")]
+        margins = [f.margin for f in told if f.margin is not None]
         return max(margins, default=None)
 
     def count(self, outcome: Outcome) -> int:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-__all__ = ["counted", "did_you_mean"]
+__all__ = ["counted", "did_you_mean", "listed"]
 
 
 def counted(number: int, noun: str) -> str:
     """``1 check``, ``3 checks``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``law/times``, ``law/times or law/noise``, ``a, b or c``."""
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

@@ -88,8 +88,8 @@ def test_the_draws_are_named_and_the_line_is_the_one_that_seeds_or_draws(name: s
 @pytest.mark.parametrize(
     ("name", "notes"),
     [
-        ("list_with_own_seeds", ["every run returns the same noise: the seed is set inside of the run, at "]),
-        ("seeded_once", ["every run returns the same noise: the seed is set inside of the run, at "]),
+        ("list_with_own_seeds", ["every run returns the same noise: the seed is set inside the run, at "]),
+        ("seeded_once", ["every run returns the same noise: the seed is set inside the run, at "]),
         ("seeds_drawn_globally", []),
         ("list_from_given", []),
     ],

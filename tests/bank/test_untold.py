@@ -13,6 +13,8 @@ from reference_samplers import FlowEuler
 from sampler_harness import sampler_under_test
 from sampler_harness.observe.probes import Impulses
 from sampler_harness.observe.trace import Case, execute
+from sampler_harness.report.terminal import closing_line, render
+from sampler_harness.report.words import headline, state
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject
 from sampler_harness.targets import load_sampler
@@ -37,6 +39,35 @@ def test_one_check_tells_why_and_no_other_accuses(name: str) -> None:
     assert not verdict.diagnosis.near
     accused = [f.message for f in verdict.bad if f.id != check and f.outcome == "failed"]
     assert all(told in message for message in accused), accused
+
+
+@pytest.mark.parametrize("name", ["padded_for_the_model", "guided_in_one_call"])
+def test_what_cannot_be_told_is_not_called_wrong(name: str) -> None:
+    verdict = check_sampler(declared(name), budget="quick")
+    text = "\n".join(line.text for line in render(verdict))
+    assert verdict.is_undecided
+    assert state(verdict) == "open"
+    assert headline(verdict).startswith(f"fixtures.sound_samplers.untold:{name} cannot be decided against ")
+    assert "could not judge" in headline(verdict)
+    assert "does not conform" not in text
+    assert "does instead" not in text
+    assert "beyond any tolerance" not in text
+    assert closing_line([verdict]).text.startswith("1 sampler was not decided: ")
+
+
+def test_a_headline_says_why_nothing_is_decided() -> None:
+    told = headline(check_sampler(declared("guided_in_one_call"), budget="quick"))
+    assert "the model is given each sample twice in one batch at each input and time, as guidance does" in told
+    told = headline(check_sampler(declared("guided_in_two_calls"), budget="quick", checks=["law/times"]))
+    assert "the model is called twice at each input and time, as guidance does" in told
+    assert told.endswith(" (1 of 1 check could not judge)")
+
+
+def test_a_call_for_nothing_is_told_with_its_line() -> None:
+    [cause] = check_sampler(declared("asked_once_more"), budget="quick", checks=["law/times"], diagnose=False).causes
+    assert cause.place is not None
+    assert cause.place.text == "model(x, torch.zeros(shape[0]))"
+    assert "the model is called 4 times in a run, should be 3" in cause.message
 
 
 def test_items_that_are_asked_for_one_by_one_are_one_call() -> None:

@@ -209,6 +209,11 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         adapter.subject(name, {option: value})
 
 
+@pytest.mark.parametrize("typed", ["1e3", "1000.0", "1000"])
+def test_a_whole_number_may_be_typed_in_any_way(typed: str) -> None:
+    assert adapter.subject("DDIMScheduler", {"num_train_timesteps": typed}).fields["num_train_timesteps"] == 1000
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "told"),
     [
@@ -216,6 +221,8 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("DDIMScheduler", {"timestep_spacin": "leading"}, "close: timestep_spacing"),
         ("DDIMScheduler", {"clip_sample": "maybe"}, "clip_sample=maybe should be true or false"),
         ("DDIMScheduler", {"steps_offset": "0.5"}, "steps_offset=0.5 should be a whole number"),
+        ("DDIMScheduler", {"num_train_timesteps": "1000.5"}, "num_train_timesteps=1000.5 should be a whole number"),
+        ("EulerDiscreteScheduler", {"num_inference_steps": "0"}, ": num_inference_steps must be a whole number >= 1"),
         ("DDIMScheduler", {"beta_start": "low"}, "beta_start=low should be a number"),
         ("DDPMScheduler", {"timesteps": "9, x"}, "numbers with commas between them"),
         ("EulerDiscreteScheduler", {"beta_schedule": "exp"}, "no paper says what it should do"),

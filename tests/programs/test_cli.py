@@ -130,6 +130,16 @@ def test_json_goes_to_a_file_beside_the_text(sound: str, capsys: pytest.CaptureF
     assert [one["conforms"] for one in json.loads(Path("out.json").read_text())] == [True]
 
 
+def test_what_no_check_compares_is_not_said_to_conform(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([sound, sound, *QUICK, "--check", "state/rerun"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("none of which tells whether it is EDM") == 2
+    assert "all 2 samplers pass what was asked: 2 checks planned" in text
+    assert " conform" not in text
+    assert main([sound, *QUICK, "--check", "law/outputs"]) == 0
+    assert "1 sampler conforms: 1 check planned" in capsys.readouterr().out
+
+
 def test_a_check_that_cannot_judge_is_no_pass(sampler_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     empty = "\n@sampler_under_test(EDM, **GRID)\ndef empty(model, shape, config, *, device, dtype):\n    return None\n"
     Path("empty_one.py").write_text(sampler_file + empty)
@@ -308,6 +318,20 @@ def test_one_check_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean law/noise?" in refused(["--explain", "law/nose"], capsys)
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("nonsense", "there is no check, reference or fault 'nonsense' (--list-checks"),
+        ("ddim", "did you mean DDIM?"),
+        ("noise", "did you mean noise/shape or noise/generator?"),
+        ("karras", "did you mean KarrasLevels?"),
+        ("initial-noise-unscald", "did you mean initial-noise-unscaled?"),
+    ],
+)
+def test_a_guess_is_what_was_probably_meant_or_none(typed: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told in refused(["--explain", typed], capsys)
+
+
 def test_a_reference_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     """Which values a field has is what a declaration needs first; they are called otherwise in other programs."""
     for reference in (DDIM, ScoreSDE, DDPMTraining, StretchedTimes):
@@ -341,7 +365,7 @@ def test_a_known_fault_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "https://github.com/eloialonso/diamond/issues/40" in text
     assert 'deviations={"initial-noise-unscaled": "why"}' in text
     assert main(["--explain", "stretched-with-its-end"]) == 0
-    assert "Where it is meant" not in capsys.readouterr().out  # of a grid no deviation is declared
+    assert "If it is intended" not in capsys.readouterr().out  # of a grid no deviation is declared
     assert "did you mean eta-squared?" in refused(["--explain", "eta-squard"], capsys)
 
 

@@ -71,7 +71,7 @@ def test_one_of_two_is_not_enough() -> None:
 def test_the_diagnosis_says_what_to_declare() -> None:
     text = " ".join(line.text.strip() for line in render(check_sampler(released.diamond, budget="quick")))
     assert (
-        "If that is meant, and nothing else shall differ: "
+        "If this is intended, and nothing else may differ, declare it: "
         'deviations={"initial-noise-unscaled": "why", "denoiser-told-level-before-rise": "why"}'
     ) in text
 

@@ -180,7 +180,7 @@ def test_no_diagnosis_against_another_sampler_and_where_it_is_not_wanted() -> No
         ("fixtures.faulty_samplers.clip:quantised_by_truncation", "truncates to steps of"),
         ("fixtures.faulty_samplers.ddpm:noise_shared_by_batch", "after model call 0): items 0, 1 share it"),
         ("fixtures.faulty_samplers.shape:divided_by_batch_spread", "items of a batch are coupled"),
-        ("fixtures.faulty_samplers.state:running_sum_survives", "something of the earlier run is left"),
+        ("fixtures.faulty_samplers.state:running_sum_survives", "something is left over from the earlier run"),
         ("fixtures.faulty_samplers.ddim:add_noise_ignores_noise", "noise"),
     ],
 )

@@ -310,7 +310,7 @@ def test_what_bends_the_returned_sample_is_told_beside_the_line() -> None:
     assert [edit.fault for edit in diagnosis.answers[0].edits] == ["next-time-told"]
     (beside,) = diagnosis.observed
     assert beside.startswith("what the sampler does to the sample that it returns is tanh")
-    assert f"Beside that, {beside}" in text_of(diagnosis)
+    assert f"In addition, {beside}" in text_of(diagnosis)
 
 
 def test_a_law_that_is_as_declared_is_no_other_field() -> None:
@@ -339,7 +339,7 @@ def test_a_field_of_one_value_in_whose_others_two_answers_differ_is_told() -> No
     assert settled_by([one, other], configs, hypothetical) == ("sigma_max",)
     assert settled_by([one], configs, hypothetical) == ()
     told_of = Diagnosis(False, answers=(Told("a"), Told("b")), searched="so far", settled_by=("sigma_max",))
-    assert "a range in place of the one value of sigma_max would settle it" in sureness(told_of)
+    assert "a range instead of the one value of sigma_max would settle it" in sureness(told_of)
 
 
 def grows_past_all_digits(

@@ -32,6 +32,7 @@ from reference_samplers.grids import (
 )
 from sampler_harness import grid_under_test
 from sampler_harness.grids.evidence import GridEvidence
+from sampler_harness.report.terminal import render
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError
 from sampler_harness.subject.grid import GridSubject
@@ -161,9 +162,9 @@ def even(config: EvenTimes) -> torch.Tensor:
     return torch.linspace(1, 0, config.num_steps + 1)
 
 
-def told(function: Any, reference: Any = EvenTimes, **declared: Any) -> Verdict:
+def told(function: Any, reference: Any = EvenTimes, *, diagnose: bool = False, **declared: Any) -> Verdict:
     subject = grid_under_test(reference, **{"num_steps": st.integers(1, 6), **declared})(function)
-    return check_sampler(subject, budget="quick", diagnose=False)
+    return check_sampler(subject, budget="quick", diagnose=diagnose)
 
 
 def causes(verdict: Verdict) -> list[str]:
@@ -215,12 +216,31 @@ def test_what_a_function_asks_for_is_given() -> None:
 @pytest.mark.parametrize(
     ("result", "said"),
     [
-        (None, "the function returned None, should be a tensor, an array or a list of levels"),
-        (torch.zeros(2, 2), "the function returned the shape (2, 2), should have one axis"),
+        (
+            None,
+            "the function returned None, should be a tensor, an array or a list of levels: does it end without a "
+            "return statement?",
+        ),
+        (
+            {"sigmas": torch.zeros(2), "mu": 1.0},
+            "the function returned a dict, should be a tensor, an array or a list of levels: return the levels alone, "
+            "as result['sigmas']",
+        ),
+        (torch.zeros(2, 2), "the function returned the shape (2, 2), should have one axis: return one row of levels"),
+        (torch.zeros(2, 1), "the function returned the shape (2, 1), should have one axis: squeeze the others away"),
+        (
+            torch.ones(()),
+            "the function returned the shape (), should have one axis: a single number is no row of levels",
+        ),
+        (
+            (torch.zeros(2), 7),
+            "the function returned a tuple whose entry 0 is a tensor of shape (2,), should be a number: return the "
+            "levels alone, in one tensor or list",
+        ),
         (torch.zeros(0), "the function returned no level"),
         ([], "the function returned no level"),
-        (["1"], "the function returned a list that holds a str, should be numbers"),
-        ([True], "the function returned a list that holds a bool, should be numbers"),
+        (["1"], "the function returned a list whose entry 0 is a str, should be a number"),
+        ([True], "the function returned a list whose entry 0 is a bool, should be a number"),
         (np.array(["1"]), "the function returned an array of <U1, should be real numbers"),
         (torch.zeros(2, dtype=torch.complex64), "the function returned torch.complex64, should be real numbers"),
     ],
@@ -228,6 +248,23 @@ def test_what_a_function_asks_for_is_given() -> None:
 def test_what_is_no_row_of_numbers_is_told(result: Any, said: str) -> None:
     verdict = told(lambda config: result)
     assert causes(verdict) == [f"grid/finite: for 1 step {said}"]
+
+
+@pytest.mark.parametrize("result", [None, torch.zeros(2, 2), torch.full((4,), torch.nan), [torch.zeros(4)]])
+def test_where_no_numbers_come_back_nothing_is_said_of_levels(result: Any) -> None:
+    verdict = told(lambda config: result, num_steps=st.integers(3, 9), diagnose=True)
+    text = "\n".join(line.text for line in render(verdict))
+    assert "its levels are the reference's" not in text
+    assert "in no configuration" in " ".join(text.split())
+    assert ("look at what makes that level" in " ".join(text.split())) == (
+        isinstance(result, torch.Tensor) and result.ndim == 1
+    )
+
+
+def test_of_what_is_right_elsewhere_that_is_said() -> None:
+    verdict = told(lambda config: 1 / 0 if config.num_steps == 4 else even(config), diagnose=True)
+    assert verdict.diagnosis is not None
+    assert "in every configuration in which it returned a row of finite numbers" in verdict.diagnosis.unsearched
 
 
 def test_what_raises_is_told_with_its_line() -> None:

@@ -97,7 +97,7 @@ def test_grids_that_are_given_entry_by_entry_vary_the_steps_too(one_step_fails: 
     [found] = check_sampler(listed, budget="quick", checks=["steps/any"], diagnose=False).findings
     if one_step_fails:
         assert found.outcome == "failed"
-        assert found.message.startswith("with 1 steps: ")
+        assert found.message.startswith("with 1 step: ")
     else:
         assert (found.outcome, found.message) == ("passed", "holds for 1, 2, 3 steps")
 
@@ -290,7 +290,7 @@ def test_notes_are_told_once_and_fail_nothing() -> None:
     assert noted.conforms
     assert noted.notes == ("a", "b")
     text = [line.text for line in render(noted)]
-    assert text[text.index("To know, though nothing fails for it:") + 1 :][:2] == ["  - a", "  - b"]
+    assert text[text.index("Worth knowing, although no check fails for it:") + 1 :][:2] == ["  - a", "  - b"]
     assert [line.text for line in summary_lines(noted)].count("  note: a") == 1
     assert "To know" not in " ".join(line.text for line in render(dataclasses.replace(noted, findings=(), beside=())))
 

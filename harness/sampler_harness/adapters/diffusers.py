@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -107,8 +108,17 @@ def _narrowed_subject(
         legal = narrowed(reference, fields) if asked else fields
     except NothingLegal as error:
         told = ", ".join(f"{option}={value}" for option, value in asked.items())
-        raise NothingLegal(f"{name} with {told}: {error}") from error
+        raise NothingLegal(f"{name} with {told}: {_in_its_words(str(error), name, asked)}") from error
     return _subject(name, reference, legal, options)
+
+
+def _in_its_words(text: str, name: str, asked: Mapping[str, Any]) -> str:
+    """What a reference refuses, with its fields called what was typed, where an option's value is the field's own."""
+    for option, value in asked.items():
+        for field, own in fields_from(name, {option: value}).items():
+            if own == value and field != option:
+                text = re.sub(rf"\b{field}\b", option, text)
+    return text
 
 
 def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -177,6 +177,7 @@ def _parsed(name: str, option: str, text: Any, default: Any) -> Any:
     if isinstance(default, bool) and not isinstance(value, bool):
         wanted = "true or false"
     elif isinstance(default, int) and not isinstance(default, bool):
+        value = int(value) if isinstance(value, float) and value.is_integer() else value  # typed as 1e3
         wanted = None if isinstance(value, int) and not isinstance(value, bool) else "a whole number"
     elif isinstance(default, float):
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

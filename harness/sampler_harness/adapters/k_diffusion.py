@@ -320,6 +320,7 @@ def _parsed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return ast.literal_eval(value)
+        typed = ast.literal_eval(value)
+        return int(typed) if isinstance(typed, float) and typed.is_integer() else typed  # 1e3 is a whole number
     except (ValueError, SyntaxError):
         return float("inf") if value.lower() in ("inf", "infinity") else value

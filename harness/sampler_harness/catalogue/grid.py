@@ -16,7 +16,10 @@ GRID_CHECKS: tuple[CheckInfo, ...] = (
         claim="for every number of steps, one too, the function returns a row of finite numbers",
         catches="a division by num_steps - 1, the logarithm of 0, a stretch of a single level, a tensor with two axes",
         blind_to="what the numbers are",
-        remedy="run it for num_steps=1: linspace(0, 1, 1) is 0, but i / (n - 1) divides by 0.",
+        remedy=(
+            "look at what makes that level: 0 / 0, the logarithm of 0 and a root of a negative number are not finite. "
+            "For one step linspace(0, 1, 1) is 0, but i / (n - 1) divides by 0."
+        ),
         fault="faulty_grids.ends:single_step_divides_by_zero",
         example="for 1 step level 0 is nan, should be 80",
     ),

@@ -18,9 +18,9 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         catches="a wrong grid, sigma where sigma_hat belongs, one call too many, rounded or shifted timesteps",
         blind_to="a right time told with a wrong noise level in x (law/noise, law/outputs)",
         remedy=(
-            "print the times (or sigmas) that your loop goes through beside those of the reference's grid. One too "
-            "many or shifted: the ends of a linspace or range. Right in number but off: what is passed to the model in "
-            "that line."
+            "print the times (or sigmas) that your loop goes through beside those of the reference's grid. One "
+            "too many, or shifted: look at the ends of a linspace or range. The right number but wrong values: look "
+            "at what that line passes to the model."
         ),
         fault="faulty_samplers.edm:denoiser_at_sigma_after_churn",
         example="model call 0 is told time 5, should be 7.07107",
@@ -33,9 +33,9 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         catches="a first noise that is not multiplied by sigma_max, or scaled twice",
         blind_to="what happens after the first call",
         remedy=(
-            "multiply the first noise by the first noise level (sigma_max in EDM; DDPM starts from plain noise), once, "
-            "or declare initial_scale where yours is meant. Where churn is on, what it adds before the first call "
-            "counts too: is that right without churn?"
+            "multiply the first noise by the first noise level (sigma_max in EDM; DDPM starts from plain noise), "
+            "once, or declare initial_scale if yours is intended. With churn on, the noise that it adds before "
+            "the first call counts too: is the scale right without churn?"
         ),
         fault="faulty_samplers.edm:initial_noise_unscaled",
         example="the first model input has standard deviation 1, should be 5: the first noise is not scaled",
@@ -48,7 +48,7 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         catches="wrong coefficients, a wrong sigma in a step, epsilon taken for v, a corrector with the first sigma",
         blind_to="fresh noise (law/noise) and what only shows when a clamp bites (clip/replay)",
         remedy=(
-            "hold the update after that model call against the paper's line, coefficient by coefficient: which sigma "
+            "compare the update after that model call with the paper's line, coefficient by coefficient: which sigma "
             "or alpha_bar (this step's or the next one's), and what the model predicts (noise, image or v)."
         ),
         fault="faulty_samplers.edm:corrector_with_first_sigma",
@@ -65,8 +65,9 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         catches="variance for standard deviation, noise on the last step, missing, doubled or reused draws",
         blind_to="noise shared between items or pixels (noise/shape)",
         remedy=(
-            "look at the factor in front of randn in that step: a standard deviation, not a variance, of this step, "
-            "not the next; none after the last step; each draw used once."
+            "look at the factor in front of randn in that step: it should be a standard deviation, not a "
+            "variance, and that of this step, not of the next. Add none after the last step, and use each draw "
+            "once."
         ),
         fault="faulty_samplers.edm:rise_adds_standard_deviations",
         example=(
@@ -81,8 +82,8 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         catches="an undeclared (x + 1) / 2, a mean that is not zero, noise that does not come from a generator",
         blind_to="constants that the declaration undoes",
         remedy=(
-            "something is added that is neither state, noise nor the model's output: a final (x + 1) / 2 is declared "
-            "with output_scale=0.5, output_shift=0.5; noise from numpy is drawn with torch instead."
+            "something is added that is neither state, noise nor the model's output. Declare a final (x + 1) / 2 "
+            "with output_scale=0.5, output_shift=0.5; draw noise with torch instead of numpy."
         ),
         fault="faulty_samplers.constructed:undeclared_output_range",
         example="the returned sample holds the constant 0.5, should be 0",
@@ -178,8 +179,8 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         catches="hard-coded sizes or axes, a channel treated differently, memory layout taken for granted",
         blind_to="shapes that are not declared (by default images only)",
         remedy=(
-            "look for sizes and axes in numbers: view(B, C, H, W), [:, None, None, None], mean over dim=(1, 2, 3); or "
-            "declare with shapes= which shapes the sampler is for."
+            "look for hard-coded sizes and axes: view(B, C, H, W), [:, None, None, None], mean over dim=(1, 2, 3); or "
+            "declare the shapes that the sampler is for with shapes=."
         ),
         fault="faulty_samplers.shape:threshold_for_images_only",
         example="shape (2, 2, 3, 5, 4): the sampler raised ValueError: too many values to unpack (expected 4)",
@@ -192,11 +193,11 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         blind_to="numbers of steps that the declaration does not allow",
         remedy=(
             "run it with that number of steps and look at the grid: divisions by num_steps - 1, a stride that does not "
-            "divide the table, a variable that is set only inside of the loop."
+            "divide the table, a variable that is set only inside the loop."
         ),
         fault="faulty_samplers.edm:one_step_schedule_fails",
         example=(
-            "with 1 steps: the sampler raised UnboundLocalError: cannot access local variable 'step' where it is not "
+            "with 1 step: the sampler raised UnboundLocalError: cannot access local variable 'step' where it is not "
             "associated with a value"
         ),
     ),
@@ -213,7 +214,7 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         fault="faulty_samplers.state:running_sum_survives",
         example=(
             "with another run started in the middle the result differs from the first run on the same draws and "
-            "outputs: by 8.92, first in the input of model call 2: something of the earlier run is left"
+            "outputs: by 8.92, first in the input of model call 2: something is left over from the earlier run"
         ),
     ),
     _check(
@@ -243,7 +244,7 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         blind_to="accuracy beyond the declared dtype",
         remedy=(
             "keep tables and times in float32 or float64, cast coefficients to the sample's dtype where they meet it, "
-            "let nothing pass through .half() or .bfloat16() (autocast does so too), and return the dtype that was "
+            "pass nothing through .half() or .bfloat16() (autocast does that too), and return the dtype that was "
             "asked for, or the one that output_dtype= declares."
         ),
         fault="faulty_samplers.casts:sample_through_bfloat16",
@@ -262,9 +263,9 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         ),
         blind_to="values beyond those that were tried",
         remedy=(
-            "with ordinary values it is right, with large ones not: is it a clamp where the reference has one, at the "
-            "same place, and is epsilon computed again from the clamped x0? What yours clamps on purpose is declared: "
-            "x0 where the reference has a field for it, the finished sample with output_clip=."
+            "it is right with ordinary values and wrong with large ones. Does it clamp where the reference does, "
+            "in the same place, and compute epsilon again from the clamped x0? Declare what yours clamps on "
+            "purpose: x0 by the reference's field for it, the finished sample with output_clip=."
         ),
         fault="faulty_samplers.clip:clip_without_rederiving",
         example=(
@@ -300,8 +301,8 @@ SAMPLER_CHECKS: tuple[CheckInfo, ...] = (
         ),
         fault="faulty_samplers.constructed:corrector_too_short",
         example=(
-            "the error falls with slope -0.09 between 12 and 48 steps, should be 2: the method has not the order that "
-            "it claims"
+            "the error falls with slope -0.09 between 12 and 48 steps, should be 2: the method does not have the "
+            "order that it claims"
         ),
     ),
 )

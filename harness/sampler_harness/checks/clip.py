@@ -295,9 +295,7 @@ def check_replay(evidence: Evidence) -> Finding:
         judged = [one for one in judged if one not in ends]
         judged += [again for one in ends if one.case is not None for again in judge(one.case)]
     if not evidence.standard.reference and not evidence.affine_cases:
-        why = (
-            "the sampler is not affine, so that it has no law to be held against another's: compare with the reference"
-        )
+        why = "the sampler is not affine, so there is no law to compare with another's: compare with the reference"
         return nothing_seen("clip/replay", why)
     replayed = len(evidence.cases) - len(evidence.affine_cases)
     if replayed and evidence.standard.reference:

@@ -231,7 +231,7 @@ class Evidence(AnyEvidence[Subject]):
         other = copy.copy(self)
         other.standard = standard
         other._compared, other._held, other._sides, other._own_grid = {}, {}, {}, {}
-        for name in ("mending", "mending_of_runs"):
+        for name in ("mending", "mending_of_times", "mending_of_runs"):
             vars(other).pop(name, None)
         # Whether draws that repeat are one draw depends on what with.
         other._bundles = {case: bundle for case, bundle in self._bundles.items() if not bundle.repeats}
@@ -399,6 +399,13 @@ class Evidence(AnyEvidence[Subject]):
         from .mending import mending_of
 
         return None if self.in_half_alone else mending_of(self)
+
+    @functools.cached_property
+    def mending_of_times(self) -> Mending | None:
+        """The line whose value would make all times right, where no one line makes all else right too."""
+        from .mending import mending_of_times
+
+        return None if self.in_half_alone or self.mending is not None else mending_of_times(self)
 
     @functools.cached_property
     def mending_of_runs(self) -> Mending | None:

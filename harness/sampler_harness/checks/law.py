@@ -46,7 +46,7 @@ _OF_DRAWS: tuple[Term, ...] = ("initial-noise", "noise", "offset")
 #: Why nothing is compared.
 NO_LAW = "what it is held against has no law of any configuration that was run"
 #: Why rows are not compared.
-OTHER_COUNT = "the number of model calls differs, so that rows cannot be laid side by side"
+OTHER_COUNT = "the number of model calls differs, so the rows cannot be compared"
 _ORDER: tuple[Term, ...] = ("count", "time", "initial-noise", "outputs", "noise", "offset")
 
 
@@ -330,7 +330,7 @@ def check_outputs(evidence: Evidence) -> Finding:
     """Each update weighs the state and the model's outputs as the reference does."""
     found = evidence.place_map
     if found is not None and not evidence.standard.reference:
-        why = "weights differ from place to place, so that what is read at one place says nothing of the others"
+        why = "weights differ from place to place, so what is read at one place says nothing about the others"
         return nothing_seen("law/outputs", why)
     if found is not None:
 

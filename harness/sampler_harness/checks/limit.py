@@ -40,8 +40,8 @@ ASYMPTOTIC = 250
 #: Number of steps, configuration, case and law.
 _Rung = tuple[int, Any, Case, Law]
 _TOO_FEW = (
-    "with so few steps not even the reference is where its error falls by its order, so that nothing can be told: "
-    "declare a wider range of num_steps (up to 256 tells always)"
+    "with so few steps not even the reference's own error falls by its order yet, so nothing can be told: "
+    "declare a wider range of num_steps (up to 256 is always enough)"
 )
 
 
@@ -299,7 +299,7 @@ def check_order(evidence: Evidence) -> Finding:
     slope = _slope(usable)
     text = (
         f"the error falls with slope {slope:.2f} between {usable[0][0]} and {usable[-1][0]} steps, should be "
-        f"{order}: the method has not the order that it claims"
+        f"{order}: the method does not have the order that it claims"
     )
     missing = short_by(measured)
     blame = _blame(evidence, measured) if not missing <= 1.0 else None

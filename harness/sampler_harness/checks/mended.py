@@ -17,6 +17,7 @@ from sampler_harness.observe.statements import (
     names_read,
     node_of,
     only_reader,
+    reader_of_parameter,
     readers,
     same_function,
 )
@@ -59,6 +60,7 @@ class Mending:
             the only one that reads the name, else the first whose own value is none of the reference's and mends too.
         change: what was put in its place; None for a number that was solved for, and where several were.
         other_name: what the other line assigns or hands over; empty where it only reads.
+        is_known: whether all names that mend hold what the reference has as well, so that they are right by themselves.
     """
 
     line: Line
@@ -66,6 +68,7 @@ class Mending:
     other: Line | None = None
     change: Change | None = None
     other_name: str = ""
+    is_known: bool = False
 
     @property
     def is_argument(self) -> bool:
@@ -139,7 +142,7 @@ def searched(first: Trial, others: Sequence[Trial], most_runs: int) -> Mending |
         # Each holds what the reference has, at another time or for something else: it began or ended to be wrong there.
         numbers = [one for one in known if all(is_number(value) for value in first.variables()[one].values())]
         others_too = [one.line for one in numbers if one.line != known[0].line]
-        return Mending(known[0].line, known[0].name, others_too[-1] if others_too else None)
+        return Mending(known[0].line, known[0].name, others_too[-1] if others_too else None, is_known=True)
     if uniform is not None:
         return Mending(uniform.line, uniform.name, first_reader(uniform.line, uniform.name))
     return None
@@ -281,7 +284,12 @@ def _visit(trial: Trial, change: Change) -> Visit | None:
 
 
 def _whole(variable: Variable, change: Change) -> Mending:
-    return Mending(variable.line, variable.name, change=change)
+    other = None
+    if change.kind == "flags" and variable.is_argument:
+        # Of a flag that is handed over it cannot be told whether it is wrong or what is made of it.
+        callee, _, name = variable.name.rstrip(")").partition("(")
+        other = reader_of_parameter(variable.line.file, callee, name)
+    return Mending(variable.line, variable.name, other, change)
 
 
 def narrowed(mending: Mending, first: Trial, others: Sequence[Trial]) -> Mending:

@@ -22,11 +22,20 @@ from .handed import line_of_handing
 from .mended import Mending, mends, narrowed, searched, swapped
 from .mending_law import LawTrial
 from .mending_runs import RunTrial
+from .mending_times import TimesTrial
 from .replacing import does_nothing, is_known
-from .solved import made_of, solved
+from .solved import SolvingTrial, made_of, solved
 from .unclamped import unclamped
 
-__all__ = ["Mending", "mending_of", "mending_of_runs", "mends_large_values_too", "mends_too", "tells_known"]
+__all__ = [
+    "Mending",
+    "mending_of",
+    "mending_of_runs",
+    "mending_of_times",
+    "mends_large_values_too",
+    "mends_too",
+    "tells_known",
+]
 
 #: The name under which what is handed over is mended; nothing behind the line is to blame, as for an argument.
 HANDED = "handed()"
@@ -70,10 +79,35 @@ def mending_of(evidence: Evidence) -> Mending | None:
     others = [one for one in found if one is not None]
     if stopped:
         return searched(first, others, STOPPED_RUNS)
+    return _found(first, others)
+
+
+def _found(first: SolvingTrial, others: Sequence[SolvingTrial]) -> Mending | None:
+    """The line that mends some cases, by a value of the reference's or a number that is solved for."""
     mending = swapped(first, others) or searched(first, others, MOST_RUNS)
     if mending is None:
         return solved(first, others, MOST_RUNS + SOLVING_RUNS)
     return made_of(narrowed(mending, first, others), first, others, MOST_RUNS + SOLVING_RUNS)
+
+
+def mending_of_times(evidence: Evidence) -> Mending | None:
+    """The same of what the model is told alone, where something else is wrong beside it.
+
+    Args:
+        evidence: as measured.
+
+    Returns:
+        None where there is none, or the reference's source is not known.
+    """
+    if not evidence.standard.reference:
+        return None
+    wrong = [c for c in evidence.affine_cases if any(d.term == "time" and d.ratio > 1.0 for d in evidence.compared(c))]
+    short = sorted(
+        (case for case in wrong if expected_calls(case.config) <= MOST_CALLS),
+        key=lambda case: (expected_calls(case.config) < 2, expected_calls(case.config)),
+    )
+    trials = [trial for case in short[: CONFIRMED + 1] if (trial := TimesTrial.of(evidence, case)) is not None]
+    return _found(trials[0], trials[1:]) if trials else None
 
 
 def mending_of_runs(evidence: Evidence) -> Mending | None:

@@ -142,6 +142,13 @@ class LawTrial:
         self.runs += 1
         return self._quick.shown(self._entry(visit, variable, held))
 
+    def shown_as_it_is(self) -> Shown | None:
+        """The same with nothing replaced."""
+        if self._quick is None:
+            return None
+        self.runs += 1
+        return self._quick.shown(self._evidence.subject.function)
+
     def _entry(self, visit: Visit, variable: Variable, held: bool, at: Line | None = None) -> Callable[..., Any]:
         return assigning(self._evidence.subject.function, visit, only=variable[:2], held=held, at=at)
 

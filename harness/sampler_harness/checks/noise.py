@@ -130,7 +130,7 @@ def check_shape(evidence: Evidence) -> Finding:
             other = [d for d in bundle.zero.draws if not d.gaussian]
             text = (
                 f"the sampler draws {len(other)} times with {other[0].operator!r} (shape {other[0].shape}): the noise "
-                'is not Gaussian, which is outside what the law covers; if it is meant, declare noise="other"'
+                'is not Gaussian, which is outside what the law covers; if that is intended, declare noise="other"'
             )
             return [Judged(math.inf, text, case, {"operator": other[0].operator})]
         drawn = [d for d in bundle.zero.draws if d.gaussian]
@@ -332,7 +332,7 @@ def _seeded_inside(evidence: Evidence, cases: Sequence[Case]) -> list[str]:
         )
         line = evidence.walked(case).line_of_draw(alike[0], seeded=True)
         at = "" if line is None else f", at {shown(line.file)}, line {line.line}: {line.text}"
-        return [f"{which}: the seed is set inside of the run{at}"]
+        return [f"{which}: the seed is set inside the run{at}"]
     return []
 
 

@@ -23,6 +23,7 @@ from sampler_harness.observe.walk import Line, Walk, walk, writes_outside
 from .evidence import Evidence, expected_calls
 from .mended import Mending
 from .mending import mends_large_values_too, mends_too, tells_known
+from .rounded import lines_that_round_times
 
 __all__ = ["line_of"]
 
@@ -51,12 +52,17 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
     Returns:
         None of them where no own line is known to make it.
     """
+    is_of_time = chosen.evidence.get("term") == "time" and not chosen.problem
+    # A right value in place of what such a line gives is rounded by it again.
+    if is_of_time and (rounding := lines_that_round_times(evidence, case)):
+        return rounding
     mending = _mending(id, evidence, chosen, case)
     if mending is not None:
         if (drawn := _drawn_too_much(evidence, case)) is not None and drawn.file == mending.line.file:
-            # Noise that should not be there is none with a scale of 0 as well as without the line that adds it.
-            line = mending.other or mending.line
-            return (drawn,) if line == drawn else (line, drawn)
+            # Noise that should not be there is none with a scale of 0 as well as without the line that adds it. A
+            # number that is right, and of which the scale is made, is not to blame.
+            line = drawn if mending.is_known else mending.other or mending.line
+            return (drawn,) if drawn in (line, evidence.walked(case).returned(line)) else (line, drawn)
         walked = evidence.walked(case)
         line, other = _made_in(walked, mending), mending.other
         if (raised := walked.raised) is not None:
@@ -82,7 +88,7 @@ def line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> tuple[Li
 
 def _mending(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Mending | None:
     """What makes the entries right that a failure speaks of; None where nothing is known to, or it speaks of others."""
-    if {"clamped_to", "by_place"} & set(chosen.evidence):
+    if {"clamped_to", "by_place", "idle"} & set(chosen.evidence):
         return None
     if chosen.problem == "not-finite":
         return evidence.mending if mends_too(evidence, case) else None
@@ -91,6 +97,8 @@ def _mending(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Mending
         return evidence.mending
     if chosen.problem or evidence.walked(case).raised is not None:
         return None
+    if chosen.evidence.get("term") == "time" and evidence.mending_of_times is not None:
+        return evidence.mending_of_times
     if id == "clip/replay" and mends_large_values_too(evidence, case):
         return evidence.mending
     if id in ("clip/replay", *_OF_THE_LAW) and (not case.config.is_affine or case.config.is_clipped):
@@ -110,6 +118,8 @@ def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | 
         return walked.raised
     if isinstance(early := chosen.evidence.get("early"), int):
         return walked.line_of_draw(early, seeded=False)
+    if "idle" in chosen.evidence and row is not None:
+        return walked.calls[row][0] if row < len(walked.calls) and walked.calls[row] else None
     if "by_place" in chosen.evidence:
         return _first_uneven(evidence, case) or _placed(evidence, walked, row, chosen)
     if "foreign" in chosen.evidence:
@@ -140,9 +150,11 @@ def _line_of(id: str, evidence: Evidence, chosen: Judged, case: Case) -> Line | 
 def _drawn_too_much(evidence: Evidence, case: Case) -> Line | None:
     """The line that draws where nothing should be added; None where something else is wrong too."""
     wrong = [d for d in evidence.compared(case) if d.ratio > 1.0]
-    if not wrong or any(d.term != "noise" or d.column != d.row or d.should_be != 0.0 for d in wrong):
+    rows = {d.row for d in wrong if d.column == d.row}
+    # What is added in one row is held in those that follow.
+    if not rows or any(d.term != "noise" or d.column not in rows or d.should_be != 0.0 for d in wrong):
         return None
-    walked, rows = evidence.walked(case), {d.row for d in wrong}
+    walked = evidence.walked(case)
     drawn = [number for number, (before, _) in enumerate(walked.draws) if before in rows]
     lines = {walked.line_of_draw(number, seeded=False) for number in drawn}
     return lines.pop() if len(lines) == 1 else None

@@ -26,7 +26,7 @@ __all__ = ["NOT_AFFINE", "Held", "ends_clamped", "hold", "row_ratios", "row_tole
 
 #: Why a check of the law does not apply.
 NOT_AFFINE = (
-    "in the reference itself the size of a step depends on the values, so that there is no law to compare: "
+    "in the reference itself the size of a step depends on the values, so there is no law to compare: "
     "clip/replay decides, row by row"
 )
 
@@ -115,7 +115,7 @@ def ends_clamped(bounds: Bounds, declared: Bounds | None) -> str:
     if declared is None:
         return (
             f"the returned sample is clamped to {told}: the reference has no clamp there; output_clip={written} "
-            "declares one that is meant"
+            "declares an intended one"
         )
     return f"the returned sample is clamped to {told}, declared is output_clip={told_bounds(declared)[1]}"
 

@@ -36,6 +36,6 @@ def resolution(evidence: Evidence) -> list[str]:
     few, many = min(held), max(held)
     runs = [f"{held[calls]:.1%} of their size in runs of {calls}" for calls in dict.fromkeys((few, many))]
     return [
-        f"the sampler is declared in {evidence.dtype} alone, whose rounding hides what is small: half of the weights "
+        f"the sampler is declared in {evidence.dtype} alone, whose rounding hides small errors: half of the weights "
         f"may be off by {' and '.join(runs)} model calls; declare float32 too where it can run in that"
     ]

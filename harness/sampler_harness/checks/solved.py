@@ -12,15 +12,15 @@ a reference whose statements are the sampler's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from sampler_harness.law.response import Array
 from sampler_harness.observe.statements import Line, names_read, node_of, only_reader, readers, same_function
 
-from .mended import MOST_READERS, Mending
-from .mending_law import LawTrial
+from .mended import MOST_READERS, Mending, Trial, Visit
 from .replacing import Change, Path, Variable, is_array, is_handed_by_its_name, is_held, is_known, replacing
 
 __all__ = ["made_of", "solved"]
@@ -35,7 +35,17 @@ NEARLY_WHOLE = 0.25
 MOST_LINES = 2
 
 
-def solved(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mending | None:
+class SolvingTrial(Trial, Protocol):
+    """A case in which numbers can be solved for."""
+
+    def wrong_terms(self) -> list[tuple[int, str]]:
+        """What is wrong in which row, as the case is."""
+
+    def shown(self, visit: Visit, variable: Variable, held: bool) -> Array | None:
+        """How far each entry is off, in its tolerance, signed: a row for each model input; None where it is unseen."""
+
+
+def solved(first: SolvingTrial, others: Sequence[SolvingTrial], most_runs: int) -> Mending | None:
     """The line of a number that has a value in each step with which all trials are right.
 
     Args:
@@ -62,7 +72,7 @@ def solved(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mendi
     return Mending(lines[0], found[0].name, lines[1])
 
 
-def _used_in(variable: Variable, trials: Sequence[LawTrial]) -> Line | None:
+def _used_in(variable: Variable, trials: Sequence[SolvingTrial]) -> Line | None:
     """The one line that reads a number, or of several the one in which alone another number would do; else None."""
     if variable.is_argument:
         return None
@@ -84,7 +94,7 @@ def _used_in(variable: Variable, trials: Sequence[LawTrial]) -> Line | None:
     return found[0] if len(found) == 1 else None
 
 
-def _used_wrongly(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mending | None:
+def _used_wrongly(first: SolvingTrial, others: Sequence[SolvingTrial], most_runs: int) -> Mending | None:
     """The line that uses a number which is right, where another number in its place would make all right.
 
     The last such number is the nearest to the fault: handed over in the line itself, or read by one line alone.
@@ -106,7 +116,7 @@ def _used_wrongly(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -
     return None
 
 
-def made_of(mending: Mending, first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mending:
+def made_of(mending: Mending, first: SolvingTrial, others: Sequence[SolvingTrial], most_runs: int) -> Mending:
     """A line that mends, with the one that makes a number which it reads, where another number there would do as well.
 
     Args:
@@ -128,7 +138,7 @@ def made_of(mending: Mending, first: LawTrial, others: Sequence[LawTrial], most_
 
 
 def _solved(
-    first: LawTrial, others: Sequence[LawTrial], asked: Sequence[Variable], most_runs: int
+    first: SolvingTrial, others: Sequence[SolvingTrial], asked: Sequence[Variable], most_runs: int
 ) -> list[Variable] | None:
     """Numbers that are none of the reference's and have a value with which all is right; None where runs are spent."""
     found: list[Variable] = []
@@ -152,7 +162,7 @@ def _solved(
     return found
 
 
-def _scaled(first: LawTrial, others: Sequence[LawTrial], most_runs: int) -> Mending | None:
+def _scaled(first: SolvingTrial, others: Sequence[SolvingTrial], most_runs: int) -> Mending | None:
     """The line that makes noise which is a wrong multiple of what it should be; None where none does, or many do.
 
     What is made of that noise is a wrong multiple too, as long as nothing else is added.
@@ -196,18 +206,18 @@ def _number(value: Any) -> float:
     return float(value.reshape(-1)[0]) if isinstance(value, torch.Tensor) else float(value)
 
 
-def _is_off_alike(trial: LawTrial, variable: Variable) -> bool:
+def _is_off_alike(trial: SolvingTrial, variable: Variable) -> bool:
     """Whether an array is the same multiple of what it should be in each step in which it is not all zero."""
     path, seen = _solution(trial, variable, "factors"), trial.variables()[variable]
     factors = [value for at, value in (path or {}).items() if is_array(seen[at], trial.case.shape)]
     return bool(factors) and max(factors) - min(factors) <= SAME_FACTOR
 
 
-def _is_count(variable: Variable, first: LawTrial) -> bool:
+def _is_count(variable: Variable, first: SolvingTrial) -> bool:
     return all(_is_whole(value) for value in first.variables()[variable].values())
 
 
-def _is_one_count(trials: Sequence[LawTrial], variable: Variable) -> bool:
+def _is_one_count(trials: Sequence[SolvingTrial], variable: Variable) -> bool:
     """Whether there is one whole number with which all trials are right; that it is whole is no chance then."""
     path = _solution(trials[0], variable)
     if path is None or len(set(path.values())) > 1:
@@ -223,12 +233,12 @@ def _is_one_count(trials: Sequence[LawTrial], variable: Variable) -> bool:
     )
 
 
-def _is_solved(trial: LawTrial, variable: Variable, kind: str = "solved") -> bool:
+def _is_solved(trial: SolvingTrial, variable: Variable, kind: str = "solved") -> bool:
     """Whether a variable has values with which a trial is right."""
     return _solution(trial, variable, kind) is not None
 
 
-def _solution(trial: LawTrial, variable: Variable, kind: str = "solved") -> dict[int, float] | None:
+def _solution(trial: SolvingTrial, variable: Variable, kind: str = "solved") -> dict[int, float] | None:
     """Values of a variable, or what it is multiplied by, with which a trial is right; None where there are none."""
     seen = trial.variables().get(variable)
     if seen is None or not (kind == "factors" or all(_is_real(value) for value in seen.values())):
@@ -245,13 +255,13 @@ def _solution(trial: LawTrial, variable: Variable, kind: str = "solved") -> dict
     return path
 
 
-def _visit(trial: LawTrial, variable: Variable, path: dict[int, float], kind: str) -> Any:
+def _visit(trial: SolvingTrial, variable: Variable, path: dict[int, float], kind: str) -> Any:
     values: Path = tuple(sorted(path.items()))
     return replacing(Change(variable, kind, None), values, trial.case.shape)
 
 
 def _path(
-    trial: LawTrial, variable: Variable, path: dict[int, float], held: bool, kind: str
+    trial: SolvingTrial, variable: Variable, path: dict[int, float], held: bool, kind: str
 ) -> dict[int, float] | None:
     """Values by segment with which one run shows nothing wrong; None where there are none."""
 

@@ -34,7 +34,7 @@ def _difference(first: DenseRun | Problem, again: DenseRun | Problem, what: str,
     row = int(rows[0]) if rows.size else 0
     text = (
         f"{what} the result differs from the first run on the same draws and outputs: by {differs.max():.3g}, "
-        f"first in {where(row, len(first.rows) - 1)}: something of the earlier run is left"
+        f"first in {where(row, len(first.rows) - 1)}: something is left over from the earlier run"
     )
     return Judged(math.inf, text, case, {"step": row})
 
@@ -52,7 +52,7 @@ def check_rerun(evidence: Evidence) -> Finding:
     judged += _after_other_dtype(evidence)
     judged += _interleaved(evidence, others)
     judged += _aliased(evidence)
-    return conclude("state/rerun", evidence, judged, passed="later runs equal the first to the bit")
+    return conclude("state/rerun", evidence, judged, passed="later runs equal the first one bit for bit")
 
 
 def _other_count(evidence: Evidence) -> list[Judged]:
@@ -70,7 +70,7 @@ def _other_count(evidence: Evidence) -> list[Judged]:
         return []
     text = (
         f"the same run called the model {first} times at first and {changed[0]} times after a run of another "
-        "configuration: something of the earlier run is left"
+        "configuration: something is left over from the earlier run"
     )
     return [Judged(math.inf, text, evidence.base)]
 

@@ -30,7 +30,7 @@ def check_any(evidence: Evidence) -> Finding:
     judged = [
         Judged(
             ratio,
-            f"with {_steps_of(case.config)} steps: {text}",
+            f"with {_steps_of(case.config)} step{'' if _steps_of(case.config) == 1 else 's'}: {text}",
             case,
             {},
             "law/times" if (problem := evidence.bundle(case).problem) is not None else cause_of(evidence, case),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from sampler_harness.law.casts import cast_of
-from sampler_harness.observe.trace import Run
+from sampler_harness.law.response import Array
+from sampler_harness.law.tolerance import PRECISIONS, time_tolerance
+from sampler_harness.observe.trace import Case, Run
 
 from .evidence import Evidence
 
-__all__ = ["cast_of_times", "time_shape_problem"]
+__all__ = ["cast_of_times", "off_by", "time_shape_problem", "times_wanted"]
 
 
 def time_shape_problem(run: Run, declared: str | None, items: int) -> str | None:
@@ -56,3 +58,36 @@ def cast_of_times(evidence: Evidence) -> str | None:
     if any(d.term == "count" for d in wrong):
         return None
     return cast_of((d.got, d.should_be) for d in wrong)
+
+
+def times_wanted(evidence: Evidence, case: Case) -> tuple[Array, Array] | None:
+    """The times that a model should be told in a case, and how far each may be off; None where these are not known.
+
+    Args:
+        evidence: as measured.
+        case: in any dtype.
+    """
+    wide = evidence.case(case.config, shape=case.shape)
+    side = evidence.side_of(wide) if evidence.bundle(wide).problem is None else case
+    should_be = evidence.standard.law(side)
+    if should_be is None:
+        return None
+    # Programs work levels out in float32 whatever they run in: what a difference near 1 loses there is no cast.
+    is_half = PRECISIONS[side.dtype].is_half
+    allowed = time_tolerance(should_be.times) if is_half else evidence.standard.tolerance(side).times
+    return should_be.times, allowed
+
+
+def off_by(evidence: Evidence, case: Case, times: Array) -> Array | None:
+    """How far the times of a run are off, in their tolerance; None where these cannot be laid beside those wanted.
+
+    Args:
+        evidence: as measured.
+        case: that was run.
+        times: that the model was told.
+    """
+    wanted = times_wanted(evidence, case)
+    if wanted is None or wanted[0].shape != times.shape:
+        return None
+    off: Array = abs(times - wanted[0]) / wanted[1]
+    return off

@@ -27,11 +27,20 @@ from .replayed import where
 if TYPE_CHECKING:
     from .evidence import Evidence
 
-__all__ = ["OTHER_STATES", "Unreadable", "answers_of_each", "in_words", "is_hidden", "turns_with_draws", "unreadable"]
+__all__ = [
+    "OTHER_STATES",
+    "Unreadable",
+    "answers_of_each",
+    "idle_calls",
+    "in_words",
+    "is_hidden",
+    "turns_with_draws",
+    "unreadable",
+]
 
 #: What tells of hidden randomness, and what is right all the same.
 _BESIDE_HIDDEN = ("law/times", "noise/generator", "state/side-effects")
-#: The same of a model that is asked several times at one input.
+#: The same of a model that is asked several times at one input, or once for nothing.
 _BESIDE_GUIDED = ("law/times", "noise/shape", "noise/generator", "shape/batch", "state/rerun", "state/side-effects")
 #: The same of places that are mixed.
 _BESIDE_MIXED = ("shape/any", "law/times", "noise/generator", "state/rerun", "state/side-effects")
@@ -44,7 +53,8 @@ _BESIDE_TURNED = ("clip/replay", "law/times", "noise/generator", "state/rerun", 
 _TURNED = (
     "draws multiply what the model returns",
     "with other draws the model's outputs are weighed otherwise: draws multiply them (a random rotation of each item, "
-    "a random mask), so that there are no coefficients to read. Where it is meant, leave it out, and the rest is told",
+    "a random mask), so there are no coefficients to read. If that is intended, leave it out of the function under "
+    "test, and everything else can be checked",
 )
 #: States of Python's and numpy's generators in which a run is made: whether a value follows from them shows in these.
 OTHER_STATES = range(6)
@@ -62,6 +72,7 @@ class Unreadable:
         judged: checks that do without coefficients.
         told: what the check says of it; empty where it says that by itself.
         is_wrong: False where the sampler may well be right, and nothing is said against it.
+        idle: the first model call whose answer is used nowhere, where that is why.
     """
 
     check: str
@@ -69,6 +80,7 @@ class Unreadable:
     judged: tuple[str, ...]
     told: str = ""
     is_wrong: bool = True
+    idle: int | None = None
 
 
 def unreadable(evidence: Evidence) -> Unreadable | None:
@@ -81,14 +93,18 @@ def unreadable(evidence: Evidence) -> Unreadable | None:
     if bundle.problem is not None or not bundle.is_affine or bundle.unread:
         return None
     if is_hidden(bundle):
-        why = "two runs with the same draws and the same model outputs differ, so that nothing can be read off them"
+        why = "two runs with the same draws and the same model outputs differ, so nothing can be read off them"
         return Unreadable("noise/generator", why, _BESIDE_HIDDEN)
     from .evidence import expected_calls
 
-    asked = answers_of_each(bundle, expected_calls(bundle.case.config))
+    expected = expected_calls(bundle.case.config)
+    asked = answers_of_each(bundle, expected)
     if asked > 1:
-        why = f"the model is asked {asked} times at each input"
-        return Unreadable("law/times", why, _BESIDE_GUIDED, _guided(asked), is_wrong=False)
+        why = f"there are {asked} answers of the model for each input"
+        return Unreadable("law/times", why, _BESIDE_GUIDED, _guided(asked, bundle), is_wrong=False)
+    idle = idle_calls(bundle, expected)
+    if idle:
+        return Unreadable("law/times", _idle_alone(idle), _BESIDE_GUIDED, _idle(idle, bundle, expected), idle=idle[0])
     narrow = narrowed_calls(evidence)
     if narrow:
         return Unreadable("precision/dtype", f"the model is called in {narrow}", _BESIDE_NARROW, _narrow(narrow), False)
@@ -174,15 +190,46 @@ def narrowed_calls(evidence: Evidence) -> str:
 def _narrow(dtype: str) -> str:
     return (
         f"the model is called in {dtype}, and the rest has more digits: what it is given is read to two or three. Cast "
-        "inside of the model that the sampler is handed, and all of it is told"
+        f"inside the model that you pass to the sampler, and everything can be checked"
     )
 
 
-def _guided(times: int) -> str:
+def _guided(times: int, bundle: Bundle) -> str:
+    often = "twice" if times == 2 else f"{times} times"
+    in_one = all(call.parts == times for call in bundle.zero.calls)
+    how = f"the model is given each sample {often} in one batch" if in_one else f"the model is called {often}"
     return (
-        f"the model is asked {times} times at each input and time, as guidance does: what is made of its answers is no "
-        "part of the reference. Guide inside of the model that the sampler is handed, and the rest is told"
+        f"{how} at each input and time, as guidance does: how the answers are combined is not part of the reference. "
+        "Move the guidance into the model that you pass to the sampler, and everything else can be checked"
     )
+
+
+def idle_calls(bundle: Bundle, expected: int) -> tuple[int, ...]:
+    """Model calls whose answers are used nowhere, where there are more calls than there should be by just these.
+
+    Args:
+        bundle: of a case that could be measured.
+        expected: model calls that there should be.
+    """
+    if bundle.num_calls <= expected or bundle.layout is None:
+        return ()
+    read = (bundle.first.response.outputs, bundle.second.response.outputs)
+    idle = tuple(call for call in range(bundle.num_calls) if not any(outputs[:, call].any() for outputs in read))
+    return idle if len(idle) == bundle.num_calls - expected else ()
+
+
+def _idle(idle: tuple[int, ...], bundle: Bundle, expected: int) -> str:
+    return (
+        f"the model is called {bundle.num_calls} times in a run, should be {expected}: {_idle_alone(idle)}. Drop "
+        f"{'that call' if len(idle) == 1 else 'those calls'} (a warm-up belongs outside the function under test), and "
+        "everything else can be checked"
+    )
+
+
+def _idle_alone(idle: tuple[int, ...]) -> str:
+    if len(idle) == 1:
+        return f"the model's answer to call {idle[0]} is used nowhere"
+    return f"the model's answers to calls {', '.join(map(str, idle[:-1]))} and {idle[-1]} are used nowhere"
 
 
 def _are_one(first: Run, other: Run) -> bool:
@@ -236,8 +283,8 @@ def in_words(found: Mixing, bundle: Bundle) -> str:
     else:
         what = f"each holds {found.others:.4g} times what is sent to any other, and {found.kept:.4g} times its own"
     return (
-        f"in {where(found.row, bundle.num_calls)} places of one item are mixed along {along}: {what}. Where that is "
-        "meant, leave it out, and the rest is told"
+        f"in {where(found.row, bundle.num_calls)} places of one item are mixed along {along}: {what}. If that is "
+        f"intended, leave it out of the function under test, and everything else can be checked"
     )
 
 

@@ -25,7 +25,8 @@ def untold(evidence: Evidence, check_id: str) -> Finding | None:
     if found is None or asked.get(check_id, found) is None:
         return None
     if check_id == found.check and found.told:
-        judged = Judged(math.inf, found.told, evidence.base, problem="" if found.is_wrong else UNREAD)
+        details = {} if found.idle is None else {"step": found.idle, "idle": True}
+        judged = Judged(math.inf, found.told, evidence.base, details, problem="" if found.is_wrong else UNREAD)
         return conclude(check_id, evidence, [judged], passed="")
     return (
         None

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from sampler_harness.adapters.names import ELSEWHERE
 from sampler_harness.catalogue import KINDS, CheckInfo, catalogue, info_of
 from sampler_harness.diagnosis.known_faults import GRID_FAULTS, KNOWN_FAULTS, KnownFault
+from sampler_harness.wording import listed
 
 __all__ = ["explain", "list_checks", "list_references"]
 
@@ -94,8 +95,8 @@ def explain(id: str, stream: TextIO) -> None:
             _explain_reference(reference, stream, target)
             return
         names = [*(one.id for kind in KINDS for one in catalogue(kind)), *references, *schedulers, *faults]
-        near = difflib.get_close_matches(id, names, n=1, cutoff=0.5)
-        hint = f": did you mean {near[0]}?" if near else ""
+        near = _near(id, names)
+        hint = f": did you mean {listed(near)}?" if near else ""
         raise ValueError(f"there is no check, reference or fault {id!r}{hint} (--list-checks, --list-references)")
     stream.write(f"{info.id}  ({info.group}; {_TITLES[info.kind]})\n\n")
     for name, text in (
@@ -108,7 +109,34 @@ def explain(id: str, stream: TextIO) -> None:
     place = info.fault.replace(".", "/").replace(":", ".py:")
     stream.write(f"A failure, of fixtures/{place} in this repository:\n")
     stream.write(f"{textwrap.indent(_wrapped(info.example, 0, WIDTH - 4), '    ')}\n")
-    stream.write(f"\nA deviation that is meant: expected_failures={{{info.id!r}: 'why'}} in the declaration.\n")
+    stream.write(f"\nA deviation that is intended: expected_failures={{{info.id!r}: 'why'}} in the declaration.\n")
+
+
+#: A guess shares so much with what was typed; less is met by words that have nothing to do with each other.
+_ALIKE = 0.7
+#: Names that hold what was typed, of which so many are told.
+_MOST_NEAR = 5
+
+
+def _near(typed: str, names: Iterable[str]) -> list[str]:
+    """Names that were probably meant: whatever case they are in, a family of checks, or a part of a name.
+
+    Args:
+        typed: by the user.
+        names: that there are.
+    """
+    by_lower: dict[str, str] = {}
+    for name in names:
+        by_lower.setdefault(name.lower(), name)
+    word = typed.lower()
+    if word in by_lower:
+        return [by_lower[word]]
+    if family := [name for lower, name in by_lower.items() if lower.startswith(f"{word}/")]:
+        return family[:_MOST_NEAR]
+    if close := difflib.get_close_matches(word, by_lower, n=1, cutoff=_ALIKE):
+        return [by_lower[close[0]]]
+    within = [name for lower, name in by_lower.items() if len(word) > 2 and word in lower and ":" not in lower]
+    return within[:_MOST_NEAR]
 
 
 def list_references(stream: TextIO) -> None:
@@ -211,7 +239,7 @@ def _explain_fault(fault: KnownFault, stream: TextIO) -> None:
     if fault in GRID_FAULTS:  # nothing is declared of a grid but that a check is known to fail
         return
     stream.write(
-        f'\nWhere it is meant: deviations={{"{fault.name}": "why"}} in the declaration; nothing else may differ.\n'
+        f'\nIf it is intended: deviations={{"{fault.name}": "why"}} in the declaration; nothing else may differ.\n'
     )
 
 

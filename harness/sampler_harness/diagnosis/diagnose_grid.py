@@ -57,12 +57,20 @@ def diagnose_grid(evidence: GridEvidence, findings: Sequence[Finding], *, budget
     found, targets, why = guarded(
         evidence.subject.reference,
         lambda: search_for_grid(evidence, budget),
-        lambda targets: "in every configuration in which it returned numbers its levels are the reference's",
+        _why_none,
     )
     if found is None:
         return Diagnosis(False, observed=seen, unsearched=why, seconds=time.perf_counter() - started)
     configs = [target.config for target in targets]
     return summed_up(found, configs, _as_far, time.perf_counter() - started)
+
+
+def _why_none(targets: list[GridTarget]) -> str:
+    if all(target.is_broken for target in targets):
+        return "it returned a row of finite numbers in no configuration, so that there is nothing to search in"
+    if any(target.is_broken for target in targets):
+        return "in every configuration in which it returned a row of finite numbers its levels are the reference's"
+    return "in every configuration that was run its levels are the reference's"
 
 
 def search_for_grid(evidence: GridEvidence, budget: str = "quick") -> tuple[Found | None, list[GridTarget]]:

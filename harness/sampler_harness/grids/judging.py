@@ -134,7 +134,8 @@ def _told(id: str, judge: Judge, evidence: GridEvidence, wrong: Sequence[tuple[S
             seen, found = other, again
     details = {**found.evidence, "configuration": short(seen.config), "dtype": seen.dtype, "failing": failing}
     lines = [found.message, f"smallest configuration: {told(seen.config)}, {seen.dtype}"]
-    return Failure("\n".join(lines), details, _reproduction(evidence, seen, found), cause)
+    problem = seen.returned.kind if id == "grid/finite" else ""
+    return Failure("\n".join(lines), details, _reproduction(evidence, seen, found), cause, problem)
 
 
 def _reproduction(evidence: GridEvidence, seen: Seen, found: Told) -> str:

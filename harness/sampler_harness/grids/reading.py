@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +28,13 @@ class Returned:
         values: as returned, in float64; None where there are none.
         dtype: they came in; empty for whole numbers, which are exact.
         problem: why there are none; empty where there are.
+        kind: of the problem: what came back is no row of numbers (``"returned"``), or nothing did (``"raised"``, …).
     """
 
     values: Array | None = None
     dtype: str = ""
     problem: str = ""
+    kind: str = ""
 
     def is_same(self, other: Returned) -> bool:
         """Whether another call returned the same bits."""
@@ -61,11 +63,11 @@ def returned(
     given = {name: offered[name] for name in subject.takes} | dict(fixtures or {})
     found = watched(lambda: subject.function(config, **given), None, torch.device(device), "function")
     if found.problem is not None:
-        return Returned(problem=found.problem.message)
+        return Returned(problem=found.problem.message, kind=found.problem.kind)
     try:
         values, came_in = _read(found.result)
     except _Unreadable as error:
-        return Returned(problem=str(error))
+        return Returned(problem=str(error), kind="returned")
     return Returned(values, came_in)
 
 
@@ -105,7 +107,7 @@ def _read(result: Any) -> tuple[Array, str]:
         values = result.detach().cpu().to(torch.float64).numpy().copy()  # the function may keep it, and write into it
         return values, "" if whole else str(result.dtype).removeprefix("torch.")
     if isinstance(result, (list, tuple)):
-        return _read_items(list(result))
+        return _read_items(list(result), type(result).__name__)
     if isinstance(result, range):
         return np.array(result, dtype=np.float64), ""
     if isinstance(result, np.ndarray):
@@ -113,11 +115,23 @@ def _read(result: Any) -> tuple[Array, str]:
         if result.dtype.kind not in "fiu":
             raise _Unreadable(f"the function returned an array of {result.dtype}, should be real numbers")
         return result.astype(np.float64), result.dtype.name if result.dtype.kind == "f" else ""
-    raise _Unreadable(f"the function returned {_a(result)}, should be a tensor, an array or a list of levels")
+    wanted = "a tensor, an array or a list of levels"
+    raise _Unreadable(f"the function returned {_a(result)}, should be {wanted}{_hint(result)}")
 
 
-def _read_items(items: list[Any]) -> tuple[Array, str]:
-    parts = [_number(item) for item in items]
+def _hint(result: Any) -> str:
+    """What to do about a result that is no row of numbers."""
+    if result is None:
+        return ": does it end without a return statement?"
+    if isinstance(result, Mapping):
+        rows = (torch.Tensor, np.ndarray, list)
+        named = next((name for name, value in result.items() if isinstance(value, rows)), None)
+        return "" if named is None else f": return the levels alone, as result[{named!r}]"
+    return ": return list(…) of it" if isinstance(result, Iterator) else ""
+
+
+def _read_items(items: list[Any], kind: str) -> tuple[Array, str]:
+    parts = [_number(item, index, kind) for index, item in enumerate(items)]
     if not parts:
         raise _Unreadable("the function returned no level")
     coarse = [dtype for _, dtype in parts if dtype]
@@ -126,7 +140,7 @@ def _read_items(items: list[Any]) -> tuple[Array, str]:
     return np.array([value for value, _ in parts]), dtype
 
 
-def _number(item: Any) -> tuple[float, str]:
+def _number(item: Any, index: int, kind: str) -> tuple[float, str]:
     if isinstance(item, torch.Tensor) and item.numel() == 1:
         return float(item), str(item.dtype).removeprefix("torch.") if item.is_floating_point() else ""
     if isinstance(item, np.ndarray) and item.size == 1 and item.dtype.kind in "fiu":
@@ -134,16 +148,27 @@ def _number(item: Any) -> tuple[float, str]:
     if isinstance(item, np.floating):
         return float(item), item.dtype.name
     if isinstance(item, bool) or not isinstance(item, (int, float, np.integer)):
-        raise _Unreadable(f"the function returned a list that holds {_a(item)}, should be numbers")
+        several = isinstance(item, (torch.Tensor, np.ndarray, list, tuple))
+        hint = ": return the levels alone, in one tensor or list" if several else ""
+        raise _Unreadable(f"the function returned a {kind} whose entry {index} is {_a(item)}, should be a number{hint}")
     return float(item), "" if isinstance(item, (int, np.integer)) else PLAIN
 
 
 def _check_axes(shape: tuple[int, ...]) -> None:
     if len(shape) != 1:
-        raise _Unreadable(f"the function returned the shape {shape}, should have one axis")
+        raise _Unreadable(f"the function returned the shape {shape}, should have one axis: {_one_axis(shape)}")
     if shape[0] == 0:
         raise _Unreadable("the function returned no level")
 
 
+def _one_axis(shape: tuple[int, ...]) -> str:
+    """What to do about a shape that has not one axis."""
+    if not shape:
+        return "a single number is no row of levels"
+    return "squeeze the others away" if sum(size != 1 for size in shape) <= 1 else "return one row of levels"
+
+
 def _a(value: Any) -> str:
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return f"{'a tensor' if isinstance(value, torch.Tensor) else 'an array'} of shape {tuple(value.shape)}"
     return "None" if value is None else f"a {type(value).__name__}"

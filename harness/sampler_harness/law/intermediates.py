@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reference_samplers.processes.rectified_flow import RectifiedFlow
 from sampler_harness.observe.learned_variance import learned_variance, variance_value
 
 from .dense import dense_values
@@ -35,7 +36,7 @@ SHAPE = (2, 3, 4, 4)
 
 
 class Site(NamedTuple):
-    """An expression of a reference: function, and its number in it."""
+    """An expression of a reference: function, and its number in it; less than 0 for what is left of it to 1."""
 
     function: str
     number: int
@@ -154,7 +155,21 @@ def _noted(config: Any, run: _Run) -> Intermediates | None:
             program.configured(config).sample(run.model, run.noise)
     except (ValueError, ArithmeticError, TypeError, AttributeError, IndexError, StopIteration):
         return None
+    if isinstance(config, RectifiedFlow):
+        _count_from_the_noise(run.found)
     return run.found
+
+
+def _count_from_the_noise(found: Intermediates) -> None:
+    """Add what is left of a flow's times to 1: much code counts them from the noise."""
+    for site, numbers in list(found.numbers.items()):
+        if all(0 <= value <= 1 for value in numbers.values()):
+            found.numbers[Site(site.function, -site.number)] = {at: 1 - value for at, value in numbers.items()}
+    for site, tables in list(found.tables.items()):
+        if all(0 <= value <= 1 for table in tables.values() for value in table):
+            found.tables[Site(site.function, -site.number)] = {
+                at: tuple(1 - value for value in table) for at, table in tables.items()
+            }
 
 
 def _noting(kind: type, note: Callable[[str, int, Any], Any]) -> Program | None:

@@ -138,11 +138,13 @@ class Call(NamedTuple):
         x: what the model was given, as it was at that moment.
         time: the time argument as it was passed (a number or a tensor).
         extras: further tensor arguments, by position or name.
+        parts: how many calls one batch was taken apart into, of which this is one: guidance asks for several at once.
     """
 
     x: torch.Tensor
     time: Any
     extras: Extras
+    parts: int = 1
 
 
 class StandIn(Playing):
@@ -206,7 +208,8 @@ class StandIn(Playing):
         parts = torch.split(x, items)
         per_part = isinstance(time, torch.Tensor) and time.numel() == x.shape[0]
         times = torch.split(time.reshape(-1), items) if per_part else [time] * len(parts)
-        return torch.cat([self._call(part, told, asked.extras) for part, told in zip(parts, times, strict=True)])
+        each = zip(parts, times, strict=True)
+        return torch.cat([self._call(part, told, asked.extras, len(parts)) for part, told in each])
 
     def _part(self, x: torch.Tensor, time: Any, extras: Extras) -> torch.Tensor:
         """Some items of a batch, whose others are asked for next: together they are one call."""
@@ -249,11 +252,11 @@ class StandIn(Playing):
                 "does not end, or takes far more steps than its configuration says"
             )
 
-    def _call(self, x: torch.Tensor, time: Any, extras: Extras) -> torch.Tensor:
+    def _call(self, x: torch.Tensor, time: Any, extras: Extras, parts: int = 1) -> torch.Tensor:
         index = len(self.calls)
         self._limited(index)
         with unseen(x):
-            self.calls.append(Call(kept(x), kept(time), extras))
+            self.calls.append(Call(kept(x), kept(time), extras, parts))
         if self._before_call is not None:
             self._before_call(index)
         if isinstance(self._stimulus, Answers):

@@ -40,6 +40,7 @@ __all__ = [
     "only_reader",
     "parameters",
     "plain_arguments",
+    "reader_of_parameter",
     "readers",
     "same_function",
     "shown",
@@ -283,6 +284,26 @@ def readers(line: Line, name: str) -> tuple[Line, ...]:
         if (statement := statement_at(line.file, at)) is not None and statement.lineno == at != line.line
     )
     return () if assigning else tuple(Line(line.file, at, line.function) for at in sorted(found))
+
+
+def reader_of_parameter(file: str, callee: str, name: str) -> Line | None:
+    """The one line of a function that reads one of its parameters; None where there are several, or none.
+
+    Args:
+        file: in which the function is looked for.
+        callee: its name.
+        name: of the parameter.
+    """
+    functions = [one for one in _functions(file) if one.name == callee]
+    if len(functions) != 1:
+        return None
+    (function,) = functions
+    found = {
+        statement.lineno
+        for at in range(function.body[0].lineno, (function.end_lineno or function.lineno) + 1)
+        if (statement := statement_at(file, at)) is not None and name in names_read(_own_part(statement))
+    }
+    return Line(file, found.pop(), callee) if len(found) == 1 else None
 
 
 def first_reader(line: Line, name: str) -> Line | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sampler_harness.verdict import Finding, Verdict, causes
 
-from .words import first_line, headline, repair_rows, repaired
+from .words import conforming, first_line, headline, repair_rows, repaired, tells_which
 
 __all__ = ["Stale", "in_workflow", "step_summary", "tell_workflow", "workflow_commands", "write_step_summary"]
 
@@ -78,6 +78,8 @@ def _command(verdict: Verdict, finding: Finding, place: _Place) -> str:
     where = f"file={_property(place.file)},line={place.line}," if place.file else ""
     name = verdict.sampler.rpartition(":")[2] or verdict.sampler
     title = f"{finding.id}: {name} is not {verdict.reference}"
+    if finding.outcome == "error":
+        title = f"{finding.id} could not judge {name}"
     text = finding.message
     if verdict.diagnosis is not None and finding in causes(verdict.findings):
         text += f"\n{verdict.diagnosis.summary}"
@@ -126,8 +128,10 @@ def step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> st
     for verdict in verdicts:
         reasons = verdict.causes
         word = "not run" if verdict.not_run is not None else "conforms" if verdict.conforms else "**does not conform**"
-        if verdict.not_run is None and not verdict.conforms and not verdict.bad:
+        if verdict.not_run is None and not verdict.conforms and (verdict.is_undecided or not verdict.bad):
             word = "not decided"
+        if verdict.conforms and not tells_which(verdict):
+            word = "passes what was asked"
         margin = "" if verdict.margin is None else f"{verdict.margin:.3g}"
         cause = f"`{reasons[0].id}`: {first_line(reasons[0].message)}" if reasons else ""
         cells = [
@@ -158,7 +162,7 @@ def step_summary(verdicts: Sequence[Verdict], remarks: Sequence[str] = ()) -> st
 def _of_many(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return "check-sampler: nothing to decide"
-    return f"check-sampler: {sum(verdict.conforms for verdict in verdicts)} of {len(verdicts)} conform"
+    return f"check-sampler: {conforming(verdicts)}"
 
 
 def _cell(text: str) -> str:

@@ -29,6 +29,8 @@ from .words import (
     should_be,
     state,
     sureness,
+    tells_nothing,
+    tells_which,
     varied,
 )
 
@@ -70,12 +72,12 @@ def render(verdict: Verdict) -> list[Line]:
     if verdict.not_run is not None:
         return lines
     lines += _faults(verdict)
-    if verdict.diagnosis is not None:
+    if verdict.diagnosis is not None and not tells_nothing(verdict):
         lines += diagnosis_lines(verdict.diagnosis, verdict.kind)
     if verdict.moved is not None:
         lines += moved_lines(verdict.moved)
     if verdict.expected or verdict.deviations:
-        lines += [Line(""), Line("Deviations that are declared, with their reasons:", "bold")]
+        lines += [Line(""), Line("Declared deviations, with their reasons:", "bold")]
         for known, reason in verdict.deviations.items():
             lines.append(Line(f"  {known}", "warn"))
             lines += _indented(f"{reason}\nheld against the reference with this in it: nothing else may differ", 6)
@@ -83,7 +85,7 @@ def render(verdict: Verdict) -> list[Line]:
             lines.append(Line(f"  {finding.id}", "warn"))
             lines += _indented(finding.message, 6)
     if verdict.notes:
-        lines += [Line(""), Line("To know, though nothing fails for it:", "bold")]
+        lines += [Line(""), Line("Worth knowing, although no check fails for it:", "bold")]
         lines += [Line(line.text, "warn") for note in verdict.notes for line in _wrapped(f"- {note}", 2)]
     lines += [Line(""), Line("What was checked", "bold"), *_scope(verdict)]
     script = next((f.reproduction for f in [*verdict.causes, *verdict.bad] if f.reproduction), "")
@@ -114,15 +116,19 @@ def _faults(verdict: Verdict) -> list[Line]:
     if len(reasons) > 1:
         lines += [Line(""), Line(f"{len(reasons)} separate causes; begin with the first.", "bold")]
     for cause in reasons:
-        lines += [Line(""), Line(f"{_word(cause)}  {cause.id}", "bad"), Line(f"  Should be: {should_be(cause)}.")]
+        failed = cause.outcome == "failed"
+        lines += [Line(""), Line(f"{_word(cause)}  {cause.id}", "bad" if failed else "warn")]
+        asked, answered = ("Should be: ", "It is:     ") if failed else ("Asks if:     ", "Cannot tell: ")
+        lines.append(Line(f"  {asked}{should_be(cause)}."))
         told = _indented(cause.message, 2)
-        lines += [Line(f"  It is:     {told[0].text.strip()}"), *told[1:]] if told else []
+        lines += [Line(f"  {answered}{told[0].text.strip()}"), *told[1:]] if told else []
         lines += _wrapped(remedy(cause), 2) if remedy(cause) else []
         if cause.consequence_of is not None:
             lines.append(Line(f"  This follows from {cause.consequence_of}, which is declared or was not run.", "dim"))
         following = [f for f in verdict.bad if f is not cause and _root(f, by_id) == cause.id]
         if following:
-            lines += [Line(""), Line("  Follows from it, and may well pass once it is mended:", "dim")]
+            lead = _lead(cause, following)
+            lines += [Line(""), Line(f"  {lead}", "dim")]
             same: dict[str, list[str]] = {}
             for finding in following:
                 same.setdefault(first_line(finding.message), []).append(finding.id)
@@ -130,9 +136,18 @@ def _faults(verdict: Verdict) -> list[Line]:
                 lines += [Line(line.text, "dim") for line in _wrapped(f"{', '.join(ids)}: {told_once}", 4)]
     if foreign is not None and foreign.nearer:
         rest = [cause for cause in verdict.causes if cause not in reasons]
-        lines += [Line(""), Line(f"Held against {verdict.reference} all the same, it fails:", "bold")]
+        lines += [Line(""), Line(f"Held against {verdict.reference} anyway, it fails:", "bold")]
         lines += [line for one in rest for line in _wrapped(f"{one.id}: {first_line(one.message)}", 2)]
     return lines
+
+
+def _lead(cause: Finding, following: Sequence[Finding]) -> str:
+    """What stands above the checks that a cause explains."""
+    if cause.outcome != "failed":
+        return "Not judged for the same reason:"
+    if all(finding.outcome == "error" for finding in following):
+        return "Not judged until it is fixed:"
+    return "Follows from it, and may well pass once it is fixed:"
 
 
 def diagnosis_lines(diagnosis: Diagnosis, kind: str = "sampler") -> list[Line]:
@@ -152,9 +167,9 @@ def diagnosis_lines(diagnosis: Diagnosis, kind: str = "sampler") -> list[Line]:
     names = dict.fromkeys(edit.fault for edit in diagnosis.answers[0].edits) if exact else {}
     if names and all(names) and not diagnosis.answers[0].config and kind == "sampler":
         meant = ", ".join(f'"{name}": "why"' for name in names)
-        lines += _wrapped(f"If that is meant, and nothing else shall differ: deviations={{{meant}}}", 2)
+        lines += _wrapped(f"If this is intended, and nothing else may differ, declare it: deviations={{{meant}}}", 2)
     for part in diagnosis.declared:
-        lines += _wrapped(f"Declared, and taken off: {part.summary}.", 2)
+        lines += _wrapped(f"Already declared, and left out here: {part.summary}.", 2)
     if not diagnosis.answers:
         lines += [line for told in diagnosis.observed for line in _wrapped(_sentence(told), 2)]
         if diagnosis.near:
@@ -167,7 +182,7 @@ def diagnosis_lines(diagnosis: Diagnosis, kind: str = "sampler") -> list[Line]:
         elif diagnosis.unsearched and not diagnosis.observed:
             lines += _wrapped(f"Cannot tell: {diagnosis.unsearched}.", 2)
     if exact:
-        lines += [line for told in diagnosis.observed for line in _wrapped(f"Beside that, {told}.", 2)]
+        lines += [line for told in diagnosis.observed for line in _wrapped(f"In addition, {told}.", 2)]
     for told in diagnosis.consequences:
         lines += _wrapped(f"What it does to samples: {told}.", 2)
     if sure := sureness(diagnosis, kind):
@@ -220,7 +235,7 @@ def failure_text(finding: Finding) -> str:
     elif remedy(finding):
         lines += [line.text for line in _wrapped(remedy(finding), 0)]
     if finding.outcome == "error":
-        lines.append("the check saw nothing that it could judge; that is no pass")
+        lines.append("the check had nothing that it could judge, which is not a pass")
     return "\n".join(lines)
 
 
@@ -254,11 +269,11 @@ def _scope(verdict: Verdict) -> list[Line]:
         )
     if coverage.not_compared:
         without = counted(coverage.not_compared, "configuration")
-        lines += _wrapped(f"not compared: {without}, of which {verdict.reference} tells nothing", 2)
+        lines += _wrapped(f"not compared: {without}, about which {verdict.reference} says nothing", 2)
     if coverage.wide_tolerances != "none":
         lines += _wrapped(
-            f"not read to 0.1 %: {coverage.wide_tolerances}: small differences of large numbers, to which rounding "
-            "alone does as much; a smaller fault in one of them is not seen there",
+            f"not read to 0.1 %: {coverage.wide_tolerances}: small differences of large numbers, which rounding "
+            f"alone changes by as much; a smaller fault in one of them cannot be seen",
             2,
         )
     lines.append(
@@ -324,7 +339,7 @@ def closing_line(verdicts: Sequence[Verdict]) -> Line:
     total = len(verdicts)
     one, many = _noun(verdicts)
     conforming = sum(verdict.conforms for verdict in verdicts)
-    faulty = sum(verdict.is_faulty for verdict in verdicts)
+    faulty = sum(verdict.is_faulty and not verdict.is_undecided for verdict in verdicts)
     figures = (
         f"{counted(sum(v.num_planned for v in verdicts), 'check')} planned, {sum(v.num_ran for v in verdicts)} ran, "
         f"{sum(v.count('skipped') for v in verdicts)} not applicable, "
@@ -332,12 +347,15 @@ def closing_line(verdicts: Sequence[Verdict]) -> Line:
     )
     if conforming == total:
         what = f"1 {one} conforms" if total == 1 else f"all {total} {many} conform"
+        if not all(tells_which(verdict) for verdict in verdicts):
+            what = f"1 {one} passes what was asked" if total == 1 else f"all {total} {many} pass what was asked"
         return Line(f"{what}: {figures}", "good")
     if total == 1:
         what = f"1 {one} does not conform" if faulty else f"1 {one} was not decided"
         return Line(f"{what}: {figures}", "bad" if faulty else "warn")
     undecided = total - conforming - faulty
-    parts = [f"{conforming} of {total} {many} conform"]
+    whole = all(tells_which(verdict) for verdict in verdicts if verdict.conforms)
+    parts = [f"{conforming} of {total} {many} {'conform' if whole else 'pass what was asked'}"]
     parts += [f"{faulty} {'does' if faulty == 1 else 'do'} not"] if faulty else []
     parts += [f"{undecided} not decided"] if undecided else []
     return Line(f"{', '.join(parts)}: {figures}", "bad" if faulty else "warn")

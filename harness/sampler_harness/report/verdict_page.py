@@ -18,6 +18,7 @@ from .series_figures import noise_figure, times_figure
 from .words import (
     BEYOND_MEASURE,
     claim,
+    conforming,
     counts,
     first_line,
     headline,
@@ -28,6 +29,7 @@ from .words import (
     repaired,
     state,
     sureness,
+    tells_nothing,
     varied,
 )
 
@@ -61,6 +63,7 @@ def verdict_page(verdicts: Sequence[Verdict]) -> str:
         sureness=sureness,
         repaired=repaired,
         repair_rows=repair_rows,
+        tells_nothing=tells_nothing,
     )
 
 
@@ -84,8 +87,7 @@ def write_verdict_page(verdicts: Sequence[Verdict], out: str | Path) -> Path:
 def _of_many(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return "Nothing was checked"
-    conforming = sum(verdict.conforms for verdict in verdicts)
-    return f"{conforming} of {len(verdicts)} conform"
+    return conforming(verdicts)
 
 
 def _panel(verdict: Verdict, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from sampler_harness.catalogue import catalogue, info_of
@@ -11,6 +12,7 @@ from sampler_harness.wording import counted
 __all__ = [
     "BEYOND_MEASURE",
     "claim",
+    "conforming",
     "counts",
     "first_line",
     "headline",
@@ -22,6 +24,8 @@ __all__ = [
     "should_be",
     "state",
     "sureness",
+    "tells_nothing",
+    "tells_which",
     "varied",
 ]
 
@@ -31,6 +35,8 @@ BEYOND_MEASURE = 1e6
 
 def state(verdict: Verdict) -> Literal["good", "bad", "open"]:
     """How it ended: it conforms, it does not, or neither is decided."""
+    if verdict.is_undecided:
+        return "open"
     return "bad" if verdict.is_faulty else "good" if verdict.conforms else "open"
 
 
@@ -40,6 +46,9 @@ def headline(verdict: Verdict) -> str:
     if verdict.not_run is not None:
         return f"device {verdict.device}: not run"
     failed, errors = verdict.count("failed"), verdict.count("error")
+    if verdict.is_undecided:
+        how_many = f"{errors} of {counted(verdict.num_ran, 'check')} could not judge"
+        return f"{name} cannot be decided against {verdict.reference}: {_why(verdict)} ({how_many})"
     if failed or errors:
         what = [counted(failed, "check") + " failed"] if failed else []
         what += [counted(errors, "check") + " could not judge it"] if errors else []
@@ -47,7 +56,9 @@ def headline(verdict: Verdict) -> str:
         if reasons < failed + errors:
             what.append(f"all from {counted(reasons, 'cause')}" if reasons > 1 else "all from one cause")
         if verdict.foreign is not None and verdict.foreign.nearer:
-            return f"{name} does not conform to {verdict.reference}, which does not seem to be its own reference"
+            return (
+                f"{name} does not conform to {verdict.reference}, which does not seem to be the right reference for it"
+            )
         meant = f" with {counted(len(verdict.deviations), 'declared deviation')}" if verdict.deviations else ""
         return f"{name} does not conform to {verdict.reference}{meant}: {', '.join(what)}"
     if not any(f.outcome in ("passed", "expected") for f in verdict.findings):
@@ -57,10 +68,9 @@ def headline(verdict: Verdict) -> str:
         return f"{name} is not decided: {len(verdict.missing)} of {checks} did not run"
     known = len(causes(verdict.expected)) + len(verdict.deviations)
     but = f", but for {counted(known, 'declared deviation')}" if known else ""
-    selected = verdict.num_planned
     # A part of the checks is no verdict on the whole.
-    every = len(catalogue(verdict.kind, verdict.checks_as_of))
-    if verdict.kind == "sampler" and selected < every and not any(compares(f) for f in verdict.findings):
+    selected, every = verdict.num_planned, _num_checks(verdict)
+    if not tells_which(verdict):
         passed = counted(selected, "check")
         return f"{name} passes {passed} of {every}, none of which tells whether it is {verdict.reference}"
     part = f", as far as {selected} of {every} checks can tell" if selected < every else ""
@@ -68,8 +78,43 @@ def headline(verdict: Verdict) -> str:
     return f"{name} conforms to {verdict.reference}{but}{part}"
 
 
+def _why(verdict: Verdict) -> str:
+    """Why nothing is decided, in half a sentence."""
+    told = first_line(verdict.causes[0].message if verdict.causes else verdict.bad[0].message)
+    for lead in ("saw nothing: ", "could not be judged: "):
+        told = told.removeprefix(lead)
+    ends = [told.find(end) for end in (". ", ": ", "; ") if end in told]
+    return told[: min(ends)] if ends else told.rstrip(".")
+
+
 #: Checks that hold a sampler's weights against its reference's: without one of them nothing says which sampler it is.
 _COMPARING = ("law/outputs", "clip/replay")
+
+
+def _num_checks(verdict: Verdict) -> int:
+    """How many checks there are of its kind."""
+    return len(catalogue(verdict.kind, verdict.checks_as_of))
+
+
+def tells_which(verdict: Verdict) -> bool:
+    """Whether the checks that were planned can tell which sampler it is: one alone may ask where its noise comes from.
+
+    Args:
+        verdict: of anything; of what is no sampler each check tells.
+    """
+    is_part = verdict.kind == "sampler" and verdict.num_planned < _num_checks(verdict)
+    return not is_part or any(compares(finding) for finding in verdict.findings)
+
+
+def conforming(verdicts: Sequence[Verdict]) -> str:
+    """How many of several conform, or pass as much as was asked of them.
+
+    Args:
+        verdicts: of a run.
+    """
+    passing = [verdict for verdict in verdicts if verdict.conforms]
+    word = "conform" if all(map(tells_which, passing)) else "pass what was asked"
+    return f"{len(passing)} of {len(verdicts)} {word}"
 
 
 def compares(finding: Finding) -> bool:
@@ -120,10 +165,10 @@ def sureness(diagnosis: Diagnosis, kind: str = "sampler") -> str:
         how = f"Sure: same {law} in every configuration, and nothing else that was tried has it"
     elif len(diagnosis.answers) > 1:
         how = (
-            f"Not sure: it has the {noun(kind)}'s {law} in every configuration that was run, and so has something else"
+            f"Not sure: it has the {noun(kind)}'s {law} in every configuration that was run, but so does something else"
         )
         if diagnosis.settled_by:
-            how += f"; a range in place of the one value of {' or '.join(diagnosis.settled_by)} would settle it"
+            how += f"; a range instead of the one value of {' or '.join(diagnosis.settled_by)} would settle it"
     else:
         how = f"Not sure: it has the {noun(kind)}'s {law} to a wider tolerance only"
     return f"{how} ({diagnosis.searched})."
@@ -147,13 +192,24 @@ def repair_rows(repair: Repair) -> list[str]:
     return [*(f"- {row}" for row in repair.sampler.splitlines()), *(f"+ {row}" for row in repair.instead.splitlines())]
 
 
+def tells_nothing(verdict: Verdict) -> bool:
+    """Whether a diagnosis only says again why nothing is decided.
+
+    Args:
+        verdict: that may have one.
+    """
+    told = verdict.diagnosis
+    return verdict.is_undecided and told is not None and not (told.answers or told.near or told.repairs)
+
+
 def remedy(finding: Finding) -> str:
     """What to try, as ``try: …``; empty where the check saw nothing, the sampler stopped, or the list is out of date.
 
     Args:
         finding: of a check that failed.
     """
-    stopped = finding.problem or not finding.evidence
+    # A call that is made for nothing is told with what to do about it.
+    stopped = finding.problem or not finding.evidence or "idle" in finding.evidence
     info = info_of(finding.id)
     if finding.outcome != "failed" or stopped or info is None:
         return ""
@@ -182,7 +238,9 @@ def should_be(finding: Finding) -> str:
     Args:
         finding: of it.
     """
-    return _OF_A_RUN.get(finding.problem) or claim(finding.id)
+    # What a function of levels should do is its check's claim, whatever it does instead.
+    is_run = not finding.id.startswith("grid/")
+    return (_OF_A_RUN.get(finding.problem) if is_run else None) or claim(finding.id)
 
 
 def first_line(message: str) -> str:
