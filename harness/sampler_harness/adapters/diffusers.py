@@ -28,7 +28,7 @@ __all__ = ["ALL", "names", "remarks", "subject", "subjects"]
 #: In place of a scheduler's name.
 ALL = "all"
 
-_CHAINS = ("DDPMScheduler", "DDIMScheduler")
+_CHAINS = ("DDPMScheduler", "DDIMScheduler", "DDPMParallelScheduler", "DDIMParallelScheduler")
 #: Options that a scheduler documents and does not read (FINDINGS).
 _UNREAD = {
     "LCMScheduler": ("set_alpha_to_one", "steps_offset", "timestep_spacing"),
@@ -67,10 +67,10 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     name, wanted = _split_known(name, given)
     scheduler_class(name)
     options = parsed_settings(name, given)
-    mine = [d for d in KNOWN_DEVIATIONS if d.scheduler == name]
+    mine = [d for d in KNOWN_DEVIATIONS if d.stands_in(name)]
     asked = [d for d in mine if (d.name == wanted if wanted is not None else d.is_asked_for(options))]
     if asked:
-        return _deviating(max(asked, key=lambda d: len(d.settings)), options)
+        return _deviating(max(asked, key=lambda d: len(d.settings)), name, options)
     if wanted is not None:
         known = ", ".join(d.name for d in mine) or "none"
         raise DeclarationError(f"{name} has no known deviation {wanted!r}; it has {known}")
@@ -174,9 +174,9 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
     options = parsed_settings(name, dict(settings or {}))
     found = [first]
     for deviation in KNOWN_DEVIATIONS:
-        if deviation.scheduler == name and deviation.leaves_room(options):
+        if deviation.stands_in(name) and deviation.leaves_room(options):
             with contextlib.suppress(NothingLegal):  # no configuration of that corner has these options
-                found.append(_deviating(deviation, options))
+                found.append(_deviating(deviation, name, options))
     return found
 
 
@@ -192,16 +192,20 @@ def remarks(name: str) -> tuple[str, ...]:
     return () if is_decided else (f"diffusers:{name} has no reference: {why_undecided(name)}",)
 
 
-def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject:
+def _paper_of(cornered: Any) -> type[Any]:
+    """The reference that a scheduler's own is made of, in which no corner is refused."""
+    found: type[Any] = next(kind for kind in cornered.__mro__ if kind.__module__.startswith("reference_samplers"))
+    return found
+
+
+def _deviating(deviation: KnownDeviation, name: str, options: Mapping[str, Any]) -> Subject:
     """The corner itself, held against what the release does there, so that nothing but the known deviation passes."""
     from hypothesis import strategies as st
 
-    from .diffusers_released import RELEASED
+    from .diffusers_released import PAPERS, RELEASED
 
-    name = deviation.scheduler
     cornered, _ = REFERENCED[name]()
-    paper = cornered.__bases__[-1]  # no corner is refused
-    assert paper is not None
+    paper = PAPERS.get(deviation.name) or _paper_of(cornered)
     varied = {field: values for field, values in deviation.varied.items() if field not in options}
     asked = {**{option: v for option, v in deviation.settings.items() if option not in varied}, **options}
     fields: dict[str, Any] = {"num_steps": st.sampled_from(deviation.steps)} if deviation.steps else {}

@@ -13,6 +13,42 @@ from typing import Any
 
 __all__ = ["DOCUMENTED", "left_out"]
 
+_DDPM: Mapping[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.0001,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+    "trained_betas": None,
+    "variance_type": "fixed_small",
+    "clip_sample": True,
+    "prediction_type": "epsilon",
+    "thresholding": False,
+    "dynamic_thresholding_ratio": 0.995,
+    "clip_sample_range": 1.0,
+    "sample_max_value": 1.0,
+    "timestep_spacing": "leading",
+    "steps_offset": 0,
+    "rescale_betas_zero_snr": False,
+}
+_DDIM: Mapping[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.0001,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+    "trained_betas": None,
+    "clip_sample": True,
+    "set_alpha_to_one": True,
+    "steps_offset": 0,
+    "prediction_type": "epsilon",
+    "thresholding": False,
+    "dynamic_thresholding_ratio": 0.995,
+    "clip_sample_range": 1.0,
+    "sample_max_value": 1.0,
+    "timestep_spacing": "leading",
+    "rescale_betas_zero_snr": False,
+    "eta": 0.0,
+    "use_clipped_model_output": False,
+}
 _OF_TWO_CALLS: Mapping[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
@@ -64,43 +100,13 @@ _FLOW_MATCH: Mapping[str, Any] = {
 #: Options of the constructor and of ``step`` by scheduler, as diffusers 0.42.1 has them.
 DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
     # scheduling_ddpm.py, line 186
-    "DDPMScheduler": {
-        "num_train_timesteps": 1000,
-        "beta_start": 0.0001,
-        "beta_end": 0.02,
-        "beta_schedule": "linear",
-        "trained_betas": None,
-        "variance_type": "fixed_small",
-        "clip_sample": True,
-        "prediction_type": "epsilon",
-        "thresholding": False,
-        "dynamic_thresholding_ratio": 0.995,
-        "clip_sample_range": 1.0,
-        "sample_max_value": 1.0,
-        "timestep_spacing": "leading",
-        "steps_offset": 0,
-        "rescale_betas_zero_snr": False,
-    },
+    "DDPMScheduler": _DDPM,
+    # scheduling_ddpm_parallel.py, line 200
+    "DDPMParallelScheduler": _DDPM,
     # scheduling_ddim.py, lines 193 and 384
-    "DDIMScheduler": {
-        "num_train_timesteps": 1000,
-        "beta_start": 0.0001,
-        "beta_end": 0.02,
-        "beta_schedule": "linear",
-        "trained_betas": None,
-        "clip_sample": True,
-        "set_alpha_to_one": True,
-        "steps_offset": 0,
-        "prediction_type": "epsilon",
-        "thresholding": False,
-        "dynamic_thresholding_ratio": 0.995,
-        "clip_sample_range": 1.0,
-        "sample_max_value": 1.0,
-        "timestep_spacing": "leading",
-        "rescale_betas_zero_snr": False,
-        "eta": 0.0,
-        "use_clipped_model_output": False,
-    },
+    "DDIMScheduler": _DDIM,
+    # scheduling_ddim_parallel.py, lines 200 and 388
+    "DDIMParallelScheduler": _DDIM,
     # scheduling_edm_euler.py, lines 87 and 427
     "EDMEulerScheduler": {
         "sigma_min": 0.002,

@@ -24,6 +24,8 @@ Handling = Literal["new", "used", "interrupted", "copied", "saved", "unset"]
 Result = Literal["object", "tuple", "x0"]
 
 _SHAPE = (1, 1, 2, 2)
+#: Schedulers that draw at every timestep but 0.
+_DRAWS = ("DDPMScheduler", "DDPMParallelScheduler")
 
 
 def handled(how: Handling, scheduler: Any, lay_out: Callable[[Any], None], *, by_hand: bool, device: Any) -> Any:
@@ -56,7 +58,7 @@ def handled(how: Handling, scheduler: Any, lay_out: Callable[[Any], None], *, by
 
 
 def _run_on_another_grid(scheduler: Any, by_hand: bool, device: Any) -> None:
-    if type(scheduler).__name__ == "DDPMScheduler" and not by_hand:
+    if type(scheduler).__name__ in _DRAWS and not by_hand:
         scheduler.set_timesteps(timesteps=[0], device=device)  # the one timestep at which it draws nothing
     else:
         # A scheduler of flows has no such attribute before its grid is laid out.
@@ -72,7 +74,7 @@ def _step(scheduler: Any, device: Any, most: int | None = None) -> None:
 
     x = torch.zeros(_SHAPE, device=device)
     for timestep in scheduler.timesteps[:most]:
-        if type(scheduler).__name__ == "DDPMScheduler" and timestep > 0:
+        if type(scheduler).__name__ in _DRAWS and timestep > 0:
             break
         seen = scheduler.scale_model_input(x, timestep) if hasattr(scheduler, "scale_model_input") else x
         x = scheduler.step(torch.zeros_like(x), timestep, seen).prev_sample

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .diffusers_batched import stepped_in_a_batch
 from .diffusers_defaults import left_out
 from .diffusers_forward import item_by_item, noised_in_every_way
 from .diffusers_handling import handled
@@ -230,6 +231,10 @@ class SchedulerLoop:
                 # what it asks for, and held to the rest. Reversed by: a scheduler that takes the logarithm.
                 prediction, logarithm = output.chunk(2, dim=1)
                 output = torch.cat([prediction, logarithm.exp()], dim=1)
+            if fields.get("in_batches"):
+                options = {k: v for k, v in arguments.items() if k in accepts(self.name, "batch_step_no_noise")}
+                x = stepped_in_a_batch(scheduler, output, timestep, x, generator, options)
+                continue
             given = self._given(scheduler, config, output, x, generator)
             if "pred_original_sample" in given:
                 output = torch.zeros_like(output)  # it says no more than shape and dtype then

@@ -269,7 +269,11 @@ _ONE_AT_MOST = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"
 _FLOWS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "LTXEulerAncestralRFScheduler")
 _NOT_OF_FLOWS = ("timesteps", "sigmas")
 #: Tables that a scheduler makes by name, beside the three that all of them make.
-_SCHEDULES = {"DDPMScheduler": ("laplace", "sigmoid"), "HeunDiscreteScheduler": ("exp",)}
+_SCHEDULES = {
+    "DDPMScheduler": ("laplace", "sigmoid"),
+    "DDPMParallelScheduler": ("laplace", "sigmoid"),
+    "HeunDiscreteScheduler": ("exp",),
+}
 _ALL_MAKE = ("linear", "scaled_linear", "squaredcos_cap_v2")
 
 
@@ -329,7 +333,7 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         elif option in ("timesteps", "sigmas"):
             fields[option] = value
             fields["num_steps"] = None
-        elif option == "beta_schedule" and value == "laplace" and name == "DDPMScheduler":
+        elif option == "beta_schedule" and value == "laplace":
             from reference_samplers.processes.betas import laplace_betas
 
             fields["betas"] = tuple(laplace_betas(options.get("num_train_timesteps", 1000)).tolist())

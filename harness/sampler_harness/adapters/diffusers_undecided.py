@@ -45,8 +45,6 @@ UNDECIDED: dict[str, tuple[str, ...]] = {
     "there is no reference of its method yet": (
         "CogVideoXDDIMScheduler",
         "DDIMInverseScheduler",
-        "DDIMParallelScheduler",
-        "DDPMParallelScheduler",
         "MiniMaxH3Scheduler",
         "ScoreSdeVeScheduler",
         "UnCLIPScheduler",

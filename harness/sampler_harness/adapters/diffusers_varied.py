@@ -90,6 +90,22 @@ def _ddim() -> tuple[type[Any], dict[str, Any]]:
     }
 
 
+def _ddpm_parallel() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_chains import DDPMParallel
+
+    return DDPMParallel, {"in_batches": st.booleans(), **_ddpm()[1]}
+
+
+def _ddim_parallel() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_chains import DDIMParallel
+
+    return DDIMParallel, {"in_batches": st.booleans(), **_ddim()[1]}
+
+
 def _edm_euler() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
@@ -341,6 +357,8 @@ def _flow_ancestral() -> tuple[type[Any], dict[str, Any]]:
 REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "DDPMScheduler": _ddpm,
     "DDIMScheduler": _ddim,
+    "DDPMParallelScheduler": _ddpm_parallel,
+    "DDIMParallelScheduler": _ddim_parallel,
     "EDMEulerScheduler": _edm_euler,
     "EulerDiscreteScheduler": _euler,
     "HeunDiscreteScheduler": _heun,
