@@ -11,12 +11,16 @@ import pytest
 import torch
 
 from sampler_harness.adapters import diffusers as adapter
-from sampler_harness.adapters.diffusers_corners_chains import DDIMParallel, DDPMParallel
+from sampler_harness.adapters.diffusers_corners_chains import CogVideoXDDIM, DDIMParallel, DDPMParallel
+from sampler_harness.law.law import Law
+from sampler_harness.law.response import respond_reference
 from sampler_harness.runner import check_sampler
 
 from .rewriting import rewritten
+from .test_adapter_diffusers import apart, law_of
 
 diffusers = pytest.importorskip("diffusers")
+COGVIDEOX, UNCLIP = "CogVideoXDDIMScheduler", "UnCLIPScheduler"
 PARALLEL = ["DDIMParallelScheduler", "DDPMParallelScheduler"]
 LAW = ("law/times", "law/initial-noise", "law/outputs", "law/noise")
 
@@ -111,7 +115,7 @@ def test_the_corners_of_a_copy_are_those_of_what_was_copied(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PARALLEL)
+@pytest.mark.parametrize("name", [*PARALLEL, COGVIDEOX, UNCLIP])
 def test_a_scheduler_and_its_corners_conform(name: str) -> None:
     for subject in adapter.subjects(name):
         verdict = check_sampler(subject, budget="quick", diagnose=False)
@@ -178,3 +182,97 @@ def test_items_of_a_batch_with_timesteps_of_their_own_are_looked_at() -> None:
     wrong = rewritten(name, before, before.replace("prev_t.view", "prev_t[-1:].view"))
     with wrong, pytest.raises(ValueError, match="with timesteps of their own differs"):
         run()
+
+
+def test_a_shifted_table_by_hand() -> None:
+    """alpha_bar 1/2 with a shift of 3: SNR 1 becomes 1/3, which is alpha_bar 1/4."""
+    config = CogVideoXDDIM(betas=(0.5, 0.5), num_steps=2, snr_shift=3.0)
+    np.testing.assert_allclose(config.alpha_bar, [1, 1 / 4, 1 / 10])
+    made = diffusers.CogVideoXDDIMScheduler(trained_betas=[0.5, 0.5], num_train_timesteps=2)
+    np.testing.assert_allclose(made.alphas_cumprod, [1 / 4, 1 / 10], rtol=1e-6)
+    rescaled = CogVideoXDDIM(betas=(0.5, 0.5), num_steps=2, rescale_zero_terminal_snr=True, prediction="v")
+    np.testing.assert_allclose(rescaled.alpha_bar, [1, 1 / 4, 0], atol=1e-15)
+
+
+def test_what_a_scheduler_documents_and_does_not_read_changes_nothing() -> None:
+    made = diffusers.CogVideoXDDIMScheduler()
+    assert made.config.clip_sample
+    made.set_timesteps(10)
+    x, output = torch.full((1, 1, 1, 1), 3.0), torch.full((1, 1, 1, 1), 2.0)
+    plain = made.step(output, 500, x)
+    assert float(plain.pred_original_sample) > 1
+    asked_for_all = made.step(output, 500, x, eta=1.0, use_clipped_model_output=True)
+    assert torch.equal(plain.prev_sample, asked_for_all.prev_sample)
+
+
+def test_a_caller_says_where_each_step_of_unclip_goes() -> None:
+    subject = adapter.subject(UNCLIP)
+    config = subject.reference(num_steps=4, clip_denoised=False, variance="fixed_small")
+    assert config.grid == (999, 666, 333, 0)
+    got, should_be = law_of(subject, config), Law.of(respond_reference(config))
+    np.testing.assert_allclose(got.times, [999, 666, 333, 0])
+    assert apart(got, should_be) < 2e-3
+    dropped = rewritten(UNCLIP, "        t = timestep\n", "        t, prev_timestep = timestep, None\n")
+    with dropped:
+        assert apart(law_of(subject, config), should_be) > 5e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "before", "after", "check"),
+    [
+        (
+            COGVIDEOX,
+            "snr_shift_scale + (1 - snr_shift_scale)",
+            "snr_shift_scale - (1 - snr_shift_scale)",
+            "law/outputs",
+        ),
+        (COGVIDEOX, "snr_shift_scale: float = 3.0", "snr_shift_scale: float = 3.1", "law/outputs"),
+        (COGVIDEOX, "alpha_prod_t**0.5 * a_t", "alpha_prod_t_prev**0.5 * a_t", "law/outputs"),
+        (
+            COGVIDEOX,
+            "if prev_timestep >= 0 else self.final_alpha_cumprod\n\n        beta_prod_t =",
+            "if prev_timestep >= 0 else torch.tensor(1.0)\n\n        beta_prod_t =",
+            "law/outputs",
+        ),
+        (
+            COGVIDEOX,
+            "alphas_bar_sqrt -= alphas_bar_sqrt_T",
+            "alphas_bar_sqrt -= 0.9 * alphas_bar_sqrt_T",
+            "law/outputs",
+        ),
+        # A release that reads what it documents.
+        (
+            COGVIDEOX,
+            "        a_t = ((1 - alpha_prod_t_prev)",
+            "        if self.config.clip_sample:\n            "
+            "pred_original_sample = pred_original_sample.clamp(-1, 1)\n        a_t = ((1 - alpha_prod_t_prev)",
+            "clip/replay",
+        ),
+        (UNCLIP, "alpha = 1 - beta", "alpha = 1 - alpha_prod_t", "law/noise"),
+        (
+            UNCLIP,
+            "            variance = torch.exp(0.5 * variance)",
+            "            variance = torch.exp(variance)",
+            "law/noise",
+        ),
+        (UNCLIP, "frac = (predicted_variance + 1) / 2", "frac = predicted_variance", "law/noise"),
+        (
+            UNCLIP,
+            "            beta = self.betas[t]\n            alpha = self",
+            "            beta = self.betas[t] * 1.003\n            alpha = self",
+            "law/outputs",
+        ),
+        (
+            UNCLIP,
+            "pred_original_sample, -self.config.clip_sample_range, self",
+            "pred_original_sample, -1.01, self",
+            "clip/replay",
+        ),
+        (UNCLIP, "if t > 0:", "if t >= 0:", "law/times"),  # NaN: the small variance is 0 there, and has no logarithm
+    ],
+)
+def test_a_mistake_in_a_scheduler_is_caught(name: str, before: str, after: str, check: str) -> None:
+    with rewritten(name, before, after):
+        verdict = check_sampler(adapter.subject(name), budget="quick", diagnose=False)
+    assert check in [finding.id for finding in verdict.findings if finding.outcome == "failed"]

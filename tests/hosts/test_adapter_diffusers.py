@@ -192,6 +192,13 @@ def apart(got: Law, should_be: Law) -> float:
         ("FlowMatchEulerDiscreteScheduler", {"use_exponential_sigmas": "true"}, {"sigma_spacing": "exponential"}),
         ("FlowMatchLCMScheduler", {"use_beta_sigmas": "true"}, {"sigma_spacing": "beta"}),
         ("LTXEulerAncestralRFScheduler", {"eta": "0.5"}, {"eta": 0.5}),
+        ("CogVideoXDDIMScheduler", {"snr_shift_scale": "1"}, {"snr_shift": 1.0}),
+        ("CogVideoXDDIMScheduler", {"clip_sample": "true", "num_inference_steps": "7"}, {"num_steps": 7}),
+        ("UnCLIPScheduler", {"variance_type": "learned_range"}, {"variance": "learned_range"}),
+        ("UnCLIPScheduler", {"variance_type": "fixed_small_log"}, {"variance": "fixed_small"}),
+        ("MiniMaxH3Scheduler", {"num_inference_steps": "9"}, {"num_steps": 8}),
+        ("MiniMaxH3Scheduler", {"sigmas": "0.9, 0.4, 0"}, {"sigmas": (0.9, 0.4, 0), "num_steps": None}),
+        ("FlowMapEulerDiscreteScheduler", {"shift": "5"}, {"shift": 5.0}),
     ],
 )
 def test_options_become_fields(name: str, settings: dict[str, str], fields: dict[str, Any]) -> None:
@@ -260,6 +267,12 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("FlowMatchLCMScheduler", {"timesteps": "900, 400"}, "timesteps=(900, 400) has no reference"),
         ("LTXEulerAncestralRFScheduler", {"sigmas": "1.0, 0.5, 0.0"}, "the reference's times are even"),
         ("LTXEulerAncestralRFScheduler", {"mu": "1.15"}, "mu=1.15 changes nothing"),
+        ("CogVideoXDDIMScheduler", {"eta": "1"}, "eta=1.0 changes nothing"),
+        ("CogVideoXDDIMScheduler", {"clip_sample": "false"}, "clip_sample=False changes nothing"),
+        ("FlowMapEulerDiscreteScheduler", {"sigmas": "0.9, 0.5"}, "the reference's times are even"),
+        ("UnCLIPScheduler", {"num_inference_steps": "1"}, "num_steps must be > 1"),
+        ("UnCLIPScheduler", {"prediction_type": "v_prediction"}, "must be 'epsilon' or 'x0'"),
+        ("UnCLIPScheduler", {"variance_type": "fixed_large"}, "the scheduler has no such variance"),
     ],
 )
 def test_what_cannot_be_set_is_refused_by_name(name: str, settings: dict[str, str], told: str) -> None:

@@ -28,13 +28,18 @@ __all__ = ["ALL", "names", "remarks", "subject", "subjects"]
 #: In place of a scheduler's name.
 ALL = "all"
 
-_CHAINS = ("DDPMScheduler", "DDIMScheduler", "DDPMParallelScheduler", "DDIMParallelScheduler")
+_CHAINS = (
+    "DDPMScheduler", "DDIMScheduler", "DDPMParallelScheduler", "DDIMParallelScheduler", "CogVideoXDDIMScheduler",
+)  # fmt: skip
 #: Options that a scheduler documents and does not read (FINDINGS).
 _UNREAD = {
     "LCMScheduler": ("set_alpha_to_one", "steps_offset", "timestep_spacing"),
     "TCDScheduler": (
         "set_alpha_to_one", "steps_offset", "timestep_spacing", "timestep_scaling", "clip_sample", "clip_sample_range",
         "thresholding", "dynamic_thresholding_ratio", "sample_max_value",
+    ),
+    "CogVideoXDDIMScheduler": (
+        "eta", "use_clipped_model_output", "clip_sample", "clip_sample_range", "sample_max_value",
     ),
     "FlowMatchEulerDiscreteScheduler": ("s_churn", "s_tmin", "s_tmax", "s_noise"),
     "LTXEulerAncestralRFScheduler": ("mu",),
@@ -127,7 +132,8 @@ def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[
     }
     unread = _UNREAD.get(name, ())
     idle = {field for option, one in left.items() for field in one if option in unread or field not in known}
-    found = {field: value for field, value in fixed.items() if field not in idle}
+    derived = {f.name for f in dataclasses.fields(reference) if not f.init}
+    found = {field: value for field, value in fixed.items() if field not in idle | derived}
     unknown = [field for field in found if field not in known and field != "variance_as_logarithm"]
     if unknown:
         raise _without_field(name, reference, unknown, options)
@@ -202,7 +208,7 @@ def _deviating(deviation: KnownDeviation, name: str, options: Mapping[str, Any])
     """The corner itself, held against what the release does there, so that nothing but the known deviation passes."""
     from hypothesis import strategies as st
 
-    from .diffusers_released import PAPERS, RELEASED
+    from .diffusers_released import PAPERS, RELEASED, RELEASED_COPIES
 
     cornered, _ = REFERENCED[name]()
     paper = PAPERS.get(deviation.name) or _paper_of(cornered)
@@ -213,7 +219,7 @@ def _deviating(deviation: KnownDeviation, name: str, options: Mapping[str, Any])
     fields |= dict(deviation.fields) | fields_from(name, asked)
     fields.pop("variance_as_logarithm", None)
     fields = _with_tables_of(fields, options)
-    released = RELEASED.get(deviation.name)
+    released = RELEASED_COPIES.get((deviation.name, name), RELEASED.get(deviation.name))
     made = _narrowed_subject(name, released or paper, fields, {**deviation.pinned, **asked}, options)
     because = f"{deviation.reason} (FINDINGS.md, {deviation.name})"
     has_law, loop = released is not None, SchedulerLoop(name, {**deviation.pinned, **asked})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import reference_samplers
+from reference_samplers import diffusers_chains
 from reference_samplers.contract import Reference
-from reference_samplers.validation import flag, refuse
+from reference_samplers.grids.spacings import TimestepSpacing
+from reference_samplers.processes.betas import BetaSchedule
+from reference_samplers.validation import choice, flag, refuse, store
 
-from .diffusers_corners import DDIM, DDPM
+from .diffusers_corners import DDIM, DDPM, Taken, refuse_other_strides
 
-__all__ = ["BatchedDDIM", "BatchedDDPM", "DDIMParallel", "DDPMParallel"]
+__all__ = ["BatchedDDIM", "BatchedDDPM", "CogVideoXDDIM", "DDIMParallel", "DDPMParallel", "UnCLIP"]
 
 
 @dataclass(frozen=True)
@@ -28,19 +31,9 @@ def _refuse_in_batches(config: DDIMParallel | DDPMParallel) -> None:
     """A step in batches returns the state alone, and goes T // n timesteps down."""
     if config.result != "object":
         raise refuse("result", config.result, "'object' where steps are made in batches: they return the state alone")
-    length, count = config.num_train_timesteps, len(config.grid)
-    stride = length // count
     if config.timesteps is not None:
         raise refuse("timesteps", config.timesteps, "None where steps are made in batches (FINDINGS: t - T // n)")
-    if config.timestep_spacing == "linspace" and count not in (1, length):
-        legal = f"1 or {length} where steps are made in batches of linspace (FINDINGS: t - T // n)"
-        raise refuse("num_steps", count, legal)
-    if config.timestep_spacing == "trailing" and length % count:
-        legal = f"a divisor of {length} where steps are made in batches (FINDINGS: t - T // n)"
-        raise refuse("num_steps", count, legal)
-    if config.timestep_spacing == "leading" and config.steps_offset >= stride:
-        legal = f"< {stride} where steps are made in batches (FINDINGS: t - T // n)"
-        raise refuse("steps_offset", config.steps_offset, legal)
+    refuse_other_strides(config, ", and steps made in batches")
 
 
 @dataclass(frozen=True)
@@ -93,3 +86,52 @@ class BatchedDDPM(InBatches, reference_samplers.DDPM):
 
     Source: Ho et al. 2020, arXiv:2006.11239; see :class:`reference_samplers.DDPM`.
     """
+
+
+@dataclass(frozen=True)
+class CogVideoXDDIM(Taken, diffusers_chains.CogVideoXDDIM):
+    """DDIM where ``CogVideoXDDIMScheduler`` follows it.
+
+    Source: Song et al. 2020, arXiv:2010.02502; see :class:`reference_samplers.diffusers_chains.CogVideoXDDIM`.
+    """
+
+    def check(self) -> None:
+        """A step of T // n timesteps ends at the next entry of the grid."""
+        if self.timesteps is not None:
+            raise refuse("timesteps", self.timesteps, "None: the scheduler takes none")
+        if self.handling == "unset":
+            raise refuse("handling", "unset", "another: step asks for set_timesteps")
+        refuse_other_strides(self)
+
+
+@dataclass(frozen=True)
+class UnCLIP(Taken, reference_samplers.DDPM):
+    """DDPM where ``UnCLIPScheduler`` follows it: the caller says where each step goes.
+
+    Source: Ho et al. 2020, arXiv:2006.11239; see :class:`reference_samplers.DDPM`.
+
+    Args:
+        variance_as_logarithm: follows from ``variance``: the scheduler has no other word for the small one.
+    """
+
+    beta_schedule: BetaSchedule = choice("cosine")
+    timestep_spacing: TimestepSpacing = choice("linspace")
+    clip_denoised: bool = flag(True)
+    variance_as_logarithm: bool = field(init=False, default=True, repr=False)
+
+    def __post_init__(self) -> None:
+        store(self, "variance_as_logarithm", self.variance == "fixed_small")
+        super().__post_init__()
+
+    def check(self) -> None:
+        """The scheduler has one table, one spacing, and no grid of one step."""
+        if self.beta_schedule != "cosine" or self.betas is not None or self.rescale_zero_terminal_snr:
+            raise refuse("beta_schedule", self.beta_schedule, "'cosine', as it is: the scheduler has no other table")
+        if self.timestep_spacing != "linspace" or self.timesteps is not None:
+            raise refuse("timestep_spacing", self.timestep_spacing, "'linspace': the scheduler has no other")
+        if self.num_steps == 1:
+            raise refuse("num_steps", 1, "> 1: the scheduler divides by one less")
+        if self.variance not in ("fixed_small", "learned_range"):
+            raise refuse("variance", self.variance, "'fixed_small' or 'learned_range': the scheduler has no other")
+        if self.prediction == "v" or self.threshold is not None:
+            raise refuse("prediction", self.prediction, "'epsilon' or 'x0', and threshold None")

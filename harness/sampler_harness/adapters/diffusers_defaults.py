@@ -107,6 +107,35 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
     "DDIMScheduler": _DDIM,
     # scheduling_ddim_parallel.py, lines 200 and 388
     "DDIMParallelScheduler": _DDIM,
+    # scheduling_ddim_cogvideox.py, lines 189 and 328
+    "CogVideoXDDIMScheduler": {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "trained_betas": None,
+        "clip_sample": True,
+        "set_alpha_to_one": True,
+        "steps_offset": 0,
+        "prediction_type": "epsilon",
+        "clip_sample_range": 1.0,
+        "sample_max_value": 1.0,
+        "timestep_spacing": "leading",
+        "rescale_betas_zero_snr": False,
+        "snr_shift_scale": 3.0,
+        "eta": 0.0,
+        "use_clipped_model_output": False,
+    },
+    # scheduling_unclip.py, lines 132 and 237
+    "UnCLIPScheduler": {
+        "num_train_timesteps": 1000,
+        "variance_type": "fixed_small_log",
+        "clip_sample": True,
+        "clip_sample_range": 1.0,
+        "prediction_type": "epsilon",
+        "beta_schedule": "squaredcos_cap_v2",
+        "prev_timestep": None,
+    },
     # scheduling_edm_euler.py, lines 87 and 427
     "EDMEulerScheduler": {
         "sigma_min": 0.002,
@@ -221,6 +250,10 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
     "FlowMatchLCMScheduler": {**_FLOW_MATCH, "scale_factors": None, "upscale_mode": "bicubic"},
     # scheduling_ltx_euler_ancestral_rf.py, line 79
     "LTXEulerAncestralRFScheduler": {"num_train_timesteps": 1000, "eta": 1.0, "s_noise": 1.0},
+    # scheduling_flow_map_euler_discrete.py, lines 70 and 223
+    "FlowMapEulerDiscreteScheduler": {"num_train_timesteps": 1000, "shift": 1.0, "r_timestep": None},
+    # scheduling_minimax_h3.py, line 74
+    "MiniMaxH3Scheduler": {"shift": 12.0},
 }
 
 

@@ -124,7 +124,7 @@ _LEVELS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 _BETA = "beta quantiles are spread over the noise level, not over time"
 
 #: Schedulers that have the lines of DDIMScheduler in a file of their own.
-_DDIM_COPIES = ("DDIMParallelScheduler",)
+_DDIM_COPIES = ("DDIMParallelScheduler", "CogVideoXDDIMScheduler")
 
 #: Every corner that was found, in the order of FINDINGS.md.
 KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
@@ -219,7 +219,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         },
         fields={"prediction": "v"},
         pinned={"prediction_type": "v_prediction"},
-        copied_in=_DDIM_COPIES,
+        copied_in=("DDIMParallelScheduler",),
     ),
     KnownDeviation(
         "edm-euler-first-noise",

@@ -17,6 +17,7 @@ from .diffusers_defaults import DOCUMENTED, left_out
 from .names import DIFFUSERS_PREDICTIONS, DIFFUSERS_SCHEDULES
 
 __all__ = [
+    "COUNTS_THE_END",
     "STEP_FIELDS",
     "accepts",
     "constructor_options",
@@ -28,6 +29,8 @@ __all__ = [
     "scheduler_class",
 ]
 
+#: Schedulers whose number of steps counts where the run ends, too: n of them are n - 1 calls.
+COUNTS_THE_END = ("MiniMaxH3Scheduler",)
 #: What ``step`` takes besides the sample, as a field of the same name.
 STEP_FIELDS = ("eta", "s_churn", "s_tmin", "s_tmax", "s_noise")
 #: Options that are no constructor's: they go to ``set_timesteps`` or ``step``.
@@ -72,6 +75,7 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "original_inference_steps": ("original_steps", {}),
     "timestep_scaling": ("timestep_scaling", {}),
     "shift": ("shift", {}),
+    "snr_shift_scale": ("snr_shift", {}),
     "time_shift_type": ("time_shift_type", {}),
     "shift_terminal": ("terminal", {}),
     "max_timesteps": ("first_time", {}),
@@ -266,7 +270,10 @@ _NAMED = {
 #: Options of which one at most is on.
 _ONE_AT_MOST = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 #: Schedulers of flows; what they are not followed in.
-_FLOWS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "LTXEulerAncestralRFScheduler")
+_FLOWS = (
+    "FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "LTXEulerAncestralRFScheduler",
+    "FlowMapEulerDiscreteScheduler",
+)  # fmt: skip
 _NOT_OF_FLOWS = ("timesteps", "sigmas")
 #: Tables that a scheduler makes by name, beside the three that all of them make.
 _SCHEDULES = {
@@ -274,6 +281,8 @@ _SCHEDULES = {
     "DDPMParallelScheduler": ("laplace", "sigmoid"),
     "HeunDiscreteScheduler": ("exp",),
 }
+#: Variances of schedulers that have not all of them.
+_VARIANCES = {"UnCLIPScheduler": ("fixed_small_log", "learned_range")}
 _ALL_MAKE = ("linear", "scaled_linear", "squaredcos_cap_v2")
 
 
@@ -296,6 +305,8 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             raise _refused(name, option, value, reason)
         if option == "beta_schedule" and value not in (*_ALL_MAKE, *_SCHEDULES.get(name, ())):
             raise _refused(name, option, value, "the scheduler makes no such table")
+        if option == "variance_type" and value not in _VARIANCES.get(name, (value,)):
+            raise _refused(name, option, value, "the scheduler has no such variance")
         usual = constructor_options(name).get(option)
         if option in _NAMED and value != usual and value not in _NAMED[option]:
             raise DeclarationError(f"{name}: {option} must be one of {', '.join(_NAMED[option])}, got {value}")
@@ -323,7 +334,7 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
                 raise _refused(name, option, value, reason)
             fields["terminal"] = value or None
         elif option == "num_inference_steps":
-            fields["num_steps"] = value
+            fields["num_steps"] = value - 1 if name in COUNTS_THE_END else value
         elif option == "mu":
             fields["mu"] = value
         elif option == "eta" and name == "TCDScheduler":

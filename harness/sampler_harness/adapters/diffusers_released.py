@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import reference_samplers
-from reference_samplers import diffusers
+from reference_samplers import diffusers, diffusers_chains
 from reference_samplers.contract import Reference
 from reference_samplers.edm import StochasticSampler
 from reference_samplers.grids.table_levels import BETA_SHAPE, TableLevels
@@ -27,7 +27,7 @@ from reference_samplers.validation import refuse
 
 from .diffusers_corners_chains import BatchedDDIM, BatchedDDPM
 
-__all__ = ["PAPERS", "RELEASED"]
+__all__ = ["PAPERS", "RELEASED", "RELEASED_COPIES"]
 
 
 class _Released(Reference):
@@ -135,6 +135,11 @@ class ReleasedDDIM(_IndexedFromTheEnd, reference_samplers.DDIM):
         stride = self.num_train_timesteps // steps
         behind = self.num_train_timesteps + 1
         return tuple((t + 1, t - stride + 1 if t >= stride else behind) for t in self.grid)
+
+
+@dataclass(frozen=True)
+class ReleasedCogVideoXDDIM(ReleasedDDIM, diffusers_chains.CogVideoXDDIM):
+    """``CogVideoXDDIMScheduler``: as DDIMScheduler, on its own table."""
 
 
 # Noise levels.
@@ -333,6 +338,13 @@ RELEASED: dict[str, type[Reference]] = {
     "heun-beta-sigmas": ReleasedHeunBeta,
     "ddim-parallel-batch-final-alpha": ReleasedBatchedDDIM,
     "ddpm-parallel-batch-next-entry": ReleasedBatchedDDPM,
+}
+
+#: What schedulers do in the same corners, whose tables are others.
+RELEASED_COPIES: dict[tuple[str, str], type[Reference]] = {
+    (deviation, "CogVideoXDDIMScheduler"): ReleasedCogVideoXDDIM
+    for deviation, kind in RELEASED.items()
+    if kind is ReleasedDDIM
 }
 
 #: The paper's reference of a corner, where that is not the one that the scheduler's own is made of.

@@ -36,18 +36,14 @@ UNDECIDED: dict[str, tuple[str, ...]] = {
     "its step asks for more than an output, a time and a state": (
         "ConsistencyDecoderScheduler",
         "DDPMWuerstchenScheduler",
-        "FlowMapEulerDiscreteScheduler",
         "PiflowScheduler",
         "RFD4ProteinaScheduler",
         "RePaintScheduler",
     ),
     "its state changes size on the way": ("HeliosDMDScheduler", "HeliosScheduler"),
     "there is no reference of its method yet": (
-        "CogVideoXDDIMScheduler",
         "DDIMInverseScheduler",
-        "MiniMaxH3Scheduler",
         "ScoreSdeVeScheduler",
-        "UnCLIPScheduler",
     ),
 }
 #: Of a scheduler that a later release has.
