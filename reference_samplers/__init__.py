@@ -16,6 +16,7 @@ from .ancestral import EulerAncestral
 from .consistency import ConsistencyModel, FlowConsistency
 from .contract import Reference
 from .ddim import DDIM
+from .ddim_inversion import DDIMInversion
 from .ddpm import DDPM
 from .ddpm_training import DDPMTraining
 from .dpm2 import DPM2, DPM2Ancestral
@@ -42,6 +43,7 @@ __all__ = [
     "TCD",
     "AlphaFold3",
     "ConsistencyModel",
+    "DDIMInversion",
     "DDPMTraining",
     "DPM2Ancestral",
     "EDMTraining",
@@ -75,6 +77,7 @@ ALL_REFERENCES: tuple[type[Reference], ...] = (
     FlowAncestral,
     TCD,
     AlphaFold3,
+    DDIMInversion,
 )
 
 #: Every reference of a training step.

@@ -39,6 +39,7 @@ CLASSES = (
     "FlowAncestral",
     "TCD",
     "AlphaFold3",
+    "DDIMInversion",
 )
 
 #: Faults that impulses need not show: they act on large values alone.
@@ -74,6 +75,7 @@ NOT_FINITE = frozenset(
 OTHER_CALLS = frozenset(
     {
         "final-zero-missing",
+        "inversion-first-step-left-out",
         "last-time-point-left-out",
         "last-transition-dropped",
         "leading-one-step-too-many",
@@ -97,6 +99,7 @@ BUG_IDS = frozenset(
         "dalle2-renoise-std-is-linear-difference",
         "ddim-clip-without-rederiving-eps",
         "ddim-eps-from-x0-sign",
+        "ddim-inverse-off-by-one",
         "ddim-noise-on-last-step",
         "ddim-time-grid-never-reaches-x0",
         "ddim-trajectory-misses-final-image",
@@ -126,6 +129,7 @@ BUG_IDS = frozenset(
         "k-dpm2-ends-with-midpoint-and-noise",
         "karras-ve-schedule-is-variance",
         "lcm-grid-truncated-not-spread",
+        "ldm-encode-told-number-of-step",
         "learned-variance-ddim-eps-inconsistent",
         "lms-fractional-sigma-integer-timestep",
         "monai-ddim-x0-prediction-used-as-epsilon",
@@ -258,6 +262,13 @@ CONFIGURATIONS: dict[str, list[dict[str, Any]]] = {
         {"num_steps": 6},
         {"num_steps": 6, "ends_at": "zero_for_lowest", "gamma_0": 0.3},
         {"num_steps": 5, "ends_at": "zero_behind_lowest", "step_scale": 1.2},
+    ],
+    "DDIMInversion": [
+        _CHAIN,
+        {**_CHAIN, "timestep_spacing": "trailing", "start_alpha_bar": "first", "prediction": "x0"},
+        {**_CHAIN, "timestep_spacing": "linspace", "prediction": "v", "clip_denoised": True},
+        {**_CHAIN, "told": "current", "clip_denoised": True, "rederive_epsilon": True},
+        {**_CHAIN, "told": "current", "prediction": "v"},
     ],
 }
 

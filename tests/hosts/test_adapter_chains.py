@@ -20,7 +20,7 @@ from .rewriting import rewritten
 from .test_adapter_diffusers import apart, law_of
 
 diffusers = pytest.importorskip("diffusers")
-COGVIDEOX, UNCLIP = "CogVideoXDDIMScheduler", "UnCLIPScheduler"
+COGVIDEOX, UNCLIP, INVERSE = "CogVideoXDDIMScheduler", "UnCLIPScheduler", "DDIMInverseScheduler"
 PARALLEL = ["DDIMParallelScheduler", "DDPMParallelScheduler"]
 LAW = ("law/times", "law/initial-noise", "law/outputs", "law/noise")
 
@@ -115,7 +115,7 @@ def test_the_corners_of_a_copy_are_those_of_what_was_copied(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*PARALLEL, COGVIDEOX, UNCLIP])
+@pytest.mark.parametrize("name", [*PARALLEL, COGVIDEOX, UNCLIP, INVERSE])
 def test_a_scheduler_and_its_corners_conform(name: str) -> None:
     for subject in adapter.subjects(name):
         verdict = check_sampler(subject, budget="quick", diagnose=False)
@@ -249,6 +249,27 @@ def test_a_caller_says_where_each_step_of_unclip_goes() -> None:
             "pred_original_sample = pred_original_sample.clamp(-1, 1)\n        a_t = ((1 - alpha_prod_t_prev)",
             "clip/replay",
         ),
+        # As it stood up to 0.21, and as it is proposed now and again.
+        (
+            INVERSE,
+            "            timestep - self.config.num_train_timesteps // self.num_inference_steps,\n",
+            "            timestep + self.config.num_train_timesteps // self.num_inference_steps,\n",
+            "law/outputs",
+        ),
+        (INVERSE, "torch.tensor(1.0) if set_alpha_to_one", "torch.tensor(0.99) if set_alpha_to_one", "law/outputs"),
+        (
+            INVERSE,
+            "(1 - alpha_prod_t_prev) ** (0.5) * pred_epsilon",
+            "(1 - alpha_prod_t) ** (0.5) * pred_epsilon",
+            "law/outputs",
+        ),
+        (
+            INVERSE,
+            "            timesteps += self.config.steps_offset",
+            "            timesteps -= self.config.steps_offset",
+            "law/times",
+        ),
+        (INVERSE, "clip_sample: bool = True", "clip_sample: bool = False", "clip/replay"),
         (UNCLIP, "alpha = 1 - beta", "alpha = 1 - alpha_prod_t", "law/noise"),
         (
             UNCLIP,
@@ -276,3 +297,12 @@ def test_a_mistake_in_a_scheduler_is_caught(name: str, before: str, after: str, 
     with rewritten(name, before, after):
         verdict = check_sampler(adapter.subject(name), budget="quick", diagnose=False)
     assert check in [finding.id for finding in verdict.findings if finding.outcome == "failed"]
+
+
+def test_data_is_clean_where_inversion_begins() -> None:
+    """Of predicted data there is no epsilon then: 0 / 0, or infinity."""
+    made = diffusers.DDIMInverseScheduler(prediction_type="sample", clip_sample=False)
+    made.set_timesteps(10)
+    stepped = made.step(torch.full((1,), 0.3), 0, torch.full((1,), 0.5)).prev_sample
+    assert not bool(stepped.isfinite())
+    assert adapter.subject(INVERSE, {"prediction_type": "sample"}).fields["start_alpha_bar"] == "first"

@@ -199,6 +199,7 @@ def apart(got: Law, should_be: Law) -> float:
         ("MiniMaxH3Scheduler", {"num_inference_steps": "9"}, {"num_steps": 8}),
         ("MiniMaxH3Scheduler", {"sigmas": "0.9, 0.4, 0"}, {"sigmas": (0.9, 0.4, 0), "num_steps": None}),
         ("FlowMapEulerDiscreteScheduler", {"shift": "5"}, {"shift": 5.0}),
+        ("DDIMInverseScheduler", {"set_alpha_to_one": "false"}, {"start_alpha_bar": "first"}),
     ],
 )
 def test_options_become_fields(name: str, settings: dict[str, str], fields: dict[str, Any]) -> None:
@@ -271,6 +272,7 @@ def test_every_option_is_mapped_or_refused_by_name(name: str) -> None:
         ("CogVideoXDDIMScheduler", {"clip_sample": "false"}, "clip_sample=False changes nothing"),
         ("FlowMapEulerDiscreteScheduler", {"sigmas": "0.9, 0.5"}, "the reference's times are even"),
         ("UnCLIPScheduler", {"num_inference_steps": "1"}, "num_steps must be > 1"),
+        ("DDIMInverseScheduler", {"timestep_spacing": "linspace"}, "'leading' or 'trailing'"),
         ("UnCLIPScheduler", {"prediction_type": "v_prediction"}, "must be 'epsilon' or 'x0'"),
         ("UnCLIPScheduler", {"variance_type": "fixed_large"}, "the scheduler has no such variance"),
     ],
@@ -508,7 +510,7 @@ def test_a_run_can_start_at_every_entry_and_is_noised_for_it(name: str) -> None:
     lifted = {"shift": 30.0} if name == "FlowMatchHeunDiscreteScheduler" else {}  # lower down it loses digits
     config = subject.reference(num_steps=5, **lifted)
     assert subject.partial is not None
-    has_none = ("LTXEulerAncestralRFScheduler", "SCMScheduler")
+    has_none = ("LTXEulerAncestralRFScheduler", "SCMScheduler", "DDIMInverseScheduler")
     assert (subject.forward is None) == (name in has_none)
     x0, draw = torch.zeros(SHAPE), torch.zeros(SHAPE)
     x0.view(-1)[1] = draw.view(-1)[2] = 1.0

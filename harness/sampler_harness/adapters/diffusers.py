@@ -45,7 +45,7 @@ _UNREAD = {
     "LTXEulerAncestralRFScheduler": ("mu",),
 }  # fmt: skip
 #: Schedulers that have no forward process.
-_NO_FORWARD = ("LTXEulerAncestralRFScheduler", "SCMScheduler")
+_NO_FORWARD = ("LTXEulerAncestralRFScheduler", "SCMScheduler", "DDIMInverseScheduler")
 #: Schedulers that draw in float32 whatever x is, and return that.
 _SINGLE_ONLY = ("SCMScheduler",)
 #: Fields that make a table of betas.

@@ -13,7 +13,7 @@ from reference_samplers.validation import choice, flag, refuse, store
 
 from .diffusers_corners import DDIM, DDPM, Taken, refuse_other_strides
 
-__all__ = ["BatchedDDIM", "BatchedDDPM", "CogVideoXDDIM", "DDIMParallel", "DDPMParallel", "UnCLIP"]
+__all__ = ["BatchedDDIM", "BatchedDDPM", "CogVideoXDDIM", "DDIMInverse", "DDIMParallel", "DDPMParallel", "UnCLIP"]
 
 
 @dataclass(frozen=True)
@@ -135,3 +135,30 @@ class UnCLIP(Taken, reference_samplers.DDPM):
             raise refuse("variance", self.variance, "'fixed_small' or 'learned_range': the scheduler has no other")
         if self.prediction == "v" or self.threshold is not None:
             raise refuse("prediction", self.prediction, "'epsilon' or 'x0', and threshold None")
+
+
+@dataclass(frozen=True)
+class DDIMInverse(Taken, reference_samplers.DDIMInversion):
+    """DDIM inversion where ``DDIMInverseScheduler`` follows it.
+
+    Source: Song et al. 2020, arXiv:2010.02502; see :class:`reference_samplers.DDIMInversion`.
+    """
+
+    clip_denoised: bool = flag(True)
+
+    @property
+    def returns_last_x0(self) -> bool:
+        """No run ends in data."""
+        return False
+
+    def check(self) -> None:
+        """Each step begins where the one before it ended."""
+        if self.told != "next" or self.rederive_epsilon or self.threshold is not None:
+            raise refuse("told", self.told, "'next', with the network's own epsilon and no threshold: it has no other")
+        if self.timesteps is not None or self.timestep_spacing not in ("leading", "trailing"):
+            raise refuse(
+                "timestep_spacing", self.timestep_spacing, "'leading' or 'trailing': the scheduler has no other"
+            )
+        if self.handling == "unset":
+            raise refuse("handling", "unset", "another: step asks for set_timesteps")
+        refuse_other_strides(self)

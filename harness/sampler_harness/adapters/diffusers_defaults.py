@@ -126,6 +126,21 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
         "eta": 0.0,
         "use_clipped_model_output": False,
     },
+    # scheduling_ddim_inverse.py, line 184
+    "DDIMInverseScheduler": {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.0001,
+        "beta_end": 0.02,
+        "beta_schedule": "linear",
+        "trained_betas": None,
+        "clip_sample": True,
+        "set_alpha_to_one": True,
+        "steps_offset": 0,
+        "prediction_type": "epsilon",
+        "clip_sample_range": 1.0,
+        "timestep_spacing": "leading",
+        "rescale_betas_zero_snr": False,
+    },
     # scheduling_unclip.py, lines 132 and 237
     "UnCLIPScheduler": {
         "num_train_timesteps": 1000,

@@ -82,6 +82,10 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "intermediate_timesteps": ("middle_time", {}),
     **{name: (name, {}) for name in STEP_FIELDS},
 }
+#: Options that are another field of the reference of one scheduler.
+_OTHERWISE: dict[tuple[str, str], tuple[str, Mapping[Any, Any]]] = {
+    ("DDIMInverseScheduler", "set_alpha_to_one"): ("start_alpha_bar", {"one": True, "first": False}),
+}
 
 
 def _library() -> Any:
@@ -226,6 +230,8 @@ def options_from(config: Any) -> dict[str, Any]:
     options = {
         option: theirs.get(fields[name], fields[name]) for option, (name, theirs) in _MAPPED.items() if name in fields
     }
+    if "start_alpha_bar" in fields:
+        options["set_alpha_to_one"] = fields["start_alpha_bar"] == "one"
     if "betas" in fields:
         options["trained_betas"] = None if config.betas is None else list(config.betas)
     if "threshold" in fields:
@@ -376,7 +382,7 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             else:
                 fields.setdefault("sigma_spacing", "timesteps")
         elif option in _MAPPED:
-            field_name, theirs = _MAPPED[option]
+            field_name, theirs = _OTHERWISE.get((name, option), _MAPPED[option])
             fields[field_name] = next((ours for ours, called in theirs.items() if called == value), value)
         elif option != "interpolation_type" and not left_out(name, option, value):
             raise DeclarationError(f"{name}: {option} has no counterpart in the reference; leave it at its default")

@@ -141,6 +141,22 @@ def _unclip() -> tuple[type[Any], dict[str, Any]]:
     }
 
 
+def _ddim_inverse() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_chains import DDIMInverse
+
+    chain = {name: values for name, values in _chain().items() if not name.startswith("threshold")}
+    return DDIMInverse, {
+        **_handling(),
+        **chain,
+        "timestep_spacing": st.sampled_from(["leading", "trailing"]),
+        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
+        "start_alpha_bar": st.sampled_from(["one", "first"]),
+        **_length(),
+    }
+
+
 def _edm_euler() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
@@ -415,6 +431,7 @@ REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "DDIMParallelScheduler": _ddim_parallel,
     "CogVideoXDDIMScheduler": _cogvideox,
     "UnCLIPScheduler": _unclip,
+    "DDIMInverseScheduler": _ddim_inverse,
     "EDMEulerScheduler": _edm_euler,
     "EulerDiscreteScheduler": _euler,
     "HeunDiscreteScheduler": _heun,
