@@ -31,6 +31,7 @@ from .lcm import LCM
 from .score_sde import ScoreSDE
 from .tcd import TCD
 from .training_contract import TrainingReference
+from .trig_flow import TrigFlowConsistency, TrigFlowDDIM
 
 __all__ = [
     "ALL_REFERENCES",
@@ -57,6 +58,8 @@ __all__ = [
     "Reference",
     "ScoreSDE",
     "TrainingReference",
+    "TrigFlowConsistency",
+    "TrigFlowDDIM",
 ]
 
 #: Every reference, in the order in which they are tried when a law is looked for.
@@ -78,6 +81,8 @@ ALL_REFERENCES: tuple[type[Reference], ...] = (
     TCD,
     AlphaFold3,
     DDIMInversion,
+    TrigFlowConsistency,
+    TrigFlowDDIM,
 )
 
 #: Every reference of a training step.

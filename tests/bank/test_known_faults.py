@@ -40,6 +40,8 @@ CLASSES = (
     "TCD",
     "AlphaFold3",
     "DDIMInversion",
+    "TrigFlowConsistency",
+    "TrigFlowDDIM",
 )
 
 #: Faults that impulses need not show: they act on large values alone.
@@ -270,6 +272,8 @@ CONFIGURATIONS: dict[str, list[dict[str, Any]]] = {
         {**_CHAIN, "told": "current", "clip_denoised": True, "rederive_epsilon": True},
         {**_CHAIN, "told": "current", "prediction": "v"},
     ],
+    "TrigFlowConsistency": [{"num_steps": 3}, {"angles": (1.5, 1.1, 0.0), "sigma_data": 0.7, "prediction": "velocity"}],
+    "TrigFlowDDIM": [{"num_steps": 4}, {"angles": (1.4, 0.9, 0.3, 0.0), "sigma_data": 0.7, "prediction": "velocity"}],
 }
 
 

@@ -104,6 +104,7 @@ from . import (  # noqa: E402
     step_lengths,
     steps,
     tcd,
+    trig_flow,
 )
 
 KNOWN_FAULTS: tuple[KnownFault, ...] = (
@@ -119,6 +120,7 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
     *dpm2.FAULTS,
     *alphafold3.FAULTS,
     *tcd.FAULTS,
+    *trig_flow.FAULTS,
     *step_lengths.FAULTS,
     *steps.FAULTS,
     *chain.FAULTS,
