@@ -27,6 +27,7 @@ from .flow_ancestral import FlowAncestral
 from .flow_runge_kutta import FlowRungeKutta
 from .flow_sde import FlowSDE
 from .flow_training import FlowTraining
+from .interpolant import InterpolantEuler, InterpolantRungeKutta, InterpolantSDE
 from .lcm import LCM
 from .score_sde import ScoreSDE
 from .tcd import TCD
@@ -55,6 +56,9 @@ __all__ = [
     "FlowRungeKutta",
     "FlowSDE",
     "FlowTraining",
+    "InterpolantEuler",
+    "InterpolantRungeKutta",
+    "InterpolantSDE",
     "Reference",
     "ScoreSDE",
     "TrainingReference",
@@ -83,6 +87,9 @@ ALL_REFERENCES: tuple[type[Reference], ...] = (
     DDIMInversion,
     TrigFlowConsistency,
     TrigFlowDDIM,
+    InterpolantEuler,
+    InterpolantRungeKutta,
+    InterpolantSDE,
 )
 
 #: Every reference of a training step.

@@ -42,6 +42,9 @@ CLASSES = (
     "DDIMInversion",
     "TrigFlowConsistency",
     "TrigFlowDDIM",
+    "InterpolantEuler",
+    "InterpolantRungeKutta",
+    "InterpolantSDE",
 )
 
 #: Faults that impulses need not show: they act on large values alone.
@@ -82,6 +85,7 @@ OTHER_CALLS = frozenset(
         "last-transition-dropped",
         "leading-one-step-too-many",
         "lowest-level-dropped",
+        "path-times-one-short",
         "time-grid-one-level-short",
         "time-grid-without-end",
         "timestep-zero-never-undone",
@@ -272,6 +276,24 @@ CONFIGURATIONS: dict[str, list[dict[str, Any]]] = {
         {**_CHAIN, "told": "current", "clip_denoised": True, "rederive_epsilon": True},
         {**_CHAIN, "told": "current", "prediction": "v"},
     ],
+    "InterpolantEuler": [
+        {"num_steps": 4, "path": "gvp"},
+        {"num_steps": 3, "path": "gvp", "prediction": "x0"},
+        {"num_steps": 4, "path": "vp", "prediction": "epsilon", "end_time": 0.05},
+        {"num_steps": 4, "path": "vp", "prediction": "score", "lowest_time": 0.1},
+        {"num_steps": 3, "first_time": 0.9, "prediction": "epsilon"},
+    ],
+    "InterpolantRungeKutta": [
+        {"num_steps": 2, "path": "gvp"},
+        {"num_steps": 2, "path": "vp", "solver": "midpoint", "prediction": "epsilon"},
+    ],
+    "InterpolantSDE": [
+        {"num_steps": 4, "path": "gvp"},
+        {"num_steps": 4, "path": "vp", "diffusion": "sbdm", "prediction": "score", "lowest_time": 0.1},
+        {"num_steps": 4, "path": "gvp", "diffusion": "linear", "last_step": "drawn", "prediction": "x0"},
+        {"num_steps": 3, "diffusion": "increasing_decreasing", "last_step": "tweedie"},
+        {"num_steps": 3, "diffusion": "constant", "last_step": "euler", "data_at_one": True},
+    ],
     "TrigFlowConsistency": [{"num_steps": 3}, {"angles": (1.5, 1.1, 0.0), "sigma_data": 0.7, "prediction": "velocity"}],
     "TrigFlowDDIM": [{"num_steps": 4}, {"angles": (1.4, 0.9, 0.3, 0.0), "sigma_data": 0.7, "prediction": "velocity"}],
 }
@@ -456,7 +478,7 @@ def test_the_bank_is_large_and_real() -> None:
     count = Counter(Path(fault.replacements[0].file).stem for fault in KNOWN_FAULTS)
     assert len(KNOWN_FAULTS) >= 75
     parts = {Path(file).stem for name in CLASSES for file in files_of(name)}
-    assert parts - {"noise_levels", "rectified_flow"} == set(count)  # these two calculate nothing
+    assert parts - {"noise_levels", "rectified_flow", "flow_process"} == set(count)  # these calculate nothing
     assert (count["edm"] >= 20, count["ddpm"] >= 14, count["ddim"] >= 12) == (True, True, True)
     assert len({one.bug_id for fault in KNOWN_FAULTS for one in fault.happened}) >= 35
 
