@@ -1,6 +1,6 @@
 """The schedulers of diffusers as subjects: ``diffusers:DDIMScheduler``, or all that are decided, ``diffusers:all``.
 
-One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Sixteen have a reference, built from
+One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Twenty-four have a reference, built from
 the scheduler's own options; every option that changes numbers is mapped to a field of it or refused by name. Where a
 scheduler is known to differ from its paper stands in :data:`KNOWN_DEVIATIONS` and in ``FINDINGS.md``.
 """
@@ -45,9 +45,11 @@ _UNREAD = {
     "LTXEulerAncestralRFScheduler": ("mu",),
 }  # fmt: skip
 #: Schedulers that have no forward process.
-_NO_FORWARD = ("LTXEulerAncestralRFScheduler", "SCMScheduler", "DDIMInverseScheduler")
-#: Schedulers that draw in float32 whatever x is, and return that.
-_SINGLE_ONLY = ("SCMScheduler",)
+_NO_FORWARD = (
+    "LTXEulerAncestralRFScheduler", "SCMScheduler", "DDIMInverseScheduler", "ScoreSdeVeScheduler",
+)  # fmt: skip
+#: Schedulers that draw in float32 whatever x is, and return that; or calculate in it.
+_SINGLE_ONLY = ("SCMScheduler", "ScoreSdeVeScheduler")
 #: Fields that make a table of betas.
 _FORMULA = ("beta_schedule", "beta_start", "beta_end")
 _IMAGES = ((2, 3, 16, 16), (1, 1, 1, 1), (2, 1, 7, 5), (3, 4, 8, 2), (2, 3, 11), (2, 2, 3, 4, 5), (2, 17, 3, 3))

@@ -267,6 +267,15 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
     "LTXEulerAncestralRFScheduler": {"num_train_timesteps": 1000, "eta": 1.0, "s_noise": 1.0},
     # scheduling_flow_map_euler_discrete.py, lines 70 and 223
     "FlowMapEulerDiscreteScheduler": {"num_train_timesteps": 1000, "shift": 1.0, "r_timestep": None},
+    # scheduling_sde_ve.py, line 71
+    "ScoreSdeVeScheduler": {
+        "num_train_timesteps": 2000,
+        "snr": 0.15,
+        "sigma_min": 0.01,
+        "sigma_max": 1348.0,
+        "sampling_eps": 1e-5,
+        "correct_steps": 1,
+    },
     # scheduling_minimax_h3.py, line 74
     "MiniMaxH3Scheduler": {"shift": 12.0},
 }

@@ -18,6 +18,7 @@ from .diffusers_defaults import left_out
 from .diffusers_forward import item_by_item, noised_in_every_way
 from .diffusers_handling import handled, order_of
 from .diffusers_options import COUNTS_THE_END, STEP_FIELDS, accepts, constructor_options, options_from, scheduler_class
+from .diffusers_score import walked
 from .diffusers_tables import check_shown, check_tables
 
 if TYPE_CHECKING:
@@ -143,6 +144,8 @@ class SchedulerLoop:
             where |= {} if middle == type(config).middle_time else {"intermediate_timesteps": middle}
         steps = config.num_train_timesteps if steps is None else steps
         scheduler.set_timesteps(steps + 1 if self.name in COUNTS_THE_END else steps, **where)
+        if self.name == "ScoreSdeVeScheduler":
+            scheduler.set_sigmas(steps)  # which its pipeline calls, too
 
     def _by_hand(self, config: Any, option: str) -> Any:
         return self.pinned.get(option, config.values().get(option))
@@ -224,6 +227,8 @@ class SchedulerLoop:
     def _walk(self, scheduler: Any, timesteps: Any, model: Any, x: Any, config: Any, generator: Any) -> Any:
         import torch
 
+        if self.name == "ScoreSdeVeScheduler":
+            return walked(scheduler, timesteps, model, x, generator)
         fields = config.values()
         arguments = self._arguments(config, generator)
         result = fields.get("result", "object")

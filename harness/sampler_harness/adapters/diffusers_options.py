@@ -75,6 +75,9 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "original_inference_steps": ("original_steps", {}),
     "timestep_scaling": ("timestep_scaling", {}),
     "shift": ("shift", {}),
+    "snr": ("snr", {}),
+    "sampling_eps": ("eps", {}),
+    "correct_steps": ("num_corrector_steps", {}),
     "snr_shift_scale": ("snr_shift", {}),
     "time_shift_type": ("time_shift_type", {}),
     "shift_terminal": ("terminal", {}),
@@ -324,7 +327,7 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         if option == "timestep_type" and value == "continuous" and not is_v:
             reason = "diffusers has no effect of it unless prediction_type=v_prediction, and says nothing"
             raise _refused(name, option, value, reason)
-        if option == "num_train_timesteps" and name == "EDMEulerScheduler":
+        if option == "num_train_timesteps" and name in ("EDMEulerScheduler", "ScoreSdeVeScheduler"):
             continue  # it lays out the levels before set_timesteps, which no run uses
         if option in _OF_PIPELINES or (option in _NOT_OF_FLOWS and name in _FLOWS):
             continue

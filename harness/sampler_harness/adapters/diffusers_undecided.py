@@ -41,7 +41,6 @@ UNDECIDED: dict[str, tuple[str, ...]] = {
         "RePaintScheduler",
     ),
     "its state changes size on the way": ("HeliosDMDScheduler", "HeliosScheduler"),
-    "there is no reference of its method yet": ("ScoreSdeVeScheduler",),
 }
 #: Of a scheduler that a later release has.
 _NEW = "this version does not know it"

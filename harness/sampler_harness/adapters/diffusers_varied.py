@@ -423,6 +423,22 @@ def _flow_ancestral() -> tuple[type[Any], dict[str, Any]]:
     return LTXEulerAncestralRF, {**_flow(), **noise}
 
 
+def _score_sde() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_score import ScoreSdeVe
+
+    return ScoreSdeVe, {
+        "handling": st.sampled_from(["new", "saved"]),
+        "sigma_min": st.sampled_from([0.01, 0.1]),
+        "sigma_max": st.sampled_from([1348.0, 50.0]),
+        "snr": st.sampled_from([0.15, 0.05]),
+        "eps": st.sampled_from([1e-5, 1e-3]),
+        "num_corrector_steps": st.sampled_from([1, 0]),
+        "num_steps": st.integers(2, 100),
+    }
+
+
 #: The reference of a scheduler, and what is varied of it.
 REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "DDPMScheduler": _ddpm,
@@ -448,4 +464,5 @@ REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "LTXEulerAncestralRFScheduler": _flow_ancestral,
     "FlowMapEulerDiscreteScheduler": _flow_map,
     "MiniMaxH3Scheduler": _minimax,
+    "ScoreSdeVeScheduler": _score_sde,
 }
