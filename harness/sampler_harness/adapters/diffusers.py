@@ -1,6 +1,6 @@
 """The schedulers of diffusers as subjects: ``diffusers:DDIMScheduler``, or all that are decided, ``diffusers:all``.
 
-One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Twenty-four have a reference, built from
+One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Twenty-five have a reference, built from
 the scheduler's own options; every option that changes numbers is mapped to a field of it or refused by name. Where a
 scheduler is known to differ from its paper stands in :data:`KNOWN_DEVIATIONS` and in ``FINDINGS.md``.
 """

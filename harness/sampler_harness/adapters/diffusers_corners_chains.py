@@ -5,15 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import reference_samplers
-from reference_samplers import diffusers_chains
+from reference_samplers import diffusers_chains, diffusers_cosine
 from reference_samplers.contract import Reference
 from reference_samplers.grids.spacings import TimestepSpacing
 from reference_samplers.processes.betas import BetaSchedule
 from reference_samplers.validation import choice, flag, refuse, store
 
 from .diffusers_corners import DDIM, DDPM, Taken, refuse_other_strides
+from .diffusers_handling import Handling
 
-__all__ = ["BatchedDDIM", "BatchedDDPM", "CogVideoXDDIM", "DDIMInverse", "DDIMParallel", "DDPMParallel", "UnCLIP"]
+__all__ = [
+    "BatchedDDIM",
+    "BatchedDDPM",
+    "CogVideoXDDIM",
+    "Cosine",
+    "DDIMInverse",
+    "DDIMParallel",
+    "DDPMParallel",
+    "UnCLIP",
+]
 
 
 @dataclass(frozen=True)
@@ -162,3 +172,21 @@ class DDIMInverse(Taken, reference_samplers.DDIMInversion):
         if self.handling == "unset":
             raise refuse("handling", "unset", "another: step asks for set_timesteps")
         refuse_other_strides(self)
+
+
+@dataclass(frozen=True)
+class Cosine(diffusers_cosine.DDPMWuerstchen):
+    """DDPM on even times where ``DDPMWuerstchenScheduler`` follows it: it takes no others.
+
+    Source: Ho et al. 2020, arXiv:2006.11239; see :class:`reference_samplers.diffusers_cosine.DDPMWuerstchen`.
+
+    Args:
+        handling: what was done to the scheduler before the run, which must change nothing.
+    """
+
+    handling: Handling = choice("new")
+
+    def check(self) -> None:
+        """A scheduler that draws draws nothing before the run."""
+        if self.handling not in ("new", "saved"):
+            raise refuse("handling", self.handling, "'new' or 'saved'")

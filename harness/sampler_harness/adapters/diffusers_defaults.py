@@ -267,6 +267,8 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
     "LTXEulerAncestralRFScheduler": {"num_train_timesteps": 1000, "eta": 1.0, "s_noise": 1.0},
     # scheduling_flow_map_euler_discrete.py, lines 70 and 223
     "FlowMapEulerDiscreteScheduler": {"num_train_timesteps": 1000, "shift": 1.0, "r_timestep": None},
+    # scheduling_ddpm_wuerstchen.py, line 109
+    "DDPMWuerstchenScheduler": {"scaler": 1.0, "s": 0.008},
     # scheduling_sde_ve.py, line 71
     "ScoreSdeVeScheduler": {
         "num_train_timesteps": 2000,

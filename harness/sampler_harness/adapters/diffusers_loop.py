@@ -36,7 +36,11 @@ _NOISED_BY_SCALE = (
 _LEFT_AS_IT_IS = {"CogVideoXDDIMScheduler": "clip_sample"}
 
 #: Schedulers that have float64 tables until a grid is laid out, of another length: what they noise then is none's.
-_NOISED_WHERE_LAID_OUT = ("CMStochasticIterativeScheduler",)
+_NOISED_WHERE_LAID_OUT = ("CMStochasticIterativeScheduler", "DDPMWuerstchenScheduler")
+#: Schedulers that count among their timesteps where the run ends.
+_ENDS_IN_TIMESTEPS = ("SCMScheduler", "DDPMWuerstchenScheduler")
+#: Schedulers whose step is told a timestep for each item.
+_TOLD_ITEM_BY_ITEM = ("DDPMWuerstchenScheduler",)
 
 #: Schedulers that look a thousand levels up one by one when they are made.
 #:
@@ -189,8 +193,8 @@ class SchedulerLoop:
         return self._walk(scheduler, self._asked_at(scheduler)[first:], model, x, config, generator)
 
     def _asked_at(self, scheduler: Any) -> Any:
-        """Timesteps of model calls: one scheduler counts among them where the run ends."""
-        return scheduler.timesteps[:-1] if self.name == "SCMScheduler" else scheduler.timesteps
+        """Timesteps of model calls."""
+        return scheduler.timesteps[:-1] if self.name in _ENDS_IN_TIMESTEPS else scheduler.timesteps
 
     def forward(self, x0: Any, draw: Any, config: Any, index: int, *, device: Any, dtype: Any) -> Any:
         """The scheduler's own noising at entry ``index``, in every way in which it is called.
@@ -234,6 +238,8 @@ class SchedulerLoop:
         result = fields.get("result", "object")
         says_where = "prev_timestep" in accepts(self.name, "step")
         for index, timestep in enumerate(timesteps):
+            if self.name in _TOLD_ITEM_BY_ITEM:
+                timestep = timestep.repeat(x.shape[0])
             seen = scheduler.scale_model_input(x, timestep) if hasattr(scheduler, "scale_model_input") else x
             output = model(seen, timestep)
             if output.shape[1] != x.shape[1] and config.model_channels == 1:

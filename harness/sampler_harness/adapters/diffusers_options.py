@@ -76,6 +76,8 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "timestep_scaling": ("timestep_scaling", {}),
     "shift": ("shift", {}),
     "snr": ("snr", {}),
+    "scaler": ("scaler", {}),
+    "s": ("s", {}),
     "sampling_eps": ("eps", {}),
     "correct_steps": ("num_corrector_steps", {}),
     "snr_shift_scale": ("snr_shift", {}),

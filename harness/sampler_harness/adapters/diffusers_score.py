@@ -1,4 +1,4 @@
-"""The loop around ``ScoreSdeVeScheduler``, as its pipeline has it: correct, then predict; the last mean is the sample."""
+"""The loop around ``ScoreSdeVeScheduler``, as its pipeline has it: the mean of the last step is the sample."""
 
 from __future__ import annotations
 

@@ -33,9 +33,8 @@ UNDECIDED: dict[str, tuple[str, ...]] = {
         "SASolverScheduler",
         "UniPCMultistepScheduler",
     ),
-    "its step asks for more than an output, a time and a state": (
-        "ConsistencyDecoderScheduler",
-        "DDPMWuerstchenScheduler",
+    "it is a part of a decoder, with two timesteps and no other": ("ConsistencyDecoderScheduler",),
+    "its step asks for more than an output, a time and a state: an image, a mask, or several predictions at once": (
         "PiflowScheduler",
         "RFD4ProteinaScheduler",
         "RePaintScheduler",

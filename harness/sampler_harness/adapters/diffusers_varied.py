@@ -423,6 +423,19 @@ def _flow_ancestral() -> tuple[type[Any], dict[str, Any]]:
     return LTXEulerAncestralRF, {**_flow(), **noise}
 
 
+def _wuerstchen() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_chains import Cosine
+
+    return Cosine, {
+        "handling": st.sampled_from(["new", "saved"]),
+        "scaler": st.sampled_from([1.0, 2.0, 0.5]),
+        "s": st.sampled_from([0.008, 0.02]),
+        "num_steps": st.integers(1, 200),
+    }
+
+
 def _score_sde() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
@@ -448,6 +461,7 @@ REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "CogVideoXDDIMScheduler": _cogvideox,
     "UnCLIPScheduler": _unclip,
     "DDIMInverseScheduler": _ddim_inverse,
+    "DDPMWuerstchenScheduler": _wuerstchen,
     "EDMEulerScheduler": _edm_euler,
     "EulerDiscreteScheduler": _euler,
     "HeunDiscreteScheduler": _heun,
