@@ -40,7 +40,7 @@ from sampler_harness.law.tolerance import tolerance_of
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError, Subject
 from sampler_harness.subject.allowed import named_values
-from sampler_harness.targets import load_subject
+from sampler_harness.targets import load_subject, load_subjects
 
 from . import findings
 from .rewriting import rewritten
@@ -582,6 +582,7 @@ def test_all_schedulers_are_those_with_a_reference_and_their_corners() -> None:
     found = adapter.subjects("all")
     assert [one.name for one in found if "[" not in one.name] == list(REFERENCED)
     assert {one.name for one in adapter.subjects("EulerDiscreteScheduler")} <= {one.name for one in found}
+    assert [one.target for one in load_subjects("diffusers:all")] == [f"diffusers:{one.name}" for one in found]
     with pytest.raises(DeclarationError, match="is for one scheduler"):
         adapter.subjects("all", {"eta": "0.5"})
 

@@ -175,7 +175,9 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
         if settings:
             given = ", ".join(f"{key}={value}" for key, value in settings.items())
             raise DeclarationError(f"--set {given} is for one scheduler; of all, each has options of its own")
-        return [one for scheduler in REFERENCED for one in subjects(scheduler)]
+        found = [one for scheduler in REFERENCED for one in subjects(scheduler)]
+        # Each under its own name: a verdict on all of them is one on none.
+        return [one if one.target else dataclasses.replace(one, target=f"diffusers:{one.name}") for one in found]
     first = subject(name, settings)
     if first.deviations or first.expected_failures:
         return [first]
