@@ -16,6 +16,7 @@ from .ancestral import EulerAncestral
 from .consistency import ConsistencyModel, FlowConsistency
 from .contract import Reference
 from .ddim import DDIM
+from .ddim_inversion import DDIMInversion
 from .ddpm import DDPM
 from .ddpm_training import DDPMTraining
 from .dpm2 import DPM2, DPM2Ancestral
@@ -26,10 +27,12 @@ from .flow_ancestral import FlowAncestral
 from .flow_runge_kutta import FlowRungeKutta
 from .flow_sde import FlowSDE
 from .flow_training import FlowTraining
+from .interpolant import InterpolantEuler, InterpolantRungeKutta, InterpolantSDE
 from .lcm import LCM
 from .score_sde import ScoreSDE
 from .tcd import TCD
 from .training_contract import TrainingReference
+from .trig_flow import TrigFlowConsistency, TrigFlowDDIM
 
 __all__ = [
     "ALL_REFERENCES",
@@ -42,6 +45,7 @@ __all__ = [
     "TCD",
     "AlphaFold3",
     "ConsistencyModel",
+    "DDIMInversion",
     "DDPMTraining",
     "DPM2Ancestral",
     "EDMTraining",
@@ -52,9 +56,14 @@ __all__ = [
     "FlowRungeKutta",
     "FlowSDE",
     "FlowTraining",
+    "InterpolantEuler",
+    "InterpolantRungeKutta",
+    "InterpolantSDE",
     "Reference",
     "ScoreSDE",
     "TrainingReference",
+    "TrigFlowConsistency",
+    "TrigFlowDDIM",
 ]
 
 #: Every reference, in the order in which they are tried when a law is looked for.
@@ -75,6 +84,12 @@ ALL_REFERENCES: tuple[type[Reference], ...] = (
     FlowAncestral,
     TCD,
     AlphaFold3,
+    DDIMInversion,
+    TrigFlowConsistency,
+    TrigFlowDDIM,
+    InterpolantEuler,
+    InterpolantRungeKutta,
+    InterpolantSDE,
 )
 
 #: Every reference of a training step.

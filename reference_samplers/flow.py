@@ -7,21 +7,14 @@ from itertools import pairwise
 
 from .grids.even_times import EvenTimes
 from .openings import Array, Model, Noise
+from .processes.flow_process import FlowProcess
 from .processes.rectified_flow import RectifiedFlow
 
-__all__ = ["FlowEuler"]
+__all__ = ["FlowEuler", "FlowEulerSteps"]
 
 
-@dataclass(frozen=True)
-class FlowEuler(RectifiedFlow, EvenTimes):
-    """Euler's method along the straight path from noise to data.
-
-    Source: Liu et al. 2022, arXiv:2209.03003, Algorithm 1, "Sampling", with time running from noise (1) to
-    data (0) as in Esser et al. 2024, arXiv:2403.03206, whose equation 23 shifts the grid.
-
-    Raises:
-        ValueError: names field, value and legal range.
-    """
+class FlowEulerSteps(FlowProcess):
+    """Euler's method along the path from noise to data."""
 
     def sample(self, model: Model, noise: Noise) -> Array:
         """Draw one sample: dx = flow dt, from t = 1 to t = 0.
@@ -44,3 +37,15 @@ class FlowEuler(RectifiedFlow, EvenTimes):
     def num_calls(self) -> int:
         """Model calls of one run."""
         return len(self.levels) - 1
+
+
+@dataclass(frozen=True)
+class FlowEuler(FlowEulerSteps, RectifiedFlow, EvenTimes):
+    """Euler's method along the straight path from noise to data.
+
+    Source: Liu et al. 2022, arXiv:2209.03003, Algorithm 1, "Sampling", with time running from noise (1) to
+    data (0) as in Esser et al. 2024, arXiv:2403.03206, whose equation 23 shifts the grid.
+
+    Raises:
+        ValueError: names field, value and legal range.
+    """

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from .grids.even_times import EvenTimes
 from .openings import Array, Model, Noise
+from .processes.flow_process import FlowProcess
 from .processes.rectified_flow import RectifiedFlow
 from .validation import choice, flag, refuse
 
-__all__ = ["FlowRungeKutta", "FlowSolver"]
+__all__ = ["FlowRungeKutta", "FlowSolver", "RungeKuttaSteps"]
 
 FlowSolver = Literal["heun", "midpoint", "rk4", "rk4_38"]
 
@@ -20,22 +21,16 @@ _STAGES = {"heun": 2, "midpoint": 2, "rk4": 4, "rk4_38": 4}
 
 
 @dataclass(frozen=True)
-class FlowRungeKutta(RectifiedFlow, EvenTimes):
+class RungeKuttaSteps(FlowProcess):
     """Methods of second and fourth order along the path from noise to data.
 
-    Source: Lipman et al. 2024, arXiv:2412.06264, whose code integrates with torchdiffeq's fixed-grid solvers; the
-    methods: Hairer, Nørsett & Wanner 1993, "Solving Ordinary Differential Equations I", section II.1. Programs mean
-    different things by one name: torchdiffeq's ``rk4`` is the 3/8 rule, and Heun's method is made without its last
-    correction where models of noise levels are at home.
+    Source: Hairer, Nørsett & Wanner 1993, "Solving Ordinary Differential Equations I", section II.1.
 
     Args:
         solver: ``"heun"`` and ``"midpoint"``, of second order; ``"rk4"``, the classical method, and ``"rk4_38"``, the
             3/8 rule, of fourth order.
         corrects_last: Heun's step to 0 is corrected too, with a call at 0; else it is Euler's, as in Karras et al.
             2022, arXiv:2206.00364, Algorithm 1. The others have no such choice.
-
-    Raises:
-        ValueError: names field, value and legal range.
     """
 
     solver: FlowSolver = choice("heun")
@@ -45,14 +40,14 @@ class FlowRungeKutta(RectifiedFlow, EvenTimes):
         """What the model predicts says something at 0, where the last call may be."""
         if self.solver != "heun" and not self.corrects_last:
             raise refuse("corrects_last", False, "True where solver is not 'heun'")
-        if self.prediction in ("x0", "epsilon") and self.calls_at_zero:
+        if self.prediction not in ("flow", "reversed_flow") and self.calls_at_zero:
             legal = "'flow' or 'reversed_flow' where the model is called at 0, at which x is x0"
             raise refuse("prediction", self.prediction, legal)
 
     @property
     def calls_at_zero(self) -> bool:
         """Whether the last call is made at the data's end."""
-        return self.solver != "midpoint" and self.corrects_last
+        return bool(self.solver != "midpoint" and self.corrects_last and self.time_grid[-1] == 0)
 
     def sample(self, model: Model, noise: Noise) -> Array:
         """Draw one sample: dx = flow dt, from t = 1 to t = 0.
@@ -100,4 +95,19 @@ class FlowRungeKutta(RectifiedFlow, EvenTimes):
     @property
     def num_calls(self) -> int:
         """Model calls of one run."""
-        return _STAGES[self.solver] * (len(self.levels) - 1) - (0 if self.corrects_last else 1)
+        is_shorter = not self.corrects_last and self.time_grid[-1] == 0
+        return _STAGES[self.solver] * (len(self.levels) - 1) - (1 if is_shorter else 0)
+
+
+@dataclass(frozen=True)
+class FlowRungeKutta(RungeKuttaSteps, RectifiedFlow, EvenTimes):
+    """Methods of second and fourth order along the path from noise to data.
+
+    Source: Lipman et al. 2024, arXiv:2412.06264, whose code integrates with torchdiffeq's fixed-grid solvers; the
+    methods: Hairer, Nørsett & Wanner 1993, "Solving Ordinary Differential Equations I", section II.1. Programs mean
+    different things by one name: torchdiffeq's ``rk4`` is the 3/8 rule, and Heun's method is made without its last
+    correction where models of noise levels are at home.
+
+    Raises:
+        ValueError: names field, value and legal range.
+    """

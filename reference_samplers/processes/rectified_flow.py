@@ -12,7 +12,7 @@ from reference_samplers import prediction
 from reference_samplers.openings import Array, Denoise, Model
 from reference_samplers.validation import choice, flag, real, refuse
 
-from .process import Process
+from .flow_process import FlowProcess
 
 __all__ = ["FlowPrediction", "RectifiedFlow", "TimeRounding"]
 
@@ -24,7 +24,7 @@ _LEAST_SIGNAL = 1e-12
 
 
 @dataclass(frozen=True)
-class RectifiedFlow(Process):
+class RectifiedFlow(FlowProcess):
     """A level is the time t, whatever the model is told in its place, and whatever it predicts of the flow.
 
     Source: Liu et al. 2022, arXiv:2209.03003, equation 1, with time as in Esser et al. 2024, arXiv:2403.03206.
@@ -48,11 +48,6 @@ class RectifiedFlow(Process):
         if self.prediction == "epsilon" and self.levels[0] == 1:
             legal = "'flow', 'reversed_flow' or 'x0' where the grid begins at 1, at which x is epsilon"
             raise refuse("prediction", self.prediction, legal)
-
-    @property
-    def time_grid(self) -> Any:
-        """``(N + 1,)`` times from 1 to 0: the grid, of which a level is its time."""
-        return self.levels
 
     @property
     def initial_std(self) -> float:

@@ -50,15 +50,21 @@ class TrigFlow(Process):
 
     def to_x0(self, x: Array, output: Array, t: Any) -> Array:
         """The data that the model's output stands for (equation 3)."""
-        size = self.sigma_data if self.prediction == "network" else 1.0
-        return np.asarray(np.cos(t) * x - np.sin(t) * size * output)  # eq. 3
+        return np.asarray(np.cos(t) * x - np.sin(t) * self.to_velocity(output))  # eq. 3
+
+    def to_velocity(self, output: Array) -> Array:
+        """dx/dt, from what the model gives."""
+        return self.sigma_data * output if self.prediction == "network" else output
+
+    def seen(self, x: Array) -> Array:
+        """What the model is shown of x."""
+        return x / self.sigma_data if self.prediction == "network" else x
 
     def denoiser(self, model: Model) -> Callable[[Array, Any], Array]:
         """x0 from x at an angle."""
 
         def denoised(x: Array, t: Any) -> Array:
-            seen = x / self.sigma_data if self.prediction == "network" else x
-            return self.to_x0(x, model(seen, self.time(t)), t)
+            return self.to_x0(x, model(self.seen(x), self.time(t)), t)
 
         return denoised
 

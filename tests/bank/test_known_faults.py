@@ -39,6 +39,12 @@ CLASSES = (
     "FlowAncestral",
     "TCD",
     "AlphaFold3",
+    "DDIMInversion",
+    "TrigFlowConsistency",
+    "TrigFlowDDIM",
+    "InterpolantEuler",
+    "InterpolantRungeKutta",
+    "InterpolantSDE",
 )
 
 #: Faults that impulses need not show: they act on large values alone.
@@ -74,10 +80,12 @@ NOT_FINITE = frozenset(
 OTHER_CALLS = frozenset(
     {
         "final-zero-missing",
+        "inversion-first-step-left-out",
         "last-time-point-left-out",
         "last-transition-dropped",
         "leading-one-step-too-many",
         "lowest-level-dropped",
+        "path-times-one-short",
         "time-grid-one-level-short",
         "time-grid-without-end",
         "timestep-zero-never-undone",
@@ -97,6 +105,7 @@ BUG_IDS = frozenset(
         "dalle2-renoise-std-is-linear-difference",
         "ddim-clip-without-rederiving-eps",
         "ddim-eps-from-x0-sign",
+        "ddim-inverse-off-by-one",
         "ddim-noise-on-last-step",
         "ddim-time-grid-never-reaches-x0",
         "ddim-trajectory-misses-final-image",
@@ -126,6 +135,7 @@ BUG_IDS = frozenset(
         "k-dpm2-ends-with-midpoint-and-noise",
         "karras-ve-schedule-is-variance",
         "lcm-grid-truncated-not-spread",
+        "ldm-encode-told-number-of-step",
         "learned-variance-ddim-eps-inconsistent",
         "lms-fractional-sigma-integer-timestep",
         "monai-ddim-x0-prediction-used-as-epsilon",
@@ -259,6 +269,33 @@ CONFIGURATIONS: dict[str, list[dict[str, Any]]] = {
         {"num_steps": 6, "ends_at": "zero_for_lowest", "gamma_0": 0.3},
         {"num_steps": 5, "ends_at": "zero_behind_lowest", "step_scale": 1.2},
     ],
+    "DDIMInversion": [
+        _CHAIN,
+        {**_CHAIN, "timestep_spacing": "trailing", "start_alpha_bar": "first", "prediction": "x0"},
+        {**_CHAIN, "timestep_spacing": "linspace", "prediction": "v", "clip_denoised": True},
+        {**_CHAIN, "told": "current", "clip_denoised": True, "rederive_epsilon": True},
+        {**_CHAIN, "told": "current", "prediction": "v"},
+    ],
+    "InterpolantEuler": [
+        {"num_steps": 4, "path": "gvp"},
+        {"num_steps": 3, "path": "gvp", "prediction": "x0"},
+        {"num_steps": 4, "path": "vp", "prediction": "epsilon", "end_time": 0.05},
+        {"num_steps": 4, "path": "vp", "prediction": "score", "lowest_time": 0.1},
+        {"num_steps": 3, "first_time": 0.9, "prediction": "epsilon"},
+    ],
+    "InterpolantRungeKutta": [
+        {"num_steps": 2, "path": "gvp"},
+        {"num_steps": 2, "path": "vp", "solver": "midpoint", "prediction": "epsilon"},
+    ],
+    "InterpolantSDE": [
+        {"num_steps": 4, "path": "gvp"},
+        {"num_steps": 4, "path": "vp", "diffusion": "sbdm", "prediction": "score", "lowest_time": 0.1},
+        {"num_steps": 4, "path": "gvp", "diffusion": "linear", "last_step": "drawn", "prediction": "x0"},
+        {"num_steps": 3, "diffusion": "increasing_decreasing", "last_step": "tweedie"},
+        {"num_steps": 3, "diffusion": "constant", "last_step": "euler", "data_at_one": True},
+    ],
+    "TrigFlowConsistency": [{"num_steps": 3}, {"angles": (1.5, 1.1, 0.0), "sigma_data": 0.7, "prediction": "velocity"}],
+    "TrigFlowDDIM": [{"num_steps": 4}, {"angles": (1.4, 0.9, 0.3, 0.0), "sigma_data": 0.7, "prediction": "velocity"}],
 }
 
 
@@ -441,7 +478,7 @@ def test_the_bank_is_large_and_real() -> None:
     count = Counter(Path(fault.replacements[0].file).stem for fault in KNOWN_FAULTS)
     assert len(KNOWN_FAULTS) >= 75
     parts = {Path(file).stem for name in CLASSES for file in files_of(name)}
-    assert parts - {"noise_levels", "rectified_flow"} == set(count)  # these two calculate nothing
+    assert parts - {"noise_levels", "rectified_flow", "flow_process"} == set(count)  # these calculate nothing
     assert (count["edm"] >= 20, count["ddpm"] >= 14, count["ddim"] >= 12) == (True, True, True)
     assert len({one.bug_id for fault in KNOWN_FAULTS for one in fault.happened}) >= 35
 

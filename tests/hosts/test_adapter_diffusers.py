@@ -40,7 +40,7 @@ from sampler_harness.law.tolerance import tolerance_of
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import DeclarationError, Subject
 from sampler_harness.subject.allowed import named_values
-from sampler_harness.targets import load_subject
+from sampler_harness.targets import load_subject, load_subjects
 
 from . import findings
 from .rewriting import rewritten
@@ -192,6 +192,14 @@ def apart(got: Law, should_be: Law) -> float:
         ("FlowMatchEulerDiscreteScheduler", {"use_exponential_sigmas": "true"}, {"sigma_spacing": "exponential"}),
         ("FlowMatchLCMScheduler", {"use_beta_sigmas": "true"}, {"sigma_spacing": "beta"}),
         ("LTXEulerAncestralRFScheduler", {"eta": "0.5"}, {"eta": 0.5}),
+        ("CogVideoXDDIMScheduler", {"snr_shift_scale": "1"}, {"snr_shift": 1.0}),
+        ("CogVideoXDDIMScheduler", {"clip_sample": "true", "num_inference_steps": "7"}, {"num_steps": 7}),
+        ("UnCLIPScheduler", {"variance_type": "learned_range"}, {"variance": "learned_range"}),
+        ("UnCLIPScheduler", {"variance_type": "fixed_small_log"}, {"variance": "fixed_small"}),
+        ("MiniMaxH3Scheduler", {"num_inference_steps": "9"}, {"num_steps": 8}),
+        ("MiniMaxH3Scheduler", {"sigmas": "0.9, 0.4, 0"}, {"sigmas": (0.9, 0.4, 0), "num_steps": None}),
+        ("FlowMapEulerDiscreteScheduler", {"shift": "5"}, {"shift": 5.0}),
+        ("DDIMInverseScheduler", {"set_alpha_to_one": "false"}, {"start_alpha_bar": "first"}),
     ],
 )
 def test_options_become_fields(name: str, settings: dict[str, str], fields: dict[str, Any]) -> None:
@@ -267,6 +275,13 @@ def test_a_whole_number_may_be_typed_in_any_way(typed: str) -> None:
         ("FlowMatchLCMScheduler", {"timesteps": "900, 400"}, "timesteps=(900, 400) has no reference"),
         ("LTXEulerAncestralRFScheduler", {"sigmas": "1.0, 0.5, 0.0"}, "the reference's times are even"),
         ("LTXEulerAncestralRFScheduler", {"mu": "1.15"}, "mu=1.15 changes nothing"),
+        ("CogVideoXDDIMScheduler", {"eta": "1"}, "eta=1.0 changes nothing"),
+        ("CogVideoXDDIMScheduler", {"clip_sample": "false"}, "clip_sample=False changes nothing"),
+        ("FlowMapEulerDiscreteScheduler", {"sigmas": "0.9, 0.5"}, "the reference's times are even"),
+        ("UnCLIPScheduler", {"num_inference_steps": "1"}, "num_steps must be > 1"),
+        ("DDIMInverseScheduler", {"timestep_spacing": "linspace"}, "'leading' or 'trailing'"),
+        ("UnCLIPScheduler", {"prediction_type": "v_prediction"}, "must be 'epsilon' or 'x0'"),
+        ("UnCLIPScheduler", {"variance_type": "fixed_large"}, "the scheduler has no such variance"),
     ],
 )
 def test_what_cannot_be_set_is_refused_by_name(name: str, settings: dict[str, str], told: str) -> None:
@@ -499,10 +514,15 @@ def test_a_clamp_bites_as_in_the_reference() -> None:
 @pytest.mark.parametrize("name", REFERENCED)
 def test_a_run_can_start_at_every_entry_and_is_noised_for_it(name: str) -> None:
     subject = adapter.subject(name)
-    lifted = {"shift": 30.0} if name == "FlowMatchHeunDiscreteScheduler" else {}  # lower down it loses digits
+    # Lower down the one loses digits, and the other corrects before each step.
+    of_some: dict[str, dict[str, Any]] = {
+        "FlowMatchHeunDiscreteScheduler": {"shift": 30.0},
+        "ScoreSdeVeScheduler": {"num_corrector_steps": 0},
+    }
+    lifted = of_some.get(name, {})
     config = subject.reference(num_steps=5, **lifted)
     assert subject.partial is not None
-    has_none = ("LTXEulerAncestralRFScheduler", "SCMScheduler")
+    has_none = ("LTXEulerAncestralRFScheduler", "SCMScheduler", "DDIMInverseScheduler", "ScoreSdeVeScheduler")
     assert (subject.forward is None) == (name in has_none)
     x0, draw = torch.zeros(SHAPE), torch.zeros(SHAPE)
     x0.view(-1)[1] = draw.view(-1)[2] = 1.0
@@ -569,6 +589,7 @@ def test_all_schedulers_are_those_with_a_reference_and_their_corners() -> None:
     found = adapter.subjects("all")
     assert [one.name for one in found if "[" not in one.name] == list(REFERENCED)
     assert {one.name for one in adapter.subjects("EulerDiscreteScheduler")} <= {one.name for one in found}
+    assert [one.target for one in load_subjects("diffusers:all")] == [f"diffusers:{one.name}" for one in found]
     with pytest.raises(DeclarationError, match="is for one scheduler"):
         adapter.subjects("all", {"eta": "0.5"})
 

@@ -46,8 +46,8 @@ def _foreign_warnings_are_not_ours() -> Iterator[None]:
 @pytest.mark.parametrize("name", REFERENCED)
 def test_the_defaults_that_are_written_down_are_the_librarys(name: str) -> None:
     found: dict[str, Any] = {}
-    for method in ("__init__", "step"):
-        parameters = inspect.signature(getattr(scheduler_class(name), method)).parameters.values()
+    for method in filter(None, (vars(scheduler_class(name)).get(one) for one in ("__init__", "step"))):
+        parameters = inspect.signature(method).parameters.values()
         found |= {p.name: p.default for p in parameters if p.default is not p.empty}
     not_ours = {"generator", "return_dict", "variance_noise", "pred_original_sample"}
     assert DOCUMENTED[name] == {option: default for option, default in found.items() if option not in not_ours}

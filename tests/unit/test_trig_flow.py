@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
+from reference_samplers import TrigFlowConsistency, TrigFlowDDIM
 from reference_samplers.diffusers_consistency import SCM
 from reference_samplers.openings import Array
 from reference_samplers.processes.trig_flow import TrigFlow, TrigPrediction
@@ -100,3 +102,52 @@ def test_angles_that_do_not_fall_are_refused(wrong: dict[str, Any], said: str) -
     with pytest.raises(ValueError, match=said):
         SCM(**wrong)
     assert SCM(num_steps=3, middle_time=1.6).levels[0] == 1.5708  # which is of two steps alone
+
+
+def test_two_calls_on_angles_by_hand() -> None:
+    config = TrigFlowConsistency(angles=(1.5, 1.1, 0.0), sigma_data=0.7)
+    asked: list[tuple[float, float]] = []
+
+    def model(seen: Array, t: float) -> Array:
+        asked.append((float(seen[0]), t))
+        return np.array([2.0])
+
+    draws = iter([3.0, -1.0])
+    sample = config.sample(model, lambda: np.array([next(draws)]))
+    first = math.cos(1.5) * 2.1 - math.sin(1.5) * 0.7 * 2.0
+    x = math.cos(1.1) * first - math.sin(1.1) * 0.7
+    np.testing.assert_allclose(sample, [math.cos(1.1) * x - math.sin(1.1) * 1.4], rtol=1e-12)
+    np.testing.assert_allclose(asked, [(3.0, 1.5), (x / 0.7, 1.1)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("prediction", ["network", "velocity"])
+def test_a_rotation_is_ddim_on_angles(prediction: TrigPrediction) -> None:
+    """As the method that knows of no angles has it: predicted data and noise, put together at the next level."""
+
+    def model(seen: Array, t: float) -> Array:
+        return np.tanh(seen) + t
+
+    def drawn() -> Array:
+        return np.array([0.8, -1.3])
+
+    known = Angles(sigma_data=0.7, prediction=prediction).sample(model, drawn)
+    levels = np.array([1.5, 0.9, 0.4])
+    config = TrigFlowDDIM(angles=(1.5, 0.9, 0.4, 0.0), sigma_data=0.7, prediction=prediction)
+    x = 0.7 * drawn()
+    for t, after in pairwise(levels):
+        x = math.cos(t - after) * x - math.sin(t - after) * config.to_velocity(model(config.seen(x), t))
+    np.testing.assert_allclose(x, known, rtol=1e-12)
+    last = math.cos(0.4) * x - math.sin(0.4) * config.to_velocity(model(config.seen(x), 0.4))
+    np.testing.assert_allclose(config.sample(model, drawn), last, rtol=1e-12)
+
+
+def test_even_angles_begin_at_that_of_the_highest_level() -> None:
+    np.testing.assert_allclose(TrigFlowDDIM(num_steps=2).levels, [math.atan(160), math.atan(160) / 2, 0])
+    with pytest.raises(ValueError, match="where angles is not given"):
+        TrigFlowDDIM()
+    with pytest.raises(ValueError, match="strictly decreasing"):
+        TrigFlowDDIM(angles=(1.0, 1.2, 0.0))
+    with pytest.raises(ValueError, match="then a final 0"):
+        TrigFlowDDIM(angles=(1.0, 0.5))
+    with pytest.raises(ValueError, match="left out where angles is given"):
+        TrigFlowDDIM(angles=(1.0, 0.0), num_steps=1)

@@ -1,6 +1,6 @@
 """The schedulers of diffusers as subjects: ``diffusers:DDIMScheduler``, or all that are decided, ``diffusers:all``.
 
-One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Sixteen have a reference, built from
+One loop (``set_timesteps``, ``scale_model_input``, ``step``) runs any of them. Twenty-five have a reference, built from
 the scheduler's own options; every option that changes numbers is mapped to a field of it or refused by name. Where a
 scheduler is known to differ from its paper stands in :data:`KNOWN_DEVIATIONS` and in ``FINDINGS.md``.
 """
@@ -29,7 +29,9 @@ __all__ = ["ALL", "names", "remarks", "subject", "subjects"]
 #: In place of a scheduler's name.
 ALL = "all"
 
-_CHAINS = ("DDPMScheduler", "DDIMScheduler")
+_CHAINS = (
+    "DDPMScheduler", "DDIMScheduler", "DDPMParallelScheduler", "DDIMParallelScheduler", "CogVideoXDDIMScheduler",
+)  # fmt: skip
 #: Options that a scheduler documents and does not read (FINDINGS).
 _UNREAD = {
     "LCMScheduler": ("set_alpha_to_one", "steps_offset", "timestep_spacing"),
@@ -37,13 +39,18 @@ _UNREAD = {
         "set_alpha_to_one", "steps_offset", "timestep_spacing", "timestep_scaling", "clip_sample", "clip_sample_range",
         "thresholding", "dynamic_thresholding_ratio", "sample_max_value",
     ),
+    "CogVideoXDDIMScheduler": (
+        "eta", "use_clipped_model_output", "clip_sample", "clip_sample_range", "sample_max_value",
+    ),
     "FlowMatchEulerDiscreteScheduler": ("s_churn", "s_tmin", "s_tmax", "s_noise"),
     "LTXEulerAncestralRFScheduler": ("mu",),
 }  # fmt: skip
 #: Schedulers that have no forward process.
-_NO_FORWARD = ("LTXEulerAncestralRFScheduler", "SCMScheduler")
-#: Schedulers that draw in float32 whatever x is, and return that.
-_SINGLE_ONLY = ("SCMScheduler",)
+_NO_FORWARD = (
+    "LTXEulerAncestralRFScheduler", "SCMScheduler", "DDIMInverseScheduler", "ScoreSdeVeScheduler",
+)  # fmt: skip
+#: Schedulers that draw in float32 whatever x is, and return that; or calculate in it.
+_SINGLE_ONLY = ("SCMScheduler", "ScoreSdeVeScheduler")
 #: Fields that make a table of betas.
 _FORMULA = ("beta_schedule", "beta_start", "beta_end")
 _IMAGES = ((2, 3, 16, 16), (1, 1, 1, 1), (2, 1, 7, 5), (3, 4, 8, 2), (2, 3, 11), (2, 2, 3, 4, 5), (2, 17, 3, 3))
@@ -68,10 +75,10 @@ def subject(name: str, settings: Mapping[str, Any] | None = None) -> Subject:
     name, wanted = _split_known(name, given)
     scheduler_class(name)
     options = parsed_settings(name, given)
-    mine = [d for d in KNOWN_DEVIATIONS if d.scheduler == name]
+    mine = [d for d in KNOWN_DEVIATIONS if d.stands_in(name)]
     asked = [d for d in mine if (d.name == wanted if wanted is not None else d.is_asked_for(options))]
     if asked:
-        return _deviating(max(asked, key=lambda d: len(d.settings)), options)
+        return _deviating(max(asked, key=lambda d: len(d.settings)), name, options)
     if wanted is not None:
         known = ", ".join(d.name for d in mine) or "none"
         raise DeclarationError(f"{name} has no known deviation {wanted!r}; it has {known}")
@@ -137,7 +144,8 @@ def _asked(name: str, reference: type[Any], options: Mapping[str, Any]) -> dict[
     }
     unread = _UNREAD.get(name, ())
     idle = {field for option, one in left.items() for field in one if option in unread or field not in known}
-    found = {field: value for field, value in fixed.items() if field not in idle}
+    derived = {f.name for f in dataclasses.fields(reference) if not f.init}
+    found = {field: value for field, value in fixed.items() if field not in idle | derived}
     unknown = [field for field in found if field not in known and field != "variance_as_logarithm"]
     if unknown:
         raise _without_field(name, reference, unknown, options)
@@ -177,16 +185,18 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
         if settings:
             given = ", ".join(f"{key}={value}" for key, value in settings.items())
             raise DeclarationError(f"--set {given} is for one scheduler; of all, each has options of its own")
-        return [one for scheduler in REFERENCED for one in subjects(scheduler)]
+        found = [one for scheduler in REFERENCED for one in subjects(scheduler)]
+        # Each under its own name: a verdict on all of them is one on none.
+        return [one if one.target else dataclasses.replace(one, target=f"diffusers:{one.name}") for one in found]
     first = subject(name, settings)
     if first.deviations or first.expected_failures:
         return [first]
     options = parsed_settings(name, dict(settings or {}))
     found = [first]
     for deviation in KNOWN_DEVIATIONS:
-        if deviation.scheduler == name and deviation.leaves_room(options):
+        if deviation.stands_in(name) and deviation.leaves_room(options):
             with contextlib.suppress(NothingLegal):  # no configuration of that corner has these options
-                found.append(_deviating(deviation, options))
+                found.append(_deviating(deviation, name, options))
     return found
 
 
@@ -202,16 +212,20 @@ def remarks(name: str) -> tuple[str, ...]:
     return () if is_decided else (f"diffusers:{name} has no reference: {why_undecided(name)}",)
 
 
-def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject:
+def _paper_of(cornered: Any) -> type[Any]:
+    """The reference that a scheduler's own is made of, in which no corner is refused."""
+    found: type[Any] = next(kind for kind in cornered.__mro__ if kind.__module__.startswith("reference_samplers"))
+    return found
+
+
+def _deviating(deviation: KnownDeviation, name: str, options: Mapping[str, Any]) -> Subject:
     """The corner itself, held against what the release does there, so that nothing but the known deviation passes."""
     from hypothesis import strategies as st
 
-    from .diffusers_released import RELEASED
+    from .diffusers_released import PAPERS, RELEASED, RELEASED_COPIES
 
-    name = deviation.scheduler
     cornered, _ = REFERENCED[name]()
-    paper = cornered.__bases__[-1]  # no corner is refused
-    assert paper is not None
+    paper = PAPERS.get(deviation.name) or _paper_of(cornered)
     varied = {field: values for field, values in deviation.varied.items() if field not in options}
     asked = {**{option: v for option, v in deviation.settings.items() if option not in varied}, **options}
     fields: dict[str, Any] = {"num_steps": st.sampled_from(deviation.steps)} if deviation.steps else {}
@@ -219,7 +233,7 @@ def _deviating(deviation: KnownDeviation, options: Mapping[str, Any]) -> Subject
     fields |= dict(deviation.fields) | fields_from(name, asked)
     fields.pop("variance_as_logarithm", None)
     fields = _with_tables_of(fields, options)
-    released = RELEASED.get(deviation.name)
+    released = RELEASED_COPIES.get((deviation.name, name), RELEASED.get(deviation.name))
     made = _narrowed_subject(name, released or paper, fields, {**deviation.pinned, **asked}, options)
     because = f"{deviation.reason} (FINDINGS.md, {deviation.name})"
     has_law, loop = released is not None, SchedulerLoop(name, {**deviation.pinned, **asked})

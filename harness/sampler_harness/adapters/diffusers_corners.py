@@ -18,6 +18,7 @@ from reference_samplers import diffusers
 from reference_samplers.contract import Reference
 from reference_samplers.grids import spacings
 from reference_samplers.grids.table_levels import TableLevels
+from reference_samplers.grids.timesteps import Timesteps
 from reference_samplers.validation import choice, flag, real, refuse, store
 
 from .diffusers_deviations import overruns
@@ -33,6 +34,7 @@ __all__ = [
     "check_handling",
     "check_table_levels",
     "count_by_hand",
+    "refuse_other_strides",
 ]
 
 #: Below this alpha_bar the part of 1 that a step keeps is lost in float32, and so may be its sign.
@@ -58,6 +60,27 @@ def count_by_hand(config: Any) -> None:
     """
     if config.timesteps is not None or config.values().get("sigmas") is not None:
         store(config, "num_steps", None)
+
+
+def refuse_other_strides(config: Timesteps, where: str = "") -> None:
+    """Where a step of T // n timesteps does not end at the next entry of the grid, the scheduler leaves its paper.
+
+    Args:
+        config: of a chain.
+        where: further words for a person.
+
+    Raises:
+        ValueError: names the field.
+    """
+    length, count = config.num_train_timesteps, len(config.grid)
+    if config.timestep_spacing == "linspace" and count not in (1, length):
+        legal = f"1 or {length} where timesteps are spaced by linspace{where} (FINDINGS: t - T // n)"
+        raise refuse("num_steps", count, legal)
+    if config.timestep_spacing == "trailing" and length % count:
+        legal = f"a divisor of {length} where timesteps are trailing{where} (FINDINGS: t - T // n)"
+        raise refuse("num_steps", count, legal)
+    if config.timestep_spacing == "leading" and config.steps_offset >= length // count:
+        raise refuse("steps_offset", config.steps_offset, f"< {length // count}{where} (FINDINGS: t - T // n)")
 
 
 def check_handling(handling: Handling, num_steps: int | None, table: int) -> None:
@@ -150,16 +173,7 @@ class DDIM(Taken, reference_samplers.DDIM):
             raise refuse("timesteps", self.timesteps, "None: the scheduler takes none")
         if self.handling == "unset":
             raise refuse("handling", "unset", "another: step asks for set_timesteps")
-        length, count = self.num_train_timesteps, len(self.grid)
-        if self.timestep_spacing == "linspace" and count not in (1, length):
-            legal = f"1 or {length} where timesteps are spaced by linspace (FINDINGS: t - T // n)"
-            raise refuse("num_steps", count, legal)
-        if self.timestep_spacing == "trailing" and length % count:
-            legal = f"a divisor of {length} where timesteps are trailing (FINDINGS: t - T // n)"
-            raise refuse("num_steps", count, legal)
-        if self.timestep_spacing == "leading" and self.steps_offset >= length // count:
-            legal = f"< {length // count} (FINDINGS: t - T // n)"
-            raise refuse("steps_offset", self.steps_offset, legal)
+        refuse_other_strides(self)
         if self.final_alpha_bar == "first" and self.eta > 0 and self.grid[-1] > 0:
             # Equation 16 has noise there, since the last level is not 0; this project's DDIM has none.
             raise refuse("eta", self.eta, "0 where the last step goes from above entry 0 to its level")

@@ -5,17 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 import reference_samplers
 from reference_samplers.grids import EvenTimes, FlowMatchTimes
 from reference_samplers.grids.flow_match_times import FlowSpacing
 from reference_samplers.grids.sized_times import MuIs
 from reference_samplers.openings import Array
-from reference_samplers.processes.rectified_flow import RectifiedFlow
+from reference_samplers.processes.rectified_flow import FlowPrediction, RectifiedFlow
 from reference_samplers.validation import choice, flag, real, refuse, store, whole
 
 from .diffusers_handling import Handling
 
-__all__ = ["FlowMatchEuler", "FlowMatchHeun", "FlowMatchLCM", "LTXEulerAncestralRF"]
+__all__ = [
+    "FlowMapEuler",
+    "FlowMatchEuler",
+    "FlowMatchHeun",
+    "FlowMatchLCM",
+    "LTXEulerAncestralRF",
+    "MiniMaxH3",
+]
 
 #: The velocity is worked out as (x - (x - sigma v)) / sigma, which in float32 is off by a third of a unit roundoff over
 #: sigma (FINDINGS, "Further schedulers"): here that is no more than what any order of operations loses.
@@ -142,3 +151,59 @@ class LTXEulerAncestralRF(_FlowMatch, reference_samplers.FlowAncestral):
         if self.mu is not None or self.shift != 1:
             raise refuse("shift", self.shift, "1: the scheduler has no such option")
         self.refuse_what_it_lacks()
+
+
+@dataclass(frozen=True)
+class FlowMapEuler(reference_samplers.FlowEuler):
+    """Euler's method where ``FlowMapEulerDiscreteScheduler`` follows it: each step goes to the next time of the grid.
+
+    Source: Liu et al. 2022, arXiv:2209.03003; see :class:`reference_samplers.FlowEuler`. A flow map is told both ends
+    of a step by its pipeline; what is done with its answer is this.
+
+    Args:
+        num_train_timesteps: T: the model is told T t.
+        handling: what was done to the scheduler before the run, which must change nothing.
+        time_scale: T.
+    """
+
+    num_train_timesteps: int = whole(1000, low=2)
+    handling: Handling = choice("new")
+    time_scale: float = field(init=False, default=1.0, repr=False)
+
+    def __post_init__(self) -> None:
+        store(self, "time_scale", float(self.num_train_timesteps))
+        super().__post_init__()
+
+    def check(self) -> None:
+        """Levels that the scheduler makes."""
+        if self.sigmas is not None:
+            raise refuse("sigmas", self.sigmas, "None: the scheduler shifts what it is given")
+
+
+@dataclass(frozen=True)
+class MiniMaxH3(reference_samplers.FlowEuler):
+    """Euler's method where ``MiniMaxH3Scheduler`` follows it: the model counts time from noise to data.
+
+    Source: Liu et al. 2022, arXiv:2209.03003; see :class:`reference_samplers.FlowEuler`.
+
+    Args:
+        handling: what was done to the scheduler before the run, which must change nothing.
+        data_at_one: True.
+        prediction: ``"reversed_flow"``.
+    """
+
+    shift: float = real(12.0, above=0)
+    handling: Handling = choice("new")
+    data_at_one: bool = field(init=False, default=True, repr=False)
+    prediction: FlowPrediction = field(init=False, default="reversed_flow", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.sigmas is not None:
+            store(self, "num_steps", None)
+            store(self, "shift", type(self).shift)
+        super().__post_init__()
+
+    def check(self) -> None:
+        """No two times are one in float32: the scheduler leaves one out then."""
+        if (np.diff(self.levels.astype(np.float32)) == 0).any():
+            raise refuse("num_steps", self.num_steps, "one for which no two times are the same in float32")

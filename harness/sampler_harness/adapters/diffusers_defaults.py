@@ -13,6 +13,42 @@ from typing import Any
 
 __all__ = ["DOCUMENTED", "left_out"]
 
+_DDPM: Mapping[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.0001,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+    "trained_betas": None,
+    "variance_type": "fixed_small",
+    "clip_sample": True,
+    "prediction_type": "epsilon",
+    "thresholding": False,
+    "dynamic_thresholding_ratio": 0.995,
+    "clip_sample_range": 1.0,
+    "sample_max_value": 1.0,
+    "timestep_spacing": "leading",
+    "steps_offset": 0,
+    "rescale_betas_zero_snr": False,
+}
+_DDIM: Mapping[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.0001,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+    "trained_betas": None,
+    "clip_sample": True,
+    "set_alpha_to_one": True,
+    "steps_offset": 0,
+    "prediction_type": "epsilon",
+    "thresholding": False,
+    "dynamic_thresholding_ratio": 0.995,
+    "clip_sample_range": 1.0,
+    "sample_max_value": 1.0,
+    "timestep_spacing": "leading",
+    "rescale_betas_zero_snr": False,
+    "eta": 0.0,
+    "use_clipped_model_output": False,
+}
 _OF_TWO_CALLS: Mapping[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
@@ -64,25 +100,34 @@ _FLOW_MATCH: Mapping[str, Any] = {
 #: Options of the constructor and of ``step`` by scheduler, as diffusers 0.42.1 has them.
 DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
     # scheduling_ddpm.py, line 186
-    "DDPMScheduler": {
+    "DDPMScheduler": _DDPM,
+    # scheduling_ddpm_parallel.py, line 200
+    "DDPMParallelScheduler": _DDPM,
+    # scheduling_ddim.py, lines 193 and 384
+    "DDIMScheduler": _DDIM,
+    # scheduling_ddim_parallel.py, lines 200 and 388
+    "DDIMParallelScheduler": _DDIM,
+    # scheduling_ddim_cogvideox.py, lines 189 and 328
+    "CogVideoXDDIMScheduler": {
         "num_train_timesteps": 1000,
-        "beta_start": 0.0001,
-        "beta_end": 0.02,
-        "beta_schedule": "linear",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
         "trained_betas": None,
-        "variance_type": "fixed_small",
         "clip_sample": True,
+        "set_alpha_to_one": True,
+        "steps_offset": 0,
         "prediction_type": "epsilon",
-        "thresholding": False,
-        "dynamic_thresholding_ratio": 0.995,
         "clip_sample_range": 1.0,
         "sample_max_value": 1.0,
         "timestep_spacing": "leading",
-        "steps_offset": 0,
         "rescale_betas_zero_snr": False,
+        "snr_shift_scale": 3.0,
+        "eta": 0.0,
+        "use_clipped_model_output": False,
     },
-    # scheduling_ddim.py, lines 193 and 384
-    "DDIMScheduler": {
+    # scheduling_ddim_inverse.py, line 184
+    "DDIMInverseScheduler": {
         "num_train_timesteps": 1000,
         "beta_start": 0.0001,
         "beta_end": 0.02,
@@ -92,14 +137,19 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
         "set_alpha_to_one": True,
         "steps_offset": 0,
         "prediction_type": "epsilon",
-        "thresholding": False,
-        "dynamic_thresholding_ratio": 0.995,
         "clip_sample_range": 1.0,
-        "sample_max_value": 1.0,
         "timestep_spacing": "leading",
         "rescale_betas_zero_snr": False,
-        "eta": 0.0,
-        "use_clipped_model_output": False,
+    },
+    # scheduling_unclip.py, lines 132 and 237
+    "UnCLIPScheduler": {
+        "num_train_timesteps": 1000,
+        "variance_type": "fixed_small_log",
+        "clip_sample": True,
+        "clip_sample_range": 1.0,
+        "prediction_type": "epsilon",
+        "beta_schedule": "squaredcos_cap_v2",
+        "prev_timestep": None,
     },
     # scheduling_edm_euler.py, lines 87 and 427
     "EDMEulerScheduler": {
@@ -215,6 +265,21 @@ DOCUMENTED: Mapping[str, Mapping[str, Any]] = {
     "FlowMatchLCMScheduler": {**_FLOW_MATCH, "scale_factors": None, "upscale_mode": "bicubic"},
     # scheduling_ltx_euler_ancestral_rf.py, line 79
     "LTXEulerAncestralRFScheduler": {"num_train_timesteps": 1000, "eta": 1.0, "s_noise": 1.0},
+    # scheduling_flow_map_euler_discrete.py, lines 70 and 223
+    "FlowMapEulerDiscreteScheduler": {"num_train_timesteps": 1000, "shift": 1.0, "r_timestep": None},
+    # scheduling_ddpm_wuerstchen.py, line 109
+    "DDPMWuerstchenScheduler": {"scaler": 1.0, "s": 0.008},
+    # scheduling_sde_ve.py, line 71
+    "ScoreSdeVeScheduler": {
+        "num_train_timesteps": 2000,
+        "snr": 0.15,
+        "sigma_min": 0.01,
+        "sigma_max": 1348.0,
+        "sampling_eps": 1e-5,
+        "correct_steps": 1,
+    },
+    # scheduling_minimax_h3.py, line 74
+    "MiniMaxH3Scheduler": {"shift": 12.0},
 }
 
 

@@ -40,6 +40,7 @@ class KnownDeviation:
         without: options that are not on where it shows: they lay other levels out.
         has_velocity: ``get_velocity`` is part of what is judged.
         versions: of diffusers, in which it was seen.
+        copied_in: further schedulers whose own file has the same lines.
     """
 
     name: str
@@ -55,6 +56,11 @@ class KnownDeviation:
     without: tuple[str, ...] = ()
     has_velocity: bool = False
     versions: str = "0.42.1"
+    copied_in: tuple[str, ...] = ()
+
+    def stands_in(self, scheduler: str) -> bool:
+        """Whether a scheduler has it."""
+        return scheduler == self.scheduler or scheduler in self.copied_in
 
     def is_asked_for(self, options: Mapping[str, Any]) -> bool:
         """Whether the options that a user gave are those that show it."""
@@ -117,6 +123,9 @@ _CHURN: dict[str, tuple[Any, ...]] = {
 _LEVELS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 _BETA = "beta quantiles are spread over the noise level, not over time"
 
+#: Schedulers that have the lines of DDIMScheduler in a file of their own.
+_DDIM_COPIES = ("DDIMParallelScheduler", "CogVideoXDDIMScheduler")
+
 #: Every corner that was found, in the order of FINDINGS.md.
 KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
     KnownDeviation(
@@ -124,6 +133,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "DDPMScheduler",
         {"timestep_spacing": "trailing", "num_inference_steps": 61},
         _TOO_MANY,
+        copied_in=("DDPMParallelScheduler",),
     ),
     KnownDeviation(
         "ddpm-noise-on-the-last-step",
@@ -131,6 +141,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         {"variance_type": "fixed_large", "timestep_spacing": "trailing"},
         "noise is left out at timestep 0 and not on the last step, which trailing timesteps end above",
         steps=(1, 2, 5, 10, 50),
+        copied_in=("DDPMParallelScheduler",),
     ),
     KnownDeviation(
         "ddpm-fixed-large-log",
@@ -148,6 +159,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
             )
         },
         steps=(2, 5, 10),
+        copied_in=("DDPMParallelScheduler",),
     ),
     KnownDeviation(
         "ddpm-laplace-schedule",
@@ -156,6 +168,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         "the signal scale of the Laplace schedule is taken for alpha_bar, which is its square",
         steps=(2, 5, 10),
         pinned={"trained_betas": None},
+        copied_in=("DDPMParallelScheduler",),
     ),
     KnownDeviation(
         "ddim-linspace-next-entry",
@@ -163,6 +176,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         {"timestep_spacing": "linspace"},
         _NEXT,
         steps=(2, 3, 7, 10),
+        copied_in=_DDIM_COPIES,
     ),
     KnownDeviation(
         "ddim-trailing-next-entry",
@@ -170,12 +184,14 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         {"timestep_spacing": "trailing"},
         _NEXT,
         steps=(3, 7, 11),
+        copied_in=_DDIM_COPIES,
     ),
     KnownDeviation(
         "ddim-trailing-one-step-too-many",
         "DDIMScheduler",
         {"timestep_spacing": "trailing", "num_inference_steps": 61},
         _TOO_MANY,
+        copied_in=_DDIM_COPIES,
     ),
     KnownDeviation(
         "ddim-offset-next-entry",
@@ -183,6 +199,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         {"num_train_timesteps": 10, "steps_offset": 1},
         _NEXT,
         steps=(6, 7, 9),
+        copied_in=_DDIM_COPIES,
     ),
     KnownDeviation(
         "ddim-eta-one-zero-snr",
@@ -202,6 +219,7 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
         },
         fields={"prediction": "v"},
         pinned={"prediction_type": "v_prediction"},
+        copied_in=("DDIMParallelScheduler",),
     ),
     KnownDeviation(
         "edm-euler-first-noise",
@@ -339,5 +357,22 @@ KNOWN_DEVIATIONS: tuple[KnownDeviation, ...] = (
                 sizes=(-1.0,),
             )
         },
+    ),
+    KnownDeviation(
+        "ddim-parallel-batch-final-alpha",
+        "DDIMParallelScheduler",
+        {},
+        "batch_step_no_noise takes 1 for the final alpha_bar, whatever set_alpha_to_one says",
+        steps=(1, 2, 10),
+        fields={"in_batches": True, "final_alpha_bar": "first"},
+    ),
+    KnownDeviation(
+        "ddpm-parallel-batch-next-entry",
+        "DDPMParallelScheduler",
+        {},
+        "batch_step_no_noise takes t - T // n for the next level, which is not the next entry of the grid",
+        steps=(2, 3, 7, 10),
+        fields={"in_batches": True},
+        varied={"timestep_spacing": ("linspace", "trailing")},
     ),
 )

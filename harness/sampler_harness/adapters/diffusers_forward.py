@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .diffusers_handling import order_of
+
 __all__ = ["item_by_item", "noised_in_every_way"]
 
 #: Levels of a table read by index and by interpolation, in float32: a few roundings apart.
@@ -36,7 +38,7 @@ def noised_in_every_way(
     times = _times(scheduler, index, x0.shape[0])
     if hasattr(scheduler, "set_begin_index"):
         begun = laid_out()
-        begun.set_begin_index(index * begun.order)
+        begun.set_begin_index(index * order_of(begun))
         _hold(begun.add_noise, x0, draw, times, noised, "after set_begin_index, which image-to-image calls first")
         # Where the run begins is told once: the timesteps that come with the data say no more than how many there are.
         if hasattr(scheduler, "sigmas"):  # a chain reads its table at the timesteps, wherever a run begins
@@ -45,18 +47,18 @@ def noised_in_every_way(
             _hold(begun.add_noise, x0, draw, others, noised, when)
         untold = laid_out()
         untold.scale_model_input(x0, times[0])
-        if hasattr(untold, "sigmas") and untold.step_index != index * untold.order:  # else step alone looks it up
+        if hasattr(untold, "sigmas") and untold.step_index != index * order_of(untold):  # else step alone looks it up
             raise ValueError(
                 f"step_index is {untold.step_index} at the timestep of entry {index}, should be "
-                f"{index * untold.order}, where set_begin_index is not called"
+                f"{index * order_of(untold)}, where set_begin_index is not called"
             )
         walked = laid_out()
         walked.set_begin_index(0)
         x = x0.new_zeros(x0.shape)
-        for timestep in walked.timesteps[: index * walked.order]:
+        for timestep in walked.timesteps[: index * order_of(walked)]:
             x = walked.step(x, timestep, walked.scale_model_input(x, timestep)).prev_sample * 0
-        if walked.step_index != (index * walked.order if index else None):
-            raise ValueError(f"step_index is {walked.step_index} after {index * walked.order} calls of step")
+        if walked.step_index != (index * order_of(walked) if index else None):
+            raise ValueError(f"step_index is {walked.step_index} after {index * order_of(walked)} calls of step")
         if index:
             _hold(walked.add_noise, x0, draw, times, noised, "in the middle of a run, as inpainting calls it")
     new = constructed()
@@ -82,13 +84,13 @@ def item_by_item(name: str, method: Callable[..., Any], scheduler: Any, x0: Any,
     import torch
 
     result = method(x0, draw, _times(scheduler, index, x0.shape[0]))
-    items, grid = x0.shape[0], len(scheduler.timesteps) // scheduler.order or 1
+    items, grid = x0.shape[0], len(scheduler.timesteps) // order_of(scheduler) or 1
     entries = [(index + item) % grid for item in range(items)]
     if len(set(entries)) == 1:
         return result
     values = torch.linspace(-1.0, 1.0, x0.numel(), device=x0.device).reshape(x0.shape).to(x0.dtype)
     noise = values.flip(0) * 0.5 + 0.25
-    times = [scheduler.timesteps[entry * scheduler.order] for entry in entries]
+    times = [scheduler.timesteps[entry * order_of(scheduler)] for entry in entries]
     together = method(values, noise, torch.stack(times))
     for item, time in enumerate(times):
         alone = method(values[item : item + 1], noise[item : item + 1], time.reshape(1))
@@ -98,7 +100,7 @@ def item_by_item(name: str, method: Callable[..., Any], scheduler: Any, x0: Any,
 
 
 def _times(scheduler: Any, index: int, items: int) -> Any:
-    return scheduler.timesteps[index * scheduler.order].repeat(items)
+    return scheduler.timesteps[index * order_of(scheduler)].repeat(items)
 
 
 def _hold(

@@ -12,7 +12,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
-__all__ = ["Handling", "Result", "handled"]
+from .diffusers_options import COUNTS_THE_END
+
+__all__ = ["Handling", "Result", "handled", "order_of"]
 
 #: What was done to a scheduler before the run: ``"new"`` nothing; ``"used"`` a whole run on another grid;
 #: ``"interrupted"`` a run that began in the middle and ended in an error; ``"copied"`` it was laid out and copied, and
@@ -24,6 +26,17 @@ Handling = Literal["new", "used", "interrupted", "copied", "saved", "unset"]
 Result = Literal["object", "tuple", "x0"]
 
 _SHAPE = (1, 1, 2, 2)
+#: Schedulers that draw at every timestep but 0.
+_DRAWS = ("DDPMScheduler", "DDPMParallelScheduler")
+
+
+def order_of(scheduler: Any) -> int:
+    """Entries of ``timesteps`` for each step; where a scheduler does not say, one.
+
+    Args:
+        scheduler: of diffusers.
+    """
+    return int(vars(type(scheduler)).get("order", 1))
 
 
 def handled(how: Handling, scheduler: Any, lay_out: Callable[[Any], None], *, by_hand: bool, device: Any) -> Any:
@@ -56,13 +69,15 @@ def handled(how: Handling, scheduler: Any, lay_out: Callable[[Any], None], *, by
 
 
 def _run_on_another_grid(scheduler: Any, by_hand: bool, device: Any) -> None:
-    if type(scheduler).__name__ == "DDPMScheduler" and not by_hand:
+    if type(scheduler).__name__ in _DRAWS and not by_hand:
         scheduler.set_timesteps(timesteps=[0], device=device)  # the one timestep at which it draws nothing
     else:
         # A scheduler of flows has no such attribute before its grid is laid out.
         steps = vars(scheduler).get("num_inference_steps")
         by_size = {"mu": 0.7} if scheduler.config.get("use_dynamic_shifting") else {}
-        one = 3 if scheduler.config.get("shift_terminal") else 1  # a single level that is stretched is NaN (FINDINGS)
+        # A single level that is stretched is NaN (FINDINGS), and one that counts the end is none.
+        needs_more = scheduler.config.get("shift_terminal") or type(scheduler).__name__ in COUNTS_THE_END
+        one = 3 if needs_more else 1
         scheduler.set_timesteps(2 if steps in (None, one) else one, device=device, **by_size)
     _step(scheduler, device)
 
@@ -72,7 +87,7 @@ def _step(scheduler: Any, device: Any, most: int | None = None) -> None:
 
     x = torch.zeros(_SHAPE, device=device)
     for timestep in scheduler.timesteps[:most]:
-        if type(scheduler).__name__ == "DDPMScheduler" and timestep > 0:
+        if type(scheduler).__name__ in _DRAWS and timestep > 0:
             break
         seen = scheduler.scale_model_input(x, timestep) if hasattr(scheduler, "scale_model_input") else x
         x = scheduler.step(torch.zeros_like(x), timestep, seen).prev_sample

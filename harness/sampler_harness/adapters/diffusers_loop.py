@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .diffusers_batched import stepped_in_a_batch
 from .diffusers_defaults import left_out
 from .diffusers_forward import item_by_item, noised_in_every_way
-from .diffusers_handling import handled
-from .diffusers_options import STEP_FIELDS, accepts, constructor_options, options_from, scheduler_class
+from .diffusers_handling import handled, order_of
+from .diffusers_options import COUNTS_THE_END, STEP_FIELDS, accepts, constructor_options, options_from, scheduler_class
+from .diffusers_score import walked
 from .diffusers_tables import check_shown, check_tables
 
 if TYPE_CHECKING:
@@ -26,10 +28,19 @@ __all__ = ["SchedulerLoop"]
 
 
 #: Schedulers whose forward process has another name, and takes the noise last.
-_NOISED_BY_SCALE = ("FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler")
+_NOISED_BY_SCALE = (
+    "FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler",
+    "FlowMapEulerDiscreteScheduler", "MiniMaxH3Scheduler",
+)  # fmt: skip
+#: An option that is documented, on by default, and not read: left as it is, so that a release that reads it shows.
+_LEFT_AS_IT_IS = {"CogVideoXDDIMScheduler": "clip_sample"}
 
 #: Schedulers that have float64 tables until a grid is laid out, of another length: what they noise then is none's.
-_NOISED_WHERE_LAID_OUT = ("CMStochasticIterativeScheduler",)
+_NOISED_WHERE_LAID_OUT = ("CMStochasticIterativeScheduler", "DDPMWuerstchenScheduler")
+#: Schedulers that count among their timesteps where the run ends.
+_ENDS_IN_TIMESTEPS = ("SCMScheduler", "DDPMWuerstchenScheduler")
+#: Schedulers whose step is told a timestep for each item.
+_TOLD_ITEM_BY_ITEM = ("DDPMWuerstchenScheduler",)
 
 #: Schedulers that look a thousand levels up one by one when they are made.
 #:
@@ -87,6 +98,7 @@ class SchedulerLoop:
         """The scheduler with the configuration's options: those that are not its documented defaults."""
         accepted = constructor_options(self.name)
         mapped = options_from(config)
+        mapped.pop(_LEFT_AS_IT_IS.get(self.name, ""), None)
         options = {k: v for k, v in mapped.items() if not left_out(self.name, k, v)} | dict(self.pinned)
         if self.name == "EDMEulerScheduler" and config.values().get("handling") == "unset":
             options["num_train_timesteps"] = config.num_steps - 1  # one level more than it is told
@@ -134,7 +146,10 @@ class SchedulerLoop:
             where |= {} if config.first_time == type(config).first_time else {"max_timesteps": config.first_time}
             middle = config.middle_time if steps == 2 else None
             where |= {} if middle == type(config).middle_time else {"intermediate_timesteps": middle}
-        scheduler.set_timesteps(config.num_train_timesteps if steps is None else steps, **where)
+        steps = config.num_train_timesteps if steps is None else steps
+        scheduler.set_timesteps(steps + 1 if self.name in COUNTS_THE_END else steps, **where)
+        if self.name == "ScoreSdeVeScheduler":
+            scheduler.set_sigmas(steps)  # which its pipeline calls, too
 
     def _by_hand(self, config: Any, option: str) -> Any:
         return self.pinned.get(option, config.values().get(option))
@@ -172,14 +187,14 @@ class SchedulerLoop:
             generator: what every draw comes from.
         """
         scheduler = self.start(config, device)
-        first = index * scheduler.order
+        first = index * order_of(scheduler)
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(first)
         return self._walk(scheduler, self._asked_at(scheduler)[first:], model, x, config, generator)
 
     def _asked_at(self, scheduler: Any) -> Any:
-        """Timesteps of model calls: one scheduler counts among them where the run ends."""
-        return scheduler.timesteps[:-1] if self.name == "SCMScheduler" else scheduler.timesteps
+        """Timesteps of model calls."""
+        return scheduler.timesteps[:-1] if self.name in _ENDS_IN_TIMESTEPS else scheduler.timesteps
 
     def forward(self, x0: Any, draw: Any, config: Any, index: int, *, device: Any, dtype: Any) -> Any:
         """The scheduler's own noising at entry ``index``, in every way in which it is called.
@@ -189,9 +204,9 @@ class SchedulerLoop:
         """
         if self.name in _NOISED_BY_SCALE:
             scheduler = self.start(config, device)
-            timestep = scheduler.timesteps[index * scheduler.order]
+            timestep = scheduler.timesteps[index * order_of(scheduler)]
             # One for each item, but where the scheduler would look for all of them at once and find the last.
-            several = timestep if scheduler.order > 1 else timestep.repeat(x0.shape[0])
+            several = timestep if order_of(scheduler) > 1 else timestep.repeat(x0.shape[0])
             return scheduler.scale_noise(x0, several, draw)
         if self.name in _NOISED_WHERE_LAID_OUT:
             scheduler = self.start(config, device)
@@ -216,10 +231,15 @@ class SchedulerLoop:
     def _walk(self, scheduler: Any, timesteps: Any, model: Any, x: Any, config: Any, generator: Any) -> Any:
         import torch
 
+        if self.name == "ScoreSdeVeScheduler":
+            return walked(scheduler, timesteps, model, x, generator)
         fields = config.values()
         arguments = self._arguments(config, generator)
         result = fields.get("result", "object")
-        for timestep in timesteps:
+        says_where = "prev_timestep" in accepts(self.name, "step")
+        for index, timestep in enumerate(timesteps):
+            if self.name in _TOLD_ITEM_BY_ITEM:
+                timestep = timestep.repeat(x.shape[0])
             seen = scheduler.scale_model_input(x, timestep) if hasattr(scheduler, "scale_model_input") else x
             output = model(seen, timestep)
             if output.shape[1] != x.shape[1] and config.model_channels == 1:
@@ -230,7 +250,13 @@ class SchedulerLoop:
                 # what it asks for, and held to the rest. Reversed by: a scheduler that takes the logarithm.
                 prediction, logarithm = output.chunk(2, dim=1)
                 output = torch.cat([prediction, logarithm.exp()], dim=1)
+            if fields.get("in_batches"):
+                options = {k: v for k, v in arguments.items() if k in accepts(self.name, "batch_step_no_noise")}
+                x = stepped_in_a_batch(scheduler, output, timestep, x, generator, options)
+                continue
             given = self._given(scheduler, config, output, x, generator)
+            if says_where:
+                given["prev_timestep"] = timesteps[index + 1] if index + 1 < len(timesteps) else None
             if "pred_original_sample" in given:
                 output = torch.zeros_like(output)  # it says no more than shape and dtype then
             if result == "tuple":

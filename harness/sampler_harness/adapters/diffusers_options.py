@@ -17,6 +17,7 @@ from .diffusers_defaults import DOCUMENTED, left_out
 from .names import DIFFUSERS_PREDICTIONS, DIFFUSERS_SCHEDULES
 
 __all__ = [
+    "COUNTS_THE_END",
     "STEP_FIELDS",
     "accepts",
     "constructor_options",
@@ -28,6 +29,8 @@ __all__ = [
     "scheduler_class",
 ]
 
+#: Schedulers whose number of steps counts where the run ends, too: n of them are n - 1 calls.
+COUNTS_THE_END = ("MiniMaxH3Scheduler",)
 #: What ``step`` takes besides the sample, as a field of the same name.
 STEP_FIELDS = ("eta", "s_churn", "s_tmin", "s_tmax", "s_noise")
 #: Options that are no constructor's: they go to ``set_timesteps`` or ``step``.
@@ -72,11 +75,21 @@ _MAPPED: dict[str, tuple[str, Mapping[Any, Any]]] = {
     "original_inference_steps": ("original_steps", {}),
     "timestep_scaling": ("timestep_scaling", {}),
     "shift": ("shift", {}),
+    "snr": ("snr", {}),
+    "scaler": ("scaler", {}),
+    "s": ("s", {}),
+    "sampling_eps": ("eps", {}),
+    "correct_steps": ("num_corrector_steps", {}),
+    "snr_shift_scale": ("snr_shift", {}),
     "time_shift_type": ("time_shift_type", {}),
     "shift_terminal": ("terminal", {}),
     "max_timesteps": ("first_time", {}),
     "intermediate_timesteps": ("middle_time", {}),
     **{name: (name, {}) for name in STEP_FIELDS},
+}
+#: Options that are another field of the reference of one scheduler.
+_OTHERWISE: dict[tuple[str, str], tuple[str, Mapping[Any, Any]]] = {
+    ("DDIMInverseScheduler", "set_alpha_to_one"): ("start_alpha_bar", {"one": True, "first": False}),
 }
 
 
@@ -223,6 +236,8 @@ def options_from(config: Any) -> dict[str, Any]:
     options = {
         option: theirs.get(fields[name], fields[name]) for option, (name, theirs) in _MAPPED.items() if name in fields
     }
+    if "start_alpha_bar" in fields:
+        options["set_alpha_to_one"] = fields["start_alpha_bar"] == "one"
     if "betas" in fields:
         options["trained_betas"] = None if config.betas is None else list(config.betas)
     if "threshold" in fields:
@@ -267,10 +282,19 @@ _NAMED = {
 #: Options of which one at most is on.
 _ONE_AT_MOST = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 #: Schedulers of flows; what they are not followed in.
-_FLOWS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "LTXEulerAncestralRFScheduler")
+_FLOWS = (
+    "FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "LTXEulerAncestralRFScheduler",
+    "FlowMapEulerDiscreteScheduler",
+)  # fmt: skip
 _NOT_OF_FLOWS = ("timesteps", "sigmas")
 #: Tables that a scheduler makes by name, beside the three that all of them make.
-_SCHEDULES = {"DDPMScheduler": ("laplace", "sigmoid"), "HeunDiscreteScheduler": ("exp",)}
+_SCHEDULES = {
+    "DDPMScheduler": ("laplace", "sigmoid"),
+    "DDPMParallelScheduler": ("laplace", "sigmoid"),
+    "HeunDiscreteScheduler": ("exp",),
+}
+#: Variances of schedulers that have not all of them.
+_VARIANCES = {"UnCLIPScheduler": ("fixed_small_log", "learned_range")}
 _ALL_MAKE = ("linear", "scaled_linear", "squaredcos_cap_v2")
 
 
@@ -293,6 +317,8 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             raise _refused(name, option, value, reason)
         if option == "beta_schedule" and value not in (*_ALL_MAKE, *_SCHEDULES.get(name, ())):
             raise _refused(name, option, value, "the scheduler makes no such table")
+        if option == "variance_type" and value not in _VARIANCES.get(name, (value,)):
+            raise _refused(name, option, value, "the scheduler has no such variance")
         usual = constructor_options(name).get(option)
         if option in _NAMED and value != usual and value not in _NAMED[option]:
             raise DeclarationError(f"{name}: {option} must be one of {', '.join(_NAMED[option])}, got {value}")
@@ -304,7 +330,7 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         if option == "timestep_type" and value == "continuous" and not is_v:
             reason = "diffusers has no effect of it unless prediction_type=v_prediction, and says nothing"
             raise _refused(name, option, value, reason)
-        if option == "num_train_timesteps" and name == "EDMEulerScheduler":
+        if option == "num_train_timesteps" and name in ("EDMEulerScheduler", "ScoreSdeVeScheduler"):
             continue  # it lays out the levels before set_timesteps, which no run uses
         if option in _OF_PIPELINES or (option in _NOT_OF_FLOWS and name in _FLOWS):
             continue
@@ -320,7 +346,7 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
                 raise _refused(name, option, value, reason)
             fields["terminal"] = value or None
         elif option == "num_inference_steps":
-            fields["num_steps"] = value
+            fields["num_steps"] = value - 1 if name in COUNTS_THE_END else value
         elif option == "mu":
             fields["mu"] = value
         elif option == "eta" and name == "TCDScheduler":
@@ -330,7 +356,7 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         elif option in ("timesteps", "sigmas"):
             fields[option] = value
             fields["num_steps"] = None
-        elif option == "beta_schedule" and value == "laplace" and name == "DDPMScheduler":
+        elif option == "beta_schedule" and value == "laplace":
             from reference_samplers.processes.betas import laplace_betas
 
             fields["betas"] = tuple(laplace_betas(options.get("num_train_timesteps", 1000)).tolist())
@@ -362,7 +388,7 @@ def fields_from(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             else:
                 fields.setdefault("sigma_spacing", "timesteps")
         elif option in _MAPPED:
-            field_name, theirs = _MAPPED[option]
+            field_name, theirs = _OTHERWISE.get((name, option), _MAPPED[option])
             fields[field_name] = next((ours for ours, called in theirs.items() if called == value), value)
         elif option != "interpolation_type" and not left_out(name, option, value):
             raise DeclarationError(f"{name}: {option} has no counterpart in the reference; leave it at its default")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import reference_samplers
-from reference_samplers import diffusers
+from reference_samplers import diffusers, diffusers_chains
 from reference_samplers.contract import Reference
 from reference_samplers.edm import StochasticSampler
 from reference_samplers.grids.table_levels import BETA_SHAPE, TableLevels
@@ -25,7 +25,9 @@ from reference_samplers.processes import betas
 from reference_samplers.processes.table_chain import TableChain
 from reference_samplers.validation import refuse
 
-__all__ = ["RELEASED"]
+from .diffusers_corners_chains import BatchedDDIM, BatchedDDPM
+
+__all__ = ["PAPERS", "RELEASED", "RELEASED_COPIES"]
 
 
 class _Released(Reference):
@@ -133,6 +135,11 @@ class ReleasedDDIM(_IndexedFromTheEnd, reference_samplers.DDIM):
         stride = self.num_train_timesteps // steps
         behind = self.num_train_timesteps + 1
         return tuple((t + 1, t - stride + 1 if t >= stride else behind) for t in self.grid)
+
+
+@dataclass(frozen=True)
+class ReleasedCogVideoXDDIM(ReleasedDDIM, diffusers_chains.CogVideoXDDIM):
+    """``CogVideoXDDIMScheduler``: as DDIMScheduler, on its own table."""
 
 
 # Noise levels.
@@ -273,6 +280,43 @@ class ReleasedEulerVelocity(_Released, diffusers.EulerDiscrete):
         return -float(level / size), float(1 / size)
 
 
+# Steps in batches.
+
+
+@dataclass(frozen=True)
+class ReleasedBatchedDDIM(_Released, BatchedDDIM):
+    """``DDIMParallelScheduler.batch_step_no_noise``: the run ends in data, whatever ``set_alpha_to_one`` says."""
+
+    def final_alpha_bar_of(self, table: Array) -> Any:
+        """1.
+
+        Args:
+            table: ``(T,)`` alpha_bar of the timesteps.
+        """
+        return 1.0
+
+
+@dataclass(frozen=True)
+class ReleasedBatchedDDPM(_Released, BatchedDDPM):
+    """``DDPMParallelScheduler.batch_step_no_noise``: the mean goes T // n timesteps down, and the draw to the next."""
+
+    def sample(self, model: Model, noise: Noise) -> Array:
+        """Draw one sample, as a caller of ``batch_step_no_noise`` does it."""
+        x = noise()
+        steps = self.num_train_timesteps if self.num_steps is None else self.num_steps
+        stride = self.num_train_timesteps // steps
+        for t, t_next in self.transitions:
+            alpha_bar, alpha_bar_next = self.alpha_bar[t], self.alpha_bar[max(t - stride, 0)]
+            x0 = self.to_x0(x, model(x, t - 1), alpha_bar)
+            alpha = alpha_bar / alpha_bar_next
+            x0_weight = np.sqrt(alpha_bar_next) * (1 - alpha) / (1 - alpha_bar)
+            x = x0_weight * x0 + np.sqrt(alpha) * (1 - alpha_bar_next) / (1 - alpha_bar) * x
+            if t > 1:
+                drawn_to = self.alpha_bar[t_next]
+                x = x + self.std(alpha_bar, drawn_to, 1 - alpha_bar / drawn_to, None) * noise()
+        return x
+
+
 #: What is done in a corner, by the name of its known deviation.
 RELEASED: dict[str, type[Reference]] = {
     "ddpm-trailing-one-step-too-many": ReleasedDDPM,
@@ -292,4 +336,19 @@ RELEASED: dict[str, type[Reference]] = {
     "euler-beta-sigmas": ReleasedEulerBeta,
     "heun-trailing-one-step-too-many": ReleasedHeunCountedDown,
     "heun-beta-sigmas": ReleasedHeunBeta,
+    "ddim-parallel-batch-final-alpha": ReleasedBatchedDDIM,
+    "ddpm-parallel-batch-next-entry": ReleasedBatchedDDPM,
+}
+
+#: What schedulers do in the same corners, whose tables are others.
+RELEASED_COPIES: dict[tuple[str, str], type[Reference]] = {
+    (deviation, "CogVideoXDDIMScheduler"): ReleasedCogVideoXDDIM
+    for deviation, kind in RELEASED.items()
+    if kind is ReleasedDDIM
+}
+
+#: The paper's reference of a corner, where that is not the one that the scheduler's own is made of.
+PAPERS: dict[str, type[Reference]] = {
+    "ddim-parallel-batch-final-alpha": BatchedDDIM,
+    "ddpm-parallel-batch-next-entry": BatchedDDPM,
 }

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from reference_samplers.diffusers_chains import CogVideoXDDIM
 from reference_samplers.grids.table_levels import TableLevels
 from reference_samplers.openings import Array
 from reference_samplers.processes.table_chain import TableChain
+
+from .diffusers_handling import order_of
 
 __all__ = ["check_shown", "check_tables"]
 
@@ -19,6 +22,8 @@ _ROUNDING = 2.0**-23
 _CONSTRUCTED = "as constructed"
 #: Schedulers whose timesteps are float64 until a grid is laid out.
 _DOUBLE_TIMESTEPS = ("EulerAncestralDiscreteScheduler",)
+#: Schedulers whose one table of betas is float64.
+_DOUBLE_TABLES = {"CogVideoXDDIMScheduler": "scaled_linear"}
 
 
 def check_shown(scheduler: Any, when: str) -> None:
@@ -39,6 +44,10 @@ def check_shown(scheduler: Any, when: str) -> None:
     is_double = when == _CONSTRUCTED and type(scheduler).__name__ in _DOUBLE_TIMESTEPS
     if is_double or (hasattr(scheduler, "sigmas_interpol") and scheduler.config.get("use_exponential_sigmas")):
         wanted["timesteps"] = "torch.float64"
+    if scheduler.config.get("trained_betas") is None and scheduler.config.get("beta_schedule") == _DOUBLE_TABLES.get(
+        type(scheduler).__name__, ""
+    ):
+        wanted |= dict.fromkeys(("alphas_cumprod", "betas"), "torch.float64")
     for name, should_be in wanted.items():
         table = vars(scheduler).get(name)
         if table is not None and str(table.dtype) != should_be:
@@ -64,11 +73,13 @@ def check_tables(scheduler: Any, config: Any) -> None:
     if alpha_bar is None:
         return
     length = config.num_train_timesteps
-    if len(scheduler) != length:
+    if hasattr(type(scheduler), "__len__") and len(scheduler) != length:
         raise ValueError(f"len(scheduler) is {len(scheduler)}, should be {length}")
     _hold("alphas_cumprod", scheduler.alphas_cumprod, alpha_bar, (length + _gain(config)) * _ROUNDING)
-    if not config.rescale_zero_terminal_snr:  # where alpha_bar nears 0 its ratios are lost
-        betas = 1 - alpha_bar / np.append(1.0, alpha_bar[:-1])
+    is_shifted = isinstance(config, CogVideoXDDIM)
+    if is_shifted or not config.rescale_zero_terminal_snr:  # where alpha_bar nears 0 its ratios are lost
+        plain = config.table_before_shift if is_shifted else alpha_bar
+        betas = 1 - plain / np.append(1.0, plain[:-1])
         _hold("betas", scheduler.betas, betas, 2 * _ROUNDING)
     if not _levels_at_once(scheduler) and not config.values().get("continuous_time"):
         _hold("timesteps", scheduler.timesteps, np.arange(length)[::-1], 0.0)
@@ -105,7 +116,7 @@ def _gain(config: Any) -> float:
 
 def _levels_at_once(scheduler: Any) -> bool:
     """Whether it lays out a grid when it is constructed: then a run without ``set_timesteps`` shows all of it."""
-    return bool(scheduler.order == 2)
+    return bool(order_of(scheduler) == 2)
 
 
 def _hold(name: str, got: Any, should_be: Array, allowed: float) -> None:

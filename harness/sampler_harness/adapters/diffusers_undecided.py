@@ -33,24 +33,13 @@ UNDECIDED: dict[str, tuple[str, ...]] = {
         "SASolverScheduler",
         "UniPCMultistepScheduler",
     ),
-    "its step asks for more than an output, a time and a state": (
-        "ConsistencyDecoderScheduler",
-        "DDPMWuerstchenScheduler",
-        "FlowMapEulerDiscreteScheduler",
+    "it is a part of a decoder, with two timesteps and no other": ("ConsistencyDecoderScheduler",),
+    "its step asks for more than an output, a time and a state: an image, a mask, or several predictions at once": (
         "PiflowScheduler",
         "RFD4ProteinaScheduler",
         "RePaintScheduler",
     ),
     "its state changes size on the way": ("HeliosDMDScheduler", "HeliosScheduler"),
-    "there is no reference of its method yet": (
-        "CogVideoXDDIMScheduler",
-        "DDIMInverseScheduler",
-        "DDIMParallelScheduler",
-        "DDPMParallelScheduler",
-        "MiniMaxH3Scheduler",
-        "ScoreSdeVeScheduler",
-        "UnCLIPScheduler",
-    ),
 }
 #: Of a scheduler that a later release has.
 _NEW = "this version does not know it"

@@ -90,6 +90,73 @@ def _ddim() -> tuple[type[Any], dict[str, Any]]:
     }
 
 
+def _ddpm_parallel() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_chains import DDPMParallel
+
+    return DDPMParallel, {"in_batches": st.booleans(), **_ddpm()[1]}
+
+
+def _ddim_parallel() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_chains import DDIMParallel
+
+    return DDIMParallel, {"in_batches": st.booleans(), **_ddim()[1]}
+
+
+def _cogvideox() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_chains import CogVideoXDDIM
+
+    not_read = ("clip_denoised", "clip_range", "threshold", "threshold_max")
+    return CogVideoXDDIM, {
+        **_handling(),
+        **{name: values for name, values in _chain().items() if name not in not_read},
+        "beta_schedule": st.sampled_from(["scaled_linear", "linear", "cosine"]),
+        "beta_start": st.sampled_from([8.5e-4, 1e-4]),
+        "beta_end": st.sampled_from([0.012, 0.02]),
+        "final_alpha_bar": st.sampled_from(["one", "first"]),
+        "snr_shift": st.sampled_from([3.0, 1.0, 0.5]),
+        **_length(),
+    }
+
+
+def _unclip() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_chains import UnCLIP
+
+    return UnCLIP, {
+        "handling": st.sampled_from(["new", "saved"]),
+        "result": st.sampled_from(["object", "tuple", "x0"]),
+        "prediction": st.sampled_from(["epsilon", "x0"]),
+        "clip_denoised": st.sampled_from([True, False]),
+        "clip_range": st.sampled_from([1.0, 0.5, 2.0]),
+        "variance": st.sampled_from(["fixed_small", "learned_range"]),
+        "num_train_timesteps": st.sampled_from([1000, 100, _SHORT]),
+        "num_steps": st.integers(2, 1000),
+    }
+
+
+def _ddim_inverse() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_chains import DDIMInverse
+
+    chain = {name: values for name, values in _chain().items() if not name.startswith("threshold")}
+    return DDIMInverse, {
+        **_handling(),
+        **chain,
+        "timestep_spacing": st.sampled_from(["leading", "trailing"]),
+        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
+        "start_alpha_bar": st.sampled_from(["one", "first"]),
+        **_length(),
+    }
+
+
 def _edm_euler() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
@@ -328,6 +395,25 @@ def _flow_heun() -> tuple[type[Any], dict[str, Any]]:
     return FlowMatchHeun, {**_flow("used", "interrupted", "copied"), **_flow_shift()}
 
 
+def _flow_map() -> tuple[type[Any], dict[str, Any]]:
+    from .diffusers_corners_flows import FlowMapEuler
+
+    return FlowMapEuler, {**_flow("used", "interrupted", "copied"), **_flow_shift()}
+
+
+def _minimax() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_flows import MiniMaxH3
+
+    return MiniMaxH3, {
+        "handling": st.sampled_from(["new", "saved", "used", "interrupted", "copied"]),
+        "shift": st.sampled_from([12.0, 3.0, 1.0]),
+        "sigmas": st.sampled_from([None, (1.0, 0.7, 0.05, 0.0), (0.9, 0.0)]),
+        "num_steps": st.one_of(st.integers(1, 200), st.none()),
+    }
+
+
 def _flow_ancestral() -> tuple[type[Any], dict[str, Any]]:
     from hypothesis import strategies as st
 
@@ -337,10 +423,45 @@ def _flow_ancestral() -> tuple[type[Any], dict[str, Any]]:
     return LTXEulerAncestralRF, {**_flow(), **noise}
 
 
+def _wuerstchen() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_chains import Cosine
+
+    return Cosine, {
+        "handling": st.sampled_from(["new", "saved"]),
+        "scaler": st.sampled_from([1.0, 2.0, 0.5]),
+        "s": st.sampled_from([0.008, 0.02]),
+        "num_steps": st.integers(1, 200),
+    }
+
+
+def _score_sde() -> tuple[type[Any], dict[str, Any]]:
+    from hypothesis import strategies as st
+
+    from .diffusers_corners_score import ScoreSdeVe
+
+    return ScoreSdeVe, {
+        "handling": st.sampled_from(["new", "saved"]),
+        "sigma_min": st.sampled_from([0.01, 0.1]),
+        "sigma_max": st.sampled_from([1348.0, 50.0]),
+        "snr": st.sampled_from([0.15, 0.05]),
+        "eps": st.sampled_from([1e-5, 1e-3]),
+        "num_corrector_steps": st.sampled_from([1, 0]),
+        "num_steps": st.integers(2, 100),
+    }
+
+
 #: The reference of a scheduler, and what is varied of it.
 REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "DDPMScheduler": _ddpm,
     "DDIMScheduler": _ddim,
+    "DDPMParallelScheduler": _ddpm_parallel,
+    "DDIMParallelScheduler": _ddim_parallel,
+    "CogVideoXDDIMScheduler": _cogvideox,
+    "UnCLIPScheduler": _unclip,
+    "DDIMInverseScheduler": _ddim_inverse,
+    "DDPMWuerstchenScheduler": _wuerstchen,
     "EDMEulerScheduler": _edm_euler,
     "EulerDiscreteScheduler": _euler,
     "HeunDiscreteScheduler": _heun,
@@ -355,4 +476,7 @@ REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
     "FlowMatchHeunDiscreteScheduler": _flow_heun,
     "FlowMatchLCMScheduler": _flow_lcm,
     "LTXEulerAncestralRFScheduler": _flow_ancestral,
+    "FlowMapEulerDiscreteScheduler": _flow_map,
+    "MiniMaxH3Scheduler": _minimax,
+    "ScoreSdeVeScheduler": _score_sde,
 }

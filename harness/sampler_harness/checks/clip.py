@@ -74,6 +74,10 @@ def replayed_ratio(case: Case, dense: DenseRun, bundle: Bundle) -> Replay | None
     exact, spread = replayed
     safety = SAFETY if tables else 2 * SAFETY  # in half precision the order of operations is most of the rounding
     rows = dense.rows
+    # As the law allows it: another form of the update is off as a whole, whether a clamp bites or not.
+    form = case.config.spread_of_forms(PRECISIONS["float32"].unit)
+    if form is not None and form.size == exact.shape[0]:
+        spread = np.maximum(spread, form[:, None] * np.abs(exact))
     tolerance = row_tolerance(exact, spread, floor=precision.floor, safety=safety)
     ratio = row_ratios(bundle, rows, exact, tolerance)
     worst_rows = ratio.max(axis=1)

@@ -13,6 +13,7 @@ import numpy as np
 
 from reference_samplers import ALL_REFERENCES, Reference, ScoreSDE, TrainingReference
 from reference_samplers.grids import ALL_GRIDS
+from reference_samplers.processes.interpolant import Interpolant
 from reference_samplers.processes.table_chain import TableChain
 from sampler_harness.law.response import Array
 from sampler_harness.law.same import is_same_program
@@ -137,8 +138,8 @@ def other_references(kind: type[Any], targets: Sequence[Observation]) -> Iterato
         for chosen in combinations:
             fields = dict(chosen)
             unusual = len([name for name, value in chosen if value != usual[name]])
-            if unusual > MOST_UNUSUAL:
-                continue
+            if unusual > MOST_UNUSUAL or (issubclass(other, Interpolant) and fields.get("path") == "linear"):
+                continue  # on the straight path the references of rectified flows are the same, and plainer
             found = Explanation("reference", other, fields)
             config = found.config(declared)
             if config is not None and not _does_the_same(config, declared):

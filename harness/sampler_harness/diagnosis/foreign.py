@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from reference_samplers import ALL_REFERENCES
+from reference_samplers.processes.interpolant import Interpolant
 from sampler_harness.checks.evidence import Evidence, expected_calls
 from sampler_harness.law.law import Law
 from sampler_harness.law.response import Array
@@ -70,7 +71,9 @@ def foreign(evidence: Evidence, diagnosis: Diagnosis) -> Foreign | None:
         return None
     if others:
         return Foreign(f"it is {' or '.join(others)}; declare that", tuple(others))
-    found = {other.__name__: _share(evidence, other, cases) for other in ALL_REFERENCES if other.__name__ != name}
+    # An interpolant with nothing said of it is a rectified flow, which is the plainer name.
+    named = [one for one in ALL_REFERENCES if one.__name__ != name and not issubclass(one, Interpolant)]
+    found = {other.__name__: _share(evidence, other, cases) for other in named}
     nearer = sorted((kind for kind in found if found[kind] > own + NEARER), key=lambda kind: -found[kind])
     shares = ", ".join(f"{kind} shares {found[kind]:.0%} of its weights" for kind in nearer[:3])
     trusted = "hold it against a version that you trust with --against"
