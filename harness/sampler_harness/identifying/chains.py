@@ -1,0 +1,132 @@
+"""Candidates on a table chain: DDPM, DDIM, LCM and TCD on the timesteps that the model was told."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from reference_samplers import DDIM, DDPM, LCM, TCD
+
+from .made import made
+from .numbers import agreeing, shortest
+from .signal import ChainPrediction, signals_of
+from .steps import Steps
+from .tables import named_tables, tables_of, written_out
+
+__all__ = ["on_a_chain", "on_a_named_chain"]
+
+#: Fewer of DDIM's steps draw than this: no eta can be read.
+_TINY = 1e-4
+_FINAL = ("one", "first")
+
+
+def on_a_chain(steps: Steps, *, learned_variance: bool = False) -> Iterator[Any]:
+    """Configurations that a sampler may be that tells its model whole timesteps.
+
+    Args:
+        steps: of its law.
+        learned_variance: the model returns a pair.
+    """
+    times = steps.law.times
+    is_falling = bool((np.diff(times) < 0).all())
+    if not steps.is_single or not is_falling or bool((times != np.rint(times)).any()) or times[-1] < 0:
+        return
+    timesteps = tuple(int(time) for time in times)
+    predictions: tuple[ChainPrediction, ...] = ("epsilon", "v", "x0")
+    for prediction in predictions:
+        for alpha in signals_of(steps.single, prediction):
+            alpha_bar = alpha[:-1] ** 2
+            tables: list[Mapping[str, Any]] = list(tables_of(timesteps, alpha_bar))
+            by_hand = written_out(timesteps, alpha_bar)
+            if by_hand is not None:
+                tables.append({"betas": by_hand, "num_train_timesteps": len(by_hand)})
+            for table in tables:
+                shared = {**table, "timesteps": timesteps, "prediction": prediction}
+                yield from _methods(steps, shared, learned_variance)
+
+
+def on_a_named_chain(steps: Steps, *, learned_variance: bool = False) -> Iterator[Any]:
+    """DDPM on every table that has a name: with a larger variance its steps do not say how much signal there is.
+
+    Args:
+        steps: of its law.
+        learned_variance: the model returns a pair.
+    """
+    times = steps.law.times
+    if not steps.is_single or not bool((np.diff(times) < 0).all()) or bool((times != np.rint(times)).any()):
+        return
+    timesteps = tuple(int(time) for time in times)
+    variances = ("learned_range", "learned") if learned_variance else ("fixed_large",)
+    for table in named_tables(timesteps):
+        for prediction, final, variance in itertools.product(("epsilon", "v", "x0"), _FINAL, variances):
+            fields = {"timesteps": timesteps, "prediction": prediction, "final_alpha_bar": final, "variance": variance}
+            yield from made(DDPM, {**table, **fields})
+
+
+def _methods(steps: Steps, shared: Mapping[str, Any], learned_variance: bool) -> Iterator[Any]:
+    if learned_variance:
+        for variance in ("learned_range", "learned"):
+            yield from made(DDPM, {**shared, "variance": variance})
+        return
+    for final in _FINAL:
+        plain = made(DDIM, {**shared, "final_alpha_bar": final})
+        for config in plain:
+            for eta in _etas(steps, config):
+                yield from made(DDIM, {**shared, "final_alpha_bar": final, "eta": eta})
+        for variance in ("fixed_small", "fixed_large"):
+            yield from made(DDPM, {**shared, "final_alpha_bar": final, "variance": variance})
+    yield from made(LCM, shared)
+    for config in made(TCD, {**shared, "gamma": 0.0}):
+        for gamma in _gammas(steps, config):
+            yield from made(TCD, {**shared, "gamma": gamma})
+
+
+def _etas(steps: Steps, config: DDIM) -> Iterator[float]:
+    """Equation 16, solved for eta at every step that draws."""
+    whole = dataclasses.replace(config, eta=1.0)
+    readings, sizes = [], []
+    for step, (t, t_next) in zip(steps.single, config.transitions, strict=True):
+        size = float(whole.sigma(whole.alpha_bar[t], whole.alpha_bar[t_next])) if t_next > 0 else 0.0
+        if size > _TINY:
+            readings.append(step.fresh / size)
+            sizes.append(size)
+    if not readings:
+        yield 0.0
+        return
+    found = agreeing(readings, sizes)
+    if found is not None and found[0] <= 1 + found[1]:
+        yield min(shortest(*found), 1.0)
+
+
+def _gammas(steps: Steps, config: TCD) -> Iterator[float]:
+    """The timestep below the next one that each step went to, by its fresh noise: what share of it is left out.
+
+    ``c^2 = 1 - alpha_bar_next / alpha_bar_s`` names s, and ``s = floor((1 - gamma) t_next)`` an interval for gamma.
+    """
+    low, high = 0.0, 1.0
+    table = config.alpha_bar
+    for step, (_, t_next) in zip(steps.single, config.transitions, strict=True):
+        if t_next <= 1:
+            continue
+        below = table[t_next] / max(1 - step.fresh**2, 1e-12)
+        s = int(np.abs(np.log(table[1 : t_next + 1]) - np.log(min(below, 1.0))).argmin()) + 1
+        # s - 1 <= (1 - gamma) (t_next - 1) < s
+        high = min(high, 1 - (s - 1) / (t_next - 1))
+        low = max(low, 1 - s / (t_next - 1))
+    if low > high:
+        return
+    yield _inside(low, high)
+
+
+def _inside(low: float, high: float) -> float:
+    """The shortest decimal of an interval that is open below."""
+    for digits in range(0, 9):
+        scale = 10.0**digits
+        value = float(np.floor(high * scale + 1e-9) / scale)
+        if low < value <= high + 1e-12:
+            return min(max(value, 0.0), 1.0)
+    return high

@@ -1,0 +1,108 @@
+"""What a model is told of the noise in x, and what it predicts: each way that the law allows, as noise levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from reference_samplers import prediction
+from sampler_harness.law.response import Array
+
+from .noise_levels import Reading
+from .signal import ChainPrediction, signals_of
+from .steps import Steps
+from .tables import table_of, tables_of
+
+__all__ = ["readings"]
+
+#: Below this share of signal one step alone does not say how much noise there is.
+DROWNED = 0.02
+_PREDICTIONS: tuple[ChainPrediction, ...] = ("epsilon", "v", "x0")
+
+
+def readings(steps: Steps) -> Iterator[Reading]:
+    """Noise levels at every call.
+
+    Args:
+        steps: of a law.
+    """
+    told = steps.law.times
+    ones = np.ones(steps.calls + 1)
+    if (told > 0).all():
+        yield Reading(told, {}, ones, np.zeros(steps.calls), np.ones(steps.calls))
+    with np.errstate(all="ignore"):
+        sigma = np.exp(4 * told)
+    if np.isfinite(sigma).all() and float(sigma.max()) < 1e6:
+        for sigma_data in _sigma_data(steps, sigma):
+            seen = np.append(prediction.c_in(sigma, sigma_data), 1.0)
+            skip, out = prediction.c_skip(sigma, sigma_data), prediction.c_out(sigma, sigma_data)
+            yield Reading(sigma, {"model_kind": "network", "sigma_data": sigma_data}, seen, skip, out)
+    for kind in _PREDICTIONS:
+        for levels, fields in _of_tables(steps, kind):
+            yield _of_chain(kind, levels, fields)
+
+
+def _of_chain(kind: ChainPrediction, sigma: Array, fields: Mapping[str, Any]) -> Reading:
+    scale = 1 / np.sqrt(sigma**2 + 1)
+    calls = len(sigma)
+    skip = {"epsilon": np.ones(calls), "v": scale**2, "x0": np.zeros(calls)}[kind]
+    out = {"epsilon": -sigma, "v": -sigma * scale, "x0": np.ones(calls)}[kind]
+    return Reading(sigma, {"model_kind": kind, **fields}, np.append(scale, 1.0), skip, out)
+
+
+def _sigma_data(steps: Steps, sigma: Array) -> Iterator[float]:
+    """From the last step, which returns D and shows c_out; from the scale of the first input where levels are low."""
+    yield 0.5
+    step = steps.step(steps.calls, steps.calls - 1)
+    size, level = abs(float(step.weights[0])), float(sigma[-1])
+    if step.is_whole and size < level:
+        found = size * level / np.sqrt(level**2 - size**2)
+        short = float(f"{found:.3g}")
+        if short != 0.5 and abs(short - found) <= 1e-2 * found:
+            yield short
+
+
+def _of_tables(steps: Steps, kind: ChainPrediction) -> Iterator[tuple[Array, Mapping[str, Any]]]:
+    """Levels of a chain's network: as the steps say, and as a table with a name has them where the model is told."""
+    told = tuple(float(one) for one in steps.law.times)
+    if steps.is_single:
+        alphas = [alpha[:-1] for alpha in signals_of(steps.single, kind)]
+        alphas = [alpha for alpha in alphas if np.isfinite(alpha).all() and (alpha > 0).all()]
+    else:
+        alphas = [_begun(steps, kind)] if kind != "v" else []
+    for alpha in alphas:
+        found = False
+        for fields in tables_of(told, alpha**2) if min(told) >= 0 else ():
+            table = table_of(fields)
+            if table is None:
+                continue
+            sigmas = np.sqrt((1 - table) / np.maximum(table, 2.0**-48))
+            if (np.diff(sigmas) <= 0).any():
+                continue
+            levels = np.exp(np.interp(told, np.arange(len(sigmas)), np.log(sigmas)))
+            yield levels, {"train_sigmas": tuple(float(one) for one in sigmas)}
+            found = True
+        if steps.is_single and np.isfinite(alpha).all() and (alpha > 0).all():
+            yield np.sqrt(np.maximum(1 / alpha**2 - 1, 0)), {"times": told}
+        if not found and not steps.is_single and np.isfinite(alpha).all():
+            yield np.sqrt(np.maximum(1 / alpha**2 - 1, 0)), {"times": told[::2]}
+
+
+def _begun(steps: Steps, kind: ChainPrediction) -> Array:
+    """The signal at each call of steps of two: from every first call by itself; NaN where that does not say."""
+    alpha = np.full(steps.calls, np.nan)
+    for call in range(0, steps.calls, 2):
+        step = steps.single[call]
+        if not step.is_whole or not step.kept:
+            continue
+        weight = float(step.weights[0])
+        local = (1 - step.kept**2 - weight**2) / (2 * step.kept * weight)
+        begun = float(np.sqrt(max(1 - local**2, 0.0))) if kind == "epsilon" else local
+        if not DROWNED < begun < 1:
+            continue
+        alpha[call] = begun
+        if call + 1 < steps.calls:
+            alpha[call + 1] = step.kept * begun + (weight if kind == "x0" else 0.0)
+    return alpha

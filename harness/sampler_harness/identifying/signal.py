@@ -1,0 +1,122 @@
+"""How much signal x holds at each model call, read off the steps of a process whose variance is kept.
+
+``x' = alpha' x0 + w epsilon + c z`` keeps ``alpha'^2 + w^2 + c^2 = 1`` in every method on a chain, ancestral or not,
+and in the scaled input of a network on noise levels. With what the output predicts, one step then says where it begins:
+from epsilon ``sigma = (1 - g^2 - h^2 - c^2) / (2 g h)``, where g is the weight of x, h that of the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+
+from sampler_harness.law.response import Array
+
+from .steps import Step
+
+__all__ = ["ChainPrediction", "signals_of"]
+
+ChainPrediction = Literal["epsilon", "x0", "v"]
+
+#: How near to 1 the signal's scale behind the last step is, for the run to end in data.
+DATA = 2e-4
+#: How far the identity of a step may be missed.
+MISSED = 2e-3
+
+
+def signals_of(steps: Sequence[Step], prediction: ChainPrediction) -> Iterator[Array]:
+    """The scale of the signal, alpha, at every call and behind the last one, in each way that the steps allow.
+
+    DDPM with a larger variance keeps no variance, and has the signal that its mean says: with epsilon it is read back
+    from data, where the run ends.
+
+    Args:
+        steps: each of one call, one behind the other.
+        prediction: what an output stands for.
+
+    Yields:
+        ``(K + 1,)``; NaN at the first call where its output alone is kept of it.
+    """
+    kept = np.array([step.kept for step in steps])
+    weight = np.array([float(step.weights[0]) for step in steps])
+    fresh = np.array([step.fresh for step in steps])
+    alpha: Array | None
+    with np.errstate(all="ignore"):
+        if prediction == "v":
+            alpha = _by_angles(kept, weight, fresh)
+        else:
+            local = (1 - kept**2 - weight**2 - fresh**2) / (2 * kept * weight)
+            alpha = _from_epsilon(kept, local) if prediction == "epsilon" else _from_x0(kept, weight, local)
+        if alpha is not None and _holds(alpha, kept, weight, fresh, prediction):
+            yield alpha
+            return
+        if prediction == "epsilon":
+            carried = np.concatenate([[1.0], np.cumprod(kept)])
+            ends_in_data = carried / carried[-1]
+            if np.isfinite(ends_in_data).all() and (np.diff(ends_in_data) > 0).all() and ends_in_data[0] > 0:
+                yield ends_in_data
+
+
+def _from_epsilon(kept: Array, sigma: Array) -> Array | None:
+    """Alpha falls out of the step that says it best; ``alpha' = g alpha`` carries it on."""
+    steps = len(kept)
+    carried = np.concatenate([[1.0], np.cumprod(kept)])
+    if not np.isfinite(carried).all() or (carried <= 0).any():
+        return None
+    ends_in_data = carried / carried[-1]
+    known = np.flatnonzero(np.isfinite(sigma) & (sigma > 0) & (sigma < 1))
+    if known.size == 0:
+        return ends_in_data if steps == 1 else None
+    best = known[np.abs(sigma[known] ** 2 - 0.5).argmin()]
+    alpha = np.sqrt(1 - sigma[best] ** 2) * carried / carried[best]
+    found: Array = ends_in_data if abs(alpha[-1] - 1) <= DATA else alpha
+    return found
+
+
+def _from_x0(kept: Array, weight: Array, alpha: Array) -> Array | None:
+    """Each step says where it begins, but one that keeps nothing of x; ``alpha' = g alpha + h`` where it ends."""
+    found = np.append(alpha, np.nan)
+    for k in range(len(kept)):
+        if kept[k] == 0:
+            found[k + 1] = weight[k]
+            if k and not np.isfinite(found[k]):
+                return None
+        elif np.isfinite(found[k]) and not np.isfinite(found[k + 1]):
+            found[k + 1] = kept[k] * found[k] + weight[k]
+    if kept[0] == 0:
+        found[0] = np.nan
+    return found if np.isfinite(found[1:]).all() else None
+
+
+def _by_angles(kept: Array, weight: Array, fresh: Array) -> Array | None:
+    """A step turns x and v: angles add up to where the run ends, in data."""
+    angle = 0.0
+    found = [1.0]
+    for g, h, c in zip(kept[::-1], weight[::-1], fresh[::-1], strict=True):
+        size = np.sqrt(1 - c**2)
+        if not size > 0 or abs(g**2 + h**2 - size**2) > MISSED:
+            return None
+        angle = float(np.arccos(np.clip(np.cos(angle) / size, -1.0, 1.0)) - np.arctan2(h, g))
+        if not -1e-6 <= angle <= np.pi / 2 + 1e-3:
+            return None
+        found.append(float(np.cos(angle)))
+    return np.array(found[::-1])
+
+
+def _holds(alpha: Array, kept: Array, weight: Array, fresh: Array, prediction: ChainPrediction) -> bool:
+    """Whether every step keeps the variance, and the signal grows."""
+    if prediction == "v":
+        return bool((np.diff(alpha) > -1e-6).all())
+    begin = alpha[:-1]
+    sigma = np.sqrt(np.maximum(1 - begin**2, 0))
+    if prediction == "epsilon":
+        ends, noise = kept * begin, kept * sigma + weight
+    else:
+        begin = np.where(np.isfinite(begin), begin, 0.0)
+        ends, noise = kept * begin + weight, kept * np.where(np.isfinite(sigma), sigma, 1.0)
+    inside = bool(((alpha[np.isfinite(alpha)] >= -1e-9) & (alpha[np.isfinite(alpha)] <= 1 + MISSED)).all())
+    missed = np.abs(ends**2 + noise**2 + fresh**2 - 1)
+    grows = bool((np.diff(alpha[np.isfinite(alpha)]) > -1e-6).all())
+    return inside and grows and bool((missed <= MISSED).all())
