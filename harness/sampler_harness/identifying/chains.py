@@ -13,9 +13,9 @@ from reference_samplers import DDIM, DDPM, LCM, TCD
 
 from .made import made
 from .numbers import agreeing, shortest
-from .signal import ChainPrediction, signals_of
+from .signal import ChainPrediction, renoised, signals_of
 from .steps import Steps
-from .tables import named_tables, tables_of, written_out
+from .tables import named_tables, other_tables, tables_of, tables_that_turn
 
 __all__ = ["on_a_chain", "on_a_named_chain"]
 
@@ -24,29 +24,38 @@ _TINY = 1e-4
 _FINAL = ("one", "first")
 
 
-def on_a_chain(steps: Steps, *, learned_variance: bool = False) -> Iterator[Any]:
+def on_a_chain(steps: Steps, *, learned_variance: bool = False, named: bool = True) -> Iterator[Any]:
     """Configurations that a sampler may be that tells its model whole timesteps.
 
     Args:
         steps: of its law.
         learned_variance: the model returns a pair.
+        named: on tables with a name; else on others.
     """
-    times = steps.law.times
-    is_falling = bool((np.diff(times) < 0).all())
-    if not steps.is_single or not is_falling or bool((times != np.rint(times)).any()) or times[-1] < 0:
+    timesteps = _timesteps(steps)
+    if timesteps is None:
         return
-    timesteps = tuple(int(time) for time in times)
+    tables = tables_of if named else other_tables
     predictions: tuple[ChainPrediction, ...] = ("epsilon", "v", "x0")
     for prediction in predictions:
         for alpha in signals_of(steps.single, prediction):
-            alpha_bar = alpha[:-1] ** 2
-            tables: list[Mapping[str, Any]] = list(tables_of(timesteps, alpha_bar))
-            by_hand = written_out(timesteps, alpha_bar)
-            if by_hand is not None:
-                tables.append({"betas": by_hand, "num_train_timesteps": len(by_hand)})
-            for table in tables:
+            for table in tables(timesteps, alpha[:-1] ** 2):
                 shared = {**table, "timesteps": timesteps, "prediction": prediction}
                 yield from _methods(steps, shared, learned_variance)
+    for table, _ in tables_that_turn(timesteps, steps.single) if named else ():
+        yield from _methods(steps, {**table, "timesteps": timesteps, "prediction": "v"}, learned_variance)
+    alpha_of_noise = renoised(steps.single)
+    if alpha_of_noise is not None and not learned_variance:
+        for table, prediction in itertools.product(list(tables(timesteps, alpha_of_noise[:-1] ** 2)), predictions):
+            yield from made(LCM, {**table, "timesteps": timesteps, "prediction": prediction})
+
+
+def _timesteps(steps: Steps) -> tuple[int, ...] | None:
+    """Whole timesteps, falling, of steps of one call."""
+    times = steps.law.times
+    if not steps.is_single or bool((times != np.rint(times)).any()) or times[-1] < 0 or (np.diff(times) >= 0).any():
+        return None
+    return tuple(int(time) for time in times)
 
 
 def on_a_named_chain(steps: Steps, *, learned_variance: bool = False) -> Iterator[Any]:
@@ -56,10 +65,9 @@ def on_a_named_chain(steps: Steps, *, learned_variance: bool = False) -> Iterato
         steps: of its law.
         learned_variance: the model returns a pair.
     """
-    times = steps.law.times
-    if not steps.is_single or not bool((np.diff(times) < 0).all()) or bool((times != np.rint(times)).any()):
+    timesteps = _timesteps(steps)
+    if timesteps is None:
         return
-    timesteps = tuple(int(time) for time in times)
     variances = ("learned_range", "learned") if learned_variance else ("fixed_large",)
     for table in named_tables(timesteps):
         for prediction, final, variance in itertools.product(("epsilon", "v", "x0"), _FINAL, variances):

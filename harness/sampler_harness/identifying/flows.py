@@ -19,6 +19,8 @@ __all__ = ["on_a_flow"]
 
 #: How far a time may stand beyond its ends.
 BEYOND = 1e-5
+#: How near to a half what is told must be for rounding to decide.
+HALF = 1e-3
 #: Calls of a step, of the methods that have one number of them.
 _STAGES = {"heun": 2, "midpoint": 2, "rk4": 4, "rk4_38": 4}
 _PREDICTIONS: tuple[FlowPrediction, ...] = ("flow", "reversed_flow", "x0", "epsilon")
@@ -66,7 +68,20 @@ def _readings(steps: Steps) -> Iterator[tuple[tuple[float, ...], Mapping[str, An
             if is_rounded:
                 exact = _by_steps(steps)
                 for rounding in ("nearest", "down") if exact is not None else ():
-                    yield exact or (), {**fields, "time_rounding": rounding}
+                    beside = tuple(
+                        _off_the_half(t, float(time), scale, data_at_one)
+                        for t, time in zip(exact or (), told, strict=True)
+                    )
+                    yield beside if rounding == "nearest" else exact or (), {**fields, "time_rounding": rounding}
+
+
+def _off_the_half(t: float, told: float, scale: float, data_at_one: bool) -> float:
+    """A time that lies on a half of what is told, where rounding decides, moved to the side that was taken."""
+    exact = scale * (1 - t if data_at_one else t)
+    if abs(abs(exact - told) - 0.5) > HALF:
+        return t
+    beside = told + (0.5 - HALF) * (1.0 if exact > told else -1.0)
+    return 1 - beside / scale if data_at_one else beside / scale
 
 
 def _held(time: float) -> float:

@@ -14,6 +14,7 @@ from reference_samplers.grids import (
     ExponentialLevels,
     FlowLogSNR,
     FlowMatchTimes,
+    Grid,
     KarrasLevels,
     KLOptimalLevels,
     LevelsInTable,
@@ -33,6 +34,8 @@ __all__ = ["has_levels", "noise_level_grids", "rho_of", "time_grids"]
 
 #: Levels of float32 programs are known to this share of themselves, those of a small difference from 1 to this much.
 NEAR = 2e-5
+#: And of a float32 ramp all levels are known to this share of the highest.
+ROUNDED = 1.2e-7
 PLACES = ("simple", "normal", "sgm_uniform", "ddim_uniform", "beta")
 #: Lengths of tables that a lowest time is 1 over.
 _TABLE = 1000
@@ -48,7 +51,7 @@ def has_levels(grid: Any, levels: Array) -> bool:
     try:
         with np.errstate(all="ignore"):
             own = np.asarray(grid.levels, dtype=np.float64)
-            beside = grid.also
+            beside = grid.also if isinstance(grid, Grid) else None
     except (ValueError, ArithmeticError):
         return False
     return any(
@@ -60,7 +63,7 @@ def has_levels(grid: Any, levels: Array) -> bool:
 
 
 def _allowed(levels: Array) -> Array:
-    return np.asarray(NEAR * np.abs(levels) + 1e-9)
+    return np.asarray(NEAR * np.abs(levels) + ROUNDED * float(np.abs(levels).max()))
 
 
 def noise_level_grids(levels: Array, asked: int) -> Iterator[Any]:
@@ -78,7 +81,8 @@ def noise_level_grids(levels: Array, asked: int) -> Iterator[Any]:
 def _noise_levels(levels: Array, asked: int) -> Iterator[Any]:
     above = levels[:-1]
     steps = len(above)
-    ends = {"num_steps": steps, "sigma_max": _level(above[0]), "sigma_min": _level(above[-1])}
+    lowest = shortest(float(above[-1]), 2e-6 * float(above[-1]) + ROUNDED * float(above[0]))
+    ends = {"num_steps": steps, "sigma_max": _level(above[0]), "sigma_min": lowest}
     if steps == 1:
         yield from made(KarrasLevels, {**ends, "sigma_min": min(0.002, float(ends["sigma_max"]))})
         return

@@ -17,12 +17,15 @@ from sampler_harness.subject import Subject
 from .candidates import candidates
 from .difference import differences
 from .fitting import agreement, off
+from .grids import has_levels
 from .laid import Laid, grids_of
-from .likeness import left_open, likeness
+from .left_open import left_open
+from .likeness import likeness
 from .naming import named
 from .noise_levels import window
 from .observed import Observed, observed
-from .second_thoughts import clamped, on_named_chains
+from .schedulers import on_schedulers
+from .second_thoughts import clamped, on_named_chains, on_other_tables, solved
 
 __all__ = ["identify"]
 
@@ -110,16 +113,18 @@ def _undone(subject: Subject, seen: Observed) -> Subject | None:
 def _answer(seen: Sequence[Observed]) -> Identity:
     first = seen[0]
     uneven = next((one.uneven for one in seen if one.uneven), "")
-    tried = [list(candidates(one)) for one in seen]
-    exact = [config for config in tried[0] if off(first, config) <= 1.0]
-    for again in (clamped, on_named_chains):
-        if exact:
-            break
-        tried = [[*some, *again(one, some)] for one, some in zip(seen, tried, strict=True)]
+    tried = [candidates(one) for one in seen]
+    methods: list[_Method] = []
+    further = (on_schedulers, clamped) if first.is_affine else (clamped, on_schedulers)
+    for again in (None, *further, on_other_tables, on_named_chains, solved):
+        if again is not None:
+            tried = [[*some, *again(one, some)] for one, some in zip(seen, tried, strict=True)]
         exact = [config for config in tried[0] if off(first, config) <= 1.0]
-    methods = [method for config in exact if (method := _followed(config, seen, tried)) is not None]
-    for method in methods:
-        method.laid = [laid for laid in grids_of(method.configs[0], first) if _is_laid(laid, method, seen)]
+        methods = [method for config in exact if (method := _followed(config, seen, tried)) is not None]
+        for method in methods:
+            method.laid = [laid for laid in grids_of(method.configs[0], first) if _is_laid(laid, method, seen)]
+        if methods:
+            break
     names = _names(methods, seen)
     if names and not uneven:
         return Identity("", "exact", names=tuple(names))
@@ -192,7 +197,7 @@ def _is_laid(laid: Laid, method: _Method, seen: Sequence[Observed]) -> bool:
     """Whether a method on a grid has the law of every run."""
     for one, config in zip(seen, method.configs, strict=True):
         other = laid.on(config, one.steps)
-        if other is None or off(one, other) > 1.0:
+        if other is None or (off(one, other) > 1.0 and not has_levels(other, np.asarray(config.levels))):
             return False
     return True
 
@@ -203,7 +208,7 @@ def _names(methods: Sequence[_Method], seen: Sequence[Observed]) -> list[Name]:
     for method in methods:
         config = method.configs[0]
         grids: list[Laid | None] = [*method.laid] or [None]
-        found += [named(config, laid, seen[0].steps, left_open(method.configs)) for laid in grids[:3]]
+        found += [named(config, laid, seen[0].steps, left_open(method.configs, seen)) for laid in grids[:3]]
     by_family: dict[str, list[Name]] = {}
     for name in sorted(found, key=lambda one: one.length):
         by_family.setdefault(name.family, []).append(name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reference_samplers import EDM, DPM2Ancestral, EulerAncestral
+from reference_samplers import EDM, DPM2Ancestral, EulerAncestral, ScoreSDE
 from reference_samplers.diffusers import (
     EulerAncestralDiscrete,
     EulerDiscrete,
@@ -23,6 +23,7 @@ from reference_samplers.grids.noise_levels import LevelsByHand
 from reference_samplers.grids.timesteps import DistilledTimesteps, Timesteps
 from reference_samplers.processes.rectified_flow import RectifiedFlow
 from reference_samplers.processes.table_chain import TableChain
+from reference_samplers.processes.table_model import TableModel
 
 from .grids import noise_level_grids, time_grids
 from .made import made
@@ -93,6 +94,10 @@ def grids_of(config: Any, seen: Observed) -> Iterator[Laid]:
     """
     if isinstance(config, TableChain):
         yield from _timesteps(config)
+        return
+    if isinstance(config, (TableModel, ScoreSDE)):  # which have no levels by hand here
+        fields = {name: one for name, one in config.values().items() if name != "num_steps"}
+        yield Laid(fields, kind=type(config), by_asking=isinstance(config, TableModel))
         return
     levels = np.asarray(config.levels, dtype=np.float64)
     if isinstance(config, RectifiedFlow):

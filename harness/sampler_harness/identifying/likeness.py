@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 
 from sampler_harness.law.clamped import told_bounds
 
-from .noise_levels import MOST, between
 from .observed import Observed
 from .steps import Steps
 
-__all__ = ["left_open", "likeness"]
+__all__ = ["likeness"]
 
 #: More times than these are told by their ends.
 _ALL = 6
@@ -73,26 +69,3 @@ def _draws(steps: Steps) -> str:
         return f"{start}; nothing is drawn on the way: it is deterministic from there"
     many = f"fresh noise comes in at {len(steps.drawn)} of {law.num_calls} rows behind it"
     return f"{start}; {many}{', behind the last call too' if law.num_calls in steps.drawn else ''}"
-
-
-def left_open(configs: Sequence[Any]) -> tuple[str, ...]:
-    """What the laws of all runs leave open of the fields of a method.
-
-    Args:
-        configs: the method in every run, on the levels of each.
-    """
-    values = configs[0].values()
-    if not values.get("s_churn"):
-        return ()
-    found = []
-    gammas = [float(one.gamma(s)) for one in configs for s in one.levels[:-1]]
-    raised = [gamma for gamma in gammas if gamma > 0]
-    if raised and min(raised) >= MOST - 1e-9:
-        found.append(f"s_churn may be any number from {MOST * max(len(one.levels) - 1 for one in configs):.4g}: "
-                     "gamma is as large as it may be in all of these runs")  # fmt: skip
-    levels = [float(s) for one in configs for s in one.levels[:-1]]
-    up = [s for s, gamma in zip(levels, gammas, strict=True) if gamma > 0]
-    for name, ends in (("s_tmin", between(levels, up, below=True)), ("s_tmax", between(levels, up, below=False))):
-        if ends is not None and values[name] not in (0.0, float("inf")):
-            found.append(f"{name} may lie anywhere from {ends[0]:.6g} to {ends[1]:.6g}: no level of these runs does")
-    return tuple(found)

@@ -13,9 +13,9 @@ from sampler_harness.law.response import Array
 from .noise_levels import Reading
 from .signal import ChainPrediction, signals_of
 from .steps import Steps
-from .tables import table_of, tables_of
+from .tables import table_of, tables_of, tables_that_turn
 
-__all__ = ["readings"]
+__all__ = ["readings", "signal_at_calls"]
 
 #: Below this share of signal one step alone does not say how much noise there is.
 DROWNED = 0.02
@@ -67,11 +67,7 @@ def _sigma_data(steps: Steps, sigma: Array) -> Iterator[float]:
 def _of_tables(steps: Steps, kind: ChainPrediction) -> Iterator[tuple[Array, Mapping[str, Any]]]:
     """Levels of a chain's network: as the steps say, and as a table with a name has them where the model is told."""
     told = tuple(float(one) for one in steps.law.times)
-    if steps.is_single:
-        alphas = [alpha[:-1] for alpha in signals_of(steps.single, kind)]
-        alphas = [alpha for alpha in alphas if np.isfinite(alpha).all() and (alpha > 0).all()]
-    else:
-        alphas = [_begun(steps, kind)] if kind != "v" else []
+    alphas = signal_at_calls(steps, kind)
     for alpha in alphas:
         found = False
         for fields in tables_of(told, alpha**2) if min(told) >= 0 else ():
@@ -90,14 +86,31 @@ def _of_tables(steps: Steps, kind: ChainPrediction) -> Iterator[tuple[Array, Map
             yield np.sqrt(np.maximum(1 / alpha**2 - 1, 0)), {"times": told[::2]}
 
 
+def signal_at_calls(steps: Steps, prediction: str) -> list[Array]:
+    """The signal at every call, as far as steps say it; NaN elsewhere.
+
+    Args:
+        steps: of a law.
+        prediction: what the model predicts.
+    """
+    kind: ChainPrediction = next(one for one in _PREDICTIONS if one == prediction)
+    if not steps.is_single:
+        return [_begun(steps, kind)] if kind != "v" else []
+    alphas = [alpha[:-1] for alpha in signals_of(steps.single, kind)]
+    if kind == "v":
+        told = [float(one) for one in steps.law.times]
+        alphas += [alpha for _, alpha in tables_that_turn(told, steps.single)]
+    return [alpha for alpha in alphas if np.isfinite(alpha).all() and (alpha > 0).all()]
+
+
 def _begun(steps: Steps, kind: ChainPrediction) -> Array:
     """The signal at each call of steps of two: from every first call by itself; NaN where that does not say."""
     alpha = np.full(steps.calls, np.nan)
     for call in range(0, steps.calls, 2):
         step = steps.single[call]
-        if not step.is_whole or not step.kept:
-            continue
         weight = float(step.weights[0])
+        if not step.is_whole or not step.kept or not weight:
+            continue
         local = (1 - step.kept**2 - weight**2) / (2 * step.kept * weight)
         begun = float(np.sqrt(max(1 - local**2, 0.0))) if kind == "epsilon" else local
         if not DROWNED < begun < 1:

@@ -8,21 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from .chains import on_a_named_chain
+from reference_samplers.processes.rectified_flow import RectifiedFlow
+
+from .chains import on_a_chain, on_a_named_chain
 from .fitting import HOPELESS, law_off, off, roughly_off
 from .made import made
 from .numbers import shortest
 from .observed import Observed
 from .steps import Steps
 
-__all__ = ["clamped", "on_named_chains"]
+__all__ = ["clamped", "on_named_chains", "on_other_tables", "solved"]
 
 #: Quantiles that dynamic thresholding is made at.
 _QUANTILES = (0.995, 0.9, 0.95, 0.99, 0.75)
 
 
 def clamped(seen: Observed, tried: Sequence[Any]) -> Iterator[Any]:
-    """What has the law of small values, with clamps that large ones show; networks with another ``sigma_data``.
+    """What has the law of small values, with clamps that large ones show.
 
     Args:
         seen: the sampler's runs.
@@ -32,7 +34,31 @@ def clamped(seen: Observed, tried: Sequence[Any]) -> Iterator[Any]:
         for config in tried:
             if "clip_denoised" in config.values() and law_off(seen, config) <= 1.0:
                 yield from _clamped(seen, config)
-    yield from (other for config in tried for other in _with_sigma_data(seen, config))
+
+
+def solved(seen: Observed, tried: Sequence[Any]) -> Iterator[Any]:
+    """Networks and boundaries with a number that no single step says well.
+
+    Args:
+        seen: the sampler's runs.
+        tried: what was looked at.
+    """
+    for config in tried:
+        if not isinstance(config, RectifiedFlow):
+            yield from _solved(seen, config)
+
+
+def on_other_tables(seen: Observed, tried: Sequence[Any]) -> Iterator[Any]:
+    """Chains on tables that have no name.
+
+    Args:
+        seen: the sampler's runs.
+        tried: what was looked at.
+    """
+    with np.errstate(all="ignore"):
+        found = list(on_a_chain(Steps(seen.law), learned_variance=seen.learned_variance, named=False))
+    yield from found
+    yield from clamped(seen, found)
 
 
 def on_named_chains(seen: Observed, tried: Sequence[Any]) -> Iterator[Any]:
@@ -67,18 +93,33 @@ def _clamped(seen: Observed, config: Any) -> Iterator[Any]:
                     return
 
 
-def _with_sigma_data(seen: Observed, config: Any) -> Iterator[Any]:
-    """A network's ``sigma_data``, solved for over the whole law: levels far above it say little each."""
+def _solved(seen: Observed, config: Any) -> Iterator[Any]:
+    """One number that no single step says well, solved for over the whole law.
+
+    A network's ``sigma_data``, where levels are far above it, and the scale of timesteps in a consistency model's
+    boundary.
+    """
     from scipy.optimize import minimize_scalar
 
-    if config.values().get("model_kind") != "network" or not np.isfinite(roughly_off(seen, config)):
+    values = config.values()
+    name = "timestep_scaling" if "timestep_scaling" in values else "sigma_data"
+    if name == "sigma_data" and values.get("model_kind") != "network":
+        return
+    if not np.isfinite(roughly_off(seen, config)):
         return
 
     def far(logarithm: float) -> float:
-        return roughly_off(seen, dataclasses.replace(config, sigma_data=float(np.exp(logarithm))))
+        changed: dict[str, Any] = {name: float(np.exp(logarithm))}
+        return roughly_off(seen, dataclasses.replace(config, **changed))
 
-    start = float(np.log(config.sigma_data))
-    solved = minimize_scalar(far, bounds=(start - 3, start + 3), method="bounded", options={"xatol": 1e-9})
+    starts = np.log(values[name]) + np.linspace(-7, 2, 28)
+    begun = starts[int(np.argmin([far(float(one)) for one in starts]))]
+    solved = minimize_scalar(far, bounds=(begun - 0.4, begun + 0.4), method="bounded", options={"xatol": 1e-9})
     if solved.fun < HOPELESS:
         value = float(np.exp(solved.x))
-        yield dataclasses.replace(config, sigma_data=shortest(value, 3e-4 * value))
+        for known in (1e-2, 3e-4, 1e-5):
+            changed: dict[str, Any] = {name: shortest(value, known * value)}
+            found = dataclasses.replace(config, **changed)
+            if off(seen, found) <= 1.0:
+                yield found
+                return

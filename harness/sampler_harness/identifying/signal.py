@@ -12,11 +12,12 @@ from typing import Literal
 
 import numpy as np
 
+from reference_samplers.processes.betas import cosine_betas
 from sampler_harness.law.response import Array
 
 from .steps import Step
 
-__all__ = ["ChainPrediction", "signals_of"]
+__all__ = ["ChainPrediction", "renoised", "signals_of", "turns"]
 
 ChainPrediction = Literal["epsilon", "x0", "v"]
 
@@ -24,6 +25,10 @@ ChainPrediction = Literal["epsilon", "x0", "v"]
 DATA = 2e-4
 #: How far the identity of a step may be missed.
 MISSED = 2e-3
+#: Variance below which a step keeps none of the noise: rounding leaves as much of a difference.
+NO_NOISE = 3e-7
+#: Angles of v at which runs end: data, and the first entries of tables with a name.
+ENDS = (0.0, *(float(np.arcsin(np.sqrt(beta))) for beta in (1e-4, 0.00085, float(cosine_betas(1000)[0]))))
 
 
 def signals_of(steps: Sequence[Step], prediction: ChainPrediction) -> Iterator[Array]:
@@ -42,21 +47,35 @@ def signals_of(steps: Sequence[Step], prediction: ChainPrediction) -> Iterator[A
     kept = np.array([step.kept for step in steps])
     weight = np.array([float(step.weights[0]) for step in steps])
     fresh = np.array([step.fresh for step in steps])
-    alpha: Array | None
     with np.errstate(all="ignore"):
         if prediction == "v":
-            alpha = _by_angles(kept, weight, fresh)
+            found = [_by_angles(kept, weight, fresh, end) for end in ENDS]
         else:
             local = (1 - kept**2 - weight**2 - fresh**2) / (2 * kept * weight)
-            alpha = _from_epsilon(kept, local) if prediction == "epsilon" else _from_x0(kept, weight, local)
-        if alpha is not None and _holds(alpha, kept, weight, fresh, prediction):
-            yield alpha
-            return
-        if prediction == "epsilon":
+            found = [_from_epsilon(kept, local) if prediction == "epsilon" else _from_x0(kept, weight, local)]
+        held = [one for one in found if one is not None and _holds(one, kept, weight, fresh, prediction)]
+        yield from held
+        if prediction == "epsilon" and not held:
             carried = np.concatenate([[1.0], np.cumprod(kept)])
             ends_in_data = carried / carried[-1]
             if np.isfinite(ends_in_data).all() and (np.diff(ends_in_data) > 0).all() and ends_in_data[0] > 0:
                 yield ends_in_data
+
+
+def renoised(steps: Sequence[Step]) -> Array | None:
+    """The same of steps that predict the data and noise it anew: their fresh noise is all that there is.
+
+    Args:
+        steps: each of one call, one behind the other.
+
+    Returns:
+        ``(K + 1,)``, NaN at the first call, of which nothing is kept; None where a step draws none.
+    """
+    fresh = np.array([step.fresh for step in steps[:-1]])
+    if not fresh.size or (fresh <= 0).any() or (fresh > 1 + MISSED).any():
+        return None
+    alpha = np.sqrt(np.maximum(1 - fresh**2, 0))
+    return np.concatenate([[np.nan], alpha, [1.0]]) if (np.diff(alpha) > 0).all() else None
 
 
 def _from_epsilon(kept: Array, sigma: Array) -> Array | None:
@@ -90,15 +109,42 @@ def _from_x0(kept: Array, weight: Array, alpha: Array) -> Array | None:
     return found if np.isfinite(found[1:]).all() else None
 
 
-def _by_angles(kept: Array, weight: Array, fresh: Array) -> Array | None:
-    """A step turns x and v: angles add up to where the run ends, in data."""
-    angle = 0.0
-    found = [1.0]
+def turns(steps: Sequence[Step], alpha: Array) -> bool:
+    """Whether steps of a model of v lead from each signal to the next: they say no angle, and by how much it turns.
+
+    Args:
+        steps: each of one call, one behind the other; of the last one it is not asked where it leads.
+        alpha: ``(K,)`` the signal at each call.
+    """
+    with np.errstate(all="ignore"):
+        here, there = np.arccos(np.clip(alpha[:-1], 0, 1)), np.arccos(np.clip(alpha[1:], 0, 1))
+        fresh = np.array([step.fresh for step in steps[:-1]])
+        kept = np.sqrt(np.maximum(np.sin(there) ** 2 - fresh**2, 0))
+        told = np.arctan2(kept, np.cos(there)) - here
+        turned = np.arctan2([float(step.weights[0]) for step in steps[:-1]], [step.kept for step in steps[:-1]])
+        # A root of next to nothing is not known.
+        unsure = np.where(kept**2 < 1e-4, 1e-2, 0.0)
+    return bool(np.isfinite(told).all() and (np.abs(told - turned) <= MISSED + unsure).all())
+
+
+def _by_angles(kept: Array, weight: Array, fresh: Array, end: float) -> Array | None:
+    """A step turns x and v: angles add up to where the run ends.
+
+    Args:
+        kept: weight of x in every step.
+        weight: of the output.
+        fresh: std of fresh noise.
+        end: angle behind the last step, 0 for data.
+    """
+    angle = end
+    found = [float(np.cos(end))]
     for g, h, c in zip(kept[::-1], weight[::-1], fresh[::-1], strict=True):
         size = np.sqrt(1 - c**2)
         if not size > 0 or abs(g**2 + h**2 - size**2) > MISSED:
             return None
-        angle = float(np.arccos(np.clip(np.cos(angle) / size, -1.0, 1.0)) - np.arctan2(h, g))
+        # Of the noise there, what is not fresh is kept; next to none is none, whose root would be some.
+        left = np.sin(angle) ** 2 - c**2
+        angle = float(np.arctan2(np.sqrt(left) if left > NO_NOISE else 0.0, np.cos(angle)) - np.arctan2(h, g))
         if not -1e-6 <= angle <= np.pi / 2 + 1e-3:
             return None
         found.append(float(np.cos(angle)))

@@ -123,6 +123,7 @@ class Steps:
         if row in self.law.opened:
             new[self.calls + self.law.opened.index(row)] = True
         old, begun = self._table[row][~new], self._table[row - back : row, ~new]
+        weights: Array
         weights, *_ = np.linalg.lstsq(begun.T, old, rcond=1e-7)
         left = old - weights @ begun
         scale = max(float(np.abs(self._table[row]).max(initial=0.0)), 1e-300)

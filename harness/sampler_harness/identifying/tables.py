@@ -12,8 +12,19 @@ from reference_samplers.processes import betas
 from sampler_harness.law.response import Array
 
 from .numbers import shortest
+from .signal import turns
+from .steps import Step
 
-__all__ = ["levels_between", "log_snr", "named_tables", "table_of", "tables_of", "written_out"]
+__all__ = [
+    "levels_between",
+    "log_snr",
+    "named_tables",
+    "other_tables",
+    "table_of",
+    "tables_of",
+    "tables_that_turn",
+    "written_out",
+]
 
 #: Lengths of tables that people train on; a longer one is looked for from what the model is told.
 LENGTHS = (1000, 100, 50, 20, 200, 250, 500, 2000, 4000)
@@ -55,7 +66,7 @@ def _lengths(places: Sequence[float]) -> list[int]:
 
 
 def tables_of(places: Sequence[float], alpha_bar: Array) -> Iterator[Mapping[str, Any]]:
-    """Fields of the tables that have, at some places, some signal: those with a name first, then with ends solved for.
+    """Fields of the tables with a name that have, at some places, some signal, of the likeliest length.
 
     Args:
         places: what the model is told.
@@ -75,8 +86,22 @@ def tables_of(places: Sequence[float], alpha_bar: Array) -> Iterator[Mapping[str
                 yield fields
         if found:
             return
+
+
+def other_tables(timesteps: tuple[int, ...], alpha_bar: Array) -> Iterator[Mapping[str, Any]]:
+    """Fields of tables without a name: linear ones whose ends are solved for, and one that is written out.
+
+    Args:
+        timesteps: what the model is told.
+        alpha_bar: ``(K,)`` there; NaN where it was not seen.
+    """
+    seen = np.isfinite(alpha_bar)
+    at = [float(place) for place, one in zip(timesteps, seen, strict=True) if one]
     if len(at) > 1:
-        yield from _with_ends(at, wanted, dict.fromkeys(_lengths(places)))
+        yield from _with_ends(at, log_snr(alpha_bar[seen]), list(dict.fromkeys(_lengths(timesteps))))
+    by_hand = written_out(timesteps, alpha_bar)
+    if by_hand is not None:
+        yield {"betas": by_hand, "num_train_timesteps": len(by_hand)}
 
 
 def named_tables(places: Sequence[float]) -> Iterator[Mapping[str, Any]]:
@@ -87,6 +112,23 @@ def named_tables(places: Sequence[float]) -> Iterator[Mapping[str, Any]]:
     """
     for length in dict.fromkeys(_lengths(places)):
         yield from _named(length)
+
+
+def tables_that_turn(places: Sequence[float], steps: Sequence[Step]) -> Iterator[tuple[Mapping[str, Any], Array]]:
+    """Tables with a name along which steps of a model of v lead, and alpha at these places.
+
+    Args:
+        places: what the model is told.
+        steps: each of one call.
+    """
+    if len(places) < 2 or min(places) < 0:
+        return
+    for fields in named_tables(places):
+        table = table_of(fields)
+        if table is not None and max(places) <= len(table) - 1:
+            alpha = np.sqrt(levels_between(table, places))
+            if turns(steps, alpha):
+                yield fields, alpha
 
 
 def _named(length: int) -> Iterator[Mapping[str, Any]]:
@@ -124,7 +166,7 @@ def _is_near(table: Array, places: Sequence[float], wanted: Array) -> bool:
     return bool((np.abs(log_snr(levels_between(table, places)) - wanted) <= NEAR).all())
 
 
-def _with_ends(places: Sequence[float], wanted: Array, lengths: Iterator[int] | Any) -> Iterator[Mapping[str, Any]]:
+def _with_ends(places: Sequence[float], wanted: Array, lengths: Sequence[int]) -> Iterator[Mapping[str, Any]]:
     """Linear tables with other ends: solved for by least squares from the named ones."""
     from scipy.optimize import least_squares
 

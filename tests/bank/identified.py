@@ -1,0 +1,191 @@
+"""Samplers that nobody declared, and what each of them is: written down by hand, ahead of any run.
+
+What a row says is what its source says. Of a name only what the source fixes is asked; where two names have one law,
+either may stand first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sampler_harness.identity import Identity, Name
+
+__all__ = ["ROWS", "Row", "is_right", "is_wrong_and_called_exact"]
+
+OURS = "fixtures/torch_samplers/under_test.py:"
+WRAPS = "fixtures/wraps/"
+IDIOM = "k_diffusion:fixtures/torch_samplers/idiom.py:"
+PLAIN = "fixtures/undeclared.py:"
+FAULTY = "fixtures/faulty_samplers/"
+KARRAS = "the Karras grid"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sampler.
+
+    Attributes:
+        target: as a person types it.
+        settings: what ``--set`` gives.
+        references: classes whose law it has, any of which may stand first; empty where no reference has it.
+        fields: that the name must have.
+        words: that must stand in it.
+        open: word that must stand in what is left open.
+    """
+
+    target: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    open: str = ""
+
+    @property
+    def name(self) -> str:
+        """For a test's id."""
+        given = ",".join(f"{name}={value}" for name, value in self.settings.items())
+        return f"{self.target.rpartition('/')[2]}{f'[{given}]' if given else ''}"
+
+
+def _row(
+    target: str, settings: dict[str, Any], references: str = "", *words: str, open: str = "", **fields: Any
+) -> Row:
+    return Row(target, settings, tuple(references.split()), fields, words, open)
+
+
+#: Forty and some: of this project with odd settings, as released, wrapped, plain functions, and what is none of them.
+ROWS: tuple[Row, ...] = (
+    # This project's own, with settings that nobody has by default.
+    _row(OURS + "edm", {"solver": "euler", "s_churn": 2.0, "s_noise": 1.02, "sigma_max": 40.0, "rho": 7.0}, "EDM",
+         KARRAS, "rho 7", "Euler", s_churn=2.0, s_noise=1.02, sigma_max=40.0, solver="euler"),
+    _row(OURS + "edm", {"rho": 3.0, "sigma_min": 0.01, "sigma_max": 20.0}, "EDM", KARRAS, "from 20 to 0.01, rho 3",
+         "Heun", rho=3.0),
+    _row(OURS + "edm", {"model_kind": "network", "sigma_data": 0.3}, "EDM", KARRAS, "sigma_data 0.3", "Heun",
+         model_kind="network", sigma_data=0.3),
+    _row(OURS + "edm", {"s_churn": 1.5, "s_tmin": 0.05, "s_tmax": 50.0, "s_noise": 1.007}, "EDM", "Heun", open="s_tmin",
+         s_churn=1.5, s_noise=1.007),
+    _row(OURS + "edm", {"s_churn": 40.0}, "EDM", "Heun", open="s_churn may be any number"),
+    _row(OURS + "dpm2", {"rho": 5.0}, "DPM2", KARRAS, "rho 5"),
+    _row(OURS + "dpm2_ancestral", {"eta": 0.35, "s_noise": 0.95}, "DPM2Ancestral", KARRAS, eta=0.35, s_noise=0.95),
+    _row(OURS + "euler_ancestral", {"eta": 0.62}, "EulerAncestral", "eta 0.62", KARRAS, eta=0.62),
+    _row(OURS + "ddim", {"eta": 0.45, "prediction": "x0", "beta_schedule": "cosine", "timestep_spacing": "trailing"},
+         "DDIM", "trailing", "cosine", eta=0.45, prediction="x0"),
+    _row(OURS + "ddim", {"prediction": "v", "clip_denoised": True, "clip_range": 2.0}, "DDIM", "leading",
+         clip_denoised=True, clip_range=2.0, prediction="v"),
+    _row(OURS + "ddpm", {"variance": "fixed_large", "prediction": "x0"}, "DDPM", variance="fixed_large",
+         prediction="x0"),
+    _row(OURS + "ddpm", {"threshold": 0.9, "prediction": "v"}, "DDPM", threshold=0.9, prediction="v"),
+    _row(OURS + "lcm", {"timestep_scaling": 0.02, "sigma_data": 0.5}, "LCM", "original_steps 50",
+         timestep_scaling=0.02),
+    # So far from timestep 0 the boundary shows in no weight.
+    _row(OURS + "lcm", {"timestep_scaling": 0.5, "sigma_data": 0.5}, "LCM", "original_steps 50",
+         open="timestep_scaling may be"),
+    _row(OURS + "tcd", {"gamma": 0.65, "prediction": "v"}, "TCD", gamma=0.65, prediction="v"),
+    _row(OURS + "consistency", {"sigma_max": 10.0, "rho": 3.0}, "ConsistencyModel", KARRAS, "rho 3"),
+    _row(OURS + "flow", {"shift": 2.2, "time_scale": 1000.0}, "FlowEuler", "shift 2.2", "told 1000 t", shift=2.2),
+    _row(OURS + "flow", {"time_scale": 1000.0, "time_rounding": "nearest", "data_at_one": True, "shift": 3.0},
+         "FlowEuler", "shift 3", "rounded", time_rounding="nearest", data_at_one=True),
+    _row(OURS + "flow_runge_kutta", {"solver": "midpoint", "shift": 3.0}, "FlowRungeKutta", "midpoint", "shift 3"),
+    # Along the flow to 0 and to the predicted data is one step under two names.
+    _row(OURS + "flow_sde", {"diffusion": "constant", "diffusion_scale": 0.3, "last_step": "tweedie"}, "FlowSDE",
+         diffusion="constant", diffusion_scale=0.3),
+    _row(OURS + "flow_ancestral", {"eta": 0.25, "s_noise": 1.1}, "FlowAncestral", eta=0.25, s_noise=1.1),
+    _row(OURS + "flow_consistency", {"shift": 5.0}, "FlowConsistency", "shift 5"),
+    _row(OURS + "alphafold3", {"gamma_0": 0.6, "step_scale": 1.3}, "AlphaFold3", gamma_0=0.6, step_scale=1.3),
+    # Released programs, as a user wraps them.
+    _row(WRAPS + "edm.py:edm", {"s_churn": 1.0}, "EDM", KARRAS, "from 80 to 0.002, rho 7", "Heun", s_churn=1.0),
+    _row(WRAPS + "diamond.py:diamond", {}, "EDM", KARRAS, initial_scale=1.0, sigma_max=5.0),
+    _row(WRAPS + "guided_ddim.py:guided_ddim", {}, "DDIM", "by hand", "linear chain of 1000"),
+    _row(WRAPS + "guided_ddpm_learned.py:guided_ddpm_learned", {}, "DDPM", variance="learned_range"),
+    _row(WRAPS + "denoising_diffusion_ddim.py:denoising_diffusion_ddim", {"eta": 0.3}, "DDIM", eta=0.3,
+         clip_denoised=True),
+    _row(WRAPS + "lcm_pipeline.py:lcm_pipeline", {"prediction": "v"}, "LCM", "scaled_linear", prediction="v"),
+    _row(WRAPS + "policy_ddim.py:policy_ddim", {}, "DDIM", "cosine chain of 100", rederive_epsilon=False),
+    _row(WRAPS + "policy_flow.py:policy_flow", {}, "FlowEuler", data_at_one=True, prediction="reversed_flow"),
+    _row(WRAPS + "sd3_flow.py:sd3_flow", {}, "FlowEuler", "shift 3", "told 1000 t"),
+    _row(WRAPS + "flux_flow.py:flux_flow", {"shift": 2.5}, "FlowEuler", "shift 2.5", "told t"),
+    _row(WRAPS + "score_sde.py:predictor_ve", {}, "ScoreSDE", sde="ve"),
+    # Schedulers, decided or not.
+    _row("diffusers:EulerDiscreteScheduler", {"use_karras_sigmas": True}, "EulerDiscrete EDM", "karras"),
+    _row("diffusers:DDIMScheduler", {"eta": 0.5, "clip_sample": False}, "DDIM", "leading", eta=0.5),
+    _row("diffusers:FlowMatchEulerDiscreteScheduler", {"shift": 3.0}, "FlowEuler", "shift 3", "told 1000 t"),
+    _row("diffusers:FlowMatchHeunDiscreteScheduler", {}, "FlowRungeKutta", "Heun", corrects_last=False),
+    _row("diffusers:LTXEulerAncestralRFScheduler", {"eta": 0.5}, "FlowAncestral", eta=0.5),
+    _row("diffusers:KDPM2AncestralDiscreteScheduler", {}, "KDPM2AncestralDiscrete DPM2Ancestral", "linspace"),
+    _row("diffusers:DDIMParallelScheduler", {"clip_sample": False}, "DDIM", "leading"),
+    _row("diffusers:DDPMParallelScheduler", {"clip_sample": False}, "DDPM", "leading", "linear chain of 1000"),
+    _row("diffusers:DPMSolverMultistepScheduler", {"solver_order": 1, "timestep_spacing": "trailing"}, "DDIM", eta=0.0),
+    _row("diffusers:DPMSolverMultistepScheduler", {}),
+    _row("diffusers:UniPCMultistepScheduler", {}),
+    _row("diffusers:IPNDMScheduler", {}),
+    # Functions in the idiom of k-diffusion, and functions in none.
+    _row(IDIOM + "sample_euler_ancestral", {"eta": 0.8}, "EulerAncestral", "from 14.6146 to 0.0292, rho 7", eta=0.8),
+    _row(IDIOM + "sample_dpm_2", {"s_churn": 1.2, "sigma_max": 80.0}, "DPM2", KARRAS, s_churn=1.2),
+    _row(IDIOM + "sample_two_histories", {}),
+    _row(PLAIN + "ancestral_loop", {"eta": 0.4}, "EulerAncestral", KARRAS, eta=0.4),
+    _row(PLAIN + "ddim_loop", {}, "DDIM", "trailing", "scaled_linear chain of 1000", eta=0.0),
+    _row(PLAIN + "robot", {}, "FlowEuler", data_at_one=True, prediction="reversed_flow"),
+    _row(PLAIN + "pictures", {}, "FlowEuler", "told 1000 t", time_scale=1000.0),
+    _row(PLAIN + "flow_shifted_twice", {}, "FlowEuler", "shift 9", shift=9.0),
+    _row(PLAIN + "linear_quadratic_flow", {}, "FlowEuler", "linear-quadratic"),
+    _row(PLAIN + "kl_optimal_euler", {}, "EDM", "KL-optimal"),
+    _row(PLAIN + "exponential_heun", {}, "EDM", "exponential", "Heun"),
+    _row(PLAIN + "adams_bashforth", {}),
+    _row(PLAIN + "momentum", {}),
+    _row(PLAIN + "restarted", {}),
+    # Mistakes: one is Euler's method with churn on levels sigma / (1 + gamma), the others are nothing that has a name.
+    _row(FAULTY + "edm.py:churn_after_model_call", {"s_churn": 2.0}, "EDM", "by hand", "Euler", s_churn=2.0),
+    _row(FAULTY + "edm.py:rise_adds_standard_deviations", {"s_churn": 2.0}),
+    _row(FAULTY + "edm.py:corrector_with_first_sigma", {}),
+    _row(FAULTY + "ancestral.py:sigma_down_by_difference", {}),
+    _row(FAULTY + "ddim_step.py:direction_keeps_all_noise", {"eta": 0.7}),
+    _row(FAULTY + "ddpm_mean.py:weights_of_mean_swapped", {}),
+)  # fmt: skip
+
+
+def is_right(row: Row, found: Identity) -> bool:
+    """Whether the first name is the row's; of what is none of the references, whether none is called exact.
+
+    Args:
+        row: what the sampler is.
+        found: what it was called.
+    """
+    if not row.references:
+        return found.outcome in ("nearest", "none")
+    return found.outcome == "exact" and _fits(row, found.names[0])
+
+
+def is_wrong_and_called_exact(row: Row, found: Identity) -> bool:
+    """Whether a name that is not the row's was called exact: no name of another method may stand alone.
+
+    Args:
+        row: what the sampler is.
+        found: what it was called.
+    """
+    return found.outcome == "exact" and not any(_fits(row, name) for name in found.names)
+
+
+def _fits(row: Row, name: Name) -> bool:
+    if name.reference not in row.references:
+        return False
+    if any(not _is(value, name.fields.get(field, _usual(name, field))) for field, value in row.fields.items()):
+        return False
+    whole = " ".join((name.told, *name.open))
+    return all(word in whole for word in (*row.words, *([row.open] if row.open else [])))
+
+
+def _usual(name: Name, field: str) -> Any:
+    """What a field is that the name does not tell."""
+    import reference_samplers
+
+    kind = vars(reference_samplers).get(name.reference)
+    return None if kind is None else next((vars(part)[field] for part in kind.__mro__ if field in vars(part)), None)
+
+
+def _is(wanted: Any, told: Any) -> bool:
+    if isinstance(wanted, float) and isinstance(told, (int, float)):
+        return math.isclose(wanted, told, rel_tol=1e-4, abs_tol=1e-9)
+    return bool(wanted == told)
