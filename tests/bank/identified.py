@@ -13,7 +13,7 @@ from typing import Any
 
 from sampler_harness.identity import Identity, Name
 
-__all__ = ["ROWS", "Row", "is_right", "is_wrong_and_called_exact"]
+__all__ = ["LATER", "ROWS", "Row", "is_right", "is_wrong_and_called_exact"]
 
 OURS = "fixtures/torch_samplers/under_test.py:"
 WRAPS = "fixtures/wraps/"
@@ -143,6 +143,73 @@ ROWS: tuple[Row, ...] = (
     _row(FAULTY + "ancestral.py:sigma_down_by_difference", {}),
     _row(FAULTY + "ddim_step.py:direction_keeps_all_noise", {"eta": 0.7}),
     _row(FAULTY + "ddpm_mean.py:weights_of_mean_swapped", {}),
+)  # fmt: skip
+
+
+SOUND = "fixtures/sound_samplers/"
+#: Forty more, written down when the first table was named right, to see what had been learned by heart.
+LATER: tuple[Row, ...] = (
+    _row(SOUND + "habits.py:of_k_diffusion", {}, "EDM", KARRAS, "Euler"),
+    _row(SOUND + "habits.py:float64_state", {}, "EDM", KARRAS, "Heun"),
+    _row(SOUND + "habits.py:by_expm1", {"sigma_max": 5.0}, "EDM", "from 5", "Euler"),
+    _row(SOUND + "habits.py:one_item_at_a_time", {}, "EDM", KARRAS),
+    _row(SOUND + "habits.py:without_a_batch", {}, "EDM", KARRAS),
+    _row(SOUND + "habits.py:scaled_latents", {}, "EDM", KARRAS),
+    _row(SOUND + "habits_elsewhere.py:ancestral_of_k_diffusion", {}, "EulerAncestral", KARRAS),
+    _row(SOUND + "habits_elsewhere.py:ddim_of_a_pipeline", {"eta": 0.2}, "DDIM", eta=0.2),
+    _row(SOUND + "habits_elsewhere.py:ddpm_of_tables", {}, "DDPM"),
+    _row(SOUND + "habits_elsewhere.py:video_with_frames_first", {}, "FlowEuler", "even times"),
+    _row(SOUND + "habits_elsewhere.py:of_an_ode_solver", {}, "FlowRungeKutta", "midpoint", solver="midpoint"),
+    _row(OURS + "edm_by_hand", {}, "EDM"),
+    _row(OURS + "ddim_by_hand", {}, "DDIM", "by hand"),
+    _row(OURS + "flow_by_hand", {}, "FlowEuler", "by hand"),
+    _row(OURS + "dpm2", {"s_churn": 0.7, "s_noise": 1.01, "rho": 1.0}, "DPM2", "rho 1", s_churn=0.7, s_noise=1.01),
+    _row(OURS + "flow_runge_kutta", {"solver": "rk4_38", "data_at_one": True}, "FlowRungeKutta", solver="rk4_38"),
+    _row(OURS + "flow", {"prediction": "x0", "shift": 0.4}, "FlowEuler", "shift 0.4", prediction="x0"),
+    _row(WRAPS + "score_sde.py:predictor_vp", {"num_steps": 30}, "ScoreSDE", sde="vp", prediction="epsilon"),
+    _row(WRAPS + "guided_ddpm.py:guided_ddpm", {}, "DDPM", "linear chain of 1000"),
+    _row(WRAPS + "policy_ddpm.py:policy_ddpm", {}, "DDPM", "cosine chain of 100", clip_denoised=True),
+    _row(WRAPS + "denoising_diffusion_ddpm.py:denoising_diffusion_ddpm", {}, "DDPM", clip_denoised=True),
+    _row("diffusers:DDPMScheduler", {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}, "DDPM",
+         "cosine", clip_denoised=True, prediction="v"),
+    # With eta = 1 or with 13 steps this scheduler leaves its paper (FINDINGS).
+    _row("diffusers:DDIMScheduler", {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "num_steps": 10,
+         "clip_sample": False, "prediction_type": "v_prediction"}, "DDIM", "trailing", "zero terminal SNR", eta=0.0),
+    _row("diffusers:DDIMScheduler", {"set_alpha_to_one": False, "clip_sample": False, "beta_schedule": "scaled_linear",
+         "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}, "DDIM", "steps_offset 1",
+         final_alpha_bar="first"),
+    _row("diffusers:EDMEulerScheduler", {"sigma_max": 20.0}, "EDM EDMEuler", KARRAS, "from 20"),
+    _row("diffusers:LCMScheduler", {}, "LCM", "original_steps 50", "scaled_linear"),
+    _row("diffusers:TCDScheduler", {"eta": 0.2}, "TCD", gamma=0.2),
+    _row("diffusers:CMStochasticIterativeScheduler", {"clip_denoised": False}, "CMStochasticIterative"),
+    _row("diffusers:SCMScheduler", {}, "SCM"),
+    _row("diffusers:FlowMatchLCMScheduler", {"shift": 3.0}, "FlowConsistency", "shift 3"),
+    _row("diffusers:FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True, "mu": 1.15}, "FlowEuler",
+         "mu 1.15"),
+    # Without a shift a stretched grid is an even one that ends elsewhere.
+    _row("diffusers:FlowMatchEulerDiscreteScheduler", {"shift_terminal": 0.1, "shift": 3.0}, "FlowEuler", "terminal 0.1"),
+    _row("diffusers:FlowMatchEulerDiscreteScheduler", {"use_beta_sigmas": True}, "FlowEuler", "beta"),
+    _row("diffusers:EulerDiscreteScheduler", {"timestep_spacing": "leading", "steps_offset": 1, "beta_schedule":
+         "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}, "EulerDiscrete DDIM", "leading", "steps_offset 1"),
+    _row("diffusers:EulerAncestralDiscreteScheduler", {"prediction_type": "v_prediction"}, "EulerAncestralDiscrete",
+         "linspace"),
+    _row("diffusers:KDPM2DiscreteScheduler", {"use_exponential_sigmas": True}, "KDPM2Discrete DPM2", "exponential"),
+    _row("diffusers:HeunDiscreteScheduler", {"use_karras_sigmas": True}, "HeunDiscrete EDM", "karras"),
+    _row("diffusers:DPMSolverMultistepScheduler", {"solver_order": 1, "algorithm_type": "sde-dpmsolver++",
+         "timestep_spacing": "trailing"}, "DDPM DDIM EulerAncestralDiscrete", "trailing"),
+    _row("diffusers:PNDMScheduler", {}),
+    _row("diffusers:DEISMultistepScheduler", {}),
+    _row("diffusers:DPMSolverSinglestepScheduler", {}),
+    _row("diffusers:SASolverScheduler", {}),
+    _row("diffusers:LMSDiscreteScheduler", {}),
+    _row("diffusers:CosineDPMSolverMultistepScheduler", {}),
+    _row(IDIOM + "sample_heun", {"sigma_max": 30.0, "rho": 4.0}, "EDM", "from 30 to 0.0292, rho 4", "Heun"),
+    _row(IDIOM + "sample_dpm_2_ancestral", {"eta": 0.5}, "DPM2Ancestral", KARRAS, eta=0.5),
+    _row(FAULTY + "edm.py:levels_are_variances", {}, "EDM"),
+    _row(FAULTY + "edm.py:network_before_churn", {"s_churn": 2.0}),
+    _row(FAULTY + "ddim_step.py:direction_at_current_level", {"eta": 0.0}),
+    _row(FAULTY + "ddpm_mean.py:product_for_alpha", {}),
+    _row(FAULTY + "ancestral.py:renoised_without_scaling", {}),
 )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def _answer(seen: Sequence[Observed]) -> Identity:
         methods = [method for config in exact if (method := _followed(config, seen, tried)) is not None]
         for method in methods:
             method.laid = [laid for laid in grids_of(method.configs[0], first) if _is_laid(laid, method, seen)]
-        if methods:
+        if any(_is_named(method) for method in methods):
             break
     names = _names(methods, seen)
     if names and not uneven:
@@ -131,6 +131,12 @@ def _answer(seen: Sequence[Observed]) -> Identity:
     if names:
         return Identity("", "nearest", names=tuple(names[:1]), told=(uneven,))
     return _nearest(seen, tried, exact)
+
+
+def _is_named(method: _Method) -> bool:
+    """Whether a description is short enough to end the search: no table of what the model is told is written out."""
+    values = method.configs[0].values()
+    return bool(method.laid) or (values.get("times") is None and values.get("betas") is None)
 
 
 def _followed(config: Any, seen: Sequence[Observed], tried: Sequence[Sequence[Any]]) -> _Method | None:

@@ -11,12 +11,14 @@ import numpy as np
 
 from reference_samplers import EDM, DPM2Ancestral, EulerAncestral, ScoreSDE
 from reference_samplers.diffusers import (
+    EDMEuler,
     EulerAncestralDiscrete,
     EulerDiscrete,
     HeunDiscrete,
     KDPM2AncestralDiscrete,
     KDPM2Discrete,
 )
+from reference_samplers.diffusers_consistency import SCM, CMStochasticIterative
 from reference_samplers.dpm2 import DPM2
 from reference_samplers.grids import EvenTimes, KarrasLevels
 from reference_samplers.grids.noise_levels import LevelsByHand
@@ -95,9 +97,9 @@ def grids_of(config: Any, seen: Observed) -> Iterator[Laid]:
     if isinstance(config, TableChain):
         yield from _timesteps(config)
         return
-    if isinstance(config, (TableModel, ScoreSDE)):  # which have no levels by hand here
+    if isinstance(config, (TableModel, ScoreSDE, CMStochasticIterative, SCM, EDMEuler)):  # which have none by hand here
         fields = {name: one for name, one in config.values().items() if name != "num_steps"}
-        yield Laid(fields, kind=type(config), by_asking=isinstance(config, TableModel))
+        yield Laid(fields, kind=type(config), by_asking=isinstance(config, (TableModel, CMStochasticIterative)))
         return
     levels = np.asarray(config.levels, dtype=np.float64)
     if isinstance(config, RectifiedFlow):

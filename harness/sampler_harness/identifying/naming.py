@@ -51,7 +51,7 @@ _GRIDS = {
 }  # fmt: skip
 #: What a description costs that writes levels or a table out.
 _WRITTEN = 40.0
-_OTHER_GRID = 3.0
+_OTHER_GRID = 1.5
 _PLAINER = 2.0
 #: A value that takes more characters is not written out.
 _LONGEST = 60
@@ -71,13 +71,13 @@ def named(config: Any, laid: Laid | None, asked: int, told_open: tuple[str, ...]
     told = {name: one for name, one in fields.items() if name not in (*_TABLES, "num_steps")}
     grid = _grid(whole, laid)
     by_hand = laid is None
-    length = sum(1.0 + 0.1 * len(f"{one}") for one in told.values())
+    length = sum(_cost(one) for one in told.values())
     length += _WRITTEN * sum(1 for name in ("betas", "times", "train_sigmas") if whole.values().get(name) is not None)
     length += (_WRITTEN if by_hand else 0.0) + (_OTHER_GRID if laid is not None and laid.grid is not None else 0.0)
     # Without noise it is another method, by its plainer name.
     length += _PLAINER if "ncestral" in type(whole).__name__ and whole.values().get("eta") == 0 else 0.0
     if laid is not None and laid.grid is not None:
-        length += sum(1.0 + 0.1 * len(f"{one}") for one in _unusual(laid.grid).values())
+        length += sum(_cost(one) for name, one in _unusual(laid.grid).items() if name != "num_steps")
     family = f"{type(whole).__name__} {whole.values().get('prediction', '')} {whole.values().get('model_kind', '')}"
     return Name(
         reference=type(whole).__name__,
@@ -91,6 +91,15 @@ def named(config: Any, laid: Laid | None, asked: int, told_open: tuple[str, ...]
         declaration=_declaration(whole, laid),
         open=told_open,
     )
+
+
+def _cost(value: Any) -> float:
+    """Of a field in a description: a number of many digits is less likely than one of few."""
+    return 1.0 + (0.3 * len(f"{value:.7g}".replace(".", "").replace("-", "").lstrip("0")) if _is_number(value) else 0.3)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _unusual(config: Any) -> dict[str, Any]:

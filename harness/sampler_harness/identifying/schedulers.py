@@ -10,13 +10,16 @@ import numpy as np
 
 from reference_samplers import ScoreSDE
 from reference_samplers.diffusers import (
+    EDMEuler,
     EulerAncestralDiscrete,
     EulerDiscrete,
     HeunDiscrete,
     KDPM2AncestralDiscrete,
     KDPM2Discrete,
 )
+from reference_samplers.diffusers_consistency import SCM, CMStochasticIterative
 
+from .grids import rho_of
 from .made import made
 from .numbers import agreeing, shortest
 from .observed import Observed
@@ -43,8 +46,9 @@ def on_schedulers(seen: Observed, tried: Sequence[Any]) -> Iterator[Any]:
         tried: what was looked at.
     """
     steps = Steps(seen.law)
-    yield from _score_sdes(steps)
-    found = list(_laid_out(steps, seen.steps))
+    with np.errstate(all="ignore"):
+        yield from _score_sdes(steps)
+        found = [*_laid_out(steps, seen.steps), *_of_consistency(steps, seen.steps), *_of_networks(steps)]
     yield from found
     if not seen.is_affine:
         yield from clamped(seen, found)
@@ -57,6 +61,52 @@ def _laid_out(steps: Steps, asked: int) -> Iterator[Any]:
                 for offset in (0, 1) if spacing == "leading" else (0,):
                     fields = {**table, "prediction": prediction, "timestep_spacing": spacing, "sigma_spacing": spread}
                     yield from made(kind, {**fields, "steps_offset": offset, "num_steps": asked})
+
+
+def _of_consistency(steps: Steps, asked: int) -> Iterator[Any]:
+    """Multistep consistency as two schedulers have it: on levels that are told as 250 ln(sigma), and on angles."""
+    told = steps.law.times
+    if not steps.is_single or (np.diff(told) >= 0).any():
+        return
+    fresh = [step.fresh for step in steps.single[:-1]]
+    if 0 < told[0] < 2 and told[-1] > 0:
+        noise = agreeing(list(np.array(fresh) / np.sin(told[1:]))) if fresh else (0.5, 0.0)
+        fields: dict[str, Any] = {"num_steps": steps.calls, "first_time": shortest(float(told[0]), 1e-6)}
+        if steps.calls == 2:
+            fields["middle_time"] = shortest(float(told[1]), 1e-6)
+        if noise is not None:
+            yield from made(SCM, {**fields, "sigma_data": shortest(*noise)})
+    sigma = np.exp(np.clip(4 * told / 1000, -30.0, 30.0))
+    seen = 1 / np.sqrt(np.append(sigma[1:], 0.0) ** 2 + 0.25)
+    for length in (40, 151, 1000):
+        fields = {
+            "num_steps": asked,
+            "num_train_timesteps": length,
+            "sigma_max": shortest(float(sigma[0]), 1e-5 * sigma[0]),
+        }
+        for config in made(CMStochasticIterative, {**fields, "clip_denoised": False}):
+            missing = [config.missing_variance(float(level)) ** 0.5 for level in sigma[1:]]
+            noise = agreeing(list(np.array(fresh) / seen[:-1] / missing)) if fresh and all(missing) else (1.0, 0.0)
+            if noise is not None:
+                yield from made(CMStochasticIterative, {**config.values(), "s_noise": shortest(*noise)})
+
+
+def _of_networks(steps: Steps) -> Iterator[Any]:
+    """Euler's method on a network inside the preconditioning, whose output may have the other sign."""
+    told = steps.law.times
+    if not steps.is_single or steps.drawn or float(np.abs(told).max()) > 3:
+        return
+    sigma = np.exp(4 * told)
+    rho = rho_of(sigma)
+    ends = {
+        "sigma_max": shortest(float(sigma[0]), 1e-5 * sigma[0]),
+        "sigma_min": shortest(float(sigma[-1]), 1e-5 * sigma[-1]),
+    }
+    fields = {**ends, "num_steps": steps.calls, **({} if rho is None else {"rho": rho})}
+    ways = itertools.product(("karras", "exponential"), ("epsilon", "v"), ("unit_variance_data", "level"))
+    for (spacing, predicts, first), end in itertools.product(ways, ("zero", "sigma_min")):
+        more = {"sigma_spacing": spacing, "prediction": predicts, "first_noise": first, "final_level": end}
+        yield from made(EDMEuler, {**fields, **more})
 
 
 def on_tables(steps: Steps) -> Iterator[tuple[Mapping[str, Any], str]]:

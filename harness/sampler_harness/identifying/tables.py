@@ -47,16 +47,18 @@ def log_snr(alpha_bar: Array) -> Array:
     return np.asarray(np.log(held) - np.log1p(-held))
 
 
-def levels_between(table: Array, places: Sequence[float]) -> Array:
-    """alpha_bar at places in a table, linear in the noise level between entries as programs interpolate it.
+def levels_between(table: Array, places: Sequence[float], *, by_logarithm: bool = False) -> Array:
+    """Alpha_bar at places in a table, linear between entries in the noise level, or in its logarithm.
 
     Args:
         table: ``(T,)`` alpha_bar.
         places: whole or not.
+        by_logarithm: of the noise level, as a level's fractional index has it.
     """
     sigma = np.sqrt(np.maximum(1 - table, 0) / np.maximum(table, 2.0**-96))
-    between = np.interp(np.asarray(places, dtype=np.float64), np.arange(len(table)), sigma)
-    return np.asarray(1 / (1 + between**2))
+    entries = np.log(np.maximum(sigma, 1e-12)) if by_logarithm else sigma
+    between = np.interp(np.asarray(places, dtype=np.float64), np.arange(len(table)), entries)
+    return np.asarray(1 / (1 + (np.exp(between) if by_logarithm else between) ** 2))
 
 
 def _lengths(places: Sequence[float]) -> list[int]:
@@ -142,7 +144,7 @@ def _named(length: int) -> Iterator[Mapping[str, Any]]:
 
 
 def table_of(fields: Mapping[str, Any]) -> Array | None:
-    """alpha_bar of a chain by its fields; None where they make none.
+    """Alpha_bar of a chain by its fields; None where they make none.
 
     Args:
         fields: of the table.
@@ -161,9 +163,12 @@ def table_of(fields: Mapping[str, Any]) -> Array | None:
 
 
 def _is_near(table: Array, places: Sequence[float], wanted: Array) -> bool:
+    """Whether a table has the signal at some places, in one way or the other to go between its entries."""
     if max(places) > len(table) - 1:
         return False
-    return bool((np.abs(log_snr(levels_between(table, places)) - wanted) <= NEAR).all())
+    ways = [log_snr(levels_between(table, places, by_logarithm=way)) for way in (False, True)]
+    low, high = np.minimum(*ways), np.maximum(*ways)
+    return bool(((wanted >= low - NEAR) & (wanted <= high + NEAR)).all())
 
 
 def _with_ends(places: Sequence[float], wanted: Array, lengths: Sequence[int]) -> Iterator[Mapping[str, Any]]:
