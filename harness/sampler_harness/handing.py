@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .importing import TargetError
+from .importing import TargetError, first_line
 from .subject import DeclarationError, Subject
 from .targets import ADAPTERS, is_subject, load_attribute, load_subject, place_of
 
@@ -98,8 +98,8 @@ def _adapted(target: str, given: dict[str, Any], numbers: Sequence[int]) -> Hand
         subject, how = home.unclaimed(name, given)
     except ModuleNotFoundError as error:
         raise TargetError(f"{target} needs the package {error.name}") from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise TargetError(f"{target}: {error}") from error
+    except (ValueError, LookupError, TypeError, ImportError) as error:
+        raise TargetError(f"{target}: {first_line(error)}") from error
     return Handed(subject, runs, how)
 
 

@@ -187,7 +187,8 @@ LATER: tuple[Row, ...] = (
     _row("diffusers:FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True, "mu": 1.15}, "FlowEuler",
          "mu 1.15"),
     # Without a shift a stretched grid is an even one that ends elsewhere.
-    _row("diffusers:FlowMatchEulerDiscreteScheduler", {"shift_terminal": 0.1, "shift": 3.0}, "FlowEuler", "terminal 0.1"),
+    _row("diffusers:FlowMatchEulerDiscreteScheduler", {"shift_terminal": 0.1, "shift": 3.0}, "FlowEuler",
+         "terminal 0.1"),
     _row("diffusers:FlowMatchEulerDiscreteScheduler", {"use_beta_sigmas": True}, "FlowEuler", "beta"),
     _row("diffusers:EulerDiscreteScheduler", {"timestep_spacing": "leading", "steps_offset": 1, "beta_schedule":
          "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}, "EulerDiscrete DDIM", "leading", "steps_offset 1"),
@@ -202,7 +203,7 @@ LATER: tuple[Row, ...] = (
     _row("diffusers:DPMSolverSinglestepScheduler", {}),
     _row("diffusers:SASolverScheduler", {}),
     _row("diffusers:LMSDiscreteScheduler", {}),
-    _row("diffusers:CosineDPMSolverMultistepScheduler", {}),
+    _row("diffusers:DPMSolverMultistepScheduler", {"solver_order": 3, "use_karras_sigmas": True}),
     _row(IDIOM + "sample_heun", {"sigma_max": 30.0, "rho": 4.0}, "EDM", "from 30 to 0.0292, rho 4", "Heun"),
     _row(IDIOM + "sample_dpm_2_ancestral", {"eta": 0.5}, "DPM2Ancestral", KARRAS, eta=0.5),
     _row(FAULTY + "edm.py:levels_are_variances", {}, "EDM"),
