@@ -13,7 +13,7 @@ from typing import Any
 
 from sampler_harness.identity import Identity, Name
 
-__all__ = ["LATER", "ROWS", "Row", "is_right", "is_wrong_and_called_exact"]
+__all__ = ["LAST", "LATER", "ROWS", "Row", "is_right", "is_wrong_and_called_exact"]
 
 OURS = "fixtures/torch_samplers/under_test.py:"
 WRAPS = "fixtures/wraps/"
@@ -211,6 +211,69 @@ LATER: tuple[Row, ...] = (
     _row(FAULTY + "ddim_step.py:direction_at_current_level", {"eta": 0.0}),
     _row(FAULTY + "ddpm_mean.py:product_for_alpha", {}),
     _row(FAULTY + "ancestral.py:renoised_without_scaling", {}),
+)  # fmt: skip
+
+#: Forty more again, written down ahead of their first run.
+LAST: tuple[Row, ...] = (
+    _row(PLAIN + "clamped_ancestral", {}, "EulerAncestral", "from 30 to 0.02, rho 7", eta=1.0),
+    _row(PLAIN + "ddpm_cosine_loop", {}, "DDPM", "cosine chain of 1000", variance="fixed_small"),
+    _row(PLAIN + "ddpm_long_table", {}, "DDPM", "2000", "from 5e-05 to 0.01"),
+    _row(PLAIN + "ddim_other_betas", {}, "DDIM", "steps_offset 1", "from 0.0015 to 0.0195", final_alpha_bar="first"),
+    _row(PLAIN + "pingpong", {}, "FlowConsistency", "shift 1.5"),
+    # Its rise does not depend on the number of steps, as s_churn has it.
+    _row(PLAIN + "polyexponential_churn", {}),
+    _row(PLAIN + "preconditioned_heun", {}, "EDM", "from 60 to 0.01, rho 5", model_kind="network", sigma_data=1.0),
+    _row(PLAIN + "velocity_heun", {}, "FlowRungeKutta", "Heun", corrects_last=True, prediction="reversed_flow"),
+    _row(PLAIN + "maruyama", {}, "FlowSDE", diffusion="sigma", diffusion_scale=0.8, last_step="mean"),
+    _row(PLAIN + "half_noised", {}),
+    # By its law it is a run on half of the levels, whose first noise is twice what belongs there.
+    _row(PLAIN + "told_half_the_level", {}, "EDM", "from 7.3073 to 0.0146", initial_scale=14.6146),
+    _row(PLAIN + "ancestral_loop", {"eta": 0.0, "sigma_max": 80.0}, "EDM", "from 80"),
+    _row(OURS + "edm", {"solver": "euler", "model_kind": "network", "s_churn": 1.0}, "EDM", "Euler", s_churn=1.0,
+         model_kind="network"),
+    _row(OURS + "edm", {"initial_scale": 3.0}, "EDM", initial_scale=3.0),
+    _row(OURS + "dpm2", {"model_kind": "network"}, "DPM2", model_kind="network"),
+    _row(OURS + "dpm2_ancestral", {"eta": 0.0, "rho": 4.0}, "DPM2 DPM2Ancestral", "rho 4"),
+    _row(OURS + "euler_ancestral", {"eta": 1.0, "s_noise": 0.9}, "EulerAncestral", eta=1.0, s_noise=0.9),
+    _row(OURS + "ddim", {"final_alpha_bar": "first", "beta_schedule": "scaled_linear"}, "DDIM", "scaled_linear",
+         final_alpha_bar="first"),
+    _row(OURS + "ddim", {"num_train_timesteps": 100, "beta_schedule": "cosine", "eta": 1.0}, "DDPM DDIM",
+         "cosine chain of 100"),
+    _row(OURS + "ddim", {"beta_start": 0.001, "beta_end": 0.03, "timestep_spacing": "linspace"}, "DDIM", "linspace",
+         "from 0.001 to 0.03"),
+    _row(OURS + "ddpm", {"timestep_spacing": "respaced", "prediction": "x0"}, "DDPM", prediction="x0"),
+    _row(OURS + "ddpm", {"rescale_zero_terminal_snr": True, "prediction": "v", "timestep_spacing": "trailing"}, "DDPM",
+         "zero terminal SNR", "trailing"),
+    _row(OURS + "lcm", {"original_steps": 25, "prediction": "x0"}, "LCM", "original_steps 25", prediction="x0"),
+    _row(OURS + "tcd", {"gamma": 1.0}, "TCD", gamma=1.0),
+    _row(OURS + "tcd", {"gamma": 0.0}, "TCD", gamma=0.0),
+    _row(OURS + "consistency", {"sigma_min": 0.1}, "ConsistencyModel", "to 0.1", sigma_min=0.1),
+    _row(OURS + "flow", {"prediction": "x0", "lowest_time": 0.02}, "FlowEuler", "down to 0.02", lowest_time=0.02),
+    _row(OURS + "flow", {"data_at_one": True, "time_scale": 999.0}, "FlowEuler", data_at_one=True, time_scale=999.0),
+    _row(OURS + "flow_runge_kutta", {"solver": "heun", "corrects_last": False, "prediction": "x0"}, "FlowRungeKutta",
+         corrects_last=False, prediction="x0"),
+    _row(OURS + "flow_sde", {"diffusion": "flow_grpo", "diffusion_scale": 0.49, "last_step": "drawn"}, "FlowSDE",
+         diffusion="flow_grpo", diffusion_scale=0.49, last_step="drawn"),
+    _row(OURS + "flow_ancestral", {"eta": 1.0, "shift": 3.0}, "FlowAncestral", "shift 3", eta=1.0),
+    _row(OURS + "alphafold3", {"ends_at": "lowest", "noise_scale": 1.1}, "AlphaFold3", noise_scale=1.1),
+    _row("diffusers:DDPMScheduler", {"variance_type": "fixed_large", "clip_sample": False, "beta_schedule": "sigmoid"},
+         "DDPM", "sigmoid", variance="fixed_large"),
+    _row("diffusers:EulerDiscreteScheduler", {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True,
+         "timestep_spacing": "trailing"}, "EulerDiscrete", "trailing", "zero terminal SNR"),
+    _row("diffusers:EulerDiscreteScheduler", {"use_exponential_sigmas": True, "final_sigmas_type": "sigma_min"},
+         "EulerDiscrete", "exponential", final_level="sigma_min"),
+    _row("diffusers:FlowMatchEulerDiscreteScheduler", {"shift": 7.0, "num_train_timesteps": 200}, "FlowEuler",
+         "shift 7"),
+    _row("diffusers:MiniMaxH3Scheduler", {}, "FlowEuler", "shift 12", data_at_one=True),
+    _row("diffusers:UniPCMultistepScheduler", {"solver_order": 1, "use_flow_sigmas": True, "prediction_type":
+         "flow_prediction"}),
+    _row("diffusers:DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min"}),
+    _row(IDIOM + "sample_euler", {"s_churn": 5.0, "s_noise": 1.003, "s_tmin": 0.05}, "EDM", "Euler", open="s_tmin",
+         s_noise=1.003),
+    _row(FAULTY + "ancestral.py:eta_within_root", {}, "EulerAncestral"),
+    _row(FAULTY + "ddim_step.py:eta_squared", {"eta": 0.5}, "DDIM", eta=0.25),
+    _row(FAULTY + "edm.py:initial_noise_unscaled", {}, "EDM", initial_scale=1.0),
+    _row(FAULTY + "ddim_step.py:ends_at_first_level", {}, "DDIM", final_alpha_bar="first"),
 )  # fmt: skip
 
 

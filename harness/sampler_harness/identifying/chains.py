@@ -21,6 +21,8 @@ __all__ = ["on_a_chain", "on_a_named_chain"]
 
 #: Fewer of DDIM's steps draw than this: no eta can be read.
 _TINY = 1e-4
+#: How far the square of a fresh noise may be off in float32.
+ROUNDED = 4e-7
 _FINAL = ("one", "first")
 
 
@@ -120,11 +122,13 @@ def _gammas(steps: Steps, config: TCD) -> Iterator[float]:
     for step, (_, t_next) in zip(steps.single, config.transitions, strict=True):
         if t_next <= 1:
             continue
-        below = table[t_next] / max(1 - step.fresh**2, 1e-12)
-        s = int(np.abs(np.log(table[1 : t_next + 1]) - np.log(min(below, 1.0))).argmin()) + 1
+        left = max(1 - step.fresh**2, 1e-12)
+        off = np.abs(np.log(table[1 : t_next + 1]) - np.log(min(table[t_next] / left, 1.0)))
+        # Where next to nothing is kept of x, rounding leaves several timesteps open.
+        near = np.flatnonzero(off <= max(float(off.min()), ROUNDED / left)) + 1
         # s - 1 <= (1 - gamma) (t_next - 1) < s
-        high = min(high, 1 - (s - 1) / (t_next - 1))
-        low = max(low, 1 - s / (t_next - 1))
+        high = min(high, 1 - (float(near.min()) - 1) / (t_next - 1))
+        low = max(low, 1 - float(near.max()) / (t_next - 1))
     if low > high:
         return
     yield _inside(low, high)

@@ -19,6 +19,8 @@ __all__ = ["on_a_flow"]
 
 #: How far a time may stand beyond its ends.
 BEYOND = 1e-5
+#: A run on a flow begins where noise is no small part of x: times that are all lower are levels of something else.
+NOISY = 0.2
 #: How near to a half what is told must be for rounding to decide.
 HALF = 1e-3
 #: Calls of a step, of the methods that have one number of them.
@@ -60,7 +62,7 @@ def _readings(steps: Steps) -> Iterator[tuple[tuple[float, ...], Mapping[str, An
         for data_at_one in (False, True):
             times = told / scale
             times = 1 - times if data_at_one else times
-            if (times < -BEYOND).any() or (times > 1 + BEYOND).any():
+            if (times < -BEYOND).any() or (times > 1 + BEYOND).any() or times.max() < NOISY:
                 continue
             fields: dict[str, Any] = {"data_at_one": data_at_one, "time_scale": float(scale)}
             snapped = tuple(_held(float(one)) for one in times)

@@ -199,6 +199,21 @@ def _is_alike(config: Any, other: Any) -> bool:
     )
 
 
+def _apart(config: Any, seen: Sequence[Observed], tried: Sequence[Sequence[Any]]) -> tuple[str, ...]:
+    """How the runs differ, of which the first has a configuration's law: numbers that change with the steps."""
+    first = f"with {seen[0].steps} steps it has that law, with others it has not"
+    found: dict[str, list[str]] = {}
+    for one, others in zip(seen, tried, strict=True):
+        alike = next((other for other in others if _is_alike(config, other) and off(one, other) <= 1.0), None)
+        if alike is None:
+            return (first,)
+        for name in _READ:
+            if name in alike.values() and alike.values()[name] is not None:
+                found.setdefault(name, []).append(f"{alike.values()[name]:.6g} with {one.steps} steps")
+    moving = {name: told for name, told in found.items() if len({one.partition(" ")[0] for one in told}) > 1}
+    return (first, *(f"{name} is {', '.join(told)}" for name, told in moving.items()))
+
+
 def _is_laid(laid: Laid, method: _Method, seen: Sequence[Observed]) -> bool:
     """Whether a method on a grid has the law of every run."""
     for one, config in zip(seen, method.configs, strict=True):
@@ -231,8 +246,7 @@ def _nearest(seen: Sequence[Observed], tried: Sequence[Sequence[Any]], exact: Se
     """The configuration that shares most of the sampler's weights, and where the first one differs."""
     first = seen[0]
     if exact:
-        name = named(exact[0], None, first.steps)
-        return Identity("", "nearest", names=(name,), told=(f"with {first.steps} steps it is, with others it is not",))
+        return Identity("", "nearest", names=(named(exact[0], None, first.steps),), told=_apart(exact[0], seen, tried))
     rated = [(agreement(first, config), -index) for index, config in enumerate(tried[0])]
     most, place = max(rated, default=(0.0, 0))
     if most < LIKE:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reference_samplers import EDM, DPM2Ancestral, EulerAncestral, ScoreSDE
+from reference_samplers import EDM, AlphaFold3, ConsistencyModel, DPM2Ancestral, EulerAncestral, ScoreSDE
 from reference_samplers.diffusers import (
     EDMEuler,
     EulerAncestralDiscrete,
@@ -26,9 +26,11 @@ from reference_samplers.grids.timesteps import DistilledTimesteps, Timesteps
 from reference_samplers.processes.rectified_flow import RectifiedFlow
 from reference_samplers.processes.table_chain import TableChain
 from reference_samplers.processes.table_model import TableModel
+from sampler_harness.law.response import Array
 
-from .grids import noise_level_grids, time_grids
+from .grids import noise_level_grids, rho_of, time_grids
 from .made import made
+from .numbers import shortest
 from .observed import Observed
 from .tables import tables_of
 
@@ -104,24 +106,45 @@ def grids_of(config: Any, seen: Observed) -> Iterator[Laid]:
     levels = np.asarray(config.levels, dtype=np.float64)
     if isinstance(config, RectifiedFlow):
         for grid in time_grids(levels, seen.steps):
-            yield _of_grid(grid, EvenTimes)
+            yield _of_grid(grid, EvenTimes, config)
         return
     if isinstance(config, LevelsByHand):
         if config.values().get("model_kind", "denoiser") in ("epsilon", "v", "x0"):
             yield from _in_tables(config, seen)
         for grid in noise_level_grids(levels, seen.steps):
-            own = (
-                KarrasLevels
-                if config.values().get("sigma_min") in (None, KarrasLevels.sigma_min, grid.values().get("sigma_min"))
-                else None
-            )
-            yield _of_grid(grid, own)
+            yield _of_grid(grid, KarrasLevels if _has_its_own(config, grid) else None, config)
+        if isinstance(config, AlphaFold3):
+            yield from _ends_in_zero_for_lowest(levels)
 
 
-def _of_grid(grid: Any, own: type[Any] | None) -> Laid:
+def _has_its_own(config: Any, grid: Any) -> bool:
+    """Whether the reference's own grid may be this one: the lowest level is another number of a consistency model."""
+    return not isinstance(config, ConsistencyModel) or config.sigma_min == grid.values().get("sigma_min")
+
+
+def _ends_in_zero_for_lowest(levels: Array) -> Iterator[Laid]:
+    """One level more, in place of which there is 0: even in the root that makes those above it even."""
+    above = levels[:-1]
+    rho = rho_of(above)
+    if rho is None or len(above) < 3:
+        return
+    roots = above ** (1 / rho)
+    below = float(roots[-1] - (roots[0] - roots[-1]) / (len(above) - 1))
+    if below > 0:
+        ends = {
+            "sigma_max": shortest(float(levels[0]), 1e-5 * levels[0]),
+            "sigma_min": shortest(below**rho, 1e-3 * below**rho),
+        }
+        yield Laid({**ends, "rho": rho, "ends_at": "zero_for_lowest"})
+
+
+def _of_grid(grid: Any, own: type[Any] | None, config: Any) -> Laid:
     by_asking = "places" in grid.values()
     if own is not None and type(grid) is own:
-        return Laid({name: one for name, one in grid.values().items() if name not in ("num_steps", "sigmas")})
+        more = {"ends_at": "zero_behind_lowest"} if isinstance(config, AlphaFold3) else {}
+        return Laid(
+            {**{name: one for name, one in grid.values().items() if name not in ("num_steps", "sigmas")}, **more}
+        )
     return Laid(grid=grid, by_asking=by_asking)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from reference_samplers.diffusers import EDMEuler
+from reference_samplers.diffusers_consistency import SCM, CMStochasticIterative
 from sampler_harness.identity import Name
 
 from .laid import Laid
@@ -192,12 +194,30 @@ def _process(config: Any) -> str:
             rescaled = ", rescaled to zero terminal SNR" if values.get("rescale_zero_terminal_snr") else ""
             chain = f"the {values['beta_schedule']} chain of {values['num_train_timesteps']}{ends}{rescaled}"
         return f"an {kind} model of {chain}" if kind == "epsilon" else f"a model of {kind} on {chain}"
-    kind = values.get("model_kind", "denoiser")
+    if "sde" in values:
+        return _of_sde(values)
+    if isinstance(config, SCM):
+        return f"a model of the velocity that is told an angle, sigma_data {_number(values['sigma_data'])}"
+    if isinstance(config, CMStochasticIterative):
+        return f"a network with a boundary at {_number(values['sigma_min'])}, told 250 ln(sigma)"
+    kind = config.model_kind
+    if isinstance(config, EDMEuler) and values["prediction"] == "v":
+        kind = "network of the other sign"
     if kind == "denoiser":
         return "a denoiser that is told sigma"
-    if kind == "network":
-        return f"a network inside the preconditioning, sigma_data {_number(values['sigma_data'])}, told ln(sigma) / 4"
+    if kind.startswith("network"):
+        return f"a {kind} inside the preconditioning, sigma_data {_number(values['sigma_data'])}, told ln(sigma) / 4"
     return f"a model of {kind} that sees x / sqrt(sigma^2 + 1) and is told an index"
+
+
+def _of_sde(values: Mapping[str, Any]) -> str:
+    ends = ("sigma_min", "sigma_max") if values["sde"] == "ve" else ("beta_min", "beta_max")
+    shown = ", ".join(f"{name} {_number(values[name])}" for name in ends)
+    told = {
+        "time": "t", "continuous": "sigma" if values["sde"] == "ve" else "999 t", "discrete": "the number of the level",
+    }[values["labels"]]  # fmt: skip
+    eps = "" if values["eps"] is None else f", eps {_number(values['eps'])}"
+    return f"a model of the {values['prediction']} that is told {told}, {values['sde'].upper()} with {shown}{eps}"
 
 
 def _declaration(config: Any, laid: Laid | None) -> str:

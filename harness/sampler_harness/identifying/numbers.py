@@ -38,7 +38,7 @@ def agreeing(readings: Sequence[float], weights: Sequence[float] | None = None) 
     off = np.abs(values - middle)
     best = off[trust >= 0.25 * trust.max()]
     scale = max(abs(middle), 1e-9)
-    if float(np.median(off)) > APART * scale or float(best.max()) > 10 * APART * scale:
+    if float(np.median(best)) > APART * scale or float(best.max()) > 10 * APART * scale:
         return None
     return middle, max(KNOWN * scale, SCATTER * float(np.median(best)))
 

@@ -11,6 +11,7 @@ from reference_samplers import prediction
 from sampler_harness.law.response import Array
 
 from .noise_levels import Reading
+from .numbers import agreeing, shortest
 from .signal import ChainPrediction, signals_of
 from .steps import Steps
 from .tables import table_of, tables_of, tables_that_turn
@@ -35,7 +36,7 @@ def readings(steps: Steps) -> Iterator[Reading]:
     with np.errstate(all="ignore"):
         sigma = np.exp(4 * told)
     if np.isfinite(sigma).all() and float(sigma.max()) < 1e6:
-        for sigma_data in _sigma_data(steps, sigma):
+        for sigma_data in dict.fromkeys(_sigma_data(steps, sigma)):
             seen = np.append(prediction.c_in(sigma, sigma_data), 1.0)
             skip, out = prediction.c_skip(sigma, sigma_data), prediction.c_out(sigma, sigma_data)
             yield Reading(sigma, {"model_kind": "network", "sigma_data": sigma_data}, seen, skip, out)
@@ -53,15 +54,31 @@ def _of_chain(kind: ChainPrediction, sigma: Array, fields: Mapping[str, Any]) ->
 
 
 def _sigma_data(steps: Steps, sigma: Array) -> Iterator[float]:
-    """From the last step, which returns D and shows c_out; from the scale of the first input where levels are low."""
+    """The usual one; what the steps say that go along the slope from one level."""
+    from scipy.optimize import brentq
+
     yield 0.5
-    step = steps.step(steps.calls, steps.calls - 1)
-    size, level = abs(float(step.weights[0])), float(sigma[-1])
-    if step.is_whole and size < level:
-        found = size * level / np.sqrt(level**2 - size**2)
-        short = float(f"{found:.3g}")
-        if short != 0.5 and abs(short - found) <= 1e-2 * found:
-            yield short
+    found, trust = [], []
+    for step in steps.single[:-1]:
+        call, weight = step.base, float(step.weights[0])
+        if not step.is_whole or not weight:
+            continue
+
+        def rest(logarithm: float, call: int = call, weight: float = weight, kept: float = step.kept) -> float:
+            """What the weight of x misses, where that of the output says how far the step goes."""
+            size = float(np.exp(logarithm))
+            here, there = (float(prediction.c_in(one, size)) for one in (sigma[call], sigma[call + 1]))
+            share = weight / (float(prediction.c_out(sigma[call], size)) * there)
+            return (1 - share + share * float(prediction.c_skip(sigma[call], size))) * there / here - kept
+
+        ends = np.log(0.02), np.log(50.0)
+        if np.sign(rest(ends[0])) != np.sign(rest(ends[1])):
+            root = float(brentq(rest, *ends, xtol=1e-12))
+            found.append(float(np.exp(root)))
+            trust.append(abs(rest(root + 1e-3) - rest(root - 1e-3)))
+    agreed = agreeing(found, trust) if found else None
+    if agreed is not None:
+        yield shortest(agreed[0], max(agreed[1], 1e-4 * agreed[0]))
 
 
 def _of_tables(steps: Steps, kind: ChainPrediction) -> Iterator[tuple[Array, Mapping[str, Any]]]:
@@ -97,6 +114,8 @@ def signal_at_calls(steps: Steps, prediction: str) -> list[Array]:
     if not steps.is_single:
         return [_begun(steps, kind)] if kind != "v" else []
     alphas = [alpha[:-1] for alpha in signals_of(steps.single, kind)]
+    if not alphas and steps.calls > 2 and not float(steps.single[-1].weights[0]):  # ends where it was
+        alphas = [alpha for alpha in signals_of(steps.single[:-1], kind)]
     if kind == "v":
         told = [float(one) for one in steps.law.times]
         alphas += [alpha for _, alpha in tables_that_turn(told, steps.single)]

@@ -60,7 +60,9 @@ def _laid_out(steps: Steps, asked: int) -> Iterator[Any]:
             for spacing, spread in itertools.product(SPACINGS, _SPREAD):
                 for offset in (0, 1) if spacing == "leading" else (0,):
                     fields = {**table, "prediction": prediction, "timestep_spacing": spacing, "sigma_spacing": spread}
-                    yield from made(kind, {**fields, "steps_offset": offset, "num_steps": asked})
+                    for end in ("zero", "sigma_min") if kind is EulerDiscrete else ("zero",):
+                        more = {"steps_offset": offset, "num_steps": asked, "final_level": end}
+                        yield from made(kind, {**fields, **more})
 
 
 def _of_consistency(steps: Steps, asked: int) -> Iterator[Any]:

@@ -21,8 +21,8 @@ __all__ = ["ChainPrediction", "renoised", "signals_of", "turns"]
 
 ChainPrediction = Literal["epsilon", "x0", "v"]
 
-#: How near to 1 the signal's scale behind the last step is, for the run to end in data.
-DATA = 2e-4
+#: How near to the signal's scale where runs end it is behind the last step, for the run to end there.
+NEAR_END = 5e-4
 #: How far the identity of a step may be missed.
 MISSED = 2e-3
 #: Variance below which a step keeps none of the noise: rounding leaves as much of a difference.
@@ -50,9 +50,10 @@ def signals_of(steps: Sequence[Step], prediction: ChainPrediction) -> Iterator[A
     with np.errstate(all="ignore"):
         if prediction == "v":
             found = [_by_angles(kept, weight, fresh, end) for end in ENDS]
+        elif prediction == "epsilon":
+            found = [*_from_epsilon(kept, (1 - kept**2 - weight**2 - fresh**2) / (2 * kept * weight))]
         else:
-            local = (1 - kept**2 - weight**2 - fresh**2) / (2 * kept * weight)
-            found = [_from_epsilon(kept, local) if prediction == "epsilon" else _from_x0(kept, weight, local)]
+            found = [_from_x0(kept, weight, (1 - kept**2 - weight**2 - fresh**2) / (2 * kept * weight))]
         held = [one for one in found if one is not None and _holds(one, kept, weight, fresh, prediction)]
         yield from held
         if prediction == "epsilon" and not held:
@@ -78,20 +79,23 @@ def renoised(steps: Sequence[Step]) -> Array | None:
     return np.concatenate([[np.nan], alpha, [1.0]]) if (np.diff(alpha) > 0).all() else None
 
 
-def _from_epsilon(kept: Array, sigma: Array) -> Array | None:
-    """Alpha falls out of the step that says it best; ``alpha' = g alpha`` carries it on."""
-    steps = len(kept)
+def _from_epsilon(kept: Array, sigma: Array) -> Iterator[Array]:
+    """The signal of the step that says it best, carried on by ``alpha' = g alpha``; so that it ends where runs end."""
     carried = np.concatenate([[1.0], np.cumprod(kept)])
     if not np.isfinite(carried).all() or (carried <= 0).any():
-        return None
-    ends_in_data = carried / carried[-1]
+        return
     known = np.flatnonzero(np.isfinite(sigma) & (sigma > 0) & (sigma < 1))
     if known.size == 0:
-        return ends_in_data if steps == 1 else None
+        if len(kept) == 1:
+            yield carried / carried[-1]
+        return
     best = known[np.abs(sigma[known] ** 2 - 0.5).argmin()]
     alpha = np.sqrt(1 - sigma[best] ** 2) * carried / carried[best]
-    found: Array = ends_in_data if abs(alpha[-1] - 1) <= DATA else alpha
-    return found
+    ends = [float(np.cos(end)) for end in ENDS if abs(alpha[-1] - np.cos(end)) <= NEAR_END]
+    for end in ends:
+        yield end * carried / carried[-1]
+    if alpha[-1] <= 1 + MISSED:
+        yield alpha
 
 
 def _from_x0(kept: Array, weight: Array, alpha: Array) -> Array | None:

@@ -32,6 +32,8 @@ LENGTHS = (1000, 100, 50, 20, 200, 250, 500, 2000, 4000)
 ENDS = ((1e-4, 0.02), (0.00085, 0.012))
 #: How far the logarithm of the signal-to-noise ratio may be off for a table to be looked at.
 NEAR = 1e-2
+#: Times what is left of the equations that their solution may be off: rounding is not alike at all timesteps.
+LEFT = 20.0
 #: Below this alpha_bar only that it is next to nothing is compared.
 LOST = 1e-7
 _OF_ENDS = ("linear", "scaled_linear")
@@ -189,10 +191,13 @@ def _with_ends(places: Sequence[float], wanted: Array, lengths: Sequence[int]) -
             if float(np.abs(solved.fun).max()) > NEAR / 4:
                 continue
             start, end = (float(np.exp(one)) for one in solved.x)
-            off = max(1e-5, 2 * float(np.abs(solved.fun).max()))
+            # What is left over, as a share of each end: the lower one is little of most entries.
+            jacobian = np.asarray(solved.jac, dtype=np.float64)
+            spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(jacobian.T @ jacobian))))
+            off_start, off_end = (float(one) for one in 2e-6 + LEFT * float(np.abs(solved.fun).max()) * spread)
             yield {
                 "num_train_timesteps": length, "beta_schedule": schedule,
-                "beta_start": shortest(start, off * start), "beta_end": shortest(end, off * end),
+                "beta_start": shortest(start, off_start * start), "beta_end": shortest(end, off_end * end),
                 "rescale_zero_terminal_snr": False,
             }  # fmt: skip
             break
