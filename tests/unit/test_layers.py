@@ -41,7 +41,7 @@ EDGES: dict[str, set[str]] = {
     # What is seen of a run, and what follows from it.
     "observe": {"subject"},
     "law": {"observe", "subject"},
-    "identifying": {"identity", "law", "observe", "subject"},
+    "identifying": {"checks", "identity", "law", "observe", "subject"},
     # What is measured, and what it is judged by: a room for each kind, which know nothing of each other.
     "evidence": {"budgets", "subject", "verdict"},
     "judging": {"observe", "pinned", "verdict"},

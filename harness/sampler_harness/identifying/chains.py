@@ -21,6 +21,8 @@ __all__ = ["on_a_chain", "on_a_named_chain"]
 
 #: Fewer of DDIM's steps draw than this: no eta can be read.
 _TINY = 1e-4
+#: Calls of a chain that is long.
+LONG = 100
 #: How far the square of a fresh noise may be off in float32.
 ROUNDED = 4e-7
 _FINAL = ("one", "first")
@@ -40,7 +42,9 @@ def on_a_chain(steps: Steps, *, learned_variance: bool = False, named: bool = Tr
     tables = tables_of if named else other_tables
     predictions: tuple[ChainPrediction, ...] = ("epsilon", "v", "x0")
     for prediction in predictions:
-        for alpha in signals_of(steps.single, prediction):
+        for place, alpha in enumerate(signals_of(steps.single, prediction)):
+            if place and not named and len(timesteps) > LONG:
+                break  # of a long chain one way to end is written out, or the search would take minutes
             for table in tables(timesteps, alpha[:-1] ** 2):
                 shared = {**table, "timesteps": timesteps, "prediction": prediction}
                 yield from _methods(steps, shared, learned_variance)
@@ -110,6 +114,8 @@ def _etas(steps: Steps, config: DDIM) -> Iterator[float]:
     found = agreeing(readings, sizes)
     if found is not None and found[0] <= 1 + found[1]:
         yield min(shortest(*found), 1.0)
+        return
+    yield float(np.clip(np.median(readings), 0.0, 1.0))  # of several, for what comes nearest
 
 
 def _gammas(steps: Steps, config: TCD) -> Iterator[float]:

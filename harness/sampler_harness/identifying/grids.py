@@ -114,6 +114,8 @@ def rho_of(above: Array) -> float | None:
     from scipy.optimize import brentq
 
     steps, low, high = len(above), float(above[-1]), float(above[0])
+    if (above <= 0).any():
+        return None
     if steps < 3:
         return 7.0
     found = []

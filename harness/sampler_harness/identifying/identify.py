@@ -22,7 +22,7 @@ from .laid import Laid, grids_of
 from .left_open import left_open
 from .likeness import likeness
 from .naming import named
-from .noise_levels import window
+from .noise_levels import gamma_min_of, window
 from .observed import Observed, observed
 from .schedulers import on_schedulers
 from .second_thoughts import clamped, on_named_chains, on_other_tables, solved
@@ -43,6 +43,8 @@ _READ: tuple[str, ...] = (
     "initial_scale",
     "sigma_data",
     "sigma_min",
+    "beta_start",
+    "beta_end",
 )
 
 #: Share of a sampler's weights from which one is like it.
@@ -57,6 +59,8 @@ class _Method:
 
     configs: list[Any]
     laid: list[Laid]
+    #: A grid that has the levels of the first run, and not of all.
+    once: list[Laid] = dataclasses.field(default_factory=list)
 
 
 def identify(subject: Subject, configs: Sequence[tuple[int, Any]], *, target: str = "") -> Identity:
@@ -122,7 +126,12 @@ def _answer(seen: Sequence[Observed]) -> Identity:
         exact = [config for config in tried[0] if off(first, config) <= 1.0]
         methods = [method for config in exact if (method := _followed(config, seen, tried)) is not None]
         for method in methods:
-            method.laid = [laid for laid in grids_of(method.configs[0], first) if _is_laid(laid, method, seen)]
+            config = method.configs[0]
+            found = list(grids_of(config, first))
+            method.laid = [laid for laid in found if _is_laid(laid, method, seen)]
+            lengths = [named(config, laid, first.steps).length for laid in found]
+            by_length = [found[place] for place in np.argsort(lengths, kind="stable")]
+            method.once = by_length[:1] if not method.laid else []
         if any(_is_named(method) for method in methods):
             break
     names = _names(methods, seen)
@@ -161,6 +170,8 @@ def _shared(configs: Sequence[Any]) -> dict[str, Any]:
     """
     values = configs[0].values()
     shared = {name: one for name, one in values.items() if name in _READ}
+    if "gamma_min" in values:
+        shared["gamma_min"] = gamma_min_of(configs)
     if "s_churn" not in values:
         return shared
     shared["s_churn"] = max(one.s_churn for one in configs)
@@ -229,7 +240,11 @@ def _names(methods: Sequence[_Method], seen: Sequence[Observed]) -> list[Name]:
     for method in methods:
         config = method.configs[0]
         grids: list[Laid | None] = [*method.laid] or [None]
-        found += [named(config, laid, seen[0].steps, left_open(method.configs, seen)) for laid in grids[:3]]
+        told = left_open(method.configs, seen)
+        for laid in method.once:
+            of_first = named(config, laid, seen[0].steps).grid
+            told = (*told, f"with {seen[0].steps} steps it is {of_first}, with other numbers of steps not")
+        found += [named(config, laid, seen[0].steps, told) for laid in grids[:3]]
     by_family: dict[str, list[Name]] = {}
     for name in sorted(found, key=lambda one: one.length):
         by_family.setdefault(name.family, []).append(name)

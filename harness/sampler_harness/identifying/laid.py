@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,6 +104,9 @@ def grids_of(config: Any, seen: Observed) -> Iterator[Laid]:
         fields = {name: one for name, one in config.values().items() if name != "num_steps"}
         yield Laid(fields, kind=type(config), by_asking=isinstance(config, (TableModel, CMStochasticIterative)))
         return
+    if isinstance(config, AlphaFold3) and config.sigmas is None:
+        yield Laid({name: one for name, one in config.values().items() if name not in ("num_steps", "sigmas")})
+        return
     levels = np.asarray(config.levels, dtype=np.float64)
     if isinstance(config, RectifiedFlow):
         for grid in time_grids(levels, seen.steps):
@@ -119,7 +123,8 @@ def grids_of(config: Any, seen: Observed) -> Iterator[Laid]:
 
 def _has_its_own(config: Any, grid: Any) -> bool:
     """Whether the reference's own grid may be this one: the lowest level is another number of a consistency model."""
-    return not isinstance(config, ConsistencyModel) or config.sigma_min == grid.values().get("sigma_min")
+    lowest = grid.values().get("sigma_min", 0.0)
+    return not isinstance(config, ConsistencyModel) or math.isclose(config.sigma_min, lowest, rel_tol=1e-5)
 
 
 def _ends_in_zero_for_lowest(levels: Array) -> Iterator[Laid]:

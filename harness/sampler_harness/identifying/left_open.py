@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .fitting import off, roughly_off
-from .noise_levels import MOST, between
+from .noise_levels import MOST, between, gap_of_gamma_min
 from .observed import Observed
 
 __all__ = ["left_open"]
@@ -26,6 +26,9 @@ def left_open(configs: Sequence[Any], seen: Sequence[Observed]) -> tuple[str, ..
     values = configs[0].values()
     if values.get("s_churn"):
         return tuple(_of_churn(configs))
+    if "gamma_min" in values:
+        gap = gap_of_gamma_min(configs)
+        return () if gap is None else (f"gamma_min may lie anywhere from {gap[0]:.6g} to {gap[1]:.6g}",)
     if "timestep_scaling" in values:
         return tuple(_of_boundary(configs, seen))
     return ()

@@ -127,6 +127,8 @@ def _method(config: Any, told: Mapping[str, Any]) -> str:
         shown.insert(0, "eta")
     if kind == "TCD" and "gamma" not in shown:
         shown.insert(0, "gamma")
+    if kind == "ConsistencyModel":
+        shown.insert(0, "sigma_min")
     if kind == "DDPM" and "variance" not in shown:
         shown.insert(0, "variance")
     numbers = [f"{name} {_number(values[name])}" for name in shown]

@@ -20,7 +20,7 @@ from .made import made
 from .numbers import agreeing, shortest
 from .steps import Steps
 
-__all__ = ["MOST", "Reading", "between", "on_noise_levels", "window"]
+__all__ = ["MOST", "Reading", "between", "gamma_min_of", "gap_of_gamma_min", "on_noise_levels", "window"]
 
 #: Fresh noise below this share of the level is none.
 STILL = 1e-5
@@ -198,6 +198,30 @@ def between(levels: Sequence[float], raised: Sequence[float], *, below: bool) ->
     return (max(raised), min(over)) if over else None
 
 
+def gap_of_gamma_min(configs: Sequence[Any]) -> tuple[float, float] | None:
+    """Where ``gamma_min`` of AlphaFold 3's sampler may lie, by the levels that its raised steps lead to, and others.
+
+    Args:
+        configs: of it, on the levels of each run.
+    """
+    up = [float(s) for one in configs for s in one.levels[1:] if s > one.gamma_min]
+    down = [float(s) for one in configs for s in one.levels[1:] if s <= one.gamma_min]
+    return (max(down), min(up)) if up and down and max(down) < min(up) else None
+
+
+def gamma_min_of(configs: Sequence[Any]) -> float:
+    """A number that it may be: the paper's, where that may be it.
+
+    Args:
+        configs: of AlphaFold 3's sampler, on the levels of each run.
+    """
+    gap = gap_of_gamma_min(configs)
+    if gap is None:
+        return float(configs[0].gamma_min)
+    usual = float(AlphaFold3.gamma_min)
+    return usual if gap[0] <= usual < gap[1] else _between(max(gap[0], 1e-9), gap[1])
+
+
 def _euler(reading: Reading, rows: list[_Row], first: float) -> Iterator[Any]:
     ends = [row.kept * float(sigma) for row, sigma in zip(rows, reading.sigma, strict=True)]
     fresh = [row.fresh for row in rows[:-1]]
@@ -233,6 +257,8 @@ def _ancestral(
     noise = agreeing(list(np.array(fresh) / up), list(up))
     if eta is not None and noise is not None:
         yield from made(kind, {**plain, "eta": shortest(*eta), "s_noise": shortest(*noise)})
+        return
+    yield from made(kind, plain)  # for what comes nearest
 
 
 def _euler_ancestral(reading: Reading, rows: list[_Row], first: float) -> Iterator[Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sampler_harness.checks.sources import are_seeds
 from sampler_harness.law.bundle import Bundle, DenseRun
 from sampler_harness.law.clamped import Bounds, end_clamp
 from sampler_harness.law.law import Law
@@ -38,7 +39,7 @@ class Observed:
         is_affine: whether large values do what small ones do: no clamp but at the end, no norm.
         end: what the finished sample alone is clamped to; None for nothing.
         first_bent: the row at which they first do not; None where they do.
-        uneven: why its places are not alike; empty where they are.
+        uneven: why its noise is not what a law tells, or its places are not alike; empty where they are.
         learned_variance: the model returns a pair.
     """
 
@@ -75,7 +76,12 @@ def observed(subject: Subject, config: object, steps: int) -> Observed | Problem
         return bundle.problem
     law = bundle.law
     uneven = ""
-    if bundle.first.leaks or bundle.second.leaks:
+    other = [draw.operator for draw in bundle.zero.draws if not draw.gaussian]
+    if other and not are_seeds(bundle):
+        uneven = f"it draws with {other[0]}, which is no normal noise"
+    elif bundle.repeats or (not bundle.draws.untold and bundle.draws.overlaps()):
+        uneven = "some of its noise is made of random numbers that earlier noise was made of"
+    elif bundle.first.leaks or bundle.second.leaks:
         uneven = "what enters at one place arrives at others too"
     elif distance(bundle.second_law, law, tolerance_between(law, _floating(dtype))) > 1.0:
         uneven = "its weights are not the same at every place, or for values of either sign"

@@ -115,7 +115,7 @@ def signal_at_calls(steps: Steps, prediction: str) -> list[Array]:
         return [_begun(steps, kind)] if kind != "v" else []
     alphas = [alpha[:-1] for alpha in signals_of(steps.single, kind)]
     if not alphas and steps.calls > 2 and not float(steps.single[-1].weights[0]):  # ends where it was
-        alphas = [alpha for alpha in signals_of(steps.single[:-1], kind)]
+        alphas = list(signals_of(steps.single[:-1], kind))
     if kind == "v":
         told = [float(one) for one in steps.law.times]
         alphas += [alpha for _, alpha in tables_that_turn(told, steps.single)]

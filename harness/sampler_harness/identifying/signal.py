@@ -23,6 +23,8 @@ ChainPrediction = Literal["epsilon", "x0", "v"]
 
 #: How near to the signal's scale where runs end it is behind the last step, for the run to end there.
 NEAR_END = 5e-4
+#: Ends that are nearer to each other than this are one.
+SAME_END = 2e-6
 #: How far the identity of a step may be missed.
 MISSED = 2e-3
 #: Variance below which a step keeps none of the noise: rounding leaves as much of a difference.
@@ -94,7 +96,7 @@ def _from_epsilon(kept: Array, sigma: Array) -> Iterator[Array]:
     ends = [float(np.cos(end)) for end in ENDS if abs(alpha[-1] - np.cos(end)) <= NEAR_END]
     for end in ends:
         yield end * carried / carried[-1]
-    if alpha[-1] <= 1 + MISSED:
+    if alpha[-1] <= 1 + MISSED and all(abs(alpha[-1] - end) > SAME_END for end in ends):
         yield alpha
 
 

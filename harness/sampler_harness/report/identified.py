@@ -32,20 +32,26 @@ def identified(one: Identity, how: str = "") -> list[Line]:
         first, *others = one.names
         lines += _wrapped(f"Exactly: its law is that one's with {one.runs}, and at large values too {seconds}.", "", 2)
         lines += _wrapped(f"Model: {first.process}.", "", 2)
-        lines += [line for text in first.open for line in _wrapped(f"{text}.", "", 2)]
+        lines += [line for text in first.open for line in _wrapped(_sentence(text), "", 2)]
         shown = others[:_SHOWN]
         if shown:
             lines.append(Line("  The same law in all of these runs:"))
             lines += [line for name in shown for line in _wrapped(name.told, "", 4)]
-        lines += [line for text in one.like if _is_beside(text) for line in _wrapped(f"{text}.", "", 2)]
+        lines += [line for text in one.like if _is_beside(text) for line in _wrapped(_sentence(text), "", 2)]
         lines += _wrapped(f"To have it checked: {first.declaration}", "dim", 2)
     else:
-        lines += [line for text in one.told for line in _wrapped(f"{text}.", "", 2)]
+        lines += [line for text in one.told for line in _wrapped(_sentence(text), "", 2)]
         lines.append(Line(f"  What it is like {seconds}:"))
         lines += [line for text in one.like for line in _wrapped(text, "", 4)]
     if how:
         lines += _wrapped(f"It was {how}.", "dim", 2)
     return lines + [line for text in one.left_out for line in _wrapped(f"Not run {text}", "warn", 2)]
+
+
+def _sentence(text: str) -> str:
+    # A field's name is not written in capitals.
+    first = text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
+    return f"{first}."
 
 
 def _is_beside(text: str) -> bool:
