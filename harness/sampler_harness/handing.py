@@ -135,7 +135,9 @@ def _declared(target: str, given: dict[str, Any], numbers: Sequence[int]) -> Han
     function = subject.function
 
     def run(model: Any, shape: tuple[int, ...], config: NoReference, **openings: Any) -> Any:
-        return function(model, shape, configs[config.num_steps], **openings)
+        known = configs.get(config.num_steps)
+        chosen = dataclasses.replace(base, num_steps=config.num_steps) if known is None else known
+        return function(model, shape, chosen, **openings)
 
     shown = ", ".join(f"{name}={value!r}" for name, value in _unusual(base).items() if name != "num_steps")
     bare = _without_claims(subject, run)

@@ -51,3 +51,17 @@ def test_the_same_answer_twice() -> None:
     row = next(row for row in ROWS if "ancestral_loop" in row.name)
     one, other = found(row), found(row)
     assert (one.names, one.told, one.like) == (other.names, other.told, other.like)
+
+
+NOT_FRESH = (
+    "repeated.py:items_share_a_seed",
+    "repeated.py:noise_ahead_holds_the_start",
+    "not_normal.py:uniform_for_normal",
+)
+
+
+@pytest.mark.parametrize("name", NOT_FRESH)
+def test_noise_that_is_no_fresh_normal_noise_is_never_called_exact(name: str) -> None:
+    one = found(Row(f"fixtures/faulty_samplers/{name}"))
+    assert one.outcome in ("nearest", "none")
+    assert any("noise" in text for text in (*one.told, *one.like))

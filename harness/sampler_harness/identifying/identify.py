@@ -24,8 +24,10 @@ from .likeness import likeness
 from .naming import named
 from .noise_levels import gamma_min_of, window
 from .observed import Observed, observed
+from .order import NUMBERS, order_of
 from .schedulers import on_schedulers
 from .second_thoughts import clamped, on_named_chains, on_other_tables, solved
+from .steps import Steps
 
 __all__ = ["identify"]
 
@@ -49,6 +51,8 @@ _READ: tuple[str, ...] = (
 
 #: Share of a sampler's weights from which one is like it.
 LIKE = 0.5
+#: How near to a whole number an order is.
+WHOLE = 0.2
 #: Ways to read several runs together that are tried: a run alone may leave open where a window begins.
 _TOGETHER = 64
 
@@ -94,6 +98,8 @@ def identify(subject: Subject, configs: Sequence[tuple[int, Any]], *, target: st
         if subject.output_shift == subject.output_scale == 0.5
         else ()
     )
+    if answer.outcome != "exact" and len(configs) > 1 and not Steps(seen[0].law).drawn:
+        beside = (*_order(subject, configs[0][1]), *beside)
     runs = ", ".join(str(one.steps) for one in seen)
     return dataclasses.replace(
         answer,
@@ -103,6 +109,21 @@ def identify(subject: Subject, configs: Sequence[tuple[int, Any]], *, target: st
         left_out=tuple(left_out),
         seconds=time.perf_counter() - started,
     )
+
+
+def _order(subject: Subject, config: Any) -> tuple[str, ...]:
+    """A sentence on the order, where it is near a whole number."""
+    laws = []
+    for steps in NUMBERS:
+        found = observed(subject, dataclasses.replace(config, num_steps=steps), steps)
+        if isinstance(found, Problem):
+            return ()
+        laws.append(found.law)
+    order = order_of(laws)
+    if order is None or abs(order - round(order)) > WHOLE:
+        return ()
+    span = f"between {NUMBERS[1]} and {NUMBERS[2]} steps"
+    return (f"it is of order {round(order)}: {span} its error falls {2**order:.3g} times",)
 
 
 def _undone(subject: Subject, seen: Observed) -> Subject | None:
