@@ -8,6 +8,7 @@ process that fits; else not at all. Reversed by: a process on which the wrong mo
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def order_of(laws: Sequence[Law]) -> float | None:
             errors = [_error(law, model) for law in laws]
         if not all(ROUNDED < one < math.inf for one in errors) or errors[-1] > SMALL:
             continue
-        first, second = (math.log2(a / b) for a, b in zip(errors[:-1], errors[1:], strict=True))
+        first, second = (math.log2(a / b) for a, b in itertools.pairwise(errors))
         if abs(first - second) <= APART and second > 0.5:
             found.append((errors[-1], second))
     return min(found)[1] if found else None
