@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from sampler_harness.handing import handed
@@ -24,12 +26,13 @@ def told(row: Row, one: Identity) -> str:
 
 
 @pytest.mark.slow
-def test_samplers_that_nobody_declared_are_named() -> None:
-    answers = [(row, found(row)) for row in (*ROWS, *LATER, *LAST)]
+@pytest.mark.parametrize(("rows", "count"), [(ROWS, 66), (LATER, 51), (LAST, 44)], ids=["first", "later", "last"])
+def test_samplers_that_nobody_declared_are_named(rows: Sequence[Row], count: int) -> None:
+    answers = [(row, found(row)) for row in rows]
     wrong = [told(*pair) for pair in answers if is_wrong_and_called_exact(*pair)]
     assert not wrong
     missed = [told(*pair) for pair in answers if not is_right(*pair)]
-    assert (len(answers), len(missed)) == (161, 0), missed
+    assert (len(answers), len(missed)) == (count, 0), missed
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reference_samplers import DDIM, DDPM, DPM2, EDM, LCM, TCD, EulerAncestral, FlowEuler
+from reference_samplers import ALL_REFERENCES, DDIM, DDPM, DPM2, EDM, LCM, TCD, EulerAncestral, FlowEuler
 from reference_samplers.grids import (
     EvenTimes,
     ExponentialLevels,
@@ -21,16 +21,22 @@ from reference_samplers.grids import (
     PolyexponentialLevels,
     StretchedTimes,
 )
+from sampler_harness.adapters.no_reference import NoReference
+from sampler_harness.identifying.candidates import candidates
 from sampler_harness.identifying.chains import on_a_chain
+from sampler_harness.identifying.fitting import law_off
 from sampler_harness.identifying.grids import noise_level_grids, rho_of, time_grids
 from sampler_harness.identifying.noise_levels import gamma_min_of, on_noise_levels
 from sampler_harness.identifying.numbers import agreeing, decimals, shortest
+from sampler_harness.identifying.observed import Observed
 from sampler_harness.identifying.order import NUMBERS, order_of
 from sampler_harness.identifying.readings import readings
+from sampler_harness.identifying.schedulers import on_schedulers
 from sampler_harness.identifying.signal import signals_of
 from sampler_harness.identifying.steps import Steps
 from sampler_harness.identifying.tables import other_tables, tables_of
-from sampler_harness.law.tolerance import reference_law
+from sampler_harness.law.tolerance import reference_law, reference_response
+from sampler_harness.observe.trace import Case
 
 
 def steps_of(config: Any) -> Steps:
@@ -164,6 +170,28 @@ def test_levels_of_no_grid_have_no_name() -> None:
 def test_the_order_is_seen(solver: Any, order: int) -> None:
     laws = [reference_law(EDM(num_steps=n, solver=solver, sigma_max=15.0, sigma_min=0.03)) for n in NUMBERS]
     assert order_of(laws) == pytest.approx(order, abs=0.2)
+
+
+#: Fields without which a reference has too few steps to be told from others, or cannot be made.
+NEEDED: dict[str, dict[str, Any]] = {"ScoreSDE": {"num_steps": 24}, "LCM": {"num_steps": 8}, "TCD": {"num_steps": 8}}
+
+
+#: References that ``--identify`` does not look for, each with the reason.
+NOT_LOOKED_FOR: dict[str, str] = {}
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ALL_REFERENCES if kind.__name__ not in NOT_LOOKED_FOR], ids=lambda kind: kind.__name__
+)
+def test_every_reference_is_found_from_its_own_law(kind: Any) -> None:
+    config = kind(**{"num_steps": 10, **NEEDED.get(kind.__name__, {})})
+    law, response = reference_law(config), reference_response(config)
+    case = Case(NoReference(num_steps=10), (2, 3, 16, 16))
+    steps = config.num_steps
+    seen = Observed(steps, case, law, response, dense=None, fresh={}, is_affine=True, first_bent=None)
+    found = candidates(seen)
+    found += on_schedulers(seen, found)
+    assert any(type(one) is kind and law_off(seen, one) <= 1.0 for one in found)
 
 
 def test_a_window_of_which_the_papers_number_is_a_part_has_it() -> None:

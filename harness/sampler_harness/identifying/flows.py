@@ -126,6 +126,8 @@ def _row(step: Step, t: float, prediction: FlowPrediction) -> tuple[float, float
 
 def _ancestral(steps: Steps, times: tuple[float, ...], shared: Mapping[str, Any]) -> Iterator[Any]:
     """``x' = r (t_down / t x + (1 - t_down / t) x0) + s c z``: r and t_down from both weights."""
+    if not steps.drawn:  # it is Euler's method, and both are told
+        yield from made(FlowAncestral, {**shared, "sigmas": (*times, 0.0), "eta": 0.0})
     if not steps.drawn or min(times) <= 0:
         return
     etas, noises, sizes = [], [], []

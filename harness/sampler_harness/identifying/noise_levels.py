@@ -38,6 +38,7 @@ class Reading:
         seen: ``(K + 1,)`` what x is multiplied by before the model sees it; 1 for the sample.
         skip: ``(K,)`` share of x in the denoised sample.
         out: ``(K,)`` weight of the output in it.
+        of_alphafold: whether the model is told of a level over ``sigma_data``, as AlphaFold 3's alone is.
     """
 
     sigma: Array
@@ -45,6 +46,7 @@ class Reading:
     seen: Array
     skip: Array
     out: Array
+    of_alphafold: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ def on_noise_levels(steps: Steps, reading: Reading) -> Iterator[Any]:
     with np.errstate(all="ignore"):
         if steps.is_single:
             rows = [_row(steps, reading, row) for row in range(1, steps.calls + 1)]
+            if reading.of_alphafold:
+                yield from _alphafold(reading, rows, first)
+                return
             yield from _euler(reading, rows, first)
             yield from _euler_ancestral(reading, rows, first)
             yield from _consistency(reading, rows)
@@ -99,9 +104,9 @@ def _by_hand(reading: Reading, levels: tuple[float, ...], first: float) -> dict[
     """Fields of levels by hand, with the first noise's scale where it is not the first level."""
     fields = {**reading.fields, "sigmas": levels}
     # How a network inside the preconditioning sees noise that is far above its data says little of its size.
-    known = 1e-4 if reading.fields.get("model_kind") == "network" else 1e-5
-    if abs(first - levels[0]) > known * levels[0]:
-        fields["initial_scale"] = shortest(first, 1e-6 * first)
+    is_network = reading.fields.get("model_kind") == "network"
+    if abs(first - levels[0]) > (1e-4 if is_network else 1e-5) * levels[0]:
+        fields["initial_scale"] = shortest(first, (3e-4 if is_network else 1e-6) * first)
     return fields
 
 
@@ -119,7 +124,7 @@ def _raised(
         first: std of the first noise.
         more: fields.
     """
-    if abs(ends[-1]) > 1e-4 * begun[-1]:
+    if abs(ends[-1]) > 1e-3 * begun[-1]:
         return
     steps = len(begun)
     before = np.asarray(ends[:-1], dtype=np.float64)
@@ -138,6 +143,12 @@ def _raised(
     if strength is None:
         return
     s_noise = shortest(*strength)
+    capped = gamma >= MOST - 2e-5
+    churn = MOST * steps if capped else gamma * steps
+    s_churn = float(np.ceil(churn)) if capped else shortest(churn, max(found[1] * steps, 2e-6 * churn))
+    # What the model is told is known best.
+    rise = MOST if capped else s_churn / steps
+    before = np.where(still, begun[1:], begun[1:] / (1 + rise))
     for is_first_raised in (True, False):
         start = float(begun[0]) / (1 + gamma) if is_first_raised else float(begun[0])
         levels = _levels([start, *before])
@@ -150,9 +161,6 @@ def _raised(
             fields["initial_scale"] = shortest(float(np.sqrt(begins)), 1e-6 * first)
         rests = np.concatenate([[not is_first_raised], still])
         fields |= window(np.array(levels[:-1])[~rests], np.array(levels[:-1])[rests])
-        capped = gamma >= MOST - 2e-5
-        churn = MOST * steps if capped else gamma * steps
-        s_churn = float(np.ceil(churn)) if capped else shortest(churn, max(found[1] * steps, 2e-6 * churn))
         yield from made(kind, {**fields, "s_churn": s_churn})
 
 
@@ -253,7 +261,9 @@ def _ancestral(
     if all(one <= 1e-5 * level for one, level in zip(fresh, after, strict=True)):
         yield from made(kind, {**plain, "eta": 0.0})
         return
-    eta = agreeing(list(up / share), list(np.minimum(up, share)))
+    # There is never more noise than the next level has: a step that draws all of it says of eta what it is at least.
+    free = up < (1 - 1e-6) * after
+    eta = agreeing(list((up / share)[free]), list(np.minimum(up, share)[free]))
     noise = agreeing(list(np.array(fresh) / up), list(up))
     if eta is not None and noise is not None:
         yield from made(kind, {**plain, "eta": shortest(*eta), "s_noise": shortest(*noise)})
@@ -293,6 +303,9 @@ def _alphafold(reading: Reading, rows: list[_Row], first: float) -> Iterator[Any
     weight = np.array([row.denoised for row in rows[:-1]])
     fresh = np.array([row.fresh for row in rows[:-1]])
     raised = fresh > 1e-6 * hat[1:]
+    if not raised.any():
+        yield from _overshooting(reading, rows, ratio, weight)
+        return
     if int(raised.sum()) < 2:
         return
     table = np.stack([np.ones(int(raised.sum())), -weight[raised]], axis=1)
@@ -318,13 +331,29 @@ def _alphafold(reading: Reading, rows: list[_Row], first: float) -> Iterator[Any
         "gamma_min": _between(max(below), min(above)) if below and max(below) > 0 else 0.0,
         "step_scale": shortest(float(step), 1e-4 * float(step)),
     }  # fmt: skip
-    if abs(levels[-1]) <= 1e-5 * float(hat[-1]):
+    yield from _on_levels_of_alphafold(fields, levels)
+
+
+def _overshooting(reading: Reading, rows: list[_Row], ratio: Array, weight: Array) -> Iterator[Any]:
+    """The same where no level is raised: steps that are longer than the way to the next level, or end above 0."""
+    found = agreeing(list(weight / (1 - ratio)), list(np.abs(weight)))
+    if found is None or found[0] <= 0:
+        return
+    end = float(reading.sigma[-1]) * (1 - rows[-1].denoised / found[0])
+    if abs(found[0] - 1) <= max(found[1], 1e-4) and abs(end) <= 1e-4 * float(reading.sigma[-1]):
+        return  # Euler's method, by its plainer name
+    fields = {**reading.fields, "gamma_0": 0.0, "step_scale": shortest(found[0], max(found[1], 1e-5))}
+    yield from _on_levels_of_alphafold(fields, [*(float(one) for one in reading.sigma), end])
+
+
+def _on_levels_of_alphafold(fields: Mapping[str, Any], levels: list[float]) -> Iterator[Any]:
+    """By hand where the run ends at 0, else on Karras et al.'s grid, whose lowest level is where it ends."""
+    if abs(levels[-1]) <= 1e-4 * levels[-2]:
         yield from made(AlphaFold3, {**fields, "sigmas": (*levels[:-1], 0.0)})
         return
     rho = rho_of(np.array(levels))
     if rho is not None:
-        ends_of = {
-            "sigma_max": shortest(levels[0], 1e-5 * levels[0]),
-            "sigma_min": shortest(levels[-1], 1e-4 * levels[-1]),
-        }
-        yield from made(AlphaFold3, {**fields, **ends_of, "num_steps": len(levels) - 1, "rho": rho})
+        high, low = shortest(levels[0], 1e-5 * levels[0]), shortest(levels[-1], 1e-4 * levels[-1])
+        yield from made(
+            AlphaFold3, {**fields, "sigma_max": high, "sigma_min": low, "num_steps": len(levels) - 1, "rho": rho}
+        )

@@ -40,6 +40,14 @@ def readings(steps: Steps) -> Iterator[Reading]:
             seen = np.append(prediction.c_in(sigma, sigma_data), 1.0)
             skip, out = prediction.c_skip(sigma, sigma_data), prediction.c_out(sigma, sigma_data)
             yield Reading(sigma, {"model_kind": "network", "sigma_data": sigma_data}, seen, skip, out)
+    if np.isfinite(sigma).all() and float(sigma.max()) < 1e6:
+        size = abs(float(steps.single[-1].weights[0]))
+        for sigma_data in dict.fromkeys((16.0, shortest(size * float(np.sqrt(1 + sigma[-1] ** -2)), 1e-5 * size))):
+            if sigma_data > 0:
+                levels = sigma_data * sigma
+                seen = np.append(prediction.c_in(levels, sigma_data), 1.0)
+                skip, out = prediction.c_skip(levels, sigma_data), prediction.c_out(levels, sigma_data)
+                yield Reading(levels, {"model_kind": "network", "sigma_data": sigma_data}, seen, skip, out, True)
     for kind in _PREDICTIONS:
         for levels, fields in _of_tables(steps, kind):
             yield _of_chain(kind, levels, fields)
