@@ -92,6 +92,9 @@ def _adapted(target: str, given: dict[str, Any], numbers: Sequence[int]) -> Hand
     adapter, _, name = target.partition(":")
     if "num_inference_steps" in given:
         given["num_steps"] = given.pop("num_inference_steps")
+    by_hand = given.get("sigmas") or given.get("timesteps")
+    if isinstance(by_hand, (list, tuple)):
+        given["num_steps"] = max(len(by_hand) - (1 if adapter == "k_diffusion" else 0), 1)
     runs = _runs(numbers, given)
     home = import_module(f"sampler_harness.adapters.{adapter}")
     try:
@@ -272,5 +275,6 @@ def _called(function: Callable[..., Any], named: Mapping[str, Any], arguments: d
 
 def _sample_of(result: Any, shape: tuple[int, ...]) -> Any:
     """The sample in what a function returned: the first tensor of its shape."""
-    found = result if isinstance(result, (tuple, list)) else (result,)
+    several = tuple(result.values()) if isinstance(result, dict) else result
+    found = several if isinstance(several, (tuple, list)) else (several,)
     return next((one for one in found if tuple(getattr(one, "shape", ())) == shape), result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -74,8 +75,22 @@ def noise_level_grids(levels: Array, asked: int) -> Iterator[Any]:
         asked: how many steps the sampler was asked for.
     """
     for grid in _noise_levels(levels, asked):
-        if has_levels(grid, levels):
+        if has_levels(grid, levels) and _is_shown(grid, len(levels) - 3):
             yield grid
+
+
+def _is_shown(grid: Any, between: int) -> bool:
+    """Whether levels show a grid: more of them than numbers that were solved from them, or numbers that are short.
+
+    Args:
+        grid: that has the levels.
+        between: how many levels there are beside those at its ends.
+    """
+    usual = {one.name: one.default for one in dataclasses.fields(grid)}
+    ends = ("num_steps", "sigma_min", "sigma_max")
+    solved = [one for name, one in grid.values().items() if name not in ends and one != usual[name]]
+    numbers = [one for one in solved if isinstance(one, float)]
+    return between > len(numbers) or all(float(f"{one:.2g}") == one for one in numbers)
 
 
 def _noise_levels(levels: Array, asked: int) -> Iterator[Any]:
@@ -142,7 +157,7 @@ def time_grids(levels: Array, asked: int) -> Iterator[Any]:
         asked: how many steps the sampler was asked for.
     """
     for grid in _times(levels, asked):
-        if has_levels(grid, levels):
+        if has_levels(grid, levels) and _is_shown(grid, len(levels) - 2):
             yield grid
 
 

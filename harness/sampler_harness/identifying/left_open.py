@@ -24,6 +24,8 @@ def left_open(configs: Sequence[Any], seen: Sequence[Observed]) -> tuple[str, ..
         seen: the runs.
     """
     values = configs[0].values()
+    if all(one.law.num_calls == 1 for one in seen):
+        return ("with one model call many methods are one: run it with more steps",)
     if values.get("s_churn"):
         return tuple(_of_churn(configs))
     if "gamma_min" in values:

@@ -56,7 +56,7 @@ _WRITTEN = 40.0
 _OTHER_GRID = 1.5
 _PLAINER = 2.0
 #: A value that takes more characters is not written out.
-_LONGEST = 60
+_LONGEST = 80
 
 
 def named(config: Any, laid: Laid | None, asked: int, told_open: tuple[str, ...] = ()) -> Name:
@@ -228,9 +228,15 @@ def _declaration(config: Any, laid: Laid | None) -> str:
     shown = {name: one if len(one) <= _LONGEST else "…" for name, one in fields.items()}
     steps = ["num_steps=st.integers(1, 40)"]
     if laid is None or laid.grid is not None:
-        levels = "…" if laid is None else f"tuple({_constructed(laid.grid)}.levels)"
+        levels = _written(config) if laid is None else f"tuple({_constructed(laid.grid)}.levels)"
         shown, steps = ({**shown, "sigmas": levels} if "sigmas" in config.values() else shown), []
     return f"@sampler_under_test({', '.join([type(config).__name__, *(f'{n}={v}' for n, v in shown.items()), *steps])})"
+
+
+def _written(config: Any) -> str:
+    """Levels by hand, where they are few."""
+    text = repr(tuple(float(f"{level:.6g}") for level in config.levels))
+    return text if len(text) <= _LONGEST else "…"
 
 
 def _constructed(grid: Any) -> str:
