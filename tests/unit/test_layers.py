@@ -28,6 +28,7 @@ EDGES: dict[str, set[str]] = {
     "wording": set(),
     "plain": set(),
     "catalogue": set(),
+    "identity": set(),
     "budgets": set(),
     # What is declared, and what is tried of it.
     "subject": {"catalogue", "pinned", "wording"},
@@ -36,9 +37,11 @@ EDGES: dict[str, set[str]] = {
     "importing": set(),
     "adapters": {"importing", "pinned", "subject"},
     "targets": {"adapters", "importing", "subject", "wording"},
+    "handing": {"adapters", "budgets", "cases", "importing", "subject", "targets"},
     # What is seen of a run, and what follows from it.
     "observe": {"subject"},
     "law": {"observe", "subject"},
+    "identifying": {"checks", "identity", "law", "observe", "subject"},
     # What is measured, and what it is judged by: a room for each kind, which know nothing of each other.
     "evidence": {"budgets", "subject", "verdict"},
     "judging": {"observe", "pinned", "verdict"},
@@ -87,7 +90,7 @@ EDGES: dict[str, set[str]] = {
     },
     "across": {"subject", "training"},
     # Who asks, and who tells.
-    "report": {"catalogue", "detail", "plain", "portrait", "verdict", "wording"},
+    "report": {"catalogue", "detail", "identity", "plain", "portrait", "verdict", "wording"},
     "gate": {"catalogue", "importing", "pinned", "runner", "saved_laws", "targets", "verdict", "wording"},
     "triage": {
         "detail",
@@ -121,6 +124,9 @@ EDGES: dict[str, set[str]] = {
         "catalogue",
         "diagnosis",
         "gate",
+        "handing",
+        "identifying",
+        "identity",
         "importing",
         "report",
         "runner",

@@ -24,7 +24,7 @@ from .diffusers_undecided import undecided, why_undecided
 from .diffusers_varied import REFERENCED
 from .narrowed import NothingLegal, narrowed, of_length
 
-__all__ = ["ALL", "names", "remarks", "subject", "subjects"]
+__all__ = ["ALL", "names", "remarks", "subject", "subjects", "unclaimed"]
 
 #: In place of a scheduler's name.
 ALL = "all"
@@ -198,6 +198,20 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
             with contextlib.suppress(NothingLegal):  # no configuration of that corner has these options
                 found.append(_deviating(deviation, name, options))
     return found
+
+
+def unclaimed(name: str, settings: Mapping[str, Any] | None = None) -> tuple[Subject, str]:
+    """A scheduler as it runs, decided or not, with no claim of what it is.
+
+    Args:
+        name: the class.
+        settings: options of the constructor, of ``set_timesteps`` or of ``step``, mapped to a field or not.
+
+    Raises:
+        DeclarationError: for an unknown scheduler or option.
+        ModuleNotFoundError: where diffusers is not installed.
+    """
+    return _unreferenced(name, parsed_settings(name, dict(settings or {}))), ""
 
 
 def remarks(name: str) -> tuple[str, ...]:

@@ -140,9 +140,15 @@ class SchedulerLoop:
         steps = self.pinned.get("num_inference_steps", config.values().get("num_steps"))
         if config.values().get("grid_timesteps") is not None:
             where["num_train_timesteps"] = config.grid_timesteps
-        if config.values().get("mu") is not None:
-            where["mu"] = config.mu
-        if self.name == "SCMScheduler":  # its default is for two steps, and refuses all others
+        if (mu := self.pinned.get("mu", config.values().get("mu"))) is not None:
+            where["mu"] = mu
+        if self.name == "SCMScheduler" and "first_time" not in config.values():  # nothing claims what its angles are
+            where |= {
+                one: self.pinned[one] for one in ("max_timesteps", "intermediate_timesteps") if one in self.pinned
+            }
+            if steps != 2:
+                where.setdefault("intermediate_timesteps", None)
+        elif self.name == "SCMScheduler":  # its default is for two steps, and refuses all others
             where |= {} if config.first_time == type(config).first_time else {"max_timesteps": config.first_time}
             middle = config.middle_time if steps == 2 else None
             where |= {} if middle == type(config).middle_time else {"intermediate_timesteps": middle}

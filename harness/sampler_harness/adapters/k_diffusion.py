@@ -26,7 +26,7 @@ from .no_reference import NoReference
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ALL", "DECIDED", "IdiomSampler", "remarks", "subjects"]
+__all__ = ["ALL", "DECIDED", "IdiomSampler", "remarks", "subjects", "unclaimed"]
 
 #: In place of a function's name.
 ALL = "all"
@@ -162,6 +162,44 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
         there = [f"{one} ({_why(module, one)})" for one in _samplers(module)] or [f"nothing named {_PREFIX}…"]
         raise DeclarationError(f"{module.__name__} has no function that is decided; it has {'; '.join(there)}")
     return [subject for one in names for subject in _with_own_noise_and_given(module, one, place, {})]
+
+
+def unclaimed(name: str, settings: Mapping[str, Any] | None = None) -> tuple[Subject, str]:
+    """A function as it runs, decided or not, with no claim of what it is; and the levels that it is given, in words.
+
+    Args:
+        name: as :func:`subjects` takes it, of one function.
+        settings: options of the function, or ends of the levels: ``sigma_max``, ``sigma_min``, ``rho``, ``sigmas``.
+
+    Raises:
+        DeclarationError: for an unknown function, one that is not in the idiom, or an option that it lacks.
+    """
+    module, wanted, place = _found(name)
+    sampler = vars(module).get(wanted)
+    if sampler is None:
+        raise DeclarationError(f"{module.__name__} has no function {wanted!r}; it has {', '.join(_samplers(module))}")
+    if why := _why_no_idiom(sampler):
+        raise DeclarationError(f"{wanted} is not in the idiom: {why}")
+    given = {key: _parsed(value) for key, value in (settings or {}).items()}
+    grid = {key: given.pop(key) for key in _OF_GRID if key in given}
+    free = [one for one in _parameters(sampler) if one not in (*_OPENINGS, *_BESIDE)]
+    for key in given:
+        if key not in free:
+            raise DeclarationError(f"{wanted} has no option {key!r}; it has {', '.join((*free, *_OF_GRID))}")
+    low, high = float(grid.get("sigma_min", _USUAL_ENDS[0])), float(grid.get("sigma_max", _USUAL_ENDS[1]))
+    rho = float(grid.get("rho", 7.0))
+
+    def run(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> Any:
+        import torch
+
+        levels = grid.get("sigmas") or karras_sigmas(config.num_steps, low, high, rho)
+        sigmas = torch.tensor([float(sigma) for sigma in levels], device=device, dtype=dtype)
+        x = torch.randn(shape, device=device, dtype=dtype) * sigmas[0]
+        return IdiomSampler(sampler, (), given)._run(model, x, sigmas, config, None)
+
+    ends = f"the Karras grid from {high:g} to {low:g}, rho {rho:g}" if "sigmas" not in grid else "levels by hand"
+    subject = Subject(function=run, reference=NoReference, name=wanted, target=f"k_diffusion:{place}{wanted}")
+    return subject, f"given {ends}"
 
 
 def remarks(name: str) -> tuple[str, ...]:

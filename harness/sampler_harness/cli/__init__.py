@@ -42,9 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _init(options.init)
         if arguments is None:
             gc.disable()  # a process of its own: what it imports stays, and need not be looked through
-        from .decide import decide
-
         with report_stream(quiet) as stream:
+            if options.identify:
+                from .identify import identify
+
+                return identify(options, stream)
+            from .decide import decide
+
             return decide(options, stream)
     except UsageError as error:
         sys.stderr.write(f"check-sampler: {error}\n")

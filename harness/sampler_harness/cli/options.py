@@ -25,7 +25,8 @@ def parser() -> argparse.ArgumentParser:
         prog="check-sampler",
         description="Decide whether diffusion samplers are the ones that their papers define.",
         epilog="exit status: 0 conforms; 1 does not, or a check could not judge; 2 the call is wrong; "
-        "3 something could not be run. With --model: 0 nothing found; 1 a cause is named; 2 the call is wrong, also "
+        "3 something could not be run. With --identify: 0 named exactly; 1 not. "
+        "With --model: 0 nothing found; 1 a cause is named; 2 the call is wrong, also "
         "where frames are in other units or model, loader or data raise; 3 it cannot be told yet",
         allow_abbrev=False,
     )
@@ -87,6 +88,11 @@ def parser() -> argparse.ArgumentParser:
         help="for the loader, the earliest first; repeatable",
     )
     why.add_argument("--steps", type=int, metavar="N", help="the number of steps that you sample with")
+    made.add_argument(
+        "--identify",
+        action="store_true",
+        help="say what TARGET is, which need not be declared: process, grid, method and fields that have its law",
+    )
     made.add_argument("--list-checks", action="store_true", help="print all checks and what each claims")
     made.add_argument(
         "--explain", metavar="ID", help="tell more of a check, with a failure, or of a reference's fields"

@@ -34,7 +34,17 @@ from .words import (
     varied,
 )
 
-__all__ = ["Line", "closing_line", "diagnosis_lines", "failure_text", "render", "summary_lines", "write"]
+__all__ = [
+    "WIDTH",
+    "Line",
+    "Style",
+    "closing_line",
+    "diagnosis_lines",
+    "failure_text",
+    "render",
+    "summary_lines",
+    "write",
+]
 
 Style = Literal["", "good", "bad", "warn", "dim", "bold"]
 
