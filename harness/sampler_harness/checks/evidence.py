@@ -237,6 +237,16 @@ class Evidence(AnyEvidence[Subject]):
         other._bundles = {case: bundle for case, bundle in self._bundles.items() if not bundle.repeats}
         return other
 
+    def entered(self, bundle: Bundle) -> Evidence:
+        """The same, but for the runs of one case, which came about by another way in.
+
+        Args:
+            bundle: of them.
+        """
+        other = copy.copy(self)
+        other._bundles, other._compared, other._held, other._sides = {bundle.case: bundle}, {}, {}, {}
+        return other
+
     def named(self, configuration: str, shape: tuple[int, ...], dtype: str) -> Case | None:
         """The measured case that a finding names; None where no case is called that.
 

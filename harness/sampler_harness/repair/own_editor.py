@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import Any
 
 from sampler_harness.diagnosis.editor import Editor
 from sampler_harness.diagnosis.mutation import Mutation, Slot
@@ -35,6 +36,14 @@ class OwnEditor(Editor):
     libraries = frozenset({"math", "np", "numpy", "torch"})
     #: Within a call that makes a table of a given size, where a power of a count would fill the memory.
     _makes_tables = False
+
+    def _of(self, slot: Slot, old: Any, new: Any) -> Mutation:
+        match new:  # of a number that is one off the number itself is written
+            case ast.BinOp(ast.Constant(value=int() as left), ast.Add(), ast.Constant(value=int() as right)):
+                new = ast.Constant(left + right)
+            case ast.BinOp(ast.Constant(value=int() as left), ast.Sub(), ast.Constant(value=int() as right)):
+                new = ast.Constant(left - right)
+        return super()._of(slot, old, new)
 
     def _statement(self, statement: ast.stmt) -> Iterator[Mutation]:
         match statement:

@@ -44,6 +44,8 @@ FURTHER = 600
 MOST_CALLS = 40
 #: Wrong cases of which the first is searched in that shows all at once.
 LIKELY = 6
+#: The rank of an edit that changes an operator, a number or a sign alone.
+SIMPLE = 0
 #: Repairs that are told, at most.
 TOLD = 3
 
@@ -133,7 +135,7 @@ class _Search:
         self._own = own
         self._noted = noted
         self._tries = tries
-        self._found: dict[tuple[str, int], Repair] = {}
+        self._found: dict[tuple[str, int], tuple[int, int, Repair]] = {}
         function = evidence.subject.function
         entry = limited(function, files) if has_open_loops(own) else function
         laws = [LawTrial(evidence, case, entry) for case in are_right if case.config.is_affine]
@@ -162,7 +164,8 @@ class _Search:
             self._among(lambda at: at not in asked)
         # Code that keeps something from one run for the next may be right by what another edit has left there.
         if self._found and not self._wrong[0].is_right():
-            yield from list(self._found.values())[:TOLD]
+            simplest_first = sorted(self._found.values(), key=lambda one: one[0])
+            yield from (repair for *_, repair in simplest_first[:TOLD])
 
     def _among(self, is_asked: Callable[[tuple[str, int]], bool]) -> None:
         """Run the edits of some statements, each told by its file and first line."""
@@ -176,10 +179,15 @@ class _Search:
                     return
                 self._tries -= 1
                 if self._mends(own, mutation):
-                    repair = self._repair(own, mutation)
-                    at = repair.file, repair.line
-                    self._found[at] = min(self._found.get(at, repair), repair, key=_length)
-                    self._tries = min(self._tries, FURTHER)
+                    self._add(_rank(mutation), self._repair(own, mutation))
+
+    def _add(self, rank: int, repair: Repair) -> None:
+        """Keep the simplest edit of each line; behind one that is simple only a few more are run."""
+        at = repair.file, repair.line
+        found = rank, len(repair.instead), repair
+        self._found[at] = min(self._found.get(at, found), found, key=lambda one: one[:2])
+        if rank == SIMPLE:
+            self._tries = min(self._tries, FURTHER)
 
     def _mends(self, own: OwnFunction, mutation: Mutation) -> bool:
         with ExitStack() as applied:
@@ -208,14 +216,34 @@ def _line_of(mutation: Mutation) -> int:
     """The line of what an edit changes; of statements that are left out or in another order, that of the first."""
     old, new = mutation.old, mutation.new
     if isinstance(old, list):
-        old = next((one for one, other in zip_longest(old, new) if one is not other), old[0])
+        old = next((one for one, other in zip_longest(old, new) if one is not other), None)
     anchor = old if isinstance(old, (ast.expr, ast.stmt)) else mutation.slot[0]
     return anchor.lineno if isinstance(anchor, (ast.expr, ast.stmt)) else 0
 
 
-def _length(repair: Repair) -> int:
-    """Of several edits of a line the one is told that leaves the least to read."""
-    return len(repair.instead)
+def _rank(mutation: Mutation) -> int:
+    """How likely an edit is what was meant: another operator, number or sign first, another name last.
+
+    Context: of two lines that mend each other's fault one was meant, and a name in the place of a formula may have the
+    right value in all that is declared by chance. Choice: the simpler edit is told first. Reversed by: a count of which
+    mistakes are made how often.
+
+    Args:
+        mutation: that makes all right.
+    """
+    old, new = mutation.old, mutation.new
+    if not isinstance(old, ast.AST) or not isinstance(new, ast.AST):
+        return 1
+    if {n.id for n in ast.walk(new) if isinstance(n, ast.Name)} - {
+        n.id for n in ast.walk(old) if isinstance(n, ast.Name)
+    }:
+        return 2
+    if isinstance(old, (ast.Constant, ast.operator, ast.cmpop)) or isinstance(new, ast.UnaryOp):
+        return SIMPLE
+    same_parts = (
+        isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp) and (old.left, old.right) == (new.left, new.right)
+    )
+    return SIMPLE if same_parts else 1
 
 
 def _count(trials: Sequence[Trial]) -> int:

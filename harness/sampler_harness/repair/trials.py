@@ -8,6 +8,7 @@ from typing import Protocol
 from sampler_harness.checks.evidence import Evidence
 from sampler_harness.checks.mending_law import EnteredBundle, OneRun
 from sampler_harness.checks.mending_runs import RunTrial
+from sampler_harness.law.bundle import DenseRun
 from sampler_harness.law.comparison import compare
 from sampler_harness.observe.trace import Case
 
@@ -91,9 +92,16 @@ class RowsTrial:
         return RunTrial.of(self._evidence, self.case)
 
     def may_be_right(self) -> bool:
-        """As much as :meth:`is_right`, which takes one run."""
-        return True
+        """Whether rows are right on the draws and answers of the sampler as it is; where its law is right these tell."""
+        return self._held is None or self._held.is_right_by(self._entry)
 
     def is_right(self) -> bool:
-        """Whether every row is the reference's; what cannot be laid beside its rows is no evidence."""
-        return self._held is None or self._held.is_right_by(self._entry)
+        """Whether every row is the reference's, on its own draws and answers."""
+        bundle = EnteredBundle(self._evidence, self.case, self._entry)
+        if bundle.problem is not None or not isinstance(bundle.dense, DenseRun):
+            return False
+        evidence = self._evidence.entered(bundle)
+        if not self.case.config.is_affine:
+            return evidence.held(self.case).cause is None
+        trial = RunTrial.of(evidence, self.case)
+        return trial is None or trial.is_right_as_it_is
