@@ -92,7 +92,7 @@ class RowsTrial:
         return RunTrial.of(self._evidence, self.case)
 
     def may_be_right(self) -> bool:
-        """Whether rows are right on the draws and answers of the sampler as it is; where its law is right these tell."""
+        """Whether rows are right on the draws and answers of the sampler as it is: of a right law these tell."""
         return self._held is None or self._held.is_right_by(self._entry)
 
     def is_right(self) -> bool:
