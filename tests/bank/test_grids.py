@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 from itertools import combinations
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import fixtures
 import reference_samplers.grids
@@ -33,6 +35,7 @@ from reference_samplers.grids import (
     StretchedTimes,
     VPLogSNR,
 )
+from sampler_harness import grid_under_test
 from sampler_harness.catalogue import check_ids
 from sampler_harness.diagnosis.known_faults import GRID_FAULTS, KNOWN_FAULTS, KnownFault
 from sampler_harness.grids.evidence import GridEvidence
@@ -241,3 +244,49 @@ def test_what_is_no_number_is_the_cause_of_all_that_follows() -> None:
     finite, *others = failures(BY_NAME["ends-single-step-divides-by-zero"].subject_path)
     assert finite.message.splitlines()[0] == "for 1 step level 0 is nan, should be 80"
     assert {one.consequence_of for one in others} == {"grid/finite"}
+
+
+#: Of the faulty grids whose line is marked, how many are named right; of the others none is named.
+LOOKED_RIGHT, LOOKED_WRONG = 32, 0
+
+
+@pytest.mark.slow
+def test_the_wrong_line_is_named_or_none() -> None:
+    found = [look_of(faulty) for faulty in FAULTY_GRIDS]
+    assert found.count("right") >= LOOKED_RIGHT
+    assert found.count("wrong") == LOOKED_WRONG
+
+
+@pytest.mark.parametrize(
+    "name", ["ends-points-for-steps", "flows-shift-turned-over", "flows-last-set-and-not-stretched"]
+)
+def test_the_wrong_line_is_named(name: str) -> None:
+    assert look_of(BY_NAME[name]) == "right"
+
+
+def look_of(faulty: FaultyGrid) -> str:
+    subject = load_subject(faulty.subject_path)
+    lines, first = inspect.getsourcelines(subject.function)
+    marked = {number for number, line in enumerate(lines, first) if "# wrong" in line}
+    place = check_sampler(subject, budget="quick", diagnose=False).causes[0].place
+    if place is None:
+        return "none"
+    same_file = Path(place.file).resolve() == Path(inspect.getfile(subject.function)).resolve()
+    return "right" if same_file and place.line in marked else "wrong"
+
+
+def test_what_raises_and_what_returns_no_levels_are_named_with_their_line() -> None:
+    @grid_under_test(EvenTimes, num_steps=4)
+    def raising(config: EvenTimes) -> list[float]:
+        return [1 / (config.num_steps - 4)]  # type: ignore[operator]
+
+    @grid_under_test(EvenTimes, num_steps=4)
+    def of_two_axes(config: EvenTimes) -> torch.Tensor:
+        levels = torch.linspace(1, 0, 5)
+        return levels[None]
+
+    for subject, text in ((raising, "return [1 / (config.num_steps - 4)]"), (of_two_axes, "return levels[None]")):
+        [cause] = check_sampler(subject, budget="quick", diagnose=False).causes
+        assert cause.place is not None
+        assert cause.place.text.startswith(text)
+        assert f"line {cause.place.line}, in {subject.name}: return" in cause.message

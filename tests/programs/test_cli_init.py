@@ -249,3 +249,51 @@ def test_a_class_that_is_called_gives_its_name_to_the_file(own_folder: Path) -> 
     Path("mine.py").write_text(IN_DOUBLE_INSIDE.format(argument="", returned="x"), encoding="utf-8")
     assert main(["--init", "mine.py:Heun"]) == 0
     assert "def heun_under_test(" in Path("test_heun.py").read_text(encoding="utf-8")
+
+
+GRIDS = """
+import torch
+
+def get_sigmas_karras(n, sigma_min, sigma_max, rho=7.0, device="cpu"):
+    ramp = torch.linspace(0, 1, n, dtype=torch.float64, device=device)
+    low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
+    return torch.cat([(high + ramp * (low - high)) ** rho, torch.zeros(1, dtype=torch.float64)])
+
+def flow_times(num_steps, shift=1.0):
+    t = torch.linspace(1, 0, num_steps)
+    return shift * t / (1 + (shift - 1) * t)
+
+def ramp_of(count, weird):
+    return torch.linspace(0, weird, count)
+"""
+
+
+def test_a_grid_is_judged_by_what_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("grids_of_mine.py").write_text(GRIDS)
+    assert main(["--init", "grids_of_mine.py:get_sigmas_karras"]) == 0
+    assert "Now: check-sampler test_get_sigmas_karras.py" in capsys.readouterr().out
+    text = Path("test_get_sigmas_karras.py").read_text()
+    assert "@grid_under_test(\n    KarrasLevels,\n" in text
+    assert main(["test_get_sigmas_karras.py", "--budget", "quick"]) == 0
+    assert "1 grid conforms" in capsys.readouterr().out
+
+
+def test_the_mistake_of_a_grid_is_found_by_what_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("grids_of_mine.py").write_text(GRIDS)
+    assert main(["--init", "grids_of_mine.py:flow_times"]) == 0
+    assert main(["test_flow_times.py", "--budget", "quick", "--no-diagnosis"]) == 1
+    text = capsys.readouterr().out
+    assert "FAILED  grid/length" in text
+    assert "flow_times: t = torch.linspace(1, 0, num_steps)" in text
+
+
+def test_a_grid_is_taken_for_one_where_no_sampler_is_there() -> None:
+    assert not sketch(str(_written("sampler.py", RELEASED))).is_grid
+    assert sketch(str(_written("grid.py", GRIDS.replace("flow_times", "help_out").replace("ramp_of", "other")))).is_grid
+    with pytest.raises(ValueError, match=r"several \(get_sigmas_karras, flow_times\): name it"):
+        sketch(str(_written("grids.py", GRIDS)))
+
+
+def _written(name: str, text: str) -> Path:
+    Path(name).write_text(text)
+    return Path(name)

@@ -1,4 +1,4 @@
-"""``check-sampler --init``: a test file from a sampler's signature, with TODOs where it does not tell enough.
+"""``check-sampler --init``: a test file from a sampler's or a grid's signature, with TODOs where it tells too little.
 
 The source is read, never run: importing a stranger's script may start a training.
 
@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import keyword
-import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from .init_file import Sketch, plain_name, text_of
 
 __all__ = ["Sketch", "init", "sketch"]
 
@@ -53,41 +52,22 @@ _WORDS = {
     "ScoreSDE": ("sde", "corrector", "langevin", "predictor", "snr", "score_fn"),
     "DDPM": ("ddpm", "posterior", "p_sample", "betas", "alphas_cumprod", "alpha_bar", "alphas"),
 }
+#: The same of a grid's source.
+_WORDS_OF_GRIDS = {
+    "PolyexponentialLevels": ("polyexponential",),
+    "ExponentialLevels": ("exponential",),
+    "KarrasLevels": ("karras", "rho"),
+    "SpacedTimesteps": ("leading", "trailing", "spacing", "num_train_timesteps", "train_timesteps"),
+    "EvenTimes": ("shift", "flow", "times"),
+}
+#: What a function is called that gives levels.
+_GRIDS = ("sigmas", "levels", "times", "timesteps", "schedule", "grid")
 #: Attributes that released samplers read off their model, and what does no harm.
 _ATTRIBUTES = {"sigma_min": "0.0", "sigma_max": 'float("inf")', "round_sigma": "torch.as_tensor"}
 #: What a network's own methods are called.
 _METHODS = ("denoise", "predict", "apply_model", "forward", "score", "velocity", "epsilon", "eps")
 #: What any stand-in has.
 _MODULE = {"eval", "train", "to", "parameters", "device", "dtype", "training", "cuda", "cpu", "half", "float"}
-
-
-@dataclass
-class Sketch:
-    """What a sampler's source tells.
-
-    Attributes:
-        file: the source.
-        name: of the function, or ``Class.method``.
-        reference: the likeliest one; empty where nothing speaks for any.
-        call: the arguments of the call, as text.
-        build: those of its class, as text; None where there is no class, or none of its own.
-        settings: per argument the dataclass of the same file that it is, and what that is built with.
-        declared: fields and options of the declaration, as text.
-        todo: what a person must answer.
-        left: arguments that keep the sampler's own default.
-        returns_tuple: whether the sample is the first of several.
-    """
-
-    file: Path
-    name: str
-    reference: str = ""
-    call: list[str] = field(default_factory=list)
-    build: list[str] | None = None
-    settings: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
-    declared: dict[str, str] = field(default_factory=dict)
-    todo: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    returns_tuple: bool = False
 
 
 def init(target: str, out: Path | None = None) -> tuple[Path, Sketch]:
@@ -105,10 +85,10 @@ def init(target: str, out: Path | None = None) -> tuple[Path, Sketch]:
         ValueError: when there is no such sampler, or the file is there already.
     """
     found = sketch(target)
-    place = out or Path(f"test_{_plain_name(found.name)}.py")
+    place = out or Path(f"test_{plain_name(found.name)}.py")
     if place.exists():
         raise ValueError(f"{place} is there already: move it away, or edit it")
-    place.write_text(_text(found), encoding="utf-8")
+    place.write_text(text_of(found), encoding="utf-8")
     return place, found
 
 
@@ -138,6 +118,7 @@ def sketch(target: str) -> Sketch:
     found = owned or functions
     likely = [n for n in found if any(word in n.rpartition(".")[2].lower() for word in ("sampl", "generate"))]
     likely = likely or [n for n in owned if len(owned) == 1 or n.endswith(".__call__")]
+    likely = likely or [n for n, node in found.items() if _is_grid(n, node) and any(word in n for word in _GRIDS)]
     if len(likely) != 1:
         which = (
             f"several ({', '.join(likely)})" if likely else f"none by its name ({', '.join(found) or 'no function'})"
@@ -169,14 +150,15 @@ def _methods(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> dict[str, 
 
 
 def _read(file: Path, name: str, functions: dict[str, ast.FunctionDef], tree: ast.Module) -> Sketch:
-    found, node = Sketch(file, name), functions[name]
+    found, node = Sketch(file, name, is_grid=_is_grid(name, functions[name])), functions[name]
     classes = {one.name: one for one in tree.body if isinstance(one, ast.ClassDef)}
     owner = name.partition(".")[0] if "." in name else ""
     methods = _methods(classes[owner], classes) if owner else {}
     built_by = methods.get("__init__")
-    found.reference = _reference(node)
+    words = _WORDS_OF_GRIDS if found.is_grid else _WORDS
+    found.reference = _reference(node, words)
     if not found.reference:
-        known = ", ".join(_WORDS)
+        known = ", ".join(words)
         found.todo.append(f"name the reference, one of {known} (check-sampler --list-references)")
     sources = [*methods.values()] if owner else [node]
     model = _model_text(sources)
@@ -186,10 +168,12 @@ def _read(file: Path, name: str, functions: dict[str, ast.FunctionDef], tree: as
     found.call = _arguments(found, node, model, classes, in_class=bool(owner))
     written = [*found.call, *(found.build or [])]
     has_model = any(text.rpartition("=")[2].startswith("model") for text in written)
-    if owner and (found.build is None or not has_model):
+    if owner and (found.build is None or not (has_model or found.is_grid)):
         found.todo.insert(0, f"build your {owner} here, with `model` in place of its network")
     _model_attributes(found, node)
     found.returns_tuple = any(isinstance(n, ast.Return) and isinstance(n.value, ast.Tuple) for n in _own(node))
+    if found.is_grid:
+        return found
     in_double = any(isinstance(n, ast.Attribute) and n.attr in ("float64", "double") for n in ast.walk(node))
     if in_double and not _casts_back(node):
         found.declared["output_dtype"] = "torch.float64"
@@ -228,7 +212,14 @@ def _own(node: ast.FunctionDef) -> Iterator[ast.AST]:
             waiting += list(ast.iter_child_nodes(one))
 
 
-def _reference(node: ast.FunctionDef) -> str:
+def _is_grid(name: str, node: ast.FunctionDef) -> bool:
+    """Whether a function gives levels: it is told a number of steps, and neither a model nor a sample."""
+    told = {argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+    asked = {one.func.id for one in ast.walk(node) if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
+    return bool(told & _STEPS) and not told & (_MODEL | _LATENTS | _SHAPE) and not asked & _MODEL and "." not in name
+
+
+def _reference(node: ast.FunctionDef, told_by: Mapping[str, Sequence[str]]) -> str:
     """The reference that most of a source's names speak for."""
     names = [
         n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(node) if isinstance(n, (ast.Name, ast.Attribute))
@@ -240,7 +231,7 @@ def _reference(node: ast.FunctionDef) -> str:
             any(word == name or word in name.split("_") or (len(word) > 4 and word in name) for name in lower)
             for word in words
         )
-        for reference, words in _WORDS.items()
+        for reference, words in told_by.items()
     }
     best = max(scores, key=lambda reference: scores[reference])
     return best if scores[best] else ""
@@ -320,9 +311,9 @@ def _argument(
 
 def _fields_of(reference: str) -> set[str]:
     """Names of a reference's fields; none where no reference is known."""
-    import reference_samplers
+    import reference_samplers.grids
 
-    known = vars(reference_samplers).get(reference)
+    known = vars(reference_samplers).get(reference) or vars(reference_samplers.grids).get(reference)
     return set() if known is None else {field.name for field in dataclasses.fields(known)}
 
 
@@ -341,59 +332,3 @@ def _model_attributes(found: Sketch, node: ast.FunctionDef) -> None:
             found.todo.append(f"what does your sampler read as model.{name}? put its value into model_attributes")
     if given:
         found.declared["model_attributes"] = "{" + ", ".join(f'"{n}": {value}' for n, value in given.items()) + "}"
-
-
-def _text(found: Sketch) -> str:
-    module, root = _imported_as(found.file)
-    owner, _, method = found.name.partition(".")
-    importable = all(part.isidentifier() and not keyword.iskeyword(part) for part in module.split("."))
-    reference = found.reference or "TODO_REFERENCE"
-    lines = [
-        f'"""Is {found.name} of {found.file} the sampler that its paper defines? pytest and check-sampler decide."""',
-        "",
-    ]
-    if root is not None:
-        lines += ["import sys", ""]
-    lines += ["import torch", "from hypothesis import strategies as st", ""]
-    lines += [f"from reference_samplers import {reference}", "from sampler_harness import sampler_under_test", ""]
-    if root is not None:
-        lines.append(f"sys.path.insert(0, {str(root)!r})")
-    lines.append(
-        f"from {module} import {', '.join([owner, *dict.fromkeys(kind for kind, _ in found.settings.values())])}"
-        + ("" if root is None else "  # noqa: E402")
-        if importable
-        else f"# TODO: {found.file.name} cannot be imported by its name; import {owner} from it here"
-    )
-    lines += ["", ""]
-    lines += [f"# TODO: {todo}" for todo in found.todo]
-    if found.left:
-        lines.append(f"# At the sampler's own default: {', '.join(found.left)}. Pass config.… where one is a field.")
-    options = "".join(f"    {name}={value},\n" for name, value in found.declared.items())
-    lines.append(f"# What a field of {reference} means, and what else it may be: check-sampler --explain {reference}")
-    lines.append(f"@sampler_under_test(\n    {reference},\n{options})")
-    generator = ", generator" if "takes_generator" in found.declared else ""
-    lines.append(f"def {_plain_name(found.name)}_under_test(model, shape, config, *, device, dtype{generator}):")
-    lines.append(
-        '    """Run the sampler once; `model` stands in for the network. Fields not named above are not varied."""'
-    )
-    for name, (kind, given) in found.settings.items():
-        lines.append(f"    {name} = {kind}(\n" + "".join(f"        {one},\n" for one in given) + "    )")
-    built = "TODO_how_it_is_built" if found.build is None else ", ".join(found.build)
-    called = owner if not method else f"{owner}({built})" + ("" if method == "__call__" else f".{method}")
-    arguments = "".join(f"        {argument},\n" for argument in found.call)
-    lines.append(f"    return {called}(\n{arguments}    ){'[0]' if found.returns_tuple else ''}")
-    return "\n".join(lines) + "\n"
-
-
-def _imported_as(file: Path) -> tuple[str, Path | None]:
-    """How a file is imported: its module within its packages, and the folder to put on the path; None where it is."""
-    parts, folder = [] if file.stem == "__init__" else [file.stem], file.resolve().parent
-    while (folder / "__init__.py").is_file():
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    known = {Path.cwd(), *(Path(place).resolve() for place in sys.path if place)}
-    return ".".join(parts), None if folder in known else folder
-
-
-def _plain_name(name: str) -> str:
-    return name.removesuffix(".__call__").replace(".", "_").strip("_").lower()

@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--init",
         metavar="FILE[:NAME]",
-        help="write the test file for a sampler, with TODOs where its source tells too little",
+        help="write the test file for a sampler or a grid, with TODOs where its source tells too little",
     )
     made.add_argument("--list-references", action="store_true", help="print all references and their fields")
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from sampler_harness.strategies import smallest_failing
 from sampler_harness.verdict import Finding
 
 from .evidence import GridEvidence, Seen
+from .places import place_of
 
 __all__ = ["Told", "check"]
 
@@ -135,7 +137,11 @@ def _told(id: str, judge: Judge, evidence: GridEvidence, wrong: Sequence[tuple[S
     details = {**found.evidence, "configuration": short(seen.config), "dtype": seen.dtype, "failing": failing}
     lines = [found.message, f"smallest configuration: {told(seen.config)}, {seen.dtype}"]
     problem = seen.returned.kind if id == "grid/finite" else ""
-    return Failure("\n".join(lines), details, _reproduction(evidence, seen, found), cause, problem)
+    place = place_of(id, evidence, seen) if cause is None else None
+    if place is not None:
+        details |= {name: value for name, value in dataclasses.asdict(place).items() if name != "hands_on"}
+        lines.append(f"look at: {place.told}")
+    return Failure("\n".join(lines), details, _reproduction(evidence, seen, found), cause, problem, place)
 
 
 def _reproduction(evidence: GridEvidence, seen: Seen, found: Told) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sampler_harness.observe.problems import Problem
 from sampler_harness.observe.watched import watched
 from sampler_harness.subject.grid import GridSubject
 
@@ -28,13 +29,18 @@ class Returned:
         values: as returned, in float64; None where there are none.
         dtype: they came in; empty for whole numbers, which are exact.
         problem: why there are none; empty where there are.
-        kind: of the problem: what came back is no row of numbers (``"returned"``), or nothing did (``"raised"``, …).
+        stopped: the problem, where the function returned nothing; None where what it returned is no row of numbers.
     """
 
     values: Array | None = None
     dtype: str = ""
     problem: str = ""
-    kind: str = ""
+    stopped: Problem | None = None
+
+    @property
+    def kind(self) -> str:
+        """Of the problem: ``"returned"`` where what came back is no row of numbers; empty where there is none."""
+        return self.stopped.kind if self.stopped is not None else "returned" if self.problem else ""
 
     def is_same(self, other: Returned) -> bool:
         """Whether another call returned the same bits."""
@@ -63,11 +69,11 @@ def returned(
     given = {name: offered[name] for name in subject.takes} | dict(fixtures or {})
     found = watched(lambda: subject.function(config, **given), None, torch.device(device), "function")
     if found.problem is not None:
-        return Returned(problem=found.problem.message, kind=found.problem.kind)
+        return Returned(problem=found.problem.message, stopped=found.problem)
     try:
         values, came_in = _read(found.result)
     except _Unreadable as error:
-        return Returned(problem=str(error), kind="returned")
+        return Returned(problem=str(error))
     return Returned(values, came_in)
 
 

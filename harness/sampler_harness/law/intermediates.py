@@ -23,7 +23,7 @@ from .dense import dense_values
 from .program import Program
 from .response import Array
 
-__all__ = ["Blend", "Intermediates", "Site", "intermediates", "intermediates_of", "values_of_step"]
+__all__ = ["Blend", "Intermediates", "Site", "intermediates", "intermediates_of", "values_of_levels", "values_of_step"]
 
 _NOTE = "__note__"
 #: Tables of more entries are none that a sampler goes through.
@@ -228,6 +228,35 @@ def values_of_step(config: Any, x0: Array, answer: Array, draws: Any) -> tuple[A
     # A number that is one for all: told once, or for each item alike.
     found += [np.array(values[0]) for values in numbers.values() if len(set(values)) == 1]
     return (*asked[0], (x0, *arrays.values(), *found))
+
+
+def values_of_levels(config: Any) -> dict[Site, Array] | None:
+    """All numbers and tables that a grid works out on its way to its levels, by where it does.
+
+    Args:
+        config: of a grid.
+
+    Returns:
+        None where its source is not known, or it cannot be run.
+    """
+    found: dict[Site, Array] = {}
+
+    def note(function: str, index: int, value: Any) -> Any:
+        if _is_number(value) or (isinstance(value, (np.ndarray, list, tuple)) and np.asarray(value).dtype.kind in "if"):
+            array = np.array(value, dtype=np.float64)
+            if array.ndim <= 1:
+                found[Site(function, index)] = array
+        return value
+
+    program = _noting(type(config), note)
+    if program is None:
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            found[Site("levels", 0)] = np.array(program.configured(config).levels, dtype=np.float64)
+    except (ValueError, ArithmeticError, TypeError, AttributeError, IndexError):
+        return None
+    return found
 
 
 def _small(kind: int, index: int) -> Array:

@@ -16,13 +16,14 @@ import ast
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
+from sampler_harness.law.own_values import OwnValue, is_one, like, made_of_known, numbers_of
 from sampler_harness.observe.assigned import KEPT, Assigned, assigning
-from sampler_harness.observe.statements import Line, names_read, node_of
+from sampler_harness.observe.statements import Line, names_read
 from sampler_harness.observe.trace import Case
 
 from .evidence import TrainingEvidence
@@ -34,21 +35,6 @@ __all__ = ["Blame", "blame_of"]
 
 #: Runs of the step that a search may take.
 MOST_RUNS = 1_200
-#: Values that differ by less, as a share of the largest, are one.
-SAME = 1e-4
-
-
-class _Variable(NamedTuple):
-    """A name that a line assigns, or an argument that it hands on."""
-
-    line: Line
-    name: str
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """The function that reads it, and its name there."""
-        callee, _, argument = self.name.partition("(")
-        return (callee, argument.rstrip(")")) if argument else (self.line.function, self.name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +102,7 @@ class _Search:
         return None if given is None else _Search(evidence, case, given)._found()
 
     def _found(self) -> Blame | None:
-        values: dict[_Variable, Any] = {}
+        values: dict[OwnValue, Any] = {}
         written: list[Line] = []
         held: list[torch.Tensor] = []
 
@@ -125,7 +111,7 @@ class _Search:
                 written.append(one.line)
             if one.name and not isinstance(one.value, torch.nn.Module):
                 kept = one.value.detach().clone() if isinstance(one.value, torch.Tensor) else one.value
-                values[_Variable(one.line, one.name)] = kept
+                values[OwnValue(one.line, one.name)] = kept
             return KEPT
 
         runs = self._run(see, held=held)
@@ -150,10 +136,10 @@ class _Search:
         return Blame(mended, frozenset(wrong), unknown, weighing=weighing)
 
     def _mended(
-        self, tried: Sequence[_Variable], values: Mapping[_Variable, Any], known: Mapping[_Variable, bool]
+        self, tried: Sequence[OwnValue], values: Mapping[OwnValue, Any], known: Mapping[OwnValue, bool]
     ) -> Line | None:
         """The line of the first value that another one mends; None where what it is made of is not known."""
-        found: _Variable | None = None
+        found: OwnValue | None = None
         for variable in tried:
             new = next((new for new in self._candidates(values[variable]) if self._is_right_with(variable, new)), None)
             if new is None:
@@ -162,18 +148,7 @@ class _Search:
             if np.ptp(new) > 0:
                 break
             # What one number for all mends may be made of anything: the last such value is the nearest to the fault.
-        return found.line if found is not None and self._made_of_known(found, known) else None
-
-    def _made_of_known(self, variable: _Variable, known: Mapping[_Variable, bool]) -> bool:
-        """Whether what a line made a value of is the reference's, so that the line itself is to blame."""
-        node = node_of(variable.line)
-        read = set(names_read(node)) if node is not None else set()
-        before = list(known)[: list(known).index(variable)]
-        for name in read:
-            earlier = [v for v in before if v.place == (variable.line.function, name) and v.line != variable.line]
-            if earlier and not known[earlier[-1]]:
-                return False
-        return True
+        return found.line if found is not None and made_of_known(found, known) else None
 
     # Runs
 
@@ -199,70 +174,42 @@ class _Search:
             found.append(run)
         return found[0], found[1]
 
-    def _is_right_with(self, variable: _Variable, new: Array) -> bool:
+    def _is_right_with(self, variable: OwnValue, new: Array) -> bool:
         if self.runs >= MOST_RUNS:
             self.spent = True
             return False
 
         def put(one: Assigned) -> Any:
-            return _like(one.value, new) if (one.line, one.name) == variable else KEPT
+            return like(one.value, new) if (one.line, one.name) == variable else KEPT
 
         runs = self._run(put, only=variable)
         return runs is not None and not self.given.wrong(*runs)
 
-    def _is_right_as_weight(self, variable: _Variable, value: Any) -> bool:
+    def _is_right_as_weight(self, variable: OwnValue, value: Any) -> bool:
         """Whether a line's value, had it been the reference's weight, would make the step right."""
-        own, weight = _numbers(value), self.given.weight
+        own, weight = numbers_of(value), self.given.weight
         return own is not None and own.size == weight.size and self._is_right_with(variable, weight)
 
     # Values
 
     def _is_known(self, value: Any) -> bool:
         """Whether a value is the reference's, or no number at all."""
-        own = _numbers(value)
+        own = numbers_of(value)
         if own is None:
             return True
-        return any(_is_one(own, other) for other in self.given.values)
+        return any(is_one(own, other) for other in self.given.values)
 
     def _candidates(self, value: Any) -> Iterator[Array]:
         """The reference's values that can stand in a value's place, each once."""
-        own = _numbers(value)
+        own = numbers_of(value)
         told: set[bytes] = set()
         for other in self.given.values:
             if own is None or not _may_stand_for(own, other, self.case.shape):
                 continue
             key = other.astype(np.float32).tobytes()
-            if key not in told and not _is_one(own, other):
+            if key not in told and not is_one(own, other):
                 told.add(key)
                 yield other
-
-
-def _numbers(value: Any) -> Array | None:
-    """A value as numbers; None where it is something else."""
-    if isinstance(value, (bool, int)):
-        return None  # a count
-    if isinstance(value, torch.Tensor):
-        return None if value.dtype is torch.bool else value.detach().to("cpu", torch.float64).numpy()
-    if isinstance(value, (float, np.ndarray, np.number)):
-        found: Array = np.asarray(value, dtype=np.float64)
-        return found
-    if isinstance(value, (list, tuple)) and value and all(type(one) in (int, float) for one in value):
-        return np.asarray(value, dtype=np.float64)
-    return None
-
-
-def _is_one(own: Array, other: Array) -> bool:
-    """Whether two values are one, laid out in whatever way; a single number may be one of an item's."""
-    if own.size == 1 and other.size > 1:
-        flat = other.reshape(-1)
-        return other.ndim == 1 and bool((np.abs(flat - own.reshape(-1)[0]) <= SAME * np.abs(flat) + 1e-9).any())
-    if own.size != other.size:
-        return False
-    one, two = own.reshape(-1), other.reshape(-1)
-    with np.errstate(invalid="ignore"):
-        per_item = two.size <= 64 or other.ndim <= 1
-        scale = np.abs(two) if per_item else np.full_like(two, float(np.abs(two).max()))
-        return bool((np.abs(one - two) <= SAME * scale + 1e-9).all())
 
 
 def _may_stand_for(own: Array, other: Array, shape: tuple[int, ...]) -> bool:
@@ -271,17 +218,3 @@ def _may_stand_for(own: Array, other: Array, shape: tuple[int, ...]) -> bool:
     # Noise that is drawn too small; a number for each item where the value has one for all.
     whole = int(np.prod(shape))
     return other.size == whole and other.ndim == len(shape) and 1 < own.size < whole and own.ndim >= 2
-
-
-def _like(value: Any, new: Array) -> Any:
-    """The reference's numbers in the form of a value; what hangs on the model's answer goes on hanging on it."""
-    if isinstance(value, torch.Tensor):
-        shape = tuple(value.shape) if value.numel() == new.size else new.shape
-        dtype = value.dtype if value.is_floating_point() or np.array_equal(new, np.round(new)) else torch.float32
-        made = torch.from_numpy(np.asarray(new, dtype=np.float64).reshape(shape).copy()).to(value.device, dtype)
-        return value + (made - value.detach()) if value.requires_grad else made
-    if isinstance(value, (list, tuple)):
-        return type(value)(float(one) for one in new.reshape(-1))
-    if isinstance(value, np.ndarray):
-        return new.reshape(value.shape)
-    return type(value)(new.reshape(-1)[0]) if isinstance(value, (int, float)) else value
