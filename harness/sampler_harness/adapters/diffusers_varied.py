@@ -134,9 +134,9 @@ def _unclip() -> tuple[type[Any], dict[str, Any]]:
         "result": st.sampled_from(["object", "tuple", "x0"]),
         "prediction": st.sampled_from(["epsilon", "x0"]),
         "clip_denoised": st.sampled_from([True, False]),
-        "clip_range": st.sampled_from([1.0, 0.5, 2.0]),
+        "clip_range": st.sampled_from([1.0, 0.5, 2.0, 4.0]),
         "variance": st.sampled_from(["fixed_small", "learned_range"]),
-        "num_train_timesteps": st.sampled_from([1000, 100, _SHORT]),
+        "num_train_timesteps": st.sampled_from([1000, 500, 100, _SHORT]),
         "num_steps": st.integers(2, 1000),
     }
 
@@ -342,8 +342,8 @@ def _angles() -> tuple[type[Any], dict[str, Any]]:
 
     return SCM, {
         "num_steps": st.integers(1, 60),
-        "sigma_data": st.sampled_from([0.5, 1.0]),
-        "first_time": st.sampled_from([1.57080, 1.56454]),
+        "sigma_data": st.sampled_from([0.5, 1.0, 0.25, 2.0]),
+        "first_time": st.sampled_from([1.57080, 1.56454, 1.5]),
         "middle_time": st.sampled_from([1.3, 1.1]),
     }
 
@@ -419,7 +419,7 @@ def _flow_ancestral() -> tuple[type[Any], dict[str, Any]]:
 
     from .diffusers_corners_flows import LTXEulerAncestralRF
 
-    noise = {"eta": st.sampled_from([1.0, 0.0, 0.5]), "s_noise": st.sampled_from([1.0, 1.003])}
+    noise = {"eta": st.sampled_from([1.0, 0.0, 0.5, 0.25]), "s_noise": st.sampled_from([1.0, 1.003, 0.9])}
     return LTXEulerAncestralRF, {**_flow(), **noise}
 
 
@@ -430,8 +430,8 @@ def _wuerstchen() -> tuple[type[Any], dict[str, Any]]:
 
     return Cosine, {
         "handling": st.sampled_from(["new", "saved"]),
-        "scaler": st.sampled_from([1.0, 2.0, 0.5]),
-        "s": st.sampled_from([0.008, 0.02]),
+        "scaler": st.sampled_from([1.0, 2.0, 0.5, 1.5]),
+        "s": st.sampled_from([0.008, 0.02, 0.001, 0.1]),
         "num_steps": st.integers(1, 200),
     }
 
@@ -443,8 +443,8 @@ def _score_sde() -> tuple[type[Any], dict[str, Any]]:
 
     return ScoreSdeVe, {
         "handling": st.sampled_from(["new", "saved"]),
-        "sigma_min": st.sampled_from([0.01, 0.1]),
-        "sigma_max": st.sampled_from([1348.0, 50.0]),
+        "sigma_min": st.sampled_from([0.01, 0.1, 0.002, 0.05]),
+        "sigma_max": st.sampled_from([1348.0, 50.0, 10.0, 380.0]),
         "snr": st.sampled_from([0.15, 0.05]),
         "eps": st.sampled_from([1e-5, 1e-3]),
         "num_corrector_steps": st.sampled_from([1, 0]),
