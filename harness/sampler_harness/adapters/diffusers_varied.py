@@ -448,7 +448,7 @@ def _score_sde() -> tuple[type[Any], dict[str, Any]]:
         "snr": st.sampled_from([0.15, 0.05]),
         "eps": st.sampled_from([1e-5, 1e-3]),
         "num_corrector_steps": st.sampled_from([1, 0]),
-        "num_steps": st.integers(2, 100),
+        "num_steps": st.integers(2, 40),
     }
 
 
