@@ -585,6 +585,19 @@ def test_every_scheduler_is_decided_or_said_why_not() -> None:
     assert all(name.removesuffix("Scheduler") in told for name in options.names() if name not in REFERENCED)
 
 
+def test_the_readme_counts_them_right() -> None:
+    corners = deviations.KNOWN_DEVIATIONS
+    copies = sum(1 + len(one.copied_in) for one in corners)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    if importlib.import_module("diffusers").__version__ == "0.42.1":
+        assert f"| {len(REFERENCED)} of {len(options.names())} | conform" in text
+    assert f"| {len(corners)} corners | of these leave the paper, {copies} with copies" in text
+    told = [int(count) for count in re.findall(r"^\| (\d+) not decided \|", text, re.M)]
+    assert [*told] == [13, 5, 3, 4]
+    by_size = sorted((len(those) for those in undecided.UNDECIDED.values()), reverse=True)
+    assert by_size == [13, 5, 3, 2, 1]
+
+
 def test_all_schedulers_are_those_with_a_reference_and_their_corners() -> None:
     found = adapter.subjects("all")
     assert [one.name for one in found if "[" not in one.name] == list(REFERENCED)

@@ -9,152 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .diffusers_varied_chains import BETAS, CHAINS, SHORT, handling, of_drawing
+
 __all__ = ["REFERENCED"]
-
-#: Tables of so few entries that all of them are visited, as a scheduler does that was never laid out.
-_SHORT = 7
-#: A table by hand, for the short chain.
-_BETAS = (0.01, 0.03, 0.02, 0.1, 0.2, 0.15, 0.4)
-
-
-def _handling(*others: str) -> dict[str, Any]:
-    from hypothesis import strategies as st
-
-    return {
-        "handling": st.sampled_from(["new", "used", "interrupted", "copied", "saved", *others]),
-        "result": st.sampled_from(["object", "tuple", "x0"]),
-    }
-
-
-def _of_drawing() -> dict[str, Any]:
-    """What may have been done to a scheduler whose steps draw, and draws nothing itself."""
-    from hypothesis import strategies as st
-
-    return {"handling": st.sampled_from(["new", "saved"]), "result": st.sampled_from(["object", "tuple", "x0"])}
-
-
-def _chain() -> dict[str, Any]:
-    from hypothesis import strategies as st
-
-    return {
-        "beta_start": st.sampled_from([1e-4, 8.5e-4]),
-        "beta_end": st.sampled_from([0.02, 0.012]),
-        "betas": st.sampled_from([None, _BETAS]),
-        "timestep_spacing": st.sampled_from(["leading", "linspace", "trailing"]),
-        "steps_offset": st.sampled_from([0, 1]),
-        "rescale_zero_terminal_snr": st.booleans(),
-        "prediction": st.sampled_from(["epsilon", "x0", "v"]),
-        "clip_denoised": st.sampled_from([True, False]),
-        "clip_range": st.sampled_from([1.0, 0.5, 2.0]),
-        "threshold": st.sampled_from([None, 0.995, 0.75]),
-        "threshold_max": st.sampled_from([1.0, 1.5]),
-    }
-
-
-def _length() -> dict[str, Any]:
-    from hypothesis import strategies as st
-
-    return {"num_train_timesteps": st.sampled_from([1000, 100, _SHORT]), "num_steps": st.integers(1, 1000)}
-
-
-def _ddpm() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners import DDPM
-
-    return DDPM, {
-        **_handling("unset"),
-        **_chain(),
-        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine", "sigmoid"]),
-        "timesteps": st.sampled_from([None, (99, 40, 7, 0), (6, 5, 2)]),
-        "variance": st.sampled_from(["fixed_small", "fixed_large", "learned_range", "learned"]),
-        "variance_as_logarithm": st.booleans(),
-        **_length(),
-    }
-
-
-def _ddim() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners import DDIM
-
-    return DDIM, {
-        **_handling(),
-        **_chain(),
-        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
-        "eta": st.floats(0.0, 1.0),
-        "final_alpha_bar": st.sampled_from(["one", "first"]),
-        "rederive_epsilon": st.booleans(),
-        "hands_noise": st.booleans(),
-        **_length(),
-    }
-
-
-def _ddpm_parallel() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners_chains import DDPMParallel
-
-    return DDPMParallel, {"in_batches": st.booleans(), **_ddpm()[1]}
-
-
-def _ddim_parallel() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners_chains import DDIMParallel
-
-    return DDIMParallel, {"in_batches": st.booleans(), **_ddim()[1]}
-
-
-def _cogvideox() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners_chains import CogVideoXDDIM
-
-    not_read = ("clip_denoised", "clip_range", "threshold", "threshold_max")
-    return CogVideoXDDIM, {
-        **_handling(),
-        **{name: values for name, values in _chain().items() if name not in not_read},
-        "beta_schedule": st.sampled_from(["scaled_linear", "linear", "cosine"]),
-        "beta_start": st.sampled_from([8.5e-4, 1e-4]),
-        "beta_end": st.sampled_from([0.012, 0.02]),
-        "final_alpha_bar": st.sampled_from(["one", "first"]),
-        "snr_shift": st.sampled_from([3.0, 1.0, 0.5]),
-        **_length(),
-    }
-
-
-def _unclip() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners_chains import UnCLIP
-
-    return UnCLIP, {
-        "handling": st.sampled_from(["new", "saved"]),
-        "result": st.sampled_from(["object", "tuple", "x0"]),
-        "prediction": st.sampled_from(["epsilon", "x0"]),
-        "clip_denoised": st.sampled_from([True, False]),
-        "clip_range": st.sampled_from([1.0, 0.5, 2.0]),
-        "variance": st.sampled_from(["fixed_small", "learned_range"]),
-        "num_train_timesteps": st.sampled_from([1000, 100, _SHORT]),
-        "num_steps": st.integers(2, 1000),
-    }
-
-
-def _ddim_inverse() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners_chains import DDIMInverse
-
-    chain = {name: values for name, values in _chain().items() if not name.startswith("threshold")}
-    return DDIMInverse, {
-        **_handling(),
-        **chain,
-        "timestep_spacing": st.sampled_from(["leading", "trailing"]),
-        "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
-        "start_alpha_bar": st.sampled_from(["one", "first"]),
-        **_length(),
-    }
 
 
 def _edm_euler() -> tuple[type[Any], dict[str, Any]]:
@@ -163,7 +20,7 @@ def _edm_euler() -> tuple[type[Any], dict[str, Any]]:
     from .diffusers_corners import EDMEuler
 
     return EDMEuler, {
-        **_handling("unset"),
+        **handling("unset"),
         "hands_x0": st.booleans(),
         "sigma_min": st.floats(0.002, 0.1),
         "sigma_max": st.floats(0.5, 80.0),
@@ -180,13 +37,13 @@ def _table() -> dict[str, Any]:
     from hypothesis import strategies as st
 
     return {
-        "betas": st.sampled_from([None, _BETAS]),
+        "betas": st.sampled_from([None, BETAS]),
         "timestep_spacing": st.sampled_from(["linspace", "leading", "trailing"]),
         "steps_offset": st.sampled_from([0, 1]),
         "timesteps": st.sampled_from([None, (99.0, 40.5, 7.0), (6.0, 4.5, 1.0)]),
         "sigma_spacing": st.sampled_from(["timesteps", "karras", "exponential"]),
         "prediction": st.sampled_from(["epsilon", "x0", "v"]),
-        "num_train_timesteps": st.sampled_from([1000, 200, _SHORT]),
+        "num_train_timesteps": st.sampled_from([1000, 200, SHORT]),
         "num_steps": st.integers(1, 200),
     }
 
@@ -197,7 +54,7 @@ def _euler() -> tuple[type[Any], dict[str, Any]]:
     from .diffusers_corners import EulerDiscrete
 
     return EulerDiscrete, {
-        **_handling("unset"),
+        **handling("unset"),
         "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
         "beta_start": st.sampled_from([1e-4, 8.5e-4]),
         "beta_end": st.sampled_from([0.02, 0.012]),
@@ -217,7 +74,7 @@ def _heun() -> tuple[type[Any], dict[str, Any]]:
     from .diffusers_corners import HeunDiscrete
 
     return HeunDiscrete, {
-        **_handling("unset"),
+        **handling("unset"),
         "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine", "exponential"]),
         "beta_start": st.sampled_from([8.5e-4, 1e-4]),
         "beta_end": st.sampled_from([0.012, 0.02]),
@@ -235,7 +92,7 @@ def _euler_ancestral() -> tuple[type[Any], dict[str, Any]]:
 
     table = {name: values for name, values in _table().items() if name not in ("timesteps", "sigma_spacing")}
     return EulerAncestralDiscrete, {
-        **_of_drawing(),
+        **of_drawing(),
         "beta_schedule": st.sampled_from(["linear", "scaled_linear", "cosine"]),
         "beta_start": st.sampled_from([1e-4, 8.5e-4]),
         "beta_end": st.sampled_from([0.02, 0.012]),
@@ -262,13 +119,13 @@ def _of_two_calls() -> dict[str, Any]:
 def _kdpm2() -> tuple[type[Any], dict[str, Any]]:
     from .diffusers_corners_ancestral import KDPM2Discrete
 
-    return KDPM2Discrete, {**_handling(), **_of_two_calls()}
+    return KDPM2Discrete, {**handling(), **_of_two_calls()}
 
 
 def _kdpm2_ancestral() -> tuple[type[Any], dict[str, Any]]:
     from .diffusers_corners_ancestral import KDPM2AncestralDiscrete
 
-    return KDPM2AncestralDiscrete, {**_of_drawing(), **_of_two_calls()}
+    return KDPM2AncestralDiscrete, {**of_drawing(), **_of_two_calls()}
 
 
 def _distilled() -> dict[str, Any]:
@@ -279,12 +136,12 @@ def _distilled() -> dict[str, Any]:
         "beta_schedule": st.sampled_from(["scaled_linear", "linear", "cosine"]),
         "beta_start": st.sampled_from([8.5e-4, 1e-4]),
         "beta_end": st.sampled_from([0.012, 0.02]),
-        "betas": st.sampled_from([None, _BETAS]),
+        "betas": st.sampled_from([None, BETAS]),
         "prediction": st.sampled_from(["epsilon", "x0", "v"]),
         "rescale_zero_terminal_snr": st.booleans(),
         "timesteps": st.sampled_from([None, (99, 40, 7, 0), (96, 5, 2)]),
-        "num_train_timesteps": st.sampled_from([1000, 100, _SHORT]),
-        "original_steps": st.sampled_from([50, 20, _SHORT]),
+        "num_train_timesteps": st.sampled_from([1000, 100, SHORT]),
+        "original_steps": st.sampled_from([50, 20, SHORT]),
         "num_steps": st.integers(1, 50),
     }
 
@@ -342,8 +199,8 @@ def _angles() -> tuple[type[Any], dict[str, Any]]:
 
     return SCM, {
         "num_steps": st.integers(1, 60),
-        "sigma_data": st.sampled_from([0.5, 1.0]),
-        "first_time": st.sampled_from([1.57080, 1.56454]),
+        "sigma_data": st.sampled_from([0.5, 1.0, 0.25, 2.0]),
+        "first_time": st.sampled_from([1.57080, 1.56454, 1.5]),
         "middle_time": st.sampled_from([1.3, 1.1]),
     }
 
@@ -353,7 +210,7 @@ def _flow(*handling: str) -> dict[str, Any]:
 
     return {
         "handling": st.sampled_from(["new", "saved", *handling]),
-        "num_train_timesteps": st.sampled_from([1000, 200, _SHORT]),
+        "num_train_timesteps": st.sampled_from([1000, 200, SHORT]),
         "num_steps": st.integers(1, 200),
     }
 
@@ -419,21 +276,8 @@ def _flow_ancestral() -> tuple[type[Any], dict[str, Any]]:
 
     from .diffusers_corners_flows import LTXEulerAncestralRF
 
-    noise = {"eta": st.sampled_from([1.0, 0.0, 0.5]), "s_noise": st.sampled_from([1.0, 1.003])}
+    noise = {"eta": st.sampled_from([1.0, 0.0, 0.5, 0.25]), "s_noise": st.sampled_from([1.0, 1.003, 0.9])}
     return LTXEulerAncestralRF, {**_flow(), **noise}
-
-
-def _wuerstchen() -> tuple[type[Any], dict[str, Any]]:
-    from hypothesis import strategies as st
-
-    from .diffusers_corners_chains import Cosine
-
-    return Cosine, {
-        "handling": st.sampled_from(["new", "saved"]),
-        "scaler": st.sampled_from([1.0, 2.0, 0.5]),
-        "s": st.sampled_from([0.008, 0.02]),
-        "num_steps": st.integers(1, 200),
-    }
 
 
 def _score_sde() -> tuple[type[Any], dict[str, Any]]:
@@ -443,25 +287,18 @@ def _score_sde() -> tuple[type[Any], dict[str, Any]]:
 
     return ScoreSdeVe, {
         "handling": st.sampled_from(["new", "saved"]),
-        "sigma_min": st.sampled_from([0.01, 0.1]),
-        "sigma_max": st.sampled_from([1348.0, 50.0]),
+        "sigma_min": st.sampled_from([0.01, 0.1, 0.002, 0.05]),
+        "sigma_max": st.sampled_from([1348.0, 50.0, 10.0, 380.0]),
         "snr": st.sampled_from([0.15, 0.05]),
         "eps": st.sampled_from([1e-5, 1e-3]),
         "num_corrector_steps": st.sampled_from([1, 0]),
-        "num_steps": st.integers(2, 100),
+        "num_steps": st.integers(2, 40),
     }
 
 
 #: The reference of a scheduler, and what is varied of it.
 REFERENCED: dict[str, Callable[[], tuple[type[Any], dict[str, Any]]]] = {
-    "DDPMScheduler": _ddpm,
-    "DDIMScheduler": _ddim,
-    "DDPMParallelScheduler": _ddpm_parallel,
-    "DDIMParallelScheduler": _ddim_parallel,
-    "CogVideoXDDIMScheduler": _cogvideox,
-    "UnCLIPScheduler": _unclip,
-    "DDIMInverseScheduler": _ddim_inverse,
-    "DDPMWuerstchenScheduler": _wuerstchen,
+    **CHAINS,
     "EDMEulerScheduler": _edm_euler,
     "EulerDiscreteScheduler": _euler,
     "HeunDiscreteScheduler": _heun,
