@@ -49,6 +49,8 @@ def _told(one: Deviation, calls: int) -> str:
             return f"model call {one.row} is told {values}"
         case "initial-noise":
             return f"the first model input has std {values}"
+        case "outputs" if one.column < 0:
+            return f"in {where} the input before it weighs {values}"
         case "outputs":
             return f"in {where} the output of call {one.column} weighs {values}"
         case "noise":

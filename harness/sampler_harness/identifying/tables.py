@@ -32,6 +32,8 @@ LENGTHS = (1000, 100, 50, 20, 200, 250, 500, 2000, 4000)
 ENDS = ((1e-4, 0.02), (0.00085, 0.012))
 #: How far the logarithm of the signal-to-noise ratio may be off for a table to be looked at.
 NEAR = 1e-2
+#: What a float32 step adds to the rounding of a product.
+ROUNDED = 1e-7
 #: Times what is left of the equations that their solution may be off: rounding is not alike at all timesteps.
 LEFT = 20.0
 #: Below this alpha_bar only that it is next to nothing is compared.
@@ -170,7 +172,10 @@ def _is_near(table: Array, places: Sequence[float], wanted: Array) -> bool:
         return False
     ways = [log_snr(levels_between(table, places, by_logarithm=way)) for way in (False, True)]
     low, high = np.minimum(*ways), np.maximum(*ways)
-    return bool(((wanted >= low - NEAR) & (wanted <= high + NEAR)).all())
+    # Near data a product of many float32 numbers is off by more than what it differs from 1.
+    noise = 1 / (1 + np.exp(wanted))
+    allowed = NEAR + np.minimum(ROUNDED * len(places) / noise, 0.5)
+    return bool(((wanted >= low - allowed) & (wanted <= high + allowed)).all())
 
 
 def _with_ends(places: Sequence[float], wanted: Array, lengths: Sequence[int]) -> Iterator[Mapping[str, Any]]:
