@@ -327,7 +327,7 @@ def test_a_new_deviation_beside_the_old_one_is_red(untested: Host) -> None:
     answer = untested.check("--budget", "quick", github=True)
     assert answer.status == 1
     assert answer.annotations[0][:2] == ("world/sampler.py", line)
-    assert "Declared, and taken off" in answer.out
+    assert "Already declared, and left out here" in answer.out
 
 
 def test_an_entry_that_matches_nothing_is_red(untested: Host) -> None:
