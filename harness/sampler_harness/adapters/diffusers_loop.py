@@ -46,7 +46,7 @@ _TOLD_ITEM_BY_ITEM = ("DDPMWuerstchenScheduler",)
 #:
 #: Context: half a second each time, for hundreds of runs. Choice: each set of options is made once, and every run has a
 #: copy; a line of the constructor is then never named. Reversed by: a release that looks them up at once.
-_SLOW_TO_MAKE = ("KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler")
+_SLOW_TO_MAKE = ("KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "ScoreSdeVeScheduler")
 
 
 def _made(scheduler: type[Any], options: Mapping[str, Any]) -> Any:
