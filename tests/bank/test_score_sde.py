@@ -328,7 +328,7 @@ def test_what_needs_a_law_says_that_there_is_none() -> None:
         respond(langevin(), num_steps=3, num_corrector_steps=1)
     verdict = check_sampler(langevin(), against=langevin(), budget="quick")
     assert not verdict.conforms
-    assert "no law to be held against" in finding(verdict, "clip/replay").message
+    assert "no law to compare with" in finding(verdict, "clip/replay").message
     assert outcome(verdict, "law/outputs") == "skipped"
 
 

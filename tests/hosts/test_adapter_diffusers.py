@@ -278,7 +278,7 @@ def test_a_whole_number_may_be_typed_in_any_way(typed: str) -> None:
         ("CogVideoXDDIMScheduler", {"eta": "1"}, "eta=1.0 changes nothing"),
         ("CogVideoXDDIMScheduler", {"clip_sample": "false"}, "clip_sample=False changes nothing"),
         ("FlowMapEulerDiscreteScheduler", {"sigmas": "0.9, 0.5"}, "the reference's times are even"),
-        ("UnCLIPScheduler", {"num_inference_steps": "1"}, "num_steps must be > 1"),
+        ("UnCLIPScheduler", {"num_inference_steps": "1"}, "num_inference_steps must be > 1"),
         ("DDIMInverseScheduler", {"timestep_spacing": "linspace"}, "'leading' or 'trailing'"),
         ("UnCLIPScheduler", {"prediction_type": "v_prediction"}, "must be 'epsilon' or 'x0'"),
         ("UnCLIPScheduler", {"variance_type": "fixed_large"}, "the scheduler has no such variance"),

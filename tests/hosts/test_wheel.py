@@ -119,7 +119,8 @@ def test_the_wheel_holds_what_is_no_module(wheel: Path) -> None:
 
 
 def test_the_wheel_is_small(wheel: Path) -> None:
-    assert wheel.stat().st_size < 1_000_000
+    """Sources alone: nearly all of it is references, the bank of mistakes and checks; no fixture, picture or table."""
+    assert wheel.stat().st_size < 1_250_000
 
 
 def test_the_core_is_six_packages() -> None:

@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     file = tmp_path / "mine.py"
     file.write_text("def broken(model, shape, steps):\n    raise KeyError('weights')\n", encoding="utf-8")
     assert main(["--identify", f"{file}:broken"]) == 3
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert "could not be identified" in out
     assert "weights" in out
 

@@ -321,7 +321,7 @@ def test_the_table_is_appended(away: Path, monkeypatch: pytest.MonkeyPatch) -> N
     write_step_summary([_verdict(Finding("law/times", "passed", "fine"))], ["a remark"])
     text = Path("summary.md").read_text(encoding="utf-8")
     assert text.startswith("before\n### ")
-    assert "| `a.py:b` | EDM | conforms | 1/1 |" in text
+    assert "| `a.py:b` | EDM | passes what was asked | 1/1 |" in text
     assert text.rstrip().endswith("a remark")
     monkeypatch.delenv("GITHUB_STEP_SUMMARY")
     write_step_summary([])
