@@ -338,7 +338,9 @@ class Assessment:
             return None
         started = time.perf_counter()
         places = [finding.place for finding in findings if finding.place is not None and finding.outcome == "failed"]
-        repairs = repairs_of(self.sampler_evidence, places, budget=self.budget, everywhere=not found.exact)
+        # Of a sampler that is another one no single edit makes the reference.
+        everywhere = not found.exact and found.foreign is None
+        repairs = repairs_of(self.sampler_evidence, places, budget=self.budget, everywhere=everywhere)
         return dataclasses.replace(found, repairs=repairs, seconds=found.seconds + time.perf_counter() - started)
 
     def _diagnosed_step(self, findings: tuple[Finding, ...], started: float) -> Diagnosis | None:

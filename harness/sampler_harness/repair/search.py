@@ -67,6 +67,8 @@ def repairs_of(
     """
     if not evidence.standard.reference or evidence.in_half_alone:
         return ()
+    if any(evidence.not_normal(case) for case in evidence.affine_cases):
+        return ()  # of such noise a law tells its size alone
     files = {file for name in modules_of(evidence.subject.function) if (file := sys.modules[name].__file__) is not None}
     are_right = {case: _is_right(evidence, case) for case in _asked(evidence)}
     if all(are_right.values()):  # large values may be bent where every coefficient is right
