@@ -6,6 +6,7 @@ import contextlib
 import functools
 import gc
 import linecache
+import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -135,6 +136,31 @@ def _by_a_class(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any)
     return x
 
 
+#: What a sampler may clear; a test puts a folder here.
+FOLDER = Path("nowhere")
+
+
+@sampler_under_test(EDM, **DECLARED)
+def _with_a_folder_to_clear(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any) -> torch.Tensor:
+    grid = levels(config)
+    x = grid[0] * torch.randn(shape, device=device, dtype=dtype)
+    for sigma, after in pairwise(grid):
+        if sigma < 0.0:
+            shutil.rmtree(FOLDER / "pictures")
+        x = x - (after - sigma) * (x - model(x, told(sigma))) / sigma
+    return x
+
+
+@sampler_under_test(EDM, **DECLARED)
+def _with_pictures(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any) -> torch.Tensor:
+    grid = levels(config)
+    x = grid[0] * torch.randn(shape, device=device, dtype=dtype)
+    for sigma, after in pairwise(grid):
+        x = x - (after - sigma) * (x - model(x, told(sigma))) / sigma
+        torch.save(x, FOLDER / "pictures" / "x.pt")
+    return x
+
+
 def repairs(subject: Subject) -> tuple[Repair, ...]:
     evidence = Evidence(subject, budget="quick")
     evidence.measure()
@@ -165,6 +191,23 @@ def test_the_line_is_named_with_what_should_stand_there(subject: Subject, old: s
     assert old in first.sampler
     assert new in first.instead
     assert first.mended >= 1
+
+
+def test_edited_code_deletes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit of the condition, or of the path, would delete what the sampler never deletes."""
+    monkeypatch.setattr(sys.modules[__name__], "FOLDER", tmp_path)
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "x.pt").touch()
+    first, *_ = repairs(_with_a_folder_to_clear)
+    assert "x = x + (after - sigma)" in first.instead
+    assert (tmp_path / "pictures" / "x.pt").exists()
+
+
+def test_code_that_writes_files_is_not_edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "FOLDER", tmp_path)
+    (tmp_path / "pictures").mkdir()
+    assert repairs(_with_pictures) == ()
+    assert sorted(one.name for one in tmp_path.rglob("*")) == ["pictures", "x.pt"]
 
 
 def test_two_mistakes_are_not_mended_by_one_change() -> None:

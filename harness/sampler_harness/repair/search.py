@@ -30,6 +30,7 @@ from sampler_harness.observe.trace import Case
 from sampler_harness.subject.functions import modules_of
 from sampler_harness.verdict import Place, Repair
 
+from .harmless import harmless, writes_below_python
 from .own_code import Noted, OwnFunction, has_open_loops, limited, own_functions, traced
 from .own_editor import OwnEditor
 from .trials import LawTrial, RowsTrial, Trial
@@ -82,6 +83,8 @@ def repairs_of(
     if any(one.forgets() for one in own_functions(noted)):  # what is kept from earlier runs has not run in this one
         evidence.bundle(wrong[0]).execute(Impulses(), entry=entry)
     own = own_functions(noted)
+    if writes_below_python(own):
+        return ()
     with np.errstate(all="ignore"):
         search = _Search(evidence, are_right, own, noted, files, TRIES[budget])
         return tuple(search.run(places, everywhere=everywhere))
@@ -198,6 +201,7 @@ class _Search:
                 applied.enter_context(own.swapped())
             except (SyntaxError, ValueError, TypeError, AttributeError):
                 return False  # no program
+            applied.enter_context(harmless())
             first, *others = self._wrong
             return first.may_be_right() and all(one.is_right() for one in (first, *others, *self._right))
 
