@@ -8,6 +8,7 @@ import gc
 import linecache
 import shutil
 import sys
+import textwrap
 from itertools import pairwise
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -24,6 +25,7 @@ from sampler_harness.repair.search import repairs_of
 from sampler_harness.report.json import to_json
 from sampler_harness.report.terminal import diagnosis_lines
 from sampler_harness.subject import Subject
+from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Diagnosis, Repair
 
 DECLARED: dict[str, Any] = {"num_steps": st.integers(1, 6), "sigma_max": 5.0, "solver": "euler"}
@@ -136,6 +138,16 @@ def _by_a_class(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any)
     return x
 
 
+@sampler_under_test(EDM, **DECLARED)
+def _noise_in_each_step(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any) -> torch.Tensor:
+    grid = levels(config)
+    x = grid[0] * torch.randn(shape, device=device, dtype=dtype)
+    for sigma, after in pairwise(grid):
+        x = x + (after - sigma) * (x - model(x, told(sigma))) / sigma
+        x = x + 0.1 * torch.randn_like(x)
+    return x
+
+
 #: What a sampler may clear; a test puts a folder here.
 FOLDER = Path("nowhere")
 
@@ -208,6 +220,36 @@ def test_code_that_writes_files_is_not_edited(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "pictures").mkdir()
     assert repairs(_with_pictures) == ()
     assert sorted(one.name for one in tmp_path.rglob("*")) == ["pictures", "x.pt"]
+
+
+def test_noise_that_is_squared_is_no_repair() -> None:
+    """A square has no coefficient, as noise that is left out has none; of large values it makes something else."""
+    first, *_ = repairs(_noise_in_each_step)
+    assert (first.sampler, first.instead) == ("x = x + 0.1 * torch.randn_like(x)", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "subject",
+    [
+        _another_sign,
+        _another_end,
+        _in_a_loop_with_a_condition,
+        _with_a_table_that_is_kept,
+        _by_a_class,
+        _noise_in_each_step,
+    ],
+    ids=lambda subject: subject.name,
+)
+def test_with_it_in_the_file_the_sampler_conforms(subject: Subject, tmp_path: Path) -> None:
+    first, *_ = repairs(subject)
+    old = TEXT[first.line - 1 : first.line - 1 + len(first.sampler.splitlines())]
+    indent = old[0][: len(old[0]) - len(old[0].lstrip())]
+    file = tmp_path / "mended.py"
+    mended = textwrap.indent(first.instead, indent).splitlines()
+    file.write_text("\n".join([*TEXT[: first.line - 1], *mended, *TEXT[first.line - 1 + len(old) :]]), encoding="utf-8")
+    verdict = check_sampler(load_subject(f"{file}:{subject.name}"), budget="quick", diagnose=False)
+    assert verdict.conforms, [f.message for f in verdict.causes]
 
 
 def test_two_mistakes_are_not_mended_by_one_change() -> None:

@@ -45,6 +45,8 @@ FURTHER = 600
 MOST_CALLS = 40
 #: Wrong cases of which the first is searched in that shows all at once.
 LIKELY = 6
+#: Comparisons that differ where two sides are equal alone.
+_EDGES = ({ast.Lt, ast.LtE}, {ast.Gt, ast.GtE})
 #: The rank of an edit that changes an operator, a number or a sign alone.
 SIMPLE = 0
 #: Repairs that are told, at most.
@@ -144,9 +146,10 @@ class _Search:
         function = evidence.subject.function
         entry = limited(function, files) if has_open_loops(own) else function
         laws = [LawTrial(evidence, case, entry) for case in are_right if case.config.is_affine]
-        rows = [
-            RowsTrial(evidence, case, entry) for case in are_right if not case.config.is_affine or _is_clamped(case)
-        ]
+        # Of large values a law tells nothing: noise that is squared has no coefficient, as noise that is left out.
+        wrong = [case for case, is_right in are_right.items() if not is_right]
+        held = [c for c in are_right if not c.config.is_affine or _is_clamped(c) or c in wrong[:LIKELY]]
+        rows = [RowsTrial(evidence, case, entry) for case in held]
         trials: list[Trial] = [*laws, *rows]
         self._wrong = [one for one in trials if not are_right[one.case]]
         self._right = [one for one in trials if are_right[one.case]]
@@ -209,7 +212,14 @@ class _Search:
         file = own.function.place.file
         before = "".join(linecache.getlines(file))
         line, old, new = _difference(before, edited_text(before, mutation))
-        return Repair(shown(file), line, old, new, mended=_count(self._wrong), kept=_count(self._right))
+        return Repair(
+            shown(file),
+            line,
+            old,
+            "" if _keeps(mutation) else new,
+            mended=_count(self._wrong),
+            kept=_count(self._right),
+        )
 
 
 def _statement(file: str, line: int) -> tuple[str, int]:
@@ -240,6 +250,10 @@ def _rank(mutation: Mutation) -> int:
     old, new = mutation.old, mutation.new
     if not isinstance(old, ast.AST) or not isinstance(new, ast.AST):
         return 1
+    if _keeps(mutation):
+        return SIMPLE
+    if isinstance(mutation.slot[0], ast.Compare):  # all but an edge that moves takes a branch out, or in
+        return SIMPLE if {type(old), type(new)} in _EDGES else 1
     if {n.id for n in ast.walk(new) if isinstance(n, ast.Name)} - {
         n.id for n in ast.walk(old) if isinstance(n, ast.Name)
     }:
@@ -250,6 +264,14 @@ def _rank(mutation: Mutation) -> int:
         isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp) and (old.left, old.right) == (new.left, new.right)
     )
     return SIMPLE if same_parts else 1
+
+
+def _keeps(mutation: Mutation) -> bool:
+    """Whether a line then gives a name what it has: ``x = x``, which is no line at all."""
+    match mutation.slot[0], mutation.new:
+        case ast.Assign(targets=[ast.Name(id=name)]), ast.Name(id=same):
+            return name == same
+    return False
 
 
 def _count(trials: Sequence[Trial]) -> int:

@@ -182,7 +182,8 @@ def repaired(diagnosis: Diagnosis) -> str:
     """
     first = diagnosis.repairs[0]
     which = "one change" if len(diagnosis.repairs) == 1 else "any one of these changes"
-    wrong = f"{counted(first.mended, 'configuration')} in which some are wrong"
+    count = "one configuration" if first.mended == 1 else f"{first.mended} configurations"
+    wrong = f"{count} in which some are wrong"
     kept = f", and stays so in {counted(first.kept, 'other')}" if first.kept else ""
     return f"With {which} of your own code every coefficient is right in the {wrong}{kept}"
 
