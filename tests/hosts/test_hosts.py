@@ -57,7 +57,7 @@ COEFFICIENTS = {
 
 
 @pytest.mark.parametrize("change", COEFFICIENTS)
-@pytest.mark.sampled(every=4)
+@pytest.mark.sampled(every=7)
 def test_a_pull_request_that_changes_one_coefficient_goes_red_at_its_line(library: Host, change: str) -> None:
     file, old, new = COEFFICIENTS[change]
     library.branch("pull-request")

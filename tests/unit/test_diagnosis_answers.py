@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from itertools import pairwise
 from typing import Any
@@ -145,9 +146,15 @@ def nan_alone(model: Any, shape: tuple[int, ...], config: EDM, *, device: torch.
     return euler(model, torch.randn(shape, device=device, dtype=dtype) * levels[0], levels)
 
 
+@functools.cache
+def diagnosed_of_few_steps(run: Any) -> Diagnosis:
+    return diagnosed(of_few_steps(run))
+
+
+@pytest.mark.xdist_group("nan-beside-unscaled-noise")
 @pytest.mark.parametrize("run", [nan_beside_unscaled_noise, stops_beside_unscaled_noise])
 def test_an_answer_that_leaves_out_nan_or_an_error_is_not_exact(run: Any) -> None:
-    diagnosis = diagnosed(of_few_steps(run))
+    diagnosis = diagnosed_of_few_steps(run)
     assert not diagnosis.exact
     assert not diagnosis.answers
     [near] = diagnosis.near
@@ -259,8 +266,9 @@ def test_near_answers_differ_name_lines_and_claim_nothing() -> None:
     assert all(one.config or "`" in one.summary for one in diagnosis.near)
 
 
+@pytest.mark.xdist_group("nan-beside-unscaled-noise")
 def test_what_it_does_to_samples_names_the_configuration() -> None:
-    diagnosis = diagnosed(of_few_steps(nan_beside_unscaled_noise))
+    diagnosis = diagnosed_of_few_steps(nan_beside_unscaled_noise)
     assert diagnosis.consequences
     assert all("EDM(num_steps=" in told for told in diagnosis.consequences)
 
