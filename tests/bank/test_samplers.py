@@ -25,7 +25,7 @@ OURS = "fixtures.torch_samplers.under_test"
 
 
 @pytest.mark.parametrize("name", [s.name for s in load_subjects(OURS)])
-@pytest.mark.sampled(every=6)
+@pytest.mark.sampled(every=9)
 def test_our_torch_samplers_conform(name: str) -> None:
     nothing_is_told_of(f"{OURS}:{name}")
 
@@ -117,6 +117,7 @@ def test_a_grid_whose_last_level_moves_is_not_flagged_by_limits(name: str, steps
     ],
     ids=["few-steps", "even-grid", "wide-grid"],
 )
+@pytest.mark.sampled(every=3)
 def test_a_sound_sampler_is_not_flagged_where_steps_are_few(fields: dict[str, Any]) -> None:
     """Each of these was flagged once: with few steps errors do not yet fall by the method's order."""
     subject = sampler_under_test(EDM, **fields)(load_sampler(f"{OURS}:edm").function)

@@ -24,7 +24,7 @@ from sampler_harness.subject import DeclarationError
 from sampler_harness.verdict import Finding
 from tests.small_samplers import DECLARED, levels
 
-CHURNED = DECLARED | {"s_churn": st.floats(0, 20)}
+CHURNED = DECLARED | {"num_steps": st.integers(1, 5), "s_churn": st.floats(0, 20)}
 
 #: One worker, so that what is pinned is measured once.
 pytestmark = pytest.mark.xdist_group("known-failures")
