@@ -56,7 +56,7 @@ AS_WRITTEN: tuple[Row, ...] = (
     _row("chains:lcm_loop", "LCM", "original_steps 50", "scaled_linear", open="timestep_scaling"),
     _row("chains:tcd_loop", "TCD", "original_steps 50", "scaled_linear", gamma=0.3),
     # exp(mu) of 1024 tokens.
-    _row("flows:flux_denoise", "FlowEuler", "shift 1.87761", "told t", prediction="flow"),
+    _row("flows:flux_denoise", "FlowEuler", "shift 1.8776", "told t", prediction="flow"),
     _row("flows:sd3_shifted", "FlowEuler", "shift 3", "told 1000 t", time_scale=1000.0),
     _row("flows:pi_zero_actions", "FlowEuler", "even times", "told t", prediction="flow"),
     _row("flows:groot_actions", "FlowEuler", "even times", data_at_one=True, prediction="reversed_flow",
