@@ -56,6 +56,12 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "weights" in out
 
 
+def test_no_name_is_told_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--identify", f"{WRITTEN}/noise_levels.py:euler_of_stable_diffusion"]) == 0
+    others = " ".join(capsys.readouterr().out.partition("The same law")[2].split())
+    assert others.count("Euler's method (EDM)") == 1
+
+
 @pytest.mark.parametrize("target", ["", "k_diffusion:"])
 def test_what_is_of_a_flow_is_given_times_where_it_is_nothing_on_noise_levels(
     target: str, capsys: pytest.CaptureFixture[str]

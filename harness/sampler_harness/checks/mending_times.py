@@ -87,7 +87,7 @@ class TimesTrial:
         return True
 
     def is_right(self, visit: Visit, variable: Variable, held: bool, at: Line | None = None) -> bool:
-        """Whether all times are, and no more weights are wrong than were: with other levels times alone may be right."""
+        """Whether all times are, and no more weights are wrong than were: other levels may make times alone right."""
         times = self._times(visit, variable, held, at)
         if times is None or not self._are_right(times):
             return False
