@@ -232,7 +232,7 @@ def _declared(module: ModuleType, name: str, place: str) -> AnySubject:
         what = "a function" if callable(value) and not isinstance(value, type) else f"a {type(value).__name__}"
         raise TargetError(
             f"{place}:{name} is {what}, not a declared sampler: put @sampler_under_test(EDM, …) above "
-            f"def {name}(model, shape, config, *, device, dtype)"
+            f"def {name}(model, shape, config, *, device, dtype){f'; {place} declares {declared}' if declared else ''}"
         )
     subject: AnySubject = value
     return subject

@@ -56,6 +56,21 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "weights" in out
 
 
+def test_what_calls_its_model_where_a_method_does_is_told_what_to_be_held_against(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Heun's method with a wrong level in its second slope has next to none of Heun's weights."""
+    assert main(["--identify", f"{PLAIN}:second_slope_over_first_level"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "is none of the references It calls its model at the levels of Heun's method (EDM), on the Karras grid" in out
+    )
+    assert "hold it against that: @sampler_under_test(EDM, sigma_min=0.01, sigma_max=40.0" in out
+    assert "(falling)" in out
+    assert main(["--identify", f"{WRITTEN}/none_of_ours.py:sample_dpmpp_2m", f"{PLAIN}:momentum"]) == 1
+    assert "hold it against" not in capsys.readouterr().out
+
+
 def test_no_name_is_told_twice(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--identify", f"{WRITTEN}/noise_levels.py:euler_of_stable_diffusion"]) == 0
     others = " ".join(capsys.readouterr().out.partition("The same law")[2].split())

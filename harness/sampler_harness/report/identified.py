@@ -67,7 +67,7 @@ def _head(one: Identity) -> tuple[str, Style]:
         case "nearest":
             return f"{one.target} is none of the references exactly; nearest is {one.names[0].told}", "warn"
         case "none":
-            return f"{one.target} is none of the references, and like none of them", "warn"
+            return f"{one.target} is none of the references{'' if one.told else ', and like none of them'}", "warn"
         case _:
             return f"{one.target} could not be identified", "bad"
 
