@@ -119,6 +119,7 @@ def test_what_was_given_to_arguments_of_other_names_is_told(capsys: pytest.Captu
         ([f"{PLAIN}:ancestral_loop", "--html", "page.html"], "decides nothing: leave --html out"),
         ([f"{PLAIN}:ancestral_loop", "--set", "etta=1"], "takes no 'etta'; it takes model, x, sigmas, eta"),
         ([f"{PLAIN}:nothing"], "has no 'nothing'"),
+        ([f"{WRITTEN}/flows.py"], "names a file: write fixtures/as_written/flows.py:NAME with one of time_shift, "),
         (["fixtures/torch_samplers/under_test.py:edm", "--set", "etta=1"], "EDM, by which"),
         (["k_diffusion:fixtures/torch_samplers/idiom.py:sample_adaptive"], "is not in the idiom"),
     ],
