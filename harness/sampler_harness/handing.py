@@ -1,7 +1,8 @@
 """A sampler that claims nothing, from what a person names: how it is run, and with which numbers of steps.
 
 A declared sampler is run as its declaration says, and nothing that it claims is asked. A function in the idiom of
-k-diffusion is given levels, a scheduler of diffusers its loop; of any other function each argument is known by name.
+k-diffusion is given levels, a scheduler of diffusers its loop; of any other function each argument is known by its
+name, or by what the function does with it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from .arguments import LEVELS, TIMES, Role, by_name, roles_of
 from .importing import TargetError, first_line
 from .subject import DeclarationError, Subject
 from .targets import ADAPTERS, is_subject, load_attribute, load_subject, place_of
@@ -21,15 +23,6 @@ __all__ = ["Handed", "handed"]
 
 #: Numbers of steps that a sampler is run with: no two have a divisor in common that a grid could hide behind.
 NUMBERS = (10, 6, 13)
-MODEL = {"model", "net", "network", "unet", "denoiser", "denoise_fn", "denoise", "model_fn", "score_model", "score_fn",
-         "eps_model", "noise_pred_net", "diffusion_model"}  # fmt: skip
-LATENTS = {"latents", "latent", "x", "x_t", "x_T", "xt", "noise", "x_init", "init_noise", "z", "sample"}
-SHAPE = {"shape", "size", "sample_shape"}
-STEPS = {"num_steps", "steps", "n_steps", "num_inference_steps", "sample_steps", "ddim_steps", "sampling_timesteps",
-         "num_sample_steps", "N", "n", "S"}  # fmt: skip
-#: Arguments for the levels themselves: noise levels, and times of a flow.
-LEVELS = {"sigmas", "levels", "t_steps"}
-TIMES = {"ts", "times", "t_grid"}
 #: What released samplers ask of their model beside calling it.
 _ATTRIBUTES: Mapping[str, Any] = {"sigma_min": 0.0, "sigma_max": math.inf}
 #: Levels of Stable Diffusion, which user interfaces lay out.
@@ -44,11 +37,13 @@ class Handed:
         subject: its function, which a ``NoReference`` configures.
         runs: numbers of steps, and the configuration for each.
         how: what it was given that nobody named, in words.
+        otherwise: the same sampler given other levels, for where it is nothing on these.
     """
 
     subject: Subject
     runs: tuple[tuple[int, Any], ...]
     how: str = ""
+    otherwise: tuple[Handed, ...] = ()
 
 
 def handed(target: str, settings: Mapping[str, Any] | None = None) -> Handed:
@@ -97,13 +92,17 @@ def _adapted(target: str, given: dict[str, Any], numbers: Sequence[int]) -> Hand
         given["num_steps"] = max(len(by_hand) - (1 if adapter == "k_diffusion" else 0), 1)
     runs = _runs(numbers, given)
     home = import_module(f"sampler_harness.adapters.{adapter}")
+    others: tuple[Handed, ...] = ()
     try:
         subject, how = home.unclaimed(name, given)
+        if adapter == "k_diffusion" and not {*_OF_LEVELS, "sigmas"} & set(given):
+            on_times, times = home.unclaimed(name, given, of_flow=True)
+            others = (Handed(on_times, runs, times),)
     except ModuleNotFoundError as error:
         raise TargetError(f"{target} needs the package {error.name}") from error
     except (ValueError, LookupError, TypeError, ImportError) as error:
         raise TargetError(f"{target}: {first_line(error)}") from error
-    return Handed(subject, runs, how)
+    return Handed(subject, runs, how, others)
 
 
 def _declared(target: str, given: dict[str, Any], numbers: Sequence[int]) -> Handed:
@@ -189,18 +188,22 @@ def _plain(target: str, function: Any, given: dict[str, Any], numbers: Sequence[
     if unknown:
         raise TargetError(f"{target} takes no {unknown[0]!r}; it takes {', '.join(parameters)}")
     named = {name: parameter for name, parameter in parameters.items() if parameter.kind not in _VARIADIC}
-    if not any(name in MODEL for name in named):
-        raise TargetError(f"{target} takes no model that is known by its name: one of {', '.join(sorted(MODEL))}")
+    role = {name: one for name, one in roles_of(function).items() if name in named and name not in given}
+    if "model" not in role.values():
+        raise TargetError(
+            f"{target} takes no model that is known by its name or by being called: name it model, or wrap it in a "
+            f"function that takes (model, shape); it takes {', '.join(parameters) or 'nothing'}"
+        )
     missing = [
         name
         for name, parameter in named.items()
-        if parameter.default is parameter.empty and name not in (*_KNOWN, *given)
+        if parameter.default is parameter.empty and name not in (*role, *_OPENINGS, *given)
     ]
     if missing:
         raise TargetError(f"{target} needs {', '.join(missing)}: say --set {missing[0]}=…, or wrap it in a function")
-    levels = next((name for name in named if name in LEVELS | TIMES and name not in given), "")
+    levels = next((name for name, one in role.items() if one in ("levels", "times")), "")
     by_hand = next((name for name in named if name in LEVELS | TIMES and name in given), "")
-    has_steps = any(name in STEPS for name in named) or bool(levels) or "config" in named
+    has_steps = "steps" in role.values() or bool(levels) or "config" in named
     ends = {name: given.pop(name) for name in _OF_LEVELS if name in given and name not in named}
     runs = (
         _runs(numbers, given)
@@ -209,62 +212,92 @@ def _plain(target: str, function: Any, given: dict[str, Any], numbers: Sequence[
     )
     runs = tuple((steps, config or NoReference(num_steps=steps)) for steps, config in runs)
 
-    def run(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any, generator: Any = None) -> Any:
-        table = None
-        if levels or by_hand:
-            laid = given[by_hand] if by_hand else _laid_out(levels, config.num_steps, ends)
-            table = torch.tensor([float(one) for one in laid], device=device, dtype=dtype)
-        arguments: dict[str, Any] = {}
-        for name in named:
-            if name in (levels, by_hand) and name:
-                arguments[name] = table
-            elif name in given:
-                arguments[name] = given[name]
-            elif name in MODEL:
-                arguments[name] = model
-            elif name in LATENTS:
-                scale = table[0] if table is not None and (levels or by_hand) in LEVELS else 1.0
-                arguments[name] = torch.randn(shape, device=device, dtype=dtype) * scale
-            elif name in SHAPE:
-                arguments[name] = shape
-            elif name in STEPS:
-                arguments[name] = config.num_steps
-            elif name in ("config", "device", "dtype"):
-                arguments[name] = {"config": config, "device": device, "dtype": dtype}[name]
-        return _sample_of(_called(function, named, arguments), tuple(shape))
+    def on(kind: Levels) -> Handed:
+        def run(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any, generator: Any = None) -> Any:
+            table: Any = None
+            scale: Any = 1.0
+            if levels or by_hand:
+                laid = given[by_hand] if by_hand else _laid_out(kind, config.num_steps, ends)
+                table = torch.tensor([float(one) for one in laid], device=device, dtype=dtype)
+                scale = table[0] if by_hand in LEVELS or kind == "noise" else 1.0
+            openings = {"config": config, "device": device, "dtype": dtype}
+            arguments: dict[str, Any] = {}
+            for name in named:
+                if name == by_hand:
+                    arguments[name] = table
+                elif name in given:
+                    arguments[name] = given[name]
+                elif name in openings:
+                    arguments[name] = openings[name]
+                elif name in role:
+                    arguments[name] = _argument(role[name], model, shape, config, table, scale, device, dtype)
+            return _sample_of(_called(function, named, arguments), tuple(shape))
 
-    subject = Subject(
-        function=run,
-        reference=NoReference,
-        name=getattr(function, "__name__", target),
-        target=target,
-        model_attributes={**_ATTRIBUTES, "round_sigma": torch.as_tensor},
-    )
-    return Handed(subject, runs, _told(levels, ends))
+        subject = Subject(
+            function=run,
+            reference=NoReference,
+            name=getattr(function, "__name__", target),
+            target=target,
+            model_attributes={**_ATTRIBUTES, "round_sigma": torch.as_tensor},
+        )
+        return Handed(subject, runs, _told(role, levels, kind, ends))
+
+    first, *others = _kinds_of_levels(role.get(levels), ends)
+    return dataclasses.replace(on(first), otherwise=tuple(on(kind) for kind in others))
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _OF_LEVELS = ("sigma_max", "sigma_min", "rho")
-_KNOWN = (*MODEL, *LATENTS, *SHAPE, *STEPS, *LEVELS, *TIMES, "config", "device", "dtype")
+_OPENINGS = ("config", "device", "dtype")
+#: Levels that a function is given: Karras et al.'s, even times down to data at 0 or up to data at 1; or none.
+Levels = Literal["noise", "falling", "rising", "none"]
 
 
-def _laid_out(name: str, steps: int, ends: Mapping[str, Any]) -> Sequence[float]:
+def _kinds_of_levels(role: Role | None, ends: Mapping[str, Any]) -> tuple[Levels, ...]:
+    """Those that a function may be of, the likeliest first: what its argument is called says little."""
+    if role == "levels":
+        return ("noise",) if ends else ("noise", "falling")
+    return ("falling", "rising") if role == "times" else ("none",)
+
+
+def _argument(role: Role, model: Any, shape: Any, config: Any, table: Any, scale: Any, device: Any, dtype: Any) -> Any:
+    import torch
+
+    match role:
+        case "model":
+            return model
+        case "latents":
+            return torch.randn(shape, device=device, dtype=dtype) * scale
+        case "shape":
+            return shape
+        case "steps":
+            return config.num_steps
+        case _:
+            return table
+
+
+def _laid_out(kind: Levels, steps: int, ends: Mapping[str, Any]) -> Sequence[float]:
     """Levels for a function that is given them: Karras et al.'s between the usual ends, or even times."""
     from reference_samplers.grids.sigmas import karras_sigmas
 
-    if name in TIMES:
-        return [1 - step / steps for step in range(steps + 1)]
+    if kind in ("falling", "rising"):
+        falling = [1 - step / steps for step in range(steps + 1)]
+        return falling if kind == "falling" else falling[::-1]
     high, low, rho = (float(ends.get(one, usual)) for one, usual in zip(_OF_LEVELS, USUAL, strict=True))
     return [float(level) for level in karras_sigmas(steps, low, high, rho)]
 
 
-def _told(levels: str, ends: Mapping[str, Any]) -> str:
-    if not levels:
-        return ""
-    if levels in TIMES:
-        return f"given even times from 1 to 0 as {levels}"
-    high, low, rho = (float(ends.get(one, usual)) for one, usual in zip(_OF_LEVELS, USUAL, strict=True))
-    return f"given the Karras grid from {high:g} to {low:g}, rho {rho:g}, as {levels}"
+def _told(role: Mapping[str, Role], levels: str, kind: Levels, ends: Mapping[str, Any]) -> str:
+    """What a function was given that it does not say by its names."""
+    words = {"model": "the model", "latents": "noise", "shape": "the sample's shape", "steps": "the number of steps"}
+    unsaid = {name: one for name, one in role.items() if one in words and by_name(name) is None}
+    given = [f"{words[one]} as {name}" for name, one in unsaid.items()]
+    if levels and kind == "noise":
+        high, low, rho = (float(ends.get(one, usual)) for one, usual in zip(_OF_LEVELS, USUAL, strict=True))
+        given.append(f"the Karras grid from {high:g} to {low:g}, rho {rho:g}, as {levels}")
+    elif levels:
+        given.append(f"even times from {'1 to 0' if kind == 'falling' else '0 to 1'} as {levels}")
+    return f"given {', '.join(given)}" if given else ""
 
 
 def _called(function: Callable[..., Any], named: Mapping[str, Any], arguments: dict[str, Any]) -> Any:

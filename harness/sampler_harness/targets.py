@@ -178,9 +178,21 @@ def load_attribute(target: str) -> Any:
     """
     place, name = _split(target)
     if not name:
-        raise TargetError(f"{target!r} names a module: write module:name or path/file.py:name")
+        what = "file" if place.endswith(".py") else "module"
+        own = ", ".join(_functions_of(module_at(place, target)))
+        raise TargetError(f"{target!r} names a {what}: write {place}:NAME{f' with one of {own}' if own else ''}")
     module = module_at(place, target)
     return _attribute(module, name, place)
+
+
+def _functions_of(module: ModuleType) -> list[str]:
+    """Public functions and declarations that a module has made itself, in its order."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (is_subject(value) or (callable(value) and getattr(value, "__module__", "") == module.__name__))
+    ]
 
 
 def place_of(target: str) -> str:
@@ -238,7 +250,7 @@ def _declared(module: ModuleType, name: str, place: str) -> AnySubject:
         what = "a function" if callable(value) and not isinstance(value, type) else f"a {type(value).__name__}"
         raise TargetError(
             f"{place}:{name} is {what}, not a declared sampler: put @sampler_under_test(EDM, …) above "
-            f"def {name}(model, shape, config, *, device, dtype)"
+            f"def {name}(model, shape, config, *, device, dtype){f'; {place} declares {declared}' if declared else ''}"
         )
     subject: AnySubject = value
     return subject

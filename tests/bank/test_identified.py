@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from sampler_harness.cli.identify import named
 from sampler_harness.handing import handed
-from sampler_harness.identifying.identify import identify
 from sampler_harness.identity import Identity
 
+from .as_written import AS_WRITTEN
 from .identified import LAST, LATER, ROWS, Row, is_right, is_wrong_and_called_exact
 
 #: Of each kind one that is quick.
@@ -17,8 +18,7 @@ QUICK = ("edm[rho=3.0", "euler_ancestral[eta=0.62]", "flow[shift=2.2", "sample_t
 
 
 def found(row: Row) -> Identity:
-    sampler = handed(row.target, row.settings)
-    return identify(sampler.subject, sampler.runs, target=row.target)
+    return named(row.target, handed(row.target, row.settings))[0]
 
 
 def told(row: Row, one: Identity) -> str:
@@ -26,7 +26,11 @@ def told(row: Row, one: Identity) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rows", "count"), [(ROWS, 66), (LATER, 51), (LAST, 44)], ids=["first", "later", "last"])
+@pytest.mark.parametrize(
+    ("rows", "count"),
+    [(ROWS, 66), (LATER, 51), (LAST, 44), (AS_WRITTEN, 40)],
+    ids=["first", "later", "last", "as_written"],
+)
 def test_samplers_that_nobody_declared_are_named(rows: Sequence[Row], count: int) -> None:
     answers = [(row, found(row)) for row in rows]
     wrong = [told(*pair) for pair in answers if is_wrong_and_called_exact(*pair)]

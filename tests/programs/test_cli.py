@@ -233,6 +233,7 @@ def test_no_target_is_told_what_to_name(capsys: pytest.CaptureFixture[str]) -> N
             "sound_one.py:euler",
             "is a function, not a declared sampler: put @sampler_under_test(EDM, …) above def euler",
         ),
+        ("sound_one.py:euler", "; sound_one.py declares sound"),
         ("sound_one.py:GRID", "is a dict, not a declared sampler"),
         ("no_such_module_here:x", "there is no module 'no_such_module_here'"),
         ("no_such_module_here.deeper:x", "there is no module 'no_such_module_here'"),

@@ -52,10 +52,31 @@ class Diffusion:
 """
 
 
+POLICY = """
+def infer(action_head, img, num_inference_timesteps=4):
+    for i in range(num_inference_timesteps):
+        velocity = action_head(img, i / num_inference_timesteps)
+        img = img + velocity / num_inference_timesteps
+    return img
+"""
+
+
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_the_model_is_what_is_called_whatever_its_name(own_folder: Path) -> None:
+    file = own_folder / "policy.py"
+    file.write_text(POLICY, encoding="utf-8")
+    found = sketch(f"{file}:infer")
+    assert found.call == [
+        "model",
+        "img=torch.randn(shape, device=device, dtype=dtype)",
+        "num_inference_timesteps=config.num_steps",
+    ]
+    assert not [todo for todo in found.todo if "action_head" in todo or "img" in todo]
 
 
 def test_a_released_sampler_is_judged_by_what_was_written(capsys: pytest.CaptureFixture[str]) -> None:

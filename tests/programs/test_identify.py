@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from sampler_harness.cli import main
+from sampler_harness.cli.identify import named
 from sampler_harness.handing import handed
 from sampler_harness.importing import TargetError
 
 PLAIN = "fixtures/undeclared.py"
+WRITTEN = "fixtures/as_written"
 
 
 def test_a_loop_is_named_with_its_numbers_and_its_grid(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +56,62 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "weights" in out
 
 
+def test_what_calls_its_model_where_a_method_does_is_told_what_to_be_held_against(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Heun's method with a wrong level in its second slope has next to none of Heun's weights."""
+    assert main(["--identify", f"{PLAIN}:second_slope_over_first_level"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "is none of the references It calls its model at the levels of Heun's method (EDM), on the Karras grid" in out
+    )
+    assert "hold it against that: @sampler_under_test(EDM, sigma_min=0.01, sigma_max=40.0" in out
+    assert "(falling)" in out
+    assert main(["--identify", f"{WRITTEN}/none_of_ours.py:sample_dpmpp_2m", f"{PLAIN}:momentum"]) == 1
+    assert "hold it against" not in capsys.readouterr().out
+
+
+def test_no_name_is_told_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--identify", f"{WRITTEN}/noise_levels.py:euler_of_stable_diffusion"]) == 0
+    others = " ".join(capsys.readouterr().out.partition("The same law")[2].split())
+    assert others.count("Euler's method (EDM)") == 1
+
+
+@pytest.mark.parametrize("target", ["", "k_diffusion:"])
+def test_what_is_of_a_flow_is_given_times_where_it_is_nothing_on_noise_levels(
+    target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``sigmas`` are noise levels to one function and times to the next: both are tried, and what was given is told."""
+    assert main(["--identify", f"{target}{WRITTEN}/flows.py:sample_euler_ancestral_rf"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "is Euler ancestral on a flow (FlowAncestral), eta 0.7, on even times" in out
+    assert "It was given even times from 1 to 0" in out
+    assert "it could not be run" in out
+
+
+def test_what_is_wrong_on_high_levels_alone_is_no_method_of_low_ones(tmp_path: Path) -> None:
+    """Euler's method on levels below 1 is that of a flow too: a mistake above 1 must not be hidden by that."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "def sample(model, x, sigmas):\n"
+        "    for a, b in zip(sigmas[:-1], sigmas[1:]):\n"
+        "        slope = (x - model(x, a)) / a * (1.1 if a > 2 else 1.0)\n"
+        "        x = x + (b - a) * slope\n"
+        "    return x\n",
+        encoding="utf-8",
+    )
+    sampler = handed(f"{file}:sample")
+    assert sampler.otherwise
+    assert named("mine", sampler)[0].outcome != "exact"
+
+
+def test_what_was_given_to_arguments_of_other_names_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--identify", f"{WRITTEN}/flows.py:groot_actions"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "rounded down" in out
+    assert "It was given the model as action_head, the number of steps as num_inference_timesteps." in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -61,6 +119,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
         ([f"{PLAIN}:ancestral_loop", "--html", "page.html"], "decides nothing: leave --html out"),
         ([f"{PLAIN}:ancestral_loop", "--set", "etta=1"], "takes no 'etta'; it takes model, x, sigmas, eta"),
         ([f"{PLAIN}:nothing"], "has no 'nothing'"),
+        ([f"{WRITTEN}/flows.py"], "names a file: write fixtures/as_written/flows.py:NAME with one of time_shift, "),
         (["fixtures/torch_samplers/under_test.py:edm", "--set", "etta=1"], "EDM, by which"),
         (["k_diffusion:fixtures/torch_samplers/idiom.py:sample_adaptive"], "is not in the idiom"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -25,6 +26,7 @@ from sampler_harness.adapters.no_reference import NoReference
 from sampler_harness.identifying.candidates import candidates
 from sampler_harness.identifying.chains import on_a_chain
 from sampler_harness.identifying.fitting import law_off
+from sampler_harness.identifying.flows import on_a_flow
 from sampler_harness.identifying.grids import noise_level_grids, rho_of, time_grids
 from sampler_harness.identifying.noise_levels import gamma_min_of, on_noise_levels
 from sampler_harness.identifying.numbers import agreeing, decimals, shortest
@@ -98,6 +100,27 @@ def test_tables_are_told_by_their_names_and_others_by_their_ends() -> None:
     first, by_hand = other_tables(other.grid, other.alpha_bar[[t + 1 for t in other.grid]])
     assert (first["beta_start"], first["beta_end"]) == (0.001, 0.03)
     assert "betas" in by_hand
+
+
+def test_of_two_lengths_of_one_line_that_is_told_whose_end_is_a_short_number() -> None:
+    short = DDPM(num_train_timesteps=50, beta_end=0.015)  # a table of 1000 would end at 0.304
+    first, *_ = other_tables(short.grid, short.alpha_bar[[t + 1 for t in short.grid]])
+    assert (first["num_train_timesteps"], first["beta_start"], first["beta_end"]) == (50, 0.0001, 0.015)
+    steep = DDPM(num_train_timesteps=50, beta_end=0.05)  # and of this one would go beyond 1
+    first, *_ = other_tables(steep.grid, steep.alpha_bar[[t + 1 for t in steep.grid]])
+    assert (first["num_train_timesteps"], first["beta_start"], first["beta_end"]) == (50, 0.0001, 0.05)
+
+
+@pytest.mark.parametrize("num_steps", [10, 6])
+def test_times_that_are_rounded_down_may_be_whole_before(num_steps: int) -> None:
+    config = FlowEuler(
+        num_steps=num_steps, data_at_one=True, time_scale=1000.0, time_rounding="down", prediction="reversed_flow"
+    )
+    steps = steps_of(config)
+    law = dataclasses.replace(steps.law, times=np.array([1000 * i // num_steps for i in range(num_steps)], dtype=float))
+    found = [one for one in on_a_flow(Steps(law)) if isinstance(one, FlowEuler) and one.time_rounding == "down"]
+    told = [[one.time(t) for t in one.levels[:-1]] for one in found if one.prediction == "reversed_flow"]
+    assert list(law.times) in told
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,10 @@ EDGES: dict[str, set[str]] = {
     "strategies": {"budgets", "subject"},
     "cases": {"budgets", "strategies", "subject"},
     "importing": set(),
+    "arguments": set(),
     "adapters": {"importing", "pinned", "subject"},
     "targets": {"adapters", "importing", "subject", "wording"},
-    "handing": {"adapters", "budgets", "cases", "importing", "subject", "targets"},
+    "handing": {"adapters", "arguments", "budgets", "cases", "importing", "subject", "targets"},
     # What is seen of a run, and what follows from it.
     "observe": {"subject"},
     "law": {"observe", "subject"},
@@ -121,6 +122,7 @@ EDGES: dict[str, set[str]] = {
     "cli": {
         "across",
         "adapters",
+        "arguments",
         "catalogue",
         "diagnosis",
         "gate",

@@ -173,6 +173,15 @@ def _with_pictures(model: Any, shape: Any, config: EDM, *, device: Any, dtype: A
     return x
 
 
+@sampler_under_test(EDM, **DECLARED)
+def _by_a_method_of_the_wrong_level(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any) -> torch.Tensor:
+    grid = torch.tensor(levels(config), dtype=torch.float64)
+    x = grid[0].to(dtype) * torch.randn(shape, device=device, dtype=dtype)
+    for sigma, after in pairwise(grid):
+        x = x + (after - sigma).to(dtype) * (x - model(x, after.double())) / sigma.to(dtype)
+    return x
+
+
 def repairs(subject: Subject) -> tuple[Repair, ...]:
     evidence = Evidence(subject, budget="quick")
     evidence.measure()
@@ -191,6 +200,7 @@ def test_a_sound_sampler_has_nothing_to_mend() -> None:
         (_in_a_loop_with_a_condition, "x = x - (after - sigma)", "x = x + (after - sigma)"),
         (_with_a_table_that_is_kept, "(top - i / max(n - 1, 1) * (bottom - top))", "(top + i / max(n - 1, 1)"),
         (_by_a_class, "return x + (after + sigma)", "return x + (after - sigma)"),
+        (_by_a_method_of_the_wrong_level, "model(x, after.double())", "model(x, sigma.double())"),
     ],
 )
 @pytest.mark.sampled(every=2)

@@ -164,12 +164,13 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
     return [subject for one in names for subject in _with_own_noise_and_given(module, one, place, {})]
 
 
-def unclaimed(name: str, settings: Mapping[str, Any] | None = None) -> tuple[Subject, str]:
+def unclaimed(name: str, settings: Mapping[str, Any] | None = None, *, of_flow: bool = False) -> tuple[Subject, str]:
     """A function as it runs, decided or not, with no claim of what it is; and the levels that it is given, in words.
 
     Args:
         name: as :func:`subjects` takes it, of one function.
         settings: options of the function, or ends of the levels: ``sigma_max``, ``sigma_min``, ``rho``, ``sigmas``.
+        of_flow: the levels are even times from 1 to 0, as a sampler of a flow is given them under the same name.
 
     Raises:
         DeclarationError: for an unknown function, one that is not in the idiom, or an option that it lacks.
@@ -192,12 +193,14 @@ def unclaimed(name: str, settings: Mapping[str, Any] | None = None) -> tuple[Sub
     def run(model: Any, shape: Any, config: Any, *, device: Any, dtype: Any) -> Any:
         import torch
 
-        levels = grid.get("sigmas") or karras_sigmas(config.num_steps, low, high, rho)
+        even = [1 - step / config.num_steps for step in range(config.num_steps + 1)]
+        levels = grid.get("sigmas") or (even if of_flow else karras_sigmas(config.num_steps, low, high, rho))
         sigmas = torch.tensor([float(sigma) for sigma in levels], device=device, dtype=dtype)
         x = torch.randn(shape, device=device, dtype=dtype) * sigmas[0]
         return IdiomSampler(sampler, (), given)._run(model, x, sigmas, config, None)
 
     ends = f"the Karras grid from {high:g} to {low:g}, rho {rho:g}" if "sigmas" not in grid else "levels by hand"
+    ends = "even times from 1 to 0" if of_flow else ends
     subject = Subject(function=run, reference=NoReference, name=wanted, target=f"k_diffusion:{place}{wanted}")
     return subject, f"given {ends}"
 

@@ -16,7 +16,7 @@ from .options import UsageError, settings
 from .output import check_writable, progress, write_text
 from .status import CONFORMS, DEVIATES, NOT_RUN
 
-__all__ = ["identify"]
+__all__ = ["identify", "named"]
 
 #: Options that decide on a sampler, and have nothing to say of what it is.
 _NOT_HERE = (
@@ -56,9 +56,10 @@ def identify(options: argparse.Namespace, stream: TextIO) -> int:
     found = []
     for target, one in samplers:
         with progress(target):
-            found.append(_identified(target, one))
+            identity, how = named(target, one)
+        found.append(identity)
         if options.json != "-":
-            write([*([] if len(found) == 1 else [Line("")]), *identified(found[-1], one.how)], stream)
+            write([*([] if len(found) == 1 else [Line("")]), *identified(identity, how)], stream)
     if options.json is not None:
         write_text(options.json, as_json(found), stream)
     if any(one.outcome == "unread" for one in found):
@@ -66,7 +67,32 @@ def identify(options: argparse.Namespace, stream: TextIO) -> int:
     return CONFORMS if all(one.outcome == "exact" for one in found) else DEVIATES
 
 
-def _identified(target: str, one: Handed) -> Identity:
+def named(target: str, one: Handed) -> tuple[Identity, str]:
+    """What a sampler is, and what it was given: the first levels on which it has a name, else the first of all.
+
+    Args:
+        target: as a person named it.
+        one: how it is run.
+    """
     from sampler_harness.identifying.identify import identify as name
 
-    return name(one.subject, one.runs, target=target)
+    first = name(one.subject, one.runs, target=target)
+    if first.outcome == "exact":
+        return first, one.how
+    for other in one.otherwise:
+        found = name(other.subject, other.runs, target=target)
+        # A method of noise levels is one on all of them: what it is on low ones alone, it is not.
+        if found.outcome == "exact" and not any(_is_of_noise_levels(one.reference) for one in found.names):
+            return found, f"{other.how}; {one.how}, it {_WITHOUT_A_NAME[first.outcome]}"
+    return first, one.how
+
+
+_WITHOUT_A_NAME = {"nearest": "is nothing exactly", "none": "is nothing", "unread": "could not be run"}
+
+
+def _is_of_noise_levels(reference: str) -> bool:
+    import reference_samplers
+    from reference_samplers.processes.variance_exploding import NoiseLevels
+
+    kind = vars(reference_samplers).get(reference)
+    return isinstance(kind, type) and issubclass(kind, NoiseLevels)

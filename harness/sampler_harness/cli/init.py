@@ -15,20 +15,12 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from sampler_harness.arguments import LATENTS, METHODS, MODEL, SHAPE, STEPS, Role, by_name, roles
+
 from .init_file import Sketch, plain_name, text_of
 
 __all__ = ["Sketch", "init", "sketch"]
 
-_MODEL = {
-    "model", "net", "network", "unet", "denoiser", "denoise_fn", "denoise", "model_fn", "score_model", "score_fn",
-    "eps_model", "noise_pred_net", "diffusion_model",
-}  # fmt: skip
-_LATENTS = {"latents", "latent", "x", "x_t", "x_T", "xt", "noise", "x_init", "init_noise", "z", "x_start", "sample"}
-_SHAPE = {"shape", "size", "sample_shape"}
-_STEPS = {
-    "num_steps", "steps", "n_steps", "num_inference_steps", "sample_steps", "ddim_steps", "num_steps_denoising",
-    "sampling_timesteps", "num_sample_steps", "N", "n", "S",
-}  # fmt: skip
 #: Fields of references that an argument of the same name is.
 _FIELDS = {
     "sigma_min", "sigma_max", "rho", "s_churn", "s_tmin", "s_tmax", "s_noise", "eta", "clip_denoised", "shift", "snr",
@@ -64,8 +56,6 @@ _WORDS_OF_GRIDS = {
 _GRIDS = ("sigmas", "levels", "times", "timesteps", "schedule", "grid")
 #: Attributes that released samplers read off their model, and what does no harm.
 _ATTRIBUTES = {"sigma_min": "0.0", "sigma_max": 'float("inf")', "round_sigma": "torch.as_tensor"}
-#: What a network's own methods are called.
-_METHODS = ("denoise", "predict", "apply_model", "forward", "score", "velocity", "epsilon", "eps")
 #: What any stand-in has.
 _MODULE = {"eval", "train", "to", "parameters", "device", "dtype", "training", "cuda", "cpu", "half", "float"}
 
@@ -197,7 +187,7 @@ def _model_text(sources: Iterable[ast.FunctionDef]) -> str:
             assert isinstance(call.func, ast.Attribute)
             whose, method = call.func.value, call.func.attr
             known = whose.id if isinstance(whose, ast.Name) else whose.attr if isinstance(whose, ast.Attribute) else ""
-            if known in _MODEL and method in _METHODS:
+            if known in MODEL and method in METHODS:
                 return f'model.method("{method}")'
     return "model"
 
@@ -216,7 +206,7 @@ def _is_grid(name: str, node: ast.FunctionDef) -> bool:
     """Whether a function gives levels: it is told a number of steps, and neither a model nor a sample."""
     told = {argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
     asked = {one.func.id for one in ast.walk(node) if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
-    return bool(told & _STEPS) and not told & (_MODEL | _LATENTS | _SHAPE) and not asked & _MODEL and "." not in name
+    return bool(told & STEPS) and not told & (MODEL | LATENTS | SHAPE) and not asked & MODEL and "." not in name
 
 
 def _reference(node: ast.FunctionDef, told_by: Mapping[str, Sequence[str]]) -> str:
@@ -245,14 +235,15 @@ def _arguments(
     defaults: list[ast.expr | None] = [None] * (len(arguments) - len(node.args.defaults))
     defaults += node.args.defaults
     written: list[str] = []
+    known = roles(node)
     for argument, default in list(zip(arguments, defaults, strict=True))[1 if in_class else 0 :]:
         options = _options(found, argument, classes)
         if options is not None:
             written.append(f"{argument.arg}={options}" if written else options)
             continue
-        _argument(found, written, argument.arg, default, model, by_name=False)
+        _argument(found, written, argument.arg, default, model, known.get(argument.arg), is_named=False)
     for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-        _argument(found, written, argument.arg, default, model, by_name=True)
+        _argument(found, written, argument.arg, default, model, known.get(argument.arg), is_named=True)
     return written
 
 
@@ -265,22 +256,30 @@ def _options(found: Sketch, argument: ast.arg, classes: dict[str, ast.ClassDef])
     written: list[str] = []
     for field_of in kind.body:
         if isinstance(field_of, ast.AnnAssign) and isinstance(field_of.target, ast.Name):
-            _argument(found, written, field_of.target.id, field_of.value, "model", by_name=True)
+            name = field_of.target.id
+            _argument(found, written, name, field_of.value, "model", by_name(name), is_named=True)
     found.settings[argument.arg] = (kind.name, written)
     return argument.arg
 
 
 def _argument(
-    found: Sketch, written: list[str], name: str, default: ast.expr | None, model: str, *, by_name: bool
+    found: Sketch,
+    written: list[str],
+    name: str,
+    default: ast.expr | None,
+    model: str,
+    role: Role | None,
+    *,
+    is_named: bool,
 ) -> None:
     lower = name.lower()
     fields = _fields_of(found.reference)
     known = _OTHERWISE.get(lower, lower)
-    if name in _MODEL:
+    if role == "model":
         text = model
-    elif name in _LATENTS and default is None:
+    elif (role == "latents" or name == "x_start") and default is None:
         text = "torch.randn(shape, device=device, dtype=dtype)"
-    elif name in _SHAPE:
+    elif role == "shape":
         text = "shape"
     elif lower == "batch_size":
         text = "shape[0]"
@@ -288,7 +287,7 @@ def _argument(
         text = lower
         if lower == "generator":
             found.declared["takes_generator"] = "True"
-    elif name in _STEPS and "num_steps" in fields:
+    elif role == "steps" and "num_steps" in fields:
         text = "config.num_steps"
         found.declared["num_steps"] = _VARIED["num_steps"]
     elif name == "order" and found.reference == "EDM":
@@ -306,7 +305,7 @@ def _argument(
         found.todo.append(
             f"what is {name!r}? config.… where it is a field of the reference, else a value (any, for conditioning)"
         )
-    written.append(f"{name}={text}" if by_name or written or default is not None else text)
+    written.append(f"{name}={text}" if is_named or written or default is not None else text)
 
 
 def _fields_of(reference: str) -> set[str]:
@@ -319,12 +318,12 @@ def _fields_of(reference: str) -> set[str]:
 
 def _model_attributes(found: Sketch, node: ast.FunctionDef) -> None:
     """Attributes that the sampler reads off its model, but does not call the model by."""
-    models = {argument.arg for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]} & _MODEL
+    models = {name for name, role in roles(node).items() if role == "model"}
     asked = {
         n.attr
         for n in ast.walk(node)
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in models
-    } - {*_METHODS}
+    } - {*METHODS}
     given = {}
     for name in sorted(asked - _MODULE):
         given[name] = _ATTRIBUTES.get(name, "...")

@@ -23,6 +23,8 @@ BEYOND = 1e-5
 NOISY = 0.2
 #: How near to a half what is told must be for rounding to decide.
 HALF = 1e-3
+#: How far beside a whole number it is taken for that number, and rounded down to it.
+EDGE = 1e-6
 #: Calls of a step, of the methods that have one number of them.
 _STAGES = {"heun": 2, "midpoint": 2, "rk4": 4, "rk4_38": 4}
 _PREDICTIONS: tuple[FlowPrediction, ...] = ("flow", "reversed_flow", "x0", "epsilon")
@@ -70,20 +72,27 @@ def _readings(steps: Steps) -> Iterator[tuple[tuple[float, ...], Mapping[str, An
             if is_rounded:
                 exact = _by_steps(steps)
                 for rounding in ("nearest", "down") if exact is not None else ():
-                    beside = tuple(
-                        _off_the_half(t, float(time), scale, data_at_one)
+                    move = _off_the_half if rounding == "nearest" else _off_the_whole
+                    beside = (
+                        move(scale * (1 - t if data_at_one else t), float(time))
                         for t, time in zip(exact or (), told, strict=True)
                     )
-                    yield beside if rounding == "nearest" else exact or (), {**fields, "time_rounding": rounding}
+                    moved = tuple(_held(1 - one / scale if data_at_one else one / scale) for one in beside)
+                    yield moved, {**fields, "time_rounding": rounding}
 
 
-def _off_the_half(t: float, told: float, scale: float, data_at_one: bool) -> float:
-    """A time that lies on a half of what is told, where rounding decides, moved to the side that was taken."""
-    exact = scale * (1 - t if data_at_one else t)
+def _off_the_half(exact: float, told: float) -> float:
+    """What would be told, where it lies on a half, on the side that was taken."""
     if abs(abs(exact - told) - 0.5) > HALF:
-        return t
-    beside = told + (0.5 - HALF) * (1.0 if exact > told else -1.0)
-    return 1 - beside / scale if data_at_one else beside / scale
+        return exact
+    return told + (0.5 - HALF) * (1.0 if exact > told else -1.0)
+
+
+def _off_the_whole(exact: float, told: float) -> float:
+    """What would be told, where it lies on a whole number or on the next one, on the side that was taken."""
+    if abs(exact - told) <= HALF:
+        return told + EDGE
+    return told + 1 - EDGE if abs(exact - told - 1) <= HALF else exact
 
 
 def _held(time: float) -> float:

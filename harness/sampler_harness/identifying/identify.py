@@ -14,6 +14,7 @@ from sampler_harness.identity import Identity, Name
 from sampler_harness.observe.trace import Problem
 from sampler_harness.subject import Subject
 
+from .called_like import called_like
 from .candidates import candidates
 from .difference import differences
 from .fitting import agreement, off
@@ -286,6 +287,6 @@ def _nearest(seen: Sequence[Observed], tried: Sequence[Sequence[Any]], exact: Se
     rated = [(agreement(first, config), -index) for index, config in enumerate(tried[0])]
     most, place = max(rated, default=(0.0, 0))
     if most < LIKE:
-        return Identity("", "none")
+        return Identity("", "none", told=called_like(seen, tried))
     config = tried[0][-place]
     return Identity("", "nearest", names=(named(config, None, first.steps),), told=differences(first, config))

@@ -57,8 +57,10 @@ def _told(times: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
     if len(shown) > _ALL:
         shown = [*shown[:3], "…", *shown[-2:]]
     ways = {1.0: "rising", -1.0: "falling", 0.0: "the same"}
-    signs = set(np.sign(np.diff(times)))
-    way = ways[float(next(iter(signs)))] if len(signs) == 1 else "not in one direction"
+    signs = {float(sign) for sign in np.sign(np.diff(times))}
+    # A level at which a step ends and the next one begins is told twice in a row.
+    signs = signs if len(signs) == 1 else signs - {0.0}
+    way = ways[signs.pop()] if len(signs) == 1 else "not in one direction"
     return f"the model is told {', '.join(shown)}{f' ({way})' if len(times) > 1 else ''}"
 
 

@@ -158,6 +158,8 @@ def table_of(fields: Mapping[str, Any]) -> Array | None:
             variances = betas.betas(
                 fields["beta_schedule"], fields["num_train_timesteps"], fields["beta_start"], fields["beta_end"]
             )
+            if not ((variances > 0) & (variances <= 1)).all():
+                return None
             table = betas.alpha_bar(variances)
             if fields.get("rescale_zero_terminal_snr"):
                 table = betas.rescale_zero_terminal_snr(table)
@@ -183,6 +185,7 @@ def _with_ends(places: Sequence[float], wanted: Array, lengths: Sequence[int]) -
     from scipy.optimize import least_squares
 
     for schedule in _OF_ENDS:
+        found: list[Mapping[str, Any]] = []
         for length in lengths:
 
             def rest(ends: Array, schedule: str = schedule, length: int = length) -> Array:
@@ -200,12 +203,18 @@ def _with_ends(places: Sequence[float], wanted: Array, lengths: Sequence[int]) -
             jacobian = np.asarray(solved.jac, dtype=np.float64)
             spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(jacobian.T @ jacobian))))
             off_start, off_end = (float(one) for one in 2e-6 + LEFT * float(np.abs(solved.fun).max()) * spread)
-            yield {
+            found.append({
                 "num_train_timesteps": length, "beta_schedule": schedule,
                 "beta_start": shortest(start, off_start * start), "beta_end": shortest(end, off_end * end),
                 "rescale_zero_terminal_snr": False,
-            }  # fmt: skip
-            break
+            })  # fmt: skip
+        # A longer table goes on along the same line: the one that was meant ends at a number that people write.
+        yield from sorted(found, key=lambda fields: _digits(fields["beta_start"]) + _digits(fields["beta_end"]))[:1]
+
+
+def _digits(number: float) -> int:
+    """How many digits a number is written with, where it stands aside."""
+    return len(f"{number:.9e}".partition("e")[0].replace(".", "").rstrip("0"))
 
 
 def written_out(places: Sequence[float], alpha_bar: Array) -> tuple[float, ...] | None:

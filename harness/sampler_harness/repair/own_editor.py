@@ -117,8 +117,13 @@ class OwnEditor(Editor):
 
     def _inner(self, slot: Slot, node: ast.expr) -> Iterator[Mutation]:
         """Edits within what a method is called on; what it is as a whole is no number of its own."""
-        if isinstance(node, (ast.Call, ast.BinOp, ast.Subscript)):
-            yield from self._expression(slot, node)
+        match node:
+            case ast.Call() | ast.BinOp() | ast.Subscript():
+                yield from self._expression(slot, node)
+            case ast.Name(id=name) if (kind := self._kind(name)) != "other":  # another number of the same step
+                for other in self._names(kind):
+                    if other != name:
+                        yield self._of(slot, node, ast.Name(other, ast.Load()))
 
 
 _OTHER_IN_PLACE: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {

@@ -33,10 +33,11 @@ def identified(one: Identity, how: str = "") -> list[Line]:
         lines += _wrapped(f"Exactly: its law is that one's with {one.runs}, and at large values too {seconds}.", "", 2)
         lines += _wrapped(f"Model: {first.process}.", "", 2)
         lines += [line for text in first.open for line in _wrapped(_sentence(text), "", 2)]
-        shown = others[:_SHOWN]
+        # Fields that are written out, such as what is told at each level, tell two names apart and stand in neither.
+        shown = list(dict.fromkeys(name.told for name in others if name.told != first.told))[:_SHOWN]
         if shown:
             lines.append(Line("  The same law in all of these runs:"))
-            lines += [line for name in shown for line in _wrapped(name.told, "", 4)]
+            lines += [line for told in shown for line in _wrapped(told, "", 4)]
         lines += [line for text in one.like if _is_beside(text) for line in _wrapped(_sentence(text), "", 2)]
         lines += _wrapped(f"To have it checked: {first.declaration}", "dim", 2)
     else:
@@ -66,7 +67,7 @@ def _head(one: Identity) -> tuple[str, Style]:
         case "nearest":
             return f"{one.target} is none of the references exactly; nearest is {one.names[0].told}", "warn"
         case "none":
-            return f"{one.target} is none of the references, and like none of them", "warn"
+            return f"{one.target} is none of the references{'' if one.told else ', and like none of them'}", "warn"
         case _:
             return f"{one.target} could not be identified", "bad"
 
