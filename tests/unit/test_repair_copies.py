@@ -92,13 +92,27 @@ def test_what_a_copy_computes_is_bounded() -> None:
     assert (found.answer, found.how) == ("begun", "endless")
 
 
-def test_a_copy_that_waits_for_what_does_not_come_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copies, "STUCK", 0.3)
+@pytest.mark.parametrize("limit", ["ASLEEP", "STUCK"])
+def test_a_copy_that_waits_for_what_does_not_come_is_ended(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(copies, "ASLEEP", 1000.0)
+    monkeypatch.setattr(copies, limit, 0.3)
 
     def work(tell: Tell) -> None:
         threading.Event().wait()
 
     assert in_a_copy(work, seconds=20.0).how == "endless"
+
+
+def test_a_copy_that_works_is_not_taken_for_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "ASLEEP", 0.2)
+
+    def work(tell: Tell) -> None:
+        until = time.process_time() + 0.6
+        while time.process_time() < until:
+            pass
+        tell("worked")
+
+    assert in_a_copy(work, seconds=20.0).answer == "worked"
 
 
 def test_copies_of_a_copy_end_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -111,6 +125,7 @@ def test_copies_of_a_copy_end_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     def work(tell: Tell) -> None:
         monkeypatch.setattr(copies, "STUCK", 1000.0)
+        monkeypatch.setattr(copies, "ASLEEP", 1000.0)
         monkeypatch.setattr(copies, "_own", None)  # no sign of life while it waits
         in_a_copy(inner, seconds=20.0)
 

@@ -31,8 +31,9 @@ _ROOM = 1 << 24
 #: Numbers that stand before that: whether it is done, its pulse, and how long what it told is.
 _HEAD = struct.Struct("3q")
 _DONE, _PULSE, _LENGTH = range(3)
-#: Seconds without a pulse after which a copy waits for what does not come, as for a thread that was not copied.
-STUCK = 30.0
+#: Seconds without a pulse after which a copy that sleeps waits for what does not come, as for a thread that was not
+#: copied; and a copy of which the system does not tell whether it sleeps.
+ASLEEP, STUCK = 5.0, 60.0
 
 Ending = Literal["done", "died", "endless"]
 
@@ -183,7 +184,7 @@ def _be_the_copy(work: Callable[[Work], None], telling: _Telling, seconds: float
 
 def _watched(number: int, telling: _Telling) -> Ending:
     """Wait until a copy ends, or is stuck."""
-    pause, idle, seen = 0.0005, 0.0, -1
+    pause, asleep, idle, seen = 0.0005, 0.0, 0.0, -1
     while True:
         try:
             ended, status = os.waitpid(number, os.WNOHANG)
@@ -197,12 +198,23 @@ def _watched(number: int, telling: _Telling) -> Ending:
         before = time.monotonic()
         time.sleep(pause)
         # Of a machine that sleeps, or is stopped, no more is counted than a pause.
-        idle += min(time.monotonic() - before, 2 * pause)
+        passed = min(time.monotonic() - before, 2 * pause)
+        asleep = asleep + passed if _is_asleep(number) else 0.0
+        idle += passed
         if (now := telling.get(_PULSE)) != seen:
-            idle, seen = 0.0, now
-        if idle > STUCK:
+            asleep, idle, seen = 0.0, 0.0, now
+        if idle > STUCK or asleep > ASLEEP:
             return "endless"
         pause = min(1.5 * pause, 0.01)
+
+
+def _is_asleep(number: int) -> bool:
+    """Whether a process waits for something that is no turn of its own."""
+    try:
+        with open(f"/proc/{number}/stat", encoding="ascii", errors="replace") as told:
+            return told.read().rpartition(")")[2].split()[0] == "S"
+    except (OSError, IndexError):
+        return False
 
 
 def _end(number: int, *, is_there: bool, apart: bool) -> None:
