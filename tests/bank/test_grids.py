@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import json
 from itertools import combinations
@@ -15,7 +16,7 @@ import torch
 
 import fixtures
 import reference_samplers.grids
-from fixtures.faulty_grids import FAULTY_GRIDS, FaultyGrid
+from fixtures.faulty_grids import FAULTY_GRIDS, FaultyGrid, state
 from fixtures.faulty_grids.true_edits import INEXPRESSIBLE, OTHER_FIELDS, OTHER_GRIDS, SINGLE_EDITS, TRUE_FAULTS
 from fixtures.sound_grids import SOUND_GRIDS
 from reference_samplers.grids import (
@@ -50,6 +51,12 @@ BY_NAME = {faulty.name: faulty for faulty in FAULTY_GRIDS}
 GOLDEN = json.loads((Path(str(fixtures.__path__[0])) / "golden" / "grids.json").read_text(encoding="utf-8"))
 #: A field, and nothing.
 FEW = ("ends-one-call-too-many", "state-appended-to-a-default")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind() -> None:
+    """Grids that keep something from one call for the next have kept nothing when a test begins."""
+    importlib.reload(state)
 
 
 @functools.cache

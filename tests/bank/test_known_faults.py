@@ -341,7 +341,7 @@ def seen_in(kind: type, fields: Mapping[str, Any]) -> Seen:
         with np.errstate(all="ignore"):
             law, calls = law_of(kind, fields)
             return Seen(law, large_values(kind, fields), calls)
-    except (ArithmeticError, IndexError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError):  # as the search does: it is no program
         return Seen(np.zeros(0), np.zeros(0), 0)
 
 

@@ -79,6 +79,14 @@ def test_items_that_are_asked_for_one_by_one_are_one_call() -> None:
     assert [tuple(call.time.shape) for call in run.calls] == [(4,)] * 3
 
 
+def test_items_of_their_own_are_no_parts_of_one_tensor() -> None:
+    """An item that is given back before the next is made leaves its address to it."""
+    subject = declared("one_item_after_another")
+    config = subject.reference(num_steps=1, solver="euler")
+    for _ in range(20):
+        assert execute(subject, Case(config, (4, 3, 16, 16)), Impulses()).problem is None
+
+
 def test_items_that_are_never_asked_for_are_missed() -> None:
     """Whoever asks for the first item alone has not asked for the others, and that is no habit."""
 

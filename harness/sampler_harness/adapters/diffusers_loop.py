@@ -56,9 +56,14 @@ def _made(scheduler: type[Any], options: Mapping[str, Any]) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _made_once(name: str, code: types.CodeType, options: tuple[tuple[str, Any], ...]) -> Any:
-    """One of each set of options, as long as the constructor is the same."""
-    return _made(scheduler_class(name), {k: list(v) if isinstance(v, tuple) else v for k, v in options})
+def _made_once(scheduler: type[Any], _codes: tuple[types.CodeType, ...], options: tuple[tuple[str, Any], ...]) -> Any:
+    """One of each set of options, as long as the class and what stands in it are the same."""
+    return _made(scheduler, {k: list(v) if isinstance(v, tuple) else v for k, v in options})
+
+
+def _codes(scheduler: type[Any]) -> tuple[types.CodeType, ...]:
+    functions = (inspect.unwrap(one) for one in vars(scheduler).values() if inspect.isfunction(one))
+    return tuple(one.__code__ for one in functions if inspect.isfunction(one))
 
 
 def _hashable(options: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -104,10 +109,8 @@ class SchedulerLoop:
             options["num_train_timesteps"] = config.num_steps - 1  # one level more than it is told
         given = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items() if k in accepted}
         if self.name in _SLOW_TO_MAKE:
-            made_of = scheduler_class(self.name)
-            return copy.deepcopy(
-                _made_once(self.name, inspect.unwrap(made_of.__init__).__code__, tuple(sorted(_hashable(given))))
-            )
+            made_of: Any = scheduler_class(self.name)
+            return copy.deepcopy(_made_once(made_of, _codes(made_of), tuple(sorted(_hashable(given)))))
         return _made(scheduler_class(self.name), given)
 
     def start(self, config: Any, device: Any) -> Any:

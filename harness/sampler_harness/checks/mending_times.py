@@ -87,7 +87,7 @@ class TimesTrial:
         return True
 
     def is_right(self, visit: Visit, variable: Variable, held: bool, at: Line | None = None) -> bool:
-        """Whether all times are, and nothing is wrong that was right: with other levels times may be right alone."""
+        """Whether all times are, and no more weights are wrong than were: other levels may make times alone right."""
         times = self._times(visit, variable, held, at)
         if times is None or not self._are_right(times):
             return False
@@ -95,7 +95,8 @@ class TimesTrial:
             return True
         self.runs += 1
         entries = self._law.shown(visit, variable, held)
-        return entries is not None and not ((np.abs(entries) > 1.0) & (np.abs(self._entries) <= 1.0)).any()
+        # Levels that are right but for the last may bend one weight that was right; right ones bend what they touch.
+        return entries is not None and (np.abs(entries) > 1.0).sum() <= (np.abs(self._entries) > 1.0).sum()
 
     def wrong_terms(self) -> list[tuple[int, str]]:
         """What is wrong in which row, as the case is."""

@@ -342,7 +342,7 @@ class _Begun:
     xs: list[torch.Tensor] = field(default_factory=list)
     times: list[Any] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
-    _last: tuple[int, int] | None = None
+    _last: tuple[Any, int] | None = None
 
     def follow(self, x: torch.Tensor) -> None:
         """Take some items behind those before them.
@@ -353,13 +353,14 @@ class _Begun:
         Raises:
             Unread: where they stand ahead of those in the tensor that they are a part of.
         """
-        place = x.untyped_storage().data_ptr(), int(x.storage_offset())
-        if self._last is not None and self._last[0] == place[0] and place[1] <= self._last[1]:
+        # The storage itself is held: where it is given back meanwhile, another item's may get its address.
+        storage, offset = x.untyped_storage(), int(x.storage_offset())
+        if self._last is not None and self._last[0].data_ptr() == storage.data_ptr() and offset <= self._last[1]:
             raise Unread(
                 "the model is asked for the items of a batch in another order than they stand in it, so that they "
                 f"cannot be laid side by side. Declare shapes of one item, shapes=[{(1, *x.shape[1:])}]"
             )
-        self._last = place
+        self._last = storage, offset
 
     @property
     def items(self) -> int:
