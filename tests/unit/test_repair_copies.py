@@ -126,7 +126,7 @@ def test_copies_of_a_copy_end_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path:
     def work(tell: Tell) -> None:
         monkeypatch.setattr(copies, "STUCK", 1000.0)
         monkeypatch.setattr(copies, "ASLEEP", 1000.0)
-        monkeypatch.setattr(copies, "_own", None)  # no sign of life while it waits
+        monkeypatch.setattr(copies, "_own", None)  # no pulse while it waits
         in_a_copy(inner, seconds=20.0)
 
     assert in_a_copy(work, seconds=20.0, apart=True).how == "endless"
@@ -141,6 +141,52 @@ def _state_of(number: str) -> str:
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return "Z"
+
+
+def test_a_copy_ends_where_a_person_does_not_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    def fork() -> int:
+        made.append(number := forked())
+        return number
+
+    forked = os.fork
+    monkeypatch.setattr(os, "fork", fork)
+    monkeypatch.setattr(time, "sleep", interrupted)
+
+    def work(tell: Tell) -> None:
+        threading.Event().wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        in_a_copy(work, seconds=20.0, apart=True)
+    with pytest.raises(ChildProcessError):  # it is gone, and was asked how it ended
+        os.waitpid(made[0], os.WNOHANG)
+
+
+def test_a_copy_of_a_process_that_is_gone_ends_at_its_next_run(tmp_path: Path) -> None:
+    number = tmp_path / "number"
+
+    def inner(tell: Tell) -> None:
+        number.write_text(str(os.getpid()))
+        while True:
+            copies.pulse()
+            threading.Event().wait(0.01)
+
+    def work(tell: Tell) -> None:
+        if not os.fork():
+            in_a_copy(inner, seconds=20.0)
+        while not number.exists() or not number.read_text():
+            threading.Event().wait(0.01)
+        os._exit(0)
+
+    assert in_a_copy(work, seconds=20.0).how == "died"
+    until = time.monotonic() + 10.0
+    while _state_of(number.read_text()) != "Z":
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="no bound elsewhere")

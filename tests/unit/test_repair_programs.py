@@ -108,22 +108,9 @@ def test_what_edited_code_leaves_behind_is_not_in_the_way_of_the_next_search() -
         gc.enable()
 
 
-def test_a_table_that_an_edit_writes_over_is_as_it_was() -> None:
+def test_a_table_that_an_edit_writes_over_is_as_it_was_and_other_threads_write_meanwhile(tmp_path: Path) -> None:
     """``ramp = RAMP`` is one of the edits, and the next line writes into it; the right edit comes after that one."""
-    before = RAMP.clone()
-    assert repairs(_from_a_table) == ["ramp = 1.0 - RAMP"]
-    assert torch.equal(before, RAMP)
-
-
-@pytest.mark.slow
-def test_edits_that_count_for_ever_or_fill_the_memory_are_none() -> None:
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert repairs(_that_counts) == ["x = x + (after - sigma) * (x - model(x, told(sigma))) / sigma"]
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < largest + (1 << 20)
-
-
-def test_other_threads_write_as_they_like_meanwhile(tmp_path: Path) -> None:
-    stop, failed = threading.Event(), []
+    before, stop, failed = RAMP.clone(), threading.Event(), []
 
     def write() -> None:
         while not stop.wait(0.001):
@@ -135,11 +122,19 @@ def test_other_threads_write_as_they_like_meanwhile(tmp_path: Path) -> None:
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        assert repairs(_from_a_table)
+        assert repairs(_from_a_table) == ["ramp = 1.0 - RAMP"]
     finally:
         stop.set()
         thread.join()
+    assert torch.equal(before, RAMP)
     assert failed == []
+
+
+@pytest.mark.slow
+def test_edits_that_count_for_ever_or_fill_the_memory_are_none() -> None:
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert repairs(_that_counts) == ["x = x + (after - sigma) * (x - model(x, told(sigma))) / sigma"]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < largest + (1 << 20)
 
 
 # What is told of an edit is what was run
@@ -311,6 +306,7 @@ def _with_a_constant(model: Any, shape: Any, config: EDM, *, device: Any, dtype:
     return x
 
 
+@pytest.mark.slow
 def test_a_function_that_made_a_constant_too_is_no_repair() -> None:
     """``v * 1.0`` makes every coefficient right here, and 10 of the 5 when the file is imported again."""
     assert all("v * 1.0" not in one for one in repairs(_with_a_constant))

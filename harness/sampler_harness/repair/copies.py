@@ -81,8 +81,9 @@ class _Telling:
 #: What a copy tells with, as often as more comes out of it: given what can be pickled.
 Tell = Callable[[Any], None]
 Work = Callable[[Tell], None]
-#: Of the copy that this process is: what it tells with, and the seconds of computing that it has from pulse to pulse.
-_own: tuple[_Telling, float] | None = None
+#: Of the copy that this process is: what it tells with, the seconds of computing that it has from pulse to pulse, and
+#: the process that it is a copy of.
+_own: tuple[_Telling, float, int] | None = None
 
 
 #: Whether a copy is made or ended just now, by what is written here.
@@ -108,7 +109,9 @@ def pulse() -> None:
     """Say that the copy comes along; without a pulse it is stopped. In a process that is none it says nothing."""
     if _own is None:
         return
-    telling, seconds = _own
+    telling, seconds, maker = _own
+    if os.getppid() != maker:  # nobody hears of it any more
+        os._exit(1)
     telling.set(_PULSE, telling.get(_PULSE) + 1)
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
@@ -130,7 +133,8 @@ def _shares_memory() -> bool:
     except OSError:
         return False
     shared = [row for row in rows if row[1].startswith("rw") and row[1].endswith("s") and len(row) == 6]
-    return any(not row[5].startswith(("/dev/zero", "anon_inode:", "/dev/nvidia")) for row in shared)
+    files = [row[5] for row in shared if row[5].startswith("/dev/shm/") or not row[5].startswith("/dev/")]
+    return any(not one.startswith("anon_inode:") for one in files)
 
 
 def in_a_copy(work: Work, *, seconds: float, apart: bool = False) -> Told:
@@ -144,7 +148,7 @@ def in_a_copy(work: Work, *, seconds: float, apart: bool = False) -> Told:
     Returns:
         What it told, as far as it came.
     """
-    telling, state = _Telling(), random.getstate()
+    telling, state, maker = _Telling(), random.getstate(), os.getpid()
     with warnings.catch_warnings(), _at_work():
         warnings.simplefilter("ignore")  # of threads, which a copy has not: what waits for one is stopped
         try:
@@ -152,7 +156,7 @@ def in_a_copy(work: Work, *, seconds: float, apart: bool = False) -> Told:
         except OSError:  # no memory for one
             return telling.told("died")
         if not number:
-            _be_the_copy(work, telling, seconds, state, apart)
+            _be_the_copy(work, telling, seconds, state, maker, apart)
     how: Ending | None = None
     try:
         how = _watched(number, telling)
@@ -162,7 +166,9 @@ def in_a_copy(work: Work, *, seconds: float, apart: bool = False) -> Told:
     return telling.told(how)
 
 
-def _be_the_copy(work: Callable[[Work], None], telling: _Telling, seconds: float, state: Any, apart: bool) -> NoReturn:
+def _be_the_copy(
+    work: Callable[[Work], None], telling: _Telling, seconds: float, state: Any, maker: int, apart: bool
+) -> NoReturn:
     global _own, _is_at_work
     try:
         _is_at_work = False
@@ -172,7 +178,7 @@ def _be_the_copy(work: Callable[[Work], None], telling: _Telling, seconds: float
         sys.settrace(None)
         sys.setprofile(None)
         random.setstate(state)  # a fork seeds it anew
-        _own = telling, seconds
+        _own = telling, seconds, maker
         pulse()
         work(telling.tell)
         telling.set(_DONE, 1)

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -36,8 +37,10 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 #: Functions of torch and of other libraries that write files without Python's knowledge.
 _BELOW = frozenset(
     {"File", "HDFStore", "VideoWriter", "imsave", "imwrite", "save", "save_file", "serialize_file", "to_feather"}
-    | {"to_hdf", "to_parquet", "write", "write_file", "write_jpeg", "write_png", "write_table", "write_video"}
+    | {"to_hdf", "to_parquet", "write_file", "write_jpeg", "write_png", "write_table", "write_video"}
 )
+#: The same where it is a module's; of an open file it is Python's own.
+_BELOW_OF_MODULES = frozenset({"write"})
 #: What edited code may take beyond what the process has.
 _MEMORY = 2 << 30
 
@@ -61,12 +64,9 @@ def make_harmless() -> None:
     import resource
 
     null = os.open(os.devnull, os.O_RDWR)
-    for name in os.listdir("/dev/fd"):
-        if int(name) != null:
-            try:
-                os.dup2(null, int(name), inheritable=False)
-            except OSError:  # that of the list itself
-                continue
+    for number in _open_files():
+        if number != null:
+            os.dup2(null, number, inheritable=False)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # what a person does then is done by the process itself
@@ -76,6 +76,21 @@ def make_harmless() -> None:
     sys.addaudithook(_audit)
     gc.unfreeze()
     gc.collect()  # functions that nobody has any more, of a file that was changed since, are none of the sampler's
+
+
+def _open_files() -> list[int]:
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        if os.path.isdir(folder):
+            return [int(name) for name in os.listdir(folder)]
+    return [number for number in range(min(os.sysconf("SC_OPEN_MAX"), 1 << 16)) if _is_open(number)]
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def bound_memory() -> None:
@@ -97,15 +112,15 @@ def writes_below_python(functions: Iterable[OwnFunction]) -> bool:
         functions: of a person's own.
     """
     return any(
-        isinstance(node, ast.Call) and not _BELOW.isdisjoint((called_name(node), _real_name(one, node)))
-        for one in functions
-        for node in ast.walk(one.function.node)
+        isinstance(node, ast.Call) and _is_below(one, node) for one in functions for node in ast.walk(one.function.node)
     )
 
 
-def _real_name(own: OwnFunction, call: ast.Call) -> str | None:
-    """The name that what is called was written under, where it is found in the function's module."""
-    if not isinstance(call.func, ast.Name):
-        return None
-    called = vars(own.function.owner).get(call.func.id)
-    return getattr(called, "__name__", None)
+def _is_below(own: OwnFunction, call: ast.Call) -> bool:
+    known = vars(own.function.owner)
+    match call.func:
+        case ast.Name(id=name):
+            return not _BELOW.isdisjoint((name, getattr(known.get(name), "__name__", "")))
+        case ast.Attribute(attr=name, value=ast.Name(id=module)) if name in _BELOW_OF_MODULES:
+            return isinstance(known.get(module), ModuleType)
+    return called_name(call) in _BELOW
