@@ -24,8 +24,8 @@ from sampler_harness.checks.evidence import Evidence
 from sampler_harness.diagnosis.mutation import Mutation
 from sampler_harness.law.program import Function
 from sampler_harness.law.program import Place as FunctionPlace
-from sampler_harness.repair.importing import runs_at_import
-from sampler_harness.repair.own_code import OwnFunction
+from sampler_harness.repair.importing import has_made_what_is_kept
+from sampler_harness.repair.own_code import Noted, OwnFunction
 from sampler_harness.repair.search import repairs_of
 from sampler_harness.repair.told import repair
 from sampler_harness.subject import Subject
@@ -254,6 +254,31 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return load
 
 
+def _all_lines(own: dict[str, OwnFunction], without: tuple[int, ...] = ()) -> Noted:
+    noted = Noted()
+    files = {one.function.place.file for one in own.values()}
+    noted.lines = {(file, line) for file in files for line in range(1, 100) if line not in without}
+    return noted
+
+
+@pytest.mark.parametrize(
+    ("line", "is_kept"),
+    [
+        ("TABLE.append(share(x))", True),
+        ("TABLE[0] = share(x)", True),
+        ("x.table = share(x)", True),
+        ("KEPT = share(x)", True),
+        ("own = share(x)", False),
+    ],
+)
+def test_what_a_function_made_in_an_earlier_run_is_known(imported: Any, line: str, is_kept: bool) -> None:
+    own = imported(
+        f"def share(v): return v / 2\ndef f(x):\n    global KEPT\n    if not KEPT:\n        {line}\n    return 1\n"
+    )
+    assert not has_made_what_is_kept(own["share"], [*own.values()], _all_lines(own), "f")
+    assert has_made_what_is_kept(own["share"], [*own.values()], _all_lines(own, (5,)), "f") == is_kept
+
+
 @pytest.mark.parametrize(
     ("text", "runs", "runs_not"),
     [
@@ -284,7 +309,11 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 )
 def test_functions_that_ran_at_import_are_known(imported: Any, text: str, runs: list[str], runs_not: list[str]) -> None:
     own = imported(text)
-    assert [name for name in (*runs, *runs_not) if runs_at_import(own[name], [*own.values()], "sampler")] == runs
+    assert [
+        name
+        for name in (*runs, *runs_not)
+        if has_made_what_is_kept(own[name], [*own.values()], _all_lines(own), "sampler")
+    ] == runs
 
 
 def half(v: float) -> float:

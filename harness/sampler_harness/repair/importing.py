@@ -1,4 +1,4 @@
-"""Whether a function has run already when its module was imported: what it made then is as it was before an edit."""
+"""Whether something is kept that a function made before an edit: at the import of its module, or in an earlier run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from typing import TypeGuard
 
 from sampler_harness.observe.walk import is_own
 
-from .own_code import OwnFunction
+from .own_code import Noted, OwnFunction
 
-__all__ = ["runs_at_import"]
+__all__ = ["has_made_what_is_kept"]
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 #: What a class runs where an object of it is made.
 _MADE_BY = frozenset({"__init__", "__new__", "__post_init__"})
 
 
-def runs_at_import(own: OwnFunction, among: Sequence[OwnFunction], sampler: str) -> bool:
+def has_made_what_is_kept(own: OwnFunction, among: Sequence[OwnFunction], noted: Noted, sampler: str) -> bool:
     """Whether the lines of an own module that run at its import may call a function, themselves or through others.
+
+    Or lines of functions that ran, which keep something and did not run themselves: ``if not TOP: TOP.append(f(x))``.
 
     Context: ``TOP = half(10.0)`` stands below ``half``; with another ``half`` the line gives another number when the
     file is imported again, and no edit of a running program shows that. Choice: names alone are followed, through the
@@ -33,14 +35,43 @@ def runs_at_import(own: OwnFunction, among: Sequence[OwnFunction], sampler: str)
     Args:
         own: the function.
         among: all that the sampler runs through.
+        noted: of the run.
         sampler: the name of the function under test, which a script hands to the harness.
     """
-    name, seen = own.function.node.name, _names_at_import(_files(among), sampler)
+    earlier = frozenset(name for one in among for name in _called_earlier(one, noted))
+    name, seen = own.function.node.name, _names_at_import(_files(among), earlier, sampler)
     return name in seen or (name in _MADE_BY and own.owner in seen)
 
 
+def _called_earlier(own: OwnFunction, noted: Noted) -> Iterator[str]:
+    """Names of what a function calls in lines that keep something, and did not run this time."""
+    inner = [*ast.walk(own.function.node)]
+    outer = {name for one in inner if isinstance(one, (ast.Global, ast.Nonlocal)) for name in one.names}
+    for node in inner:
+        match node:
+            case ast.Assign(targets=targets):
+                keeps = any(_is_of_another(target, outer) for target in targets)
+            case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+                keeps = _is_of_another(target, outer)
+            case ast.Expr(value=ast.Call(func=ast.Attribute())):
+                keeps = True
+            case _:
+                continue
+        rows = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        if keeps and not any((own.function.place.file, row) in noted.lines for row in rows):
+            yield from _called(ast.walk(node))
+
+
+def _is_of_another(target: ast.expr, outer: set[str]) -> bool:
+    """Whether what is given a value outlives the function, or may."""
+    return any(
+        isinstance(one, (ast.Attribute, ast.Subscript)) or (isinstance(one, ast.Name) and one.id in outer)
+        for one in ast.walk(target)
+    )
+
+
 @functools.lru_cache(maxsize=4)
-def _names_at_import(files: tuple[str, ...], sampler: str) -> frozenset[str]:
+def _names_at_import(files: tuple[str, ...], earlier: frozenset[str], sampler: str) -> frozenset[str]:
     """Names of what the lines of some files may call that run at their import, themselves or through others."""
     trees = [tree for file in files if (tree := _tree(file)) is not None]
     bodies: dict[str, list[ast.AST]] = {}
@@ -54,7 +85,7 @@ def _names_at_import(files: tuple[str, ...], sampler: str) -> frozenset[str]:
                 made = [one for one in node.body if isinstance(one, _Function) and one.name in _MADE_BY]
                 bodies.setdefault(node.name, []).extend(made)
     statements = _kept([one for tree in trees for one in tree.body], read)
-    waiting = list(_called(_at_import(statements), handed_on=sampler))
+    waiting = [*earlier, *_called(_at_import(statements), handed_on=sampler)]
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()

@@ -31,7 +31,7 @@ from sampler_harness.verdict import Place, Repair
 
 from .copies import Tell, Told, can_copy, in_a_copy, pulse
 from .harmless import bound_memory, make_harmless, writes_below_python
-from .importing import runs_at_import
+from .importing import has_made_what_is_kept
 from .own_code import Entry, Noted, OwnFunction, has_open_loops, limited, own_functions, traced
 from .own_editor import OwnEditor
 from .told import SIMPLE, line_of, rank, repair
@@ -301,8 +301,8 @@ class _Search:
         Behind one that is simple only a few more are run.
         """
         found = repair(mutation, mended=_count(self._wrong), kept=_count(self._right))
-        # What was worked out at import is as it was before the edit.
-        if found is None or runs_at_import(own, self._own, self._evidence.subject.name):
+        # What was worked out earlier is as it was before the edit.
+        if found is None or has_made_what_is_kept(own, self._own, self._noted, self._evidence.subject.name):
             return
         at, how = (found.file, found.line), rank(mutation)
         new = how, len(found.instead), found
