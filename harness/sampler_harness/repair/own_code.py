@@ -23,12 +23,15 @@ import torch
 from sampler_harness.law.program import Function, Place, Trace
 from sampler_harness.observe.assigned import MOST_LINES
 from sampler_harness.observe.problems import RunStopped
+from sampler_harness.observe.statements import called_name
 from sampler_harness.observe.walk import is_own
 
 __all__ = ["Entry", "Noted", "OwnFunction", "has_open_loops", "limited", "own_functions", "traced"]
 
 Entry = Callable[..., Any]
 _Cached: TypeAlias = "functools._lru_cache_wrapper[Any]"
+#: What goes on for as long as somebody asks.
+_WITHOUT_END = frozenset({"count", "cycle", "iter", "repeat"})
 #: Where a function begins: name and line of its code, which tell one of a file's from another.
 _Key = tuple[str, int]
 
@@ -198,12 +201,16 @@ def _is_same(code: CodeType, other: CodeType) -> bool:
 
 
 def has_open_loops(functions: Iterable[OwnFunction]) -> bool:
-    """Whether a loop of some functions has an end only where its condition says so, which an edit may change.
+    """Whether a loop of some functions has an end only where a condition says so, which an edit may change.
 
     Args:
         functions: of a person's own.
     """
-    return any(isinstance(node, ast.While) for one in functions for node in ast.walk(one.function.node))
+    nodes = [node for one in functions for node in ast.walk(one.function.node)]
+    return any(
+        isinstance(node, ast.While) or (isinstance(node, ast.Call) and called_name(node) in _WITHOUT_END)
+        for node in nodes
+    )
 
 
 def own_functions(noted: Noted) -> list[OwnFunction]:
@@ -215,7 +222,7 @@ def own_functions(noted: Noted) -> list[OwnFunction]:
     files = dict.fromkeys(file for file, _ in noted.order)
     live: dict[str, dict[_Key, list[FunctionType]]] = {file: {} for file in files}
     caches: dict[str, list[_Cached]] = {file: [] for file in files}
-    for one in _objects():
+    for one in gc.get_objects():
         if type(one) is FunctionType and one.__code__.co_filename in files:
             code = one.__code__
             live[code.co_filename].setdefault((code.co_name, code.co_firstlineno), []).append(one)
@@ -228,17 +235,6 @@ def own_functions(noted: Noted) -> list[OwnFunction]:
         for span, function in _own_functions(file, noted, live[file], every)
     ]
     return [function for _, function in sorted(found, key=lambda pair: pair[0])]
-
-
-def _objects() -> list[Any]:
-    """All objects that Python keeps track of, those too that were taken out of its sight to save time."""
-    is_frozen = gc.get_freeze_count() > 0
-    if is_frozen:
-        gc.unfreeze()
-    found = gc.get_objects()
-    if is_frozen:
-        gc.freeze()
-    return found
 
 
 def _own_functions(

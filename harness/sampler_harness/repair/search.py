@@ -10,29 +10,31 @@ a module is imported, and to defaults of arguments.
 
 from __future__ import annotations
 
-import ast
-import difflib
-import linecache
 import sys
-import textwrap
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import zip_longest
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 
 from sampler_harness.checks.evidence import Evidence, expected_calls
-from sampler_harness.diagnosis.edited_text import edited_text
 from sampler_harness.diagnosis.mutation import Mutation
-from sampler_harness.observe.probes import Impulses
+from sampler_harness.law.bundle import dense_values
+from sampler_harness.law.reading import times_of
+from sampler_harness.observe.probes import Dense, Impulses
 from sampler_harness.observe.statements import shown, statement_at
 from sampler_harness.observe.trace import Case
 from sampler_harness.subject.functions import modules_of
 from sampler_harness.verdict import Place, Repair
 
-from .harmless import harmless, writes_below_python
-from .own_code import Noted, OwnFunction, has_open_loops, limited, own_functions, traced
+from .copies import Tell, Told, can_copy, in_a_copy, pulse
+from .harmless import bound_memory, make_harmless, writes_below_python
+from .importing import has_made_what_is_kept
+from .own_code import Entry, Noted, OwnFunction, has_open_loops, limited, own_functions, traced
 from .own_editor import OwnEditor
+from .told import SIMPLE, line_of, rank, repair
 from .trials import LawTrial, RowsTrial, Trial
 
 __all__ = ["TRIES", "repairs_of"]
@@ -45,12 +47,16 @@ FURTHER = 600
 MOST_CALLS = 40
 #: Wrong cases of which the first is searched in that shows all at once.
 LIKELY = 6
-#: Comparisons that differ where two sides are equal alone.
-_EDGES = ({ast.Lt, ast.LtE}, {ast.Gt, ast.GtE})
-#: The rank of an edit that changes an operator, a number or a sign alone.
-SIMPLE = 0
 #: Repairs that are told, at most.
 TOLD = 3
+#: Seconds of computing that the harness has between two runs, and a run of the sampler as it is.
+PATIENCE = 120.0
+#: The same of an edited run, and how many times as long as a run of the sampler as it is it may take beyond that.
+EDITED, TIMES = 4.0, 20
+#: Edits that do not come to an end, each of another statement, after which no more are run.
+ENDLESS = 3
+#: Edits that are run in a copy of their own, at most: about 30 of them a second.
+ALONE = 400
 
 
 def repairs_of(
@@ -72,24 +78,54 @@ def repairs_of(
         return ()
     if any(evidence.not_normal(case) for case in evidence.affine_cases):
         return ()  # of such noise a law tells its size alone
-    files = {file for name in modules_of(evidence.subject.function) if (file := sys.modules[name].__file__) is not None}
+    if not can_copy(evidence.device):
+        return ()
     are_right = {case: _is_right(evidence, case) for case in _asked(evidence)}
     if all(are_right.values()):  # large values may be bent where every coefficient is right
         are_right |= {case: RowsTrial(evidence, case).is_right() for case in are_right if _is_clamped(case)}
-    wrong = [case for case, is_right in are_right.items() if not is_right]
-    if not wrong:
+    if all(are_right.values()):
         return ()
-    noted = Noted()
-    entry = traced(evidence.subject.function, noted, files)
-    evidence.bundle(wrong[0]).execute(Impulses(), entry=entry)
-    if any(one.forgets() for one in own_functions(noted)):  # what is kept from earlier runs has not run in this one
-        evidence.bundle(wrong[0]).execute(Impulses(), entry=entry)
-    own = own_functions(noted)
-    if writes_below_python(own):
+
+    def work(tell: Tell) -> None:
+        try:
+            make_harmless()
+            with np.errstate(all="ignore"):
+                tell(_searched(evidence, are_right, places, budget, everywhere=everywhere))
+        except Exception as error:
+            tell(f"{type(error).__name__}: {error}")
+
+    told = in_a_copy(work, seconds=PATIENCE, apart=True)
+    if isinstance(told.answer, str):
+        raise RuntimeError(f"edits of the sampler's own lines: {told.answer}")
+    return told.answer if told.how == "done" else ()
+
+
+def _searched(
+    evidence: Evidence, are_right: Mapping[Case, bool], places: Collection[Place], budget: str, *, everywhere: bool
+) -> tuple[Repair, ...]:
+    """The search, in a copy of the process."""
+    files = {file for name in modules_of(evidence.subject.function) if (file := sys.modules[name].__file__) is not None}
+    wrong = next(case for case, is_right in are_right.items() if not is_right)
+    noted = _noted(evidence, wrong, files)
+    own = [] if noted is None else own_functions(noted)
+    if noted is None or not own or writes_below_python(own):
         return ()
-    with np.errstate(all="ignore"):
-        search = _Search(evidence, are_right, own, noted, files, TRIES[budget])
-        return tuple(search.run(places, everywhere=everywhere))
+    return tuple(_Search(evidence, are_right, own, noted, files, TRIES[budget]).run(places, everywhere=everywhere))
+
+
+def _noted(evidence: Evidence, case: Case, files: Collection[str]) -> Noted | None:
+    """What a run goes through; None where it cannot be run in a copy, as where it waits for another thread."""
+
+    def work(tell: Tell) -> None:
+        noted = Noted()
+        entry = traced(evidence.subject.function, noted, files)
+        evidence.bundle(case).execute(Impulses(), entry=entry)
+        if any(one.forgets() for one in own_functions(noted)):  # what is kept from earlier runs has not run in this one
+            evidence.bundle(case).execute(Impulses(), entry=entry)
+        tell(noted)
+
+    noted: Noted | None = in_a_copy(work, seconds=PATIENCE).answer
+    return noted
 
 
 def _asked(evidence: Evidence) -> list[Case]:
@@ -143,8 +179,9 @@ class _Search:
         self._noted = noted
         self._tries = tries
         self._found: dict[tuple[str, int], tuple[int, int, Repair]] = {}
+        self._endless, self._alone = 0, ALONE
         function = evidence.subject.function
-        entry = limited(function, files) if has_open_loops(own) else function
+        entry = _with_pulse(limited(function, files) if has_open_loops(own) else function)
         laws = [LawTrial(evidence, case, entry) for case in are_right if case.config.is_affine]
         # Of large values a law tells nothing: noise that is squared has no coefficient, as noise that is left out.
         wrong = [case for case, is_right in are_right.items() if not is_right]
@@ -157,6 +194,9 @@ class _Search:
         likely = [one for one in laws if not are_right[one.case]][:LIKELY]
         if (first := next((one for one in likely if one.one_run is not None), None)) is not None:
             self._wrong.sort(key=lambda one: one is not first)
+        self._evidence = evidence
+        self._entry = entry
+        self._as_it_is = in_a_copy(lambda tell: tell(self._shown()), seconds=PATIENCE)
 
     def run(self, places: Collection[Place], *, everywhere: bool) -> Iterator[Repair]:
         """Edits that make all right, one for each line: of the likely lines first, then in the order of a run.
@@ -167,59 +207,135 @@ class _Search:
         """
         likely = {(one.file, line) for one in places for line in (one.line, one.or_line)}
         asked = {_statement(*at) for at in self._noted.order if (shown(at[0]), at[1]) in likely}
+        if self._as_it_is.how != "done":
+            return
         self._among(lambda at: at in asked)
         if everywhere and not self._found:
             self._among(lambda at: at not in asked)
-        # Code that keeps something from one run for the next may be right by what another edit has left there.
-        if self._found and not self._wrong[0].is_right():
-            simplest_first = sorted(self._found.values(), key=lambda one: one[0])
-            yield from (repair for *_, repair in simplest_first[:TOLD])
+        simplest_first = sorted(self._found.values(), key=lambda one: one[0])
+        yield from (found for *_, found in simplest_first[:TOLD])
 
     def _among(self, is_asked: Callable[[tuple[str, int]], bool]) -> None:
         """Run the edits of some statements, each told by its file and first line."""
         for own in self._own:
             file = own.function.place.file
             ran = {line for other, line in self._noted.order if other == file}
-            for mutation in OwnEditor(own.function, ran, self._noted).all():
-                if not is_asked(_statement(file, _line_of(mutation))):
-                    continue
-                if self._tries <= 0:
+
+            def at(mutation: Mutation, file: str = file) -> tuple[str, int]:
+                return _statement(file, line_of(mutation))
+
+            edits = [one for one in OwnEditor(own.function, ran, self._noted).all() if is_asked(at(one))]
+            for _, of_one in groupby(edits, key=at):
+                tried = [*of_one][: self._tries]
+                self._tries -= len(tried)
+                if self._endless >= ENDLESS or not tried:
                     return
-                self._tries -= 1
-                if self._mends(own, mutation):
-                    self._add(_rank(mutation), self._repair(own, mutation))
+                for mutation in self._promising(own, tried):
+                    self._add_if_right(own, mutation)
 
-    def _add(self, rank: int, repair: Repair) -> None:
-        """Keep the simplest edit of each line; behind one that is simple only a few more are run."""
-        at = repair.file, repair.line
-        found = rank, len(repair.instead), repair
-        self._found[at] = min(self._found.get(at, found), found, key=lambda one: one[:2])
-        if rank == SIMPLE:
-            self._tries = min(self._tries, FURTHER)
+    def _promising(self, own: OwnFunction, edits: Sequence[Mutation]) -> Iterator[Mutation]:
+        """Edits of one statement with which the first wrong case is right.
 
-    def _mends(self, own: OwnFunction, mutation: Mutation) -> bool:
+        They are run in one copy of the process: that is fast, and what one of them leaves there may be in the way of
+        the next. Where the sampler as it is does something else after them, or the copy is gone, each has a copy of its
+        own.
+        """
+        first, *_ = self._wrong
+
+        def is_right() -> bool:
+            return first.may_be_right() and first.is_right()
+
+        told = self._each(own, edits, is_right)
+        right, shown_then = told.answer or ([], None)
+        if told.how == "done" and (len(edits) == 1 or shown_then == self._as_it_is.answer[0]):
+            yield from (edits[number] for number in right)
+        elif told.how == "endless":  # others of the statement are likely to be
+            self._endless += 1
+            yield from (edits[number] for number in right)
+        else:
+            for one in edits:
+                if self._alone > 0 and self._endless < ENDLESS and self._is_right(own, one, is_right):
+                    yield one
+                self._alone -= 1
+
+    def _each(self, own: OwnFunction, edits: Sequence[Mutation], is_right: Callable[[], bool]) -> Told:
+        """Which of some edits are right, by number, and what the sampler as it is does after them."""
+
+        def work(tell: Tell) -> None:
+            bound_memory()
+            right: list[int] = []
+            for number, mutation in enumerate(edits):
+                pulse()
+                if self._with(own, mutation, is_right):
+                    right.append(number)
+                    tell((right, None))
+            tell((right, self._shown()[0] if len(edits) > 1 else None))
+
+        return in_a_copy(work, seconds=self._seconds)
+
+    def _is_right(self, own: OwnFunction, mutation: Mutation, is_right: Callable[[], bool]) -> bool:
+        """The same of one edit, which nothing was run before."""
+        told = self._each(own, [mutation], is_right)
+        self._endless += told.how == "endless"
+        return told.how == "done" and bool(told.answer[0])
+
+    @property
+    def _seconds(self) -> float:
+        return float(EDITED + TIMES * self._as_it_is.answer[1])
+
+    def _shown(self) -> tuple[Any, float]:
+        """What the sampler as it is does in the first wrong case, and the seconds of computing that it takes."""
+
+        def given(kind: int) -> Callable[[int, tuple[int, ...]], Any]:
+            return lambda index, shape: dense_values(kind, index, int(np.prod(shape))).reshape(shape)
+
+        before = time.process_time()
+        stimulus = Dense(draws=given(0), outputs=given(1))
+        run = self._evidence.bundle(self._wrong[0].case).execute(stimulus, entry=self._entry)
+        shown = run.problem or (run.rows().tobytes(), times_of(run).tobytes())
+        return shown, time.process_time() - before
+
+    def _add_if_right(self, own: OwnFunction, mutation: Mutation) -> None:
+        """Keep the simplest edit of each line with which all cases are right, and are when it stands in the file.
+
+        Behind one that is simple only a few more are run.
+        """
+        found = repair(mutation, mended=_count(self._wrong), kept=_count(self._right))
+        # What was worked out earlier is as it was before the edit.
+        if found is None or has_made_what_is_kept(own, self._own, self._noted, self._evidence.subject.name):
+            return
+        at, how = (found.file, found.line), rank(mutation)
+        new = how, len(found.instead), found
+        if at in self._found and self._found[at][:2] <= new[:2]:
+            return
+
+        def are_right() -> bool:
+            return all(one.is_right() for one in (*self._wrong, *self._right))
+
+        if self._is_right(own, mutation, are_right):
+            self._found[at] = new
+            if how == SIMPLE:
+                self._tries = min(self._tries, FURTHER)
+
+    def _with(self, own: OwnFunction, mutation: Mutation, asked: Callable[[], bool]) -> bool:
+        """What is asked, with an edit."""
         with ExitStack() as applied:
             applied.enter_context(mutation.applied())
             try:
                 applied.enter_context(own.swapped())
-            except (SyntaxError, ValueError, TypeError, AttributeError):
+            except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError):
                 return False  # no program
-            applied.enter_context(harmless())
-            first, *others = self._wrong
-            return first.may_be_right() and all(one.is_right() for one in (first, *others, *self._right))
+            return asked()
 
-    def _repair(self, own: OwnFunction, mutation: Mutation) -> Repair:
-        file = own.function.place.file
-        before = "".join(linecache.getlines(file))
-        line, old, new = _difference(before, edited_text(before, mutation))
-        return Repair(
-            shown(file),
-            line,
-            old,
-            "" if _keeps(mutation) else new,
-            mended=_count(self._wrong),
-            kept=_count(self._right),
-        )
+
+def _with_pulse(entry: Entry) -> Entry:
+    """A sampler of which a copy says that it comes along, run by run."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        pulse()
+        return entry(*args, **kwargs)
+
+    return run
 
 
 def _statement(file: str, line: int) -> tuple[str, int]:
@@ -228,61 +344,6 @@ def _statement(file: str, line: int) -> tuple[str, int]:
     return file, line if node is None else node.lineno
 
 
-def _line_of(mutation: Mutation) -> int:
-    """The line of what an edit changes; of statements that are left out or in another order, that of the first."""
-    old, new = mutation.old, mutation.new
-    if isinstance(old, list):
-        old = next((one for one, other in zip_longest(old, new) if one is not other), None)
-    anchor = old if isinstance(old, (ast.expr, ast.stmt)) else mutation.slot[0]
-    return anchor.lineno if isinstance(anchor, (ast.expr, ast.stmt)) else 0
-
-
-def _rank(mutation: Mutation) -> int:
-    """How likely an edit is what was meant: another operator, number or sign first, another name last.
-
-    Context: of two lines that mend each other's fault one was meant, and a name in the place of a formula may have the
-    right value in all that is declared by chance. Choice: the simpler edit is told first. Reversed by: a count of which
-    mistakes are made how often.
-
-    Args:
-        mutation: that makes all right.
-    """
-    old, new = mutation.old, mutation.new
-    if not isinstance(old, ast.AST) or not isinstance(new, ast.AST):
-        return 1
-    if _keeps(mutation):
-        return SIMPLE
-    if isinstance(mutation.slot[0], ast.Compare):  # all but an edge that moves takes a branch out, or in
-        return SIMPLE if {type(old), type(new)} in _EDGES else 1
-    if {n.id for n in ast.walk(new) if isinstance(n, ast.Name)} - {
-        n.id for n in ast.walk(old) if isinstance(n, ast.Name)
-    }:
-        return 2
-    if isinstance(old, (ast.Constant, ast.operator, ast.cmpop)) or isinstance(new, ast.UnaryOp):
-        return SIMPLE
-    same_parts = (
-        isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp) and (old.left, old.right) == (new.left, new.right)
-    )
-    return SIMPLE if same_parts else 1
-
-
-def _keeps(mutation: Mutation) -> bool:
-    """Whether a line then gives a name what it has: ``x = x``, which is no line at all."""
-    match mutation.slot[0], mutation.new:
-        case ast.Assign(targets=[ast.Name(id=name)]), ast.Name(id=same):
-            return name == same
-    return False
-
-
 def _count(trials: Sequence[Trial]) -> int:
     """Configurations, of which one may be looked at in two ways."""
     return len({trial.case.config for trial in trials})
-
-
-def _difference(before: str, after: str) -> tuple[int, str, str]:
-    """The first line that differs, from 1, and what stands there in both, without the indentation of all of it."""
-    old, new = before.splitlines(), after.splitlines()
-    blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    changed = [(i1, i2, j1, j2) for tag, i1, i2, j1, j2 in blocks if tag != "equal"]
-    i1, i2, j1, j2 = changed[0][0], changed[-1][1], changed[0][2], changed[-1][3]
-    return i1 + 1, textwrap.dedent("\n".join(old[i1:i2])), textwrap.dedent("\n".join(new[j1:j2]))
