@@ -78,6 +78,17 @@ def _another_end(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any
 
 
 @sampler_under_test(EDM, **DECLARED)
+def _steps_from_the_first_level(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any) -> torch.Tensor:
+    grid = levels(config)
+    table = torch.tensor(grid)
+    steps = table[1:] - table[:1]
+    x = grid[0] * torch.randn(shape, device=device, dtype=dtype)
+    for sigma, step in zip(grid, steps, strict=False):
+        x = x + step.to(dtype) * (x - model(x, told(sigma))) / sigma
+    return x
+
+
+@sampler_under_test(EDM, **DECLARED)
 def _twice_wrong(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any) -> torch.Tensor:
     grid = levels(config)
     x = grid[0] * 1.3 * torch.randn(shape, device=device, dtype=dtype)
@@ -197,6 +208,7 @@ def test_a_sound_sampler_has_nothing_to_mend() -> None:
     [
         (_another_sign, "slope = (x + model(x, told(sigma))) / sigma", "slope = (x - model(x, told(sigma))) / sigma"),
         (_another_end, "+ [0.0101]", "+ [0.0]"),
+        (_steps_from_the_first_level, "table[:1]", "table[:-1]"),
         (_in_a_loop_with_a_condition, "x = x - (after - sigma)", "x = x + (after - sigma)"),
         (_with_a_table_that_is_kept, "(top - i / max(n - 1, 1) * (bottom - top))", "(top + i / max(n - 1, 1)"),
         (_by_a_class, "return x + (after + sigma)", "return x + (after - sigma)"),

@@ -128,9 +128,10 @@ def check_shape(evidence: Evidence) -> Finding:
         should_be = evidence.standard.law(case)
         if evidence.not_normal(case):
             other = [d for d in bundle.zero.draws if not d.gaussian]
+            times = "once" if len(other) == 1 else f"{len(other)} times"
             text = (
-                f"the sampler draws {len(other)} times with {other[0].operator!r} (shape {other[0].shape}): the noise "
-                'is not Gaussian, which is outside what the law covers; if that is intended, declare noise="other"'
+                f"the sampler draws {times} with {other[0].operator!r} (shape {other[0].shape}): the noise is not "
+                'Gaussian, which is outside what the law covers; if that is intended, declare noise="other"'
             )
             return [Judged(math.inf, text, case, {"operator": other[0].operator})]
         drawn = [d for d in bundle.zero.draws if d.gaussian]

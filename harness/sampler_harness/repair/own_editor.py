@@ -77,6 +77,15 @@ class OwnEditor(Editor):
             ):
                 yield self._of(slot, node, ast.UnaryOp(ast.USub(), node))
 
+    def _subscript(self, slot: Slot, node: ast.Subscript) -> Iterator[Mutation]:
+        yield from super()._subscript(slot, node)
+        for end in ("lower", "upper"):  # counted from the other end
+            match getattr(node.slice, end, None):
+                case ast.UnaryOp(op=ast.USub(), operand=operand) as bound:
+                    yield self._of((node.slice, end, None), bound, operand)
+                case ast.Constant(value=int() as value) as bound if value:
+                    yield self._of((node.slice, end, None), bound, ast.UnaryOp(ast.USub(), bound))
+
     def _arithmetic(self, slot: Slot, node: ast.BinOp) -> Iterator[Mutation]:
         yield from super()._arithmetic(slot, node)
         for other in _FURTHER_OPERATORS.get(type(node.op), ()):
