@@ -34,7 +34,13 @@ __all__ = [
 ]
 
 #: Targets that begin with one of these and a colon are built by an adapter; an example of each.
-ADAPTERS = {"diffusers": "diffusers:DDIMScheduler", "k_diffusion": "k_diffusion:sample_heun"}
+#: The first adapter writes a scheduler's loop, the others know programs by the idiom that they are written in.
+ADAPTERS = {
+    "diffusers": "diffusers:DDIMScheduler",
+    "k_diffusion": "k_diffusion:sample_heun",
+    "nvlabs_edm": "nvlabs_edm:PATH.py:edm_sampler",
+    "guided_diffusion": "guided_diffusion:PATH.py:create_gaussian_diffusion",
+}
 _ADAPTERS = "sampler_harness.adapters"
 
 

@@ -67,6 +67,7 @@ def test_a_faulty_preprocessing_fails_what_fits(faulty: Faulty) -> None:
 
 
 @pytest.mark.parametrize("faulty", MISTAKES, ids=lambda f: f.name)
+@pytest.mark.sampled(every=5)
 def test_a_mistake_has_one_cause(faulty: Faulty) -> None:
     verdict = verdict_of(faulty.subject_path)
     causes = {f.id for f in verdict.findings if f.outcome in ("failed", "error") and f.consequence_of is None}

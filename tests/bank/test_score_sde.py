@@ -308,7 +308,7 @@ def test_noise_that_reaches_nothing_is_no_noise() -> None:
 
 
 def test_a_second_draw_is_told_with_its_place() -> None:
-    verdict = check_sampler(langevin("drawn twice"), budget="quick")
+    verdict = check_sampler(langevin("drawn twice"), budget="quick", diagnose=False)
     assert outcome(verdict, "law/noise") == "failed"
     assert "the reference 10" in finding(verdict, "law/noise").message
     assert "after model call" in finding(verdict, "law/noise").message
@@ -318,7 +318,7 @@ def test_a_second_draw_is_told_with_its_place() -> None:
 @pytest.mark.parametrize("change", ["late step", "late predictor"])
 def test_one_percent_in_the_last_small_step_is_seen(change: str) -> None:
     # At level 0.01 beside a sample of size 50: only runs in which what came before is silent show it.
-    verdict = check_sampler(langevin(change), budget="quick")
+    verdict = check_sampler(langevin(change), budget="quick", diagnose=False)
     assert outcome(verdict, "clip/replay") == "failed"
     assert (finding(verdict, "clip/replay").margin or 0) > 3
 

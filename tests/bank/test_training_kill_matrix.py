@@ -12,6 +12,9 @@ from sampler_harness.runner import check_sampler
 from sampler_harness.targets import load_subject
 from sampler_harness.verdict import Finding
 
+#: One worker, so that each step is decided once.
+pytestmark = pytest.mark.xdist_group("training-steps")
+
 
 @functools.cache
 def failures(path: str) -> tuple[Finding, ...]:
@@ -30,7 +33,7 @@ def test_a_faulty_step_fails_a_check_that_fits(faulty: FaultyTraining) -> None:
 
 
 @pytest.mark.parametrize("faulty", FAULTY_TRAINING, ids=lambda f: f.name)
-@pytest.mark.sampled(every=12)
+@pytest.mark.sampled(every=24)
 def test_one_mistake_is_one_cause(faulty: FaultyTraining) -> None:
     causes = [f for f in failures(faulty.subject_path) if f.outcome == "failed" and f.consequence_of is None]
     assert len(causes) == 1, [(f.id, f.message) for f in causes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from typing import Any
 
@@ -18,9 +19,19 @@ from sampler_harness.report.words import headline, state
 from sampler_harness.runner import check_sampler
 from sampler_harness.subject import Subject
 from sampler_harness.targets import load_sampler
+from sampler_harness.verdict import Verdict
 
 #: Told at once, since a run stops at its first call, or in a configuration of few steps.
 QUICK = ("packed_for_the_model", "flat_for_the_model", "padded_for_the_model", "padded_all_along")
+
+
+#: One worker, so that each is decided once.
+pytestmark = pytest.mark.xdist_group("untold")
+
+
+@functools.cache
+def verdict_of(name: str) -> Verdict:
+    return check_sampler(declared(name), budget="quick")
 
 
 def declared(name: str) -> Subject:
@@ -30,7 +41,7 @@ def declared(name: str) -> Subject:
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in UNTOLD])
 def test_one_check_tells_why_and_no_other_accuses(name: str) -> None:
     check, outcome, told = UNTOLD[name]
-    verdict = check_sampler(declared(name), budget="quick")
+    verdict = verdict_of(name)
     assert not verdict.conforms
     assert [(f.id, f.outcome) for f in verdict.bad if f.consequence_of is None] == [(check, outcome)]
     assert told in next(f.message for f in verdict.bad if f.id == check)
@@ -43,7 +54,7 @@ def test_one_check_tells_why_and_no_other_accuses(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["padded_for_the_model", "guided_in_one_call"])
 def test_what_cannot_be_told_is_not_called_wrong(name: str) -> None:
-    verdict = check_sampler(declared(name), budget="quick")
+    verdict = verdict_of(name)
     text = "\n".join(line.text for line in render(verdict))
     assert verdict.is_undecided
     assert state(verdict) == "open"
@@ -56,7 +67,7 @@ def test_what_cannot_be_told_is_not_called_wrong(name: str) -> None:
 
 
 def test_a_headline_says_why_nothing_is_decided() -> None:
-    told = headline(check_sampler(declared("guided_in_one_call"), budget="quick"))
+    told = headline(verdict_of("guided_in_one_call"))
     assert "the model is given each sample twice in one batch at each input and time, as guidance does" in told
     told = headline(check_sampler(declared("guided_in_two_calls"), budget="quick", checks=["law/times"]))
     assert "the model is called twice at each input and time, as guidance does" in told

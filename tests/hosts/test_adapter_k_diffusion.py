@@ -56,7 +56,7 @@ def test_a_sound_sampler_conforms(name: str) -> None:
         ("sample_euler_ancestral", "torch.randn_like(x) if noise", "torch.rand_like(x) if noise", "noise/shape"),
     ],
 )
-@pytest.mark.sampled(every=3)
+@pytest.mark.sampled(every=7)
 def test_a_copy_with_a_mistake_fails(name: str, before: str, after: str, check: str, tmp_path: Path) -> None:
     verdict = check_sampler(load_sampler(f"{copied(tmp_path, (before, after))}:{name}"), budget="quick", diagnose=False)
     assert check in [one.id for one in verdict.bad], [(one.id, one.message) for one in verdict.bad]

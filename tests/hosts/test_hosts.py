@@ -57,7 +57,7 @@ COEFFICIENTS = {
 
 
 @pytest.mark.parametrize("change", COEFFICIENTS)
-@pytest.mark.sampled(every=4)
+@pytest.mark.sampled(every=7)
 def test_a_pull_request_that_changes_one_coefficient_goes_red_at_its_line(library: Host, change: str) -> None:
     file, old, new = COEFFICIENTS[change]
     library.branch("pull-request")
@@ -275,6 +275,7 @@ def test_since_means_since_the_branch_left(library: Host) -> None:
     assert "nothing to decide" in library.check(*QUICK, "--changed-since", "main").out
 
 
+@pytest.mark.slow
 def test_an_import_inside_a_function_and_a_computed_one_count(library: Host) -> None:
     library.write("kestrel/extra.py", "SCALE = 1.0\n")
     library.edit(
@@ -322,6 +323,7 @@ def test_an_old_deviation_in_the_baseline_stays_green_and_its_repair_demands_the
     assert "next_frame conforms to EDM\n" in done.out
 
 
+@pytest.mark.slow
 def test_a_new_deviation_beside_the_old_one_is_red(untested: Host) -> None:
     line = untested.edit("world/sampler.py", "self.denoiser(x, sigma,", "self.denoiser(x, sigma_next,")
     answer = untested.check("--budget", "quick", github=True)

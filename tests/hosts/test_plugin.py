@@ -15,6 +15,8 @@ from sampler_harness.catalogue import check_ids
 
 NUM_CHECKS = len(check_ids())
 FAST = ("-p", "no:randomly", "-p", "no:xdist")
+#: Where what is done instead is not asked.
+UNDIAGNOSED = (*FAST, "--sampler-no-diagnosis")
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +94,7 @@ def test_verdict_of_a_sound_sampler(host: pytest.Pytester, sound_file: str) -> N
 
 def test_a_failure_is_the_finding_and_no_traceback(host: pytest.Pytester, faulty_file: str) -> None:
     host.makepyfile(test_sampler=faulty_file)
-    result = host.runpytest_inprocess(*FAST, "-k", "initial-noise or other")
+    result = host.runpytest_inprocess(*UNDIAGNOSED, "-k", "initial-noise or other")
     assert result.ret == 1
     assert outcomes(result) == {"failed": 1, "passed": 1, "deselected": NUM_CHECKS - 1}
     result.stdout.fnmatch_lines(
@@ -150,9 +152,9 @@ def test_a_wrong_declaration_is_a_collection_error_without_our_lines(host: pytes
 
 def test_selection_and_last_failed(host: pytest.Pytester, faulty_file: str) -> None:
     host.makepyfile(test_sampler=faulty_file)
-    first = host.runpytest_inprocess(*FAST, "-k", "law/initial-noise or law/times")
+    first = host.runpytest_inprocess(*UNDIAGNOSED, "-k", "law/initial-noise or law/times")
     assert outcomes(first) == {"failed": 1, "passed": 1, "deselected": NUM_CHECKS - 1}
-    again = host.runpytest_inprocess(*FAST, "--lf")
+    again = host.runpytest_inprocess(*UNDIAGNOSED, "--lf")
     assert outcomes(again)["failed"] == 1
     assert "passed" not in outcomes(again)
     by_id = host.runpytest_inprocess(*FAST, "test_sampler.py::faulty::law/times")
@@ -257,12 +259,12 @@ def test_declared_in_the_configuration(host: pytest.Pytester, sound_file: str, t
 def test_the_only_thing_in_the_repository(pytester: pytest.Pytester, faulty_file: str) -> None:
     pytester.makepyfile(adapters=faulty_file)
     pytester.makepyprojecttoml('[tool.pytest.ini_options]\nsamplers_under_test = ["adapters:faulty"]\n')
-    assert outcomes(pytester.runpytest_inprocess(*FAST, "-k", "initial-noise or law/times")) == {
+    assert outcomes(pytester.runpytest_inprocess(*UNDIAGNOSED, "-k", "initial-noise or law/times")) == {
         "failed": 1,
         "passed": 1,
         "deselected": NUM_CHECKS - 2,
     }
-    again = pytester.runpytest_inprocess(*FAST, "--lf")
+    again = pytester.runpytest_inprocess(*UNDIAGNOSED, "--lf")
     assert outcomes(again) == {"failed": 1, "deselected": NUM_CHECKS - 1}
 
 
@@ -305,7 +307,7 @@ def test_a_wrong_target_is_one_sentence(host: pytest.Pytester, sound_file: str, 
 
 def test_json_and_junit(host: pytest.Pytester, faulty_file: str) -> None:
     host.makepyfile(test_sampler=faulty_file)
-    host.runpytest_inprocess(*FAST, "--sampler-json", "out.json", "--junitxml", "out.xml", "-k", "law or other")
+    host.runpytest_inprocess(*UNDIAGNOSED, "--sampler-json", "out.json", "--junitxml", "out.xml", "-k", "law or other")
     (answer,) = json.loads(Path("out.json").read_text())
     assert answer["sampler"] == "test_sampler.py:faulty"
     assert answer["conforms"] is False
@@ -343,7 +345,7 @@ def test_a_missing_device_is_told_and_not_passed(host: pytest.Pytester, sound_fi
 
 def test_checks_that_never_ran_show(host: pytest.Pytester, faulty_file: str) -> None:
     host.makepyfile(test_sampler=faulty_file)
-    result = host.runpytest_inprocess(*FAST, "-x", "test_sampler.py")
+    result = host.runpytest_inprocess(*UNDIAGNOSED, "-x", "test_sampler.py")
     result.stdout.fnmatch_lines([f"  checks: planned {NUM_CHECKS}, ran 2, *not run {NUM_CHECKS - 2}*"])
 
 

@@ -174,6 +174,7 @@ def test_a_changed_line_turns_it_red(
         ("denoise(x, sigma, stacked", "denoise(x, sigma_hat, stacked", "law/times"),
     ],
 )
+@pytest.mark.sampled(every=2)
 def test_a_repair_of_diamond_is_noticed(monkeypatch: pytest.MonkeyPatch, before: str, after: str, id: str) -> None:
     module, subject = wrap_of("diamond")
     put_in(monkeypatch, module, changed(monkeypatch, "diamond", before, after))

@@ -20,6 +20,7 @@ from sampler_harness.report.json import dumps
 from sampler_harness.runner import Assessment, check_sampler
 from sampler_harness.targets import load_subjects
 from sampler_harness.verdict import SCHEMA_VERSION, Coverage, Finding, Verdict
+from tests import small_samplers
 
 SCHEMA = json.loads(resources.files("sampler_harness.report").joinpath("verdict.schema.json").read_text("utf-8"))
 QUICK: dict[str, Any] = {"budget": "quick"}
@@ -59,7 +60,7 @@ def _meant() -> Verdict:
 
 
 VERDICTS: dict[str, Callable[[], Verdict]] = {
-    "sound": lambda: check_sampler(under_test.edm, **QUICK),
+    "sound": lambda: check_sampler(small_samplers.sound, **QUICK),
     "faulty, with a diagnosis": lambda: check_sampler(released.diamond, **QUICK),
     "no line explains it": lambda: check_sampler(constructed.undeclared_output_range, **QUICK),
     "a crash": lambda: check_sampler(hostile.raises_at_step_two, **QUICK),

@@ -34,6 +34,9 @@ pytest.importorskip("matplotlib")
 SVG = "{http://www.w3.org/2000/svg}"
 HERE = "tests.pages.portrayed"
 
+#: One worker, so that each verdict is made once.
+pytestmark = pytest.mark.xdist_group("verdict-page")
+
 _VERDICTS: dict[str, Verdict] = {}
 
 
@@ -198,7 +201,7 @@ def test_lost_detail_is_seen_and_told() -> None:
 
 
 def test_each_failure_has_its_own_script() -> None:
-    verdict = verdict_of("fixtures/faulty_samplers/diamond.py:diamond")
+    verdict = verdict_of("tests.small_samplers:unscaled")
     scripts = [f.reproduction for f in verdict.findings if f.outcome == "failed"]
     assert len(scripts) > 2
     page = verdict_page([verdict])

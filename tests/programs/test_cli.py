@@ -91,7 +91,7 @@ def test_a_faulty_sampler_is_told_its_cause_first(faulty: str, capsys: pytest.Ca
 
 
 def test_the_reproduction_runs_as_printed(faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
-    main([faulty, *QUICK, "--check", "law/initial-noise", "--json", "-"])
+    main([faulty, *QUICK, "--no-diagnosis", "--check", "law/initial-noise", "--json", "-"])
     script = json.loads(capsys.readouterr().out)[0]["checks"][0]["reproduction"]
     assert 0 < len(script.splitlines()) <= 15
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -102,7 +102,7 @@ def test_the_reproduction_runs_as_printed(faulty: str, capsys: pytest.CaptureFix
 def test_one_deviating_among_several_decides(sound: str, faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
     told = {"law/initial-noise": "pass what was asked", "law/initial-noise,law/outputs": "conform"}
     for checks, passing in told.items():
-        assert main([sound, faulty, *QUICK, "--check", checks]) == 1
+        assert main([sound, faulty, *QUICK, "--no-diagnosis", "--check", checks]) == 1
         assert capsys.readouterr().out.splitlines()[-1].startswith(f"1 of 2 samplers {passing}, 1 does not: ")
 
 

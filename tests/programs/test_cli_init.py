@@ -87,6 +87,7 @@ def test_a_released_sampler_is_judged_by_what_was_written(capsys: pytest.Capture
     assert "1 sampler conforms" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_its_mistake_is_found_by_what_was_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert RELEASED.count(" * t_steps[0]") == 1
     Path("faded_images.py").write_text(RELEASED.replace(" * t_steps[0]", "").replace("edm_sampler", "faded_sampler"))

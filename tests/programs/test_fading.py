@@ -32,7 +32,7 @@ def test_the_sound_sampler_conforms(config: EDM) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.sampled(every=8)
+@pytest.mark.slow
 def test_a_planted_sampler_does_not_conform(fault: str) -> None:
     verdict = check_sampler(sampler(fault, config=FEW_STEPS), budget="quick", diagnose=False)
     failed = {f.id for f in verdict.findings if f.outcome == "failed"}

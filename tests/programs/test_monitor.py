@@ -500,6 +500,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork and no SIGKILL")
 def test_twenty_kills_lose_no_logged_stage(tmp_path: Path) -> None:
     out, acknowledged = tmp_path / "detail", tmp_path / "acknowledged"

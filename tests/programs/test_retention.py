@@ -56,6 +56,7 @@ def faulty(name: str) -> Subject:
 @pytest.mark.parametrize(
     "number", range(len(AGREEMENT)), ids=[f"{t.rpartition(':')[2]}-{i}" for i, (t, _) in enumerate(AGREEMENT)]
 )
+@pytest.mark.sampled(every=3)
 def test_drawn_samples_have_the_power_of_the_closed_form(number: int) -> None:
     from scipy.stats import norm
 

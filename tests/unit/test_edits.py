@@ -53,11 +53,13 @@ def test_a_root_may_end_too_early() -> None:
     ]
 
 
-def edited(config: Any) -> list[dict[str, str]]:
+def edited(config: Any, files: set[str]) -> list[dict[str, str]]:
+    """The texts of all edits that change these files, and no others."""
     program, trace = Program(type(config)), Trace()
     with np.errstate(all="ignore"):
         program.traced(lambda: run_program(program.configured(config), max_calls=12, max_draws=12), trace)
-    return [edited_texts(program, edit) for edit in everywhere(program, trace)]
+    found = everywhere(program, trace)  # in place, so that each is written while it is there
+    return [edited_texts(program, edit) for edit in found if {one.function.place.file for one in edit} == files]
 
 
 def test_one_mistake_stands_in_several_files() -> None:
@@ -67,14 +69,14 @@ def test_one_mistake_stands_in_several_files() -> None:
     assert any(
         "np.sqrt(alpha_bar), np.sqrt(1 + alpha_bar))" in one.get(chain, "")
         and "np.sqrt(alpha_bar), np.sqrt(1 + alpha_bar)\n" in one.get(step, "")
-        for one in edited(config)
+        for one in edited(config, {chain, step})
     )
 
 
 def test_one_use_of_a_name_is_edited_alone() -> None:
     """``beta``, which a program computes twice: for the mean, and for the variance."""
-    texts = [one["reference_samplers/ddpm.py"] for one in edited(DDPM(num_train_timesteps=20, num_steps=3))
-             if set(one) == {"reference_samplers/ddpm.py"}]  # fmt: skip
+    file = "reference_samplers/ddpm.py"
+    texts = [one[file] for one in edited(DDPM(num_train_timesteps=20, num_steps=3), {file})]
     assert any("self.std(alpha_bar, alpha_bar_next, 1 + alpha_bar / alpha_bar_next, v)" in text for text in texts)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from sampler_harness.subject import DeclarationError
 from sampler_harness.verdict import Finding
 from tests.small_samplers import DECLARED, levels
 
-CHURNED = DECLARED | {"s_churn": st.floats(0, 20)}
+CHURNED = DECLARED | {"num_steps": st.integers(1, 5), "s_churn": st.floats(0, 20)}
+
+#: One worker, so that what is pinned is measured once.
+pytestmark = pytest.mark.xdist_group("known-failures")
 
 
 def churned(
@@ -51,7 +55,8 @@ def found(subject: Subject, check: str, budget: str = "quick") -> Finding:
     return Assessment(subject, budget=budget, diagnose=False).run(check)
 
 
-def pinned(check: str, **faults: Any) -> dict[str, Expected]:
+@functools.cache
+def pinned(check: str, **faults: Any) -> Mapping[str, Expected]:
     """What a sampler with faults shows, as an expectation."""
     shown = found(churned(**faults), check).shown
     assert shown is not None

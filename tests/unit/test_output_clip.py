@@ -125,6 +125,7 @@ def test_another_end_than_declared_is_told(end: Any, declared: Any, told: str) -
         (0.001, 0.999, "the returned sample is clamped to ±0.998, declared is output_clip=1.0"),
     ],
 )
+@pytest.mark.sampled(every=3)
 def test_an_end_that_is_a_little_off_is_told_after_scale_and_shift_too(low: float, high: float, told: str) -> None:
     verdict = judged(ended(ours.edm, lambda x: (x / 2 + 0.5).clamp(low, high), EDM, **FEW, **TO_ONE, output_clip=1))
     assert told in next(finding for finding in verdict.bad if finding.id == "clip/replay").message

@@ -54,6 +54,7 @@ def kept(x: torch.Tensor) -> torch.Tensor:
         ),
     ],
 )
+@pytest.mark.sampled(every=3)
 def test_a_fixed_map_over_places_is_the_one_cause(update: Any, words: str) -> None:
     verdict = judged(stepping(update))
     assert [finding.id for finding in verdict.causes] == ["law/outputs"]

@@ -203,6 +203,7 @@ def test_a_sound_sampler_has_nothing_to_mend() -> None:
         (_by_a_method_of_the_wrong_level, "model(x, after.double())", "model(x, sigma.double())"),
     ],
 )
+@pytest.mark.sampled(every=2)
 def test_the_line_is_named_with_what_should_stand_there(subject: Subject, old: str, new: str) -> None:
     evidence = Evidence(subject, budget="quick")
     evidence.measure()
@@ -266,6 +267,7 @@ def test_two_mistakes_are_not_mended_by_one_change() -> None:
     assert repairs(_twice_wrong) == ()
 
 
+@pytest.mark.slow
 def test_the_code_is_as_it_was_afterwards() -> None:
     step: Any = Euler.step
     before = step.__wrapped__.__code__, kept_levels.__wrapped__.__code__, bent_levels.__code__

@@ -42,7 +42,7 @@ def test_a_sound_sampler_conforms_and_all_is_told() -> None:
 
 
 def test_a_fault_is_named_with_figures_and_the_rest_follows_from_it() -> None:
-    verdict = check_sampler(small_samplers.unscaled, budget="quick")
+    verdict = check_sampler(small_samplers.unscaled, budget="quick", diagnose=False)
     assert not verdict.conforms
     causes = [f for f in verdict.findings if f.outcome == "failed" and f.consequence_of is None]
     assert [f.id for f in causes] == ["law/initial-noise"]

@@ -8,7 +8,6 @@ options by its signature.
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -22,6 +21,7 @@ from sampler_harness.subject import DeclarationError, Subject
 
 from .narrowed import NothingLegal, narrowed
 from .no_reference import NoReference
+from .typed import typed
 
 if TYPE_CHECKING:
     import torch
@@ -151,7 +151,7 @@ def subjects(name: str, settings: Mapping[str, Any] | None = None) -> list[Subje
         TargetError: where the file or module cannot be had.
     """
     module, wanted, place = _found(name)
-    given = {key: _parsed(value) for key, value in (settings or {}).items()}
+    given = {key: typed(value) for key, value in (settings or {}).items()}
     if wanted != ALL:
         return _with_own_noise_and_given(module, wanted, place, given)
     if given:
@@ -181,7 +181,7 @@ def unclaimed(name: str, settings: Mapping[str, Any] | None = None, *, of_flow: 
         raise DeclarationError(f"{module.__name__} has no function {wanted!r}; it has {', '.join(_samplers(module))}")
     if why := _why_no_idiom(sampler):
         raise DeclarationError(f"{wanted} is not in the idiom: {why}")
-    given = {key: _parsed(value) for key, value in (settings or {}).items()}
+    given = {key: typed(value) for key, value in (settings or {}).items()}
     grid = {key: given.pop(key) for key in _OF_GRID if key in given}
     free = [one for one in _parameters(sampler) if one not in (*_OPENINGS, *_BESIDE)]
     for key in given:
@@ -354,14 +354,3 @@ def _varied(st: Any, name: str) -> dict[str, Any]:
         "s_noise": st.sampled_from([1.0, 0.9, 1.1]),
         "eta": st.sampled_from([1.0, 0.0, 0.4]),
     }
-
-
-def _parsed(value: Any) -> Any:
-    """The value of an option that was typed as text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        typed = ast.literal_eval(value)
-        return int(typed) if isinstance(typed, float) and typed.is_integer() else typed  # 1e3 is a whole number
-    except (ValueError, SyntaxError):
-        return float("inf") if value.lower() in ("inf", "infinity") else value

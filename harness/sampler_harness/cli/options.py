@@ -34,7 +34,8 @@ def parser() -> argparse.ArgumentParser:
         "targets",
         nargs="*",
         metavar="TARGET",
-        help="module:name, path/file.py:name, path/file.py (all in it), diffusers:NAME or k_diffusion:sample_x",
+        help="module:name, path/file.py:name, path/file.py (all in it), diffusers:NAME, k_diffusion:sample_x, "
+        "nvlabs_edm:PATH.py:NAME or guided_diffusion:PATH.py:NAME",
     )
     made.add_argument("--device", default="cpu", help="any torch device (default: cpu)")
     made.add_argument(

@@ -41,6 +41,8 @@ name what to check:
   check-sampler diffusers:DDIMScheduler     a released scheduler
   check-sampler diffusers:all               every released scheduler that has a reference
   check-sampler k_diffusion:PATH.py:all     every sample_x(model, x, sigmas, …) of a file that has one
+  check-sampler nvlabs_edm:PATH.py:NAME     a sampler(net, latents, …, num_steps=…) like that of EDM
+  check-sampler guided_diffusion:PATH.py:NAME   what makes a GaussianDiffusion, or is one
 nothing is declared yet? this writes the test file for a sampler of yours:
   check-sampler --init path/file.py:NAME
 the same targets every time? name them once, in pyproject.toml:

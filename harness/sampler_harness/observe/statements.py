@@ -95,7 +95,8 @@ def statement_at(file: str, line: int) -> ast.stmt | None:
     return _statements(file).get(line)
 
 
-def assigned_by(node: ast.stmt) -> Iterator[str]:
+@functools.lru_cache(maxsize=4096)  # asked of each line that runs, in each of the thousands of runs of a search
+def assigned_by(node: ast.stmt) -> tuple[str, ...]:
     """What a statement gives a value to, whole or in part: names, and attributes of names as ``"self.table"``.
 
     Args:
@@ -113,10 +114,10 @@ def assigned_by(node: ast.stmt) -> Iterator[str]:
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=value, attr=method))) if _writes(method):
             targets = [value]  # x.add_(…) writes into x
         case _:
-            return
+            return ()
     if (owner := _taken_from(node)) is not None:
         targets = [*targets, owner]
-    waiting = list(targets)
+    waiting, found = list(targets), list[str]()
     for one in waiting:
         match one:
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
@@ -124,9 +125,10 @@ def assigned_by(node: ast.stmt) -> Iterator[str]:
             case ast.Starred(value=value) | ast.Subscript(value=value):
                 waiting.append(value)
             case ast.Name(id=name):
-                yield name
+                found.append(name)
             case ast.Attribute():
-                yield from _dotted(one)
+                found += _dotted(one)
+    return tuple(found)
 
 
 #: Methods of lists, dictionaries, sets and queues that change what they are called on.
