@@ -15,9 +15,22 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
-__all__ = ["LATENTS", "LEVELS", "METHODS", "MODEL", "SHAPE", "STEPS", "TIMES", "Role", "by_name", "roles", "roles_of"]
+__all__ = [
+    "ITEMS",
+    "LATENTS",
+    "LEVELS",
+    "METHODS",
+    "MODEL",
+    "SHAPE",
+    "STEPS",
+    "TIMES",
+    "Role",
+    "by_name",
+    "roles",
+    "roles_of",
+]
 
-Role = Literal["model", "latents", "shape", "steps", "levels", "times"]
+Role = Literal["model", "latents", "shape", "items", "item_shape", "steps", "levels", "times"]
 
 MODEL = {
     "model", "net", "network", "unet", "transformer", "denoiser", "denoise_fn", "denoise", "model_fn", "score_model",
@@ -25,6 +38,8 @@ MODEL = {
 }  # fmt: skip
 LATENTS = {"latents", "latent", "x", "x_t", "x_T", "xt", "noise", "x_init", "init_noise", "z", "sample"}
 SHAPE = {"shape", "size", "sample_shape"}
+#: How many items a sample has, where its shape is that of one.
+ITEMS = {"batch_size", "bs", "n_sample", "n_samples", "num_samples", "num_images", "n_images"}
 STEPS = {
     "num_steps", "steps", "n_steps", "num_inference_steps", "sample_steps", "ddim_steps", "num_steps_denoising",
     "sampling_timesteps", "num_sample_steps", "nfe", "N", "n", "S",
@@ -38,6 +53,7 @@ METHODS = ("denoise", "predict", "apply_model", "forward", "score", "velocity", 
 #: Words in the name of a model that is only handed on.
 _MODEL_WORDS = {
     "model", "net", "network", "unet", "transformer", "denoiser", "dit", "velocity", "distiller", "estimator", "policy",
+    "backbone", "field", "drift", "score", "func",
 }  # fmt: skip
 #: What a run is begun with, where it is only handed on. Of a function that has a sample too they are data.
 _BEGUN_WITH = {"x0", "x_0", "y0", "img", "images", "init", "initial_noise"}
@@ -98,6 +114,11 @@ def roles(node: ast.FunctionDef) -> dict[str, Role]:
             _add(found, [name for name in unknown(required=False) if name.lower().endswith("_shape")], "shape")
     if "steps" not in found.values():
         _add(found, [name for name in unknown(required=False) if _STEPS.fullmatch(name)], "steps")
+    for name in arguments:
+        if name in ITEMS and "shape" in found.values():
+            found[name] = "items"
+    if "items" in found.values():
+        return {name: "item_shape" if role == "shape" else role for name, role in found.items()}
     return found
 
 

@@ -38,12 +38,15 @@ class Handed:
         runs: numbers of steps, and the configuration for each.
         how: what it was given that nobody named, in words.
         otherwise: the same sampler given other levels, for where it is nothing on these.
+        is_either: whether it may be one thing on these levels and another one on the others, and nothing tells which
+            are its own.
     """
 
     subject: Subject
     runs: tuple[tuple[int, Any], ...]
     how: str = ""
     otherwise: tuple[Handed, ...] = ()
+    is_either: bool = False
 
 
 def handed(target: str, settings: Mapping[str, Any] | None = None) -> Handed:
@@ -243,7 +246,7 @@ def _plain(target: str, function: Any, given: dict[str, Any], numbers: Sequence[
         return Handed(subject, runs, _told(role, levels, kind, ends))
 
     first, *others = _kinds_of_levels(role.get(levels), ends)
-    return dataclasses.replace(on(first), otherwise=tuple(on(kind) for kind in others))
+    return dataclasses.replace(on(first), otherwise=tuple(on(kind) for kind in others), is_either="rising" in others)
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -270,6 +273,10 @@ def _argument(role: Role, model: Any, shape: Any, config: Any, table: Any, scale
             return torch.randn(shape, device=device, dtype=dtype) * scale
         case "shape":
             return shape
+        case "item_shape":
+            return tuple(shape[1:])
+        case "items":
+            return shape[0]
         case "steps":
             return config.num_steps
         case _:
@@ -289,7 +296,13 @@ def _laid_out(kind: Levels, steps: int, ends: Mapping[str, Any]) -> Sequence[flo
 
 def _told(role: Mapping[str, Role], levels: str, kind: Levels, ends: Mapping[str, Any]) -> str:
     """What a function was given that it does not say by its names."""
-    words = {"model": "the model", "latents": "noise", "shape": "the sample's shape", "steps": "the number of steps"}
+    words = {
+        "model": "the model",
+        "latents": "noise",
+        "shape": "the sample's shape",
+        "steps": "the number of steps",
+        "item_shape": "the shape of one item",
+    }
     unsaid = {name: one for name, one in role.items() if one in words and by_name(name) is None}
     given = [f"{words[one]} as {name}" for name, one in unsaid.items()]
     if levels and kind == "noise":

@@ -11,7 +11,7 @@ from typing import Any
 
 from .identified import KARRAS, Row
 
-__all__ = ["AS_WRITTEN"]
+__all__ = ["AS_WRITTEN", "OTHERWISE_CALLED"]
 
 
 def _row(name: str, references: str = "", *words: str, open: str = "", **fields: Any) -> Row:
@@ -78,3 +78,11 @@ AS_WRITTEN: tuple[Row, ...] = (
     _row("none_of_ours:restart_sampler"),
     _row("none_of_ours:ddim_forgets_its_noise"),
 )  # fmt: skip
+
+#: Arguments that are called or grouped otherwise, written when the forty were named.
+OTHERWISE_CALLED: tuple[Row, ...] = (
+    _row("otherwise_called:sample_cnf", "FlowEuler", "even times", prediction="flow"),
+    _row("otherwise_called:rectified_sample", "FlowEuler", "even times", data_at_one=True, prediction="reversed_flow"),
+    _row("otherwise_called:ddpm_minimal", "DDPM", "linear chain of 60", variance="fixed_large"),
+    _row("otherwise_called:wrapped", "FlowEuler", "even times", prediction="flow"),
+)

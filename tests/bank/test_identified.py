@@ -10,7 +10,7 @@ from sampler_harness.cli.identify import named
 from sampler_harness.handing import handed
 from sampler_harness.identity import Identity
 
-from .as_written import AS_WRITTEN
+from .as_written import AS_WRITTEN, OTHERWISE_CALLED
 from .identified import LAST, LATER, ROWS, Row, is_right, is_wrong_and_called_exact
 
 #: Of each kind one that is quick.
@@ -43,6 +43,13 @@ def test_samplers_that_nobody_declared_are_named(rows: Sequence[Row], count: int
     "row", [row for row in ROWS if any(one in row.name for one in QUICK)], ids=lambda row: row.name
 )
 def test_one_of_each_kind_is_named(row: Row) -> None:
+    one = found(row)
+    assert is_right(row, one), told(row, one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", OTHERWISE_CALLED, ids=lambda row: row.name)
+def test_arguments_are_known_by_what_is_done_with_them(row: Row) -> None:
     one = found(row)
     assert is_right(row, one), told(row, one)
 

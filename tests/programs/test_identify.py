@@ -89,6 +89,14 @@ def test_what_is_of_a_flow_is_given_times_where_it_is_nothing_on_noise_levels(
     assert "it could not be run" in out
 
 
+def test_times_that_may_run_either_way_are_told_both_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--identify", f"{WRITTEN}/otherwise_called.py:sample_cnf"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "even times from 1 to 0 as t_span; given" in out
+    assert "even times from 0 to 1 as t_span it is Euler's method on a flow (FlowEuler)" in out
+    assert "a model that is told 1 - t and predicts x0 - epsilon." in out
+
+
 def test_what_is_wrong_on_high_levels_alone_is_no_method_of_low_ones(tmp_path: Path) -> None:
     """Euler's method on levels below 1 is that of a flow too: a mistake above 1 must not be hidden by that."""
     file = tmp_path / "mine.py"
@@ -119,6 +127,7 @@ def test_what_was_given_to_arguments_of_other_names_is_told(capsys: pytest.Captu
         ([f"{PLAIN}:ancestral_loop", "--html", "page.html"], "decides nothing: leave --html out"),
         ([f"{PLAIN}:ancestral_loop", "--set", "etta=1"], "takes no 'etta'; it takes model, x, sigmas, eta"),
         ([f"{PLAIN}:nothing"], "has no 'nothing'"),
+        ([f"{WRITTEN}/otherwise_called.py:policy_rollout"], "needs obs: say --set obs=…"),
         ([f"{WRITTEN}/flows.py"], "names a file: write fixtures/as_written/flows.py:NAME with one of time_shift, "),
         (["fixtures/torch_samplers/under_test.py:edm", "--set", "etta=1"], "EDM, by which"),
         (["k_diffusion:fixtures/torch_samplers/idiom.py:sample_adaptive"], "is not in the idiom"),

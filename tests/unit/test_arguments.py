@@ -53,6 +53,12 @@ def roles_of(source: str) -> dict[str, str]:
         ),
         ("def f(net, coords_shape=(2, 24, 3)):\n    return make(net, coords_shape)",
          {"net": "model", "coords_shape": "shape"}),
+        # A shape beside a number of items is that of one.
+        ("def f(model, batch_size=4, data_shape=(3, 8, 8)):\n    return model(torch.randn(batch_size, *data_shape), 0)",
+         {"model": "model", "batch_size": "items", "data_shape": "item_shape"}),
+        ("def f(model, n_sample, size):\n    return model(torch.randn(n_sample, *size), 0)",
+         {"model": "model", "n_sample": "items", "size": "item_shape"}),
+        ("def f(model, x, batch_size=4):\n    return model(x, 0)", {"model": "model", "x": "latents"}),
         ("def f(model, x, N_step=20):\n    return model(x, N_step)",
          {"model": "model", "x": "latents", "N_step": "steps"}),
         (

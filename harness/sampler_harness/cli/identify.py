@@ -78,7 +78,9 @@ def named(target: str, one: Handed) -> tuple[Identity, str]:
 
     first = name(one.subject, one.runs, target=target)
     if first.outcome == "exact":
-        return first, one.how
+        beside = [(name(other.subject, other.runs), other.how) for other in one.otherwise if one.is_either]
+        also = [f"; {how} it is {found.names[0].told}" for found, how in beside if found.outcome == "exact"]
+        return first, one.how + "".join(also)
     for other in one.otherwise:
         found = name(other.subject, other.runs, target=target)
         # A method of noise levels is one on all of them: what it is on low ones alone, it is not.

@@ -281,7 +281,9 @@ def _argument(
         text = "torch.randn(shape, device=device, dtype=dtype)"
     elif role == "shape":
         text = "shape"
-    elif lower == "batch_size":
+    elif role == "item_shape":
+        text = "shape[1:]"
+    elif role == "items" or lower == "batch_size":
         text = "shape[0]"
     elif lower in ("device", "dtype", "generator"):
         text = lower
