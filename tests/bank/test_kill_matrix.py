@@ -39,7 +39,7 @@ def test_another_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
 
 
 @pytest.mark.parametrize("target", SOUND, ids=lambda t: t.rpartition(":")[2])
-@pytest.mark.sampled(every=12)
+@pytest.mark.sampled(every=18)
 def test_a_sound_sampler_passes_all(target: str) -> None:
     nothing_is_told_of(target)
 

@@ -19,10 +19,8 @@ from sampler_harness.subject import Subject
 from sampler_harness.targets import load_subject
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["uniform_for_normal", pytest.param("uniform_not_centered", marks=pytest.mark.slow), "first_noise_uniform"],
-)
+@pytest.mark.parametrize("name", ["first_noise_uniform", "uniform_for_normal", "uniform_not_centered"])
+@pytest.mark.sampled(every=3)
 def test_noise_that_is_not_normal_is_the_one_cause(name: str) -> None:
     verdict = check_sampler(load_subject(f"fixtures.faulty_samplers.not_normal:{name}"), budget="quick")
     failed = {one.id: one for one in verdict.findings if one.outcome == "failed"}

@@ -316,6 +316,7 @@ def test_a_second_draw_is_told_with_its_place() -> None:
 
 
 @pytest.mark.parametrize("change", ["late step", "late predictor"])
+@pytest.mark.sampled(every=2)
 def test_one_percent_in_the_last_small_step_is_seen(change: str) -> None:
     # At level 0.01 beside a sample of size 50: only runs in which what came before is silent show it.
     verdict = check_sampler(langevin(change), budget="quick", diagnose=False)
@@ -348,6 +349,7 @@ def test_a_script_that_shows_the_failure_comes_with_it() -> None:
     compile(script, "reproduction", "exec")
 
 
+@pytest.mark.slow
 def test_cases_with_a_law_keep_it_beside_cases_without() -> None:
     subject = load_subject("fixtures.sound_samplers.score_sde:corrected_variance_exploding")
     verdict = check_sampler(subject, budget="quick", checks=("law/outputs", "law/noise", "clip/replay"))
@@ -367,6 +369,7 @@ def test_a_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
     assert margin(verdict, hit) > 3
 
 
+@pytest.mark.slow
 def test_a_draw_ahead_of_its_call_that_ends_unused_is_no_noise() -> None:
     """Euler-Maruyama draws before the score is asked, the reference after: over 63 calls only the last draw is idle."""
 

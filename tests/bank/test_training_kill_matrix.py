@@ -24,7 +24,7 @@ def failures(path: str) -> tuple[Finding, ...]:
 
 
 @pytest.mark.parametrize("faulty", FAULTY_TRAINING, ids=lambda f: f.name)
-@pytest.mark.sampled(every=24)
+@pytest.mark.sampled(every=48)
 def test_a_faulty_step_fails_a_check_that_fits(faulty: FaultyTraining) -> None:
     failed = {f.id: f for f in failures(faulty.subject_path) if f.outcome == "failed"}
     fitting = [failed[id] for id in faulty.fails if id in failed]
@@ -33,7 +33,7 @@ def test_a_faulty_step_fails_a_check_that_fits(faulty: FaultyTraining) -> None:
 
 
 @pytest.mark.parametrize("faulty", FAULTY_TRAINING, ids=lambda f: f.name)
-@pytest.mark.sampled(every=24)
+@pytest.mark.sampled(every=48)
 def test_one_mistake_is_one_cause(faulty: FaultyTraining) -> None:
     causes = [f for f in failures(faulty.subject_path) if f.outcome == "failed" and f.consequence_of is None]
     assert len(causes) == 1, [(f.id, f.message) for f in causes]

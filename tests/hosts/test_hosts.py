@@ -230,6 +230,7 @@ def test_a_revision_that_is_none(library: Host, revision: str, told: str) -> Non
     assert told in answer.err
 
 
+@pytest.mark.slow
 def test_a_sampler_that_the_past_did_not_have(library: Host) -> None:
     text = (library.root / "tests" / "samplers" / "heun.py").read_text().replace("def heun(", "def heun_of_now(")
     library.write("tests/samplers/heun.py", text)

@@ -356,7 +356,7 @@ def test_held_against_another_sampler_and_against_a_saved_law(tmp_path: Path) ->
 # The page as a file
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def all_pages() -> str:
     names = ("wrong_step", "crashes", "standardized", "actions")
     return verdict_page([verdict_of("tests.small_samplers:sound"), *(verdict_of(f"{HERE}:{name}") for name in names)])

@@ -48,6 +48,7 @@ def test_the_training_step_conforms_and_the_planted_one_does_not() -> None:
     assert "training/forward-backward-consistent" in {f.id for f in verdict.findings if f.outcome == "failed"}
 
 
+@pytest.mark.slow
 def test_real_frames_pass_the_data_checks_and_the_planted_range_does_not() -> None:
     pytest.importorskip("ale_py")
     scale = Scale(frames=160, held=40)

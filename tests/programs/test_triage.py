@@ -40,6 +40,7 @@ def test_a_sound_run_is_cleared() -> None:
     assert experiment.apart < 1e-3
 
 
+@pytest.mark.slow
 def test_the_sampler_is_named() -> None:
     verdict = triage(
         model=Perfect(),
@@ -137,6 +138,7 @@ def test_an_octave_that_other_frames_would_put_elsewhere_is_no_fault() -> None:
     assert any("another choice of frames" in verdict.summary for verdict in few)
 
 
+@pytest.mark.slow
 def test_a_sampler_that_keeps_something_between_runs_is_named_and_its_stages_are_its_own_runs() -> None:
     """The model is sampled before the checks run the sampler hundreds of times."""
     verdict = triage(

@@ -114,7 +114,7 @@ def test_no_tolerance_is_derived_for_what_is_far_off() -> None:
 
 def of_few_steps(run: Any) -> Subject:
     """A sampler that a single step is asked of, too."""
-    return sampler_under_test(EDM, num_steps=st.integers(1, 6), solver="euler")(run)
+    return sampler_under_test(EDM, num_steps=st.integers(1, 12), solver="euler")(run)
 
 
 def _nan_for_one_step(config: EDM) -> list[float]:
@@ -157,6 +157,7 @@ def diagnosed_of_few_steps(run: Any) -> Diagnosis:
 
 @pytest.mark.xdist_group("nan-beside-unscaled-noise")
 @pytest.mark.parametrize("run", [nan_beside_unscaled_noise, stops_beside_unscaled_noise])
+@pytest.mark.sampled(every=2)
 def test_an_answer_that_leaves_out_nan_or_an_error_is_not_exact(run: Any) -> None:
     diagnosis = diagnosed_of_few_steps(run)
     assert not diagnosis.exact
@@ -206,7 +207,7 @@ def test_of_nan_alone_no_line_is_named() -> None:
 def test_of_draws_that_are_not_normal_no_line_is_named() -> None:
     """They stand in no column of the law, so that an edit that draws nothing would have it."""
 
-    @sampler_under_test(EDM, num_steps=st.integers(2, 6), s_churn=st.floats(2, 20), solver="euler")
+    @sampler_under_test(EDM, num_steps=st.integers(2, 12), s_churn=st.floats(2, 20), solver="euler")
     def uniform(model: Any, shape: Any, config: EDM, *, device: torch.device, dtype: torch.dtype) -> Tensor:
         x: Tensor = torch.randn(shape, device=device, dtype=dtype) * config.sigma_grid[0]
         for sigma, after in pairwise(config.sigma_grid.tolist()):

@@ -81,6 +81,7 @@ def test_the_failure_that_is_pinned_is_excused(budget: str) -> None:
         ({"crash": None, "start": 5.0}, "got is"),
     ],
 )
+@pytest.mark.sampled(every=2)
 def test_anything_else_under_the_same_id_is_a_failure(faults: dict[str, Any], told: str) -> None:
     expected = pinned("law/initial-noise")
     other = found(churned(**faults, expected_failures=expected), "law/initial-noise")
@@ -119,6 +120,7 @@ def test_a_crash_may_be_pinned() -> None:
     assert found(churned(expected_failures=expected), "law/times").outcome == "failed"  # it passes now
 
 
+@pytest.mark.slow
 def test_another_crash_is_another_failure() -> None:
     expected = pinned("law/times", crash=RuntimeError)
     other = found(churned(crash=ValueError, expected_failures=expected), "law/times")

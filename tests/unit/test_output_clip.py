@@ -131,6 +131,7 @@ def test_an_end_that_is_a_little_off_is_told_after_scale_and_shift_too(low: floa
     assert told in next(finding for finding in verdict.bad if finding.id == "clip/replay").message
 
 
+@pytest.mark.slow
 def test_a_weight_is_read_where_the_sample_keeps_one_sign_alone() -> None:
     verdict = judged(ended(ours.edm, lambda x: positive(1.01 * x), EDM, **FEW, output_clip=(0, 1)))
     assert verdict.causes[0].id == "law/outputs"

@@ -122,6 +122,7 @@ def beside(elsewhere: Any) -> Subject:
         lambda x, output: torch.tanh(output),
     ],
 )
+@pytest.mark.sampled(every=3)
 def test_what_is_declared_of_a_map_hides_no_clamp(elsewhere: Any) -> None:
     verdict = judged(beside(elsewhere), diagnose=False)
     assert [finding.id for finding in verdict.causes] == ["clip/replay"]

@@ -215,7 +215,7 @@ def test_a_sound_sampler_has_nothing_to_mend() -> None:
         (_by_a_method_of_the_wrong_level, "model(x, after.double())", "model(x, sigma.double())"),
     ],
 )
-@pytest.mark.sampled(every=2)
+@pytest.mark.sampled(every=5)
 def test_the_line_is_named_with_what_should_stand_there(subject: Subject, old: str, new: str) -> None:
     evidence = Evidence(subject, budget="quick")
     evidence.measure()

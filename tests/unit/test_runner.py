@@ -55,6 +55,7 @@ def test_a_fault_is_named_with_figures_and_the_rest_follows_from_it() -> None:
     assert {f.consequence_of for f in follow} == {"law/initial-noise"}
 
 
+@pytest.mark.slow
 def test_a_reproduction_runs_and_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import subprocess
     import sys

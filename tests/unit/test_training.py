@@ -122,6 +122,7 @@ def noise_of_two_draws(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
+@pytest.mark.sampled(every=3)
 def test_sound_draws_of_other_kinds_pass(step: Any, reference: Any, fields: dict[str, Any]) -> None:
     found = judged(step, reference, **fields)
     told = {id: f.message for id, f in found.items() if f.outcome != "passed"}
@@ -297,6 +298,7 @@ def casts_its_input(model: Any, x0: Tensor, config: DDPMTraining) -> Tensor:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
+@pytest.mark.sampled(every=3)
 def test_sound_uses_of_generators_and_low_precision_pass(step: Any, options: dict[str, Any]) -> None:
     found = judged(step, num_train_timesteps=100, **options)
     assert {id: f.message for id, f in found.items() if f.outcome != "passed"} == {}
@@ -586,6 +588,7 @@ def test_the_command_line_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([str(path), "--save-law", str(tmp_path / "law.json")]) == 2
 
 
+@pytest.mark.slow
 def test_the_reproduction_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "wrong_steps.py"
     path.write_text(FILE.format(low=0).replace("(1 - alpha_bar).sqrt()", "(1 - alpha_bar)"), encoding="utf-8")
