@@ -185,6 +185,17 @@ def _with_pictures(model: Any, shape: Any, config: EDM, *, device: Any, dtype: A
 
 
 @sampler_under_test(EDM, **DECLARED)
+def _with_a_picture_of_long_runs(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any) -> torch.Tensor:
+    grid = levels(config)
+    x = grid[0] * torch.randn(shape, device=device, dtype=dtype)
+    for sigma, after in pairwise(grid):
+        x = x - (after - sigma) * (x - model(x, told(sigma))) / sigma
+    if len(grid) > 6:
+        (FOLDER / "sum.txt").write_text(f"{float(x.sum())}", encoding="utf-8")
+    return x
+
+
+@sampler_under_test(EDM, **DECLARED)
 def _by_a_method_of_the_wrong_level(model: Any, shape: Any, config: EDM, *, device: Any, dtype: Any) -> torch.Tensor:
     grid = torch.tensor(levels(config), dtype=torch.float64)
     x = grid[0].to(dtype) * torch.randn(shape, device=device, dtype=dtype)
@@ -243,6 +254,12 @@ def test_code_that_writes_files_is_not_edited(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "pictures").mkdir()
     assert repairs(_with_pictures) == ()
     assert sorted(one.name for one in tmp_path.rglob("*")) == ["pictures", "x.pt"]
+
+
+def test_runs_that_write_files_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "FOLDER", tmp_path)
+    [found] = repairs(_with_a_picture_of_long_runs)
+    assert found.instead.startswith("x = x + (after - sigma)")
 
 
 def test_noise_that_is_squared_is_no_repair() -> None:

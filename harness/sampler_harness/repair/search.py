@@ -105,12 +105,29 @@ def _searched(
 ) -> tuple[Repair, ...]:
     """The search, in a copy of the process."""
     files = {file for name in modules_of(evidence.subject.function) if (file := sys.modules[name].__file__) is not None}
-    wrong = next(case for case, is_right in are_right.items() if not is_right)
+    are_right = _that_run_here(evidence, are_right)
+    wrong = next((case for case, is_right in are_right.items() if not is_right), None)
+    if wrong is None:
+        return ()
     noted = _noted(evidence, wrong, files)
     own = [] if noted is None else own_functions(noted)
     if noted is None or not own or writes_below_python(own):
         return ()
     return tuple(_Search(evidence, are_right, own, noted, files, TRIES[budget]).run(places, everywhere=everywhere))
+
+
+def _that_run_here(evidence: Evidence, are_right: Mapping[Case, bool]) -> dict[Case, bool]:
+    """Cases that run in a copy as they do outside: whoever saves a file between two steps cannot do so there."""
+
+    def work(tell: Tell) -> None:
+        run = [
+            evidence.bundle(case).problem is not None or evidence.bundle(case).execute(Impulses()).problem is None
+            for case in are_right
+        ]
+        tell(run)
+
+    run = in_a_copy(work, seconds=PATIENCE).answer or []
+    return {case: is_right for (case, is_right), is_run in zip(are_right.items(), run, strict=False) if is_run}
 
 
 def _noted(evidence: Evidence, case: Case, files: Collection[str]) -> Noted | None:
