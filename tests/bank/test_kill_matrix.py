@@ -26,14 +26,14 @@ def kills(faulty: Faulty) -> None:
 # Two groups, so that two workers share the work and none measures what the other did.
 @pytest.mark.xdist_group("faulty-one")
 @pytest.mark.parametrize("faulty", FAULTY[:HALF], ids=lambda f: f.name)
-@pytest.mark.sampled(every=60)
+@pytest.mark.sampled(every=120)
 def test_a_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
     kills(faulty)
 
 
 @pytest.mark.xdist_group("faulty-two")
 @pytest.mark.parametrize("faulty", FAULTY[HALF:], ids=lambda f: f.name)
-@pytest.mark.sampled(every=60)
+@pytest.mark.sampled(every=120)
 def test_another_faulty_sampler_fails_a_fitting_check(faulty: Faulty) -> None:
     kills(faulty)
 

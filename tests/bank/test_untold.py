@@ -66,6 +66,7 @@ def test_what_cannot_be_told_is_not_called_wrong(name: str) -> None:
     assert closing_line([verdict]).text.startswith("1 sampler was not decided: ")
 
 
+@pytest.mark.slow
 def test_a_headline_says_why_nothing_is_decided() -> None:
     told = headline(verdict_of("guided_in_one_call"))
     assert "the model is given each sample twice in one batch at each input and time, as guidance does" in told

@@ -223,7 +223,7 @@ def test_other_makers_and_objects_that_are_there_conform(name: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("loop", "before", "after", "check"),
     [
-        ("p_sample_loop", "torch.exp(0.5 * out", "torch.exp(out", "law/noise"),
+        pytest.param("p_sample_loop", "torch.exp(0.5 * out", "torch.exp(out", "law/noise", marks=SLOW),
         pytest.param("p_sample_loop", "_not_last(t, x) * torch.exp", "torch.exp", "law/noise", marks=SLOW),
         pytest.param(
             "p_sample_loop[learn_sigma]", "share = (values + 1) / 2", "share = values", "law/noise", marks=SLOW

@@ -256,6 +256,7 @@ def test_declared_in_the_configuration(host: pytest.Pytester, sound_file: str, t
     assert outcomes(host.runpytest_inprocess(*FAST, "my_repo/adapters.py::sound::law/times")) == {"passed": 1}
 
 
+@pytest.mark.slow
 def test_the_only_thing_in_the_repository(pytester: pytest.Pytester, faulty_file: str) -> None:
     pytester.makepyfile(adapters=faulty_file)
     pytester.makepyprojecttoml('[tool.pytest.ini_options]\nsamplers_under_test = ["adapters:faulty"]\n')

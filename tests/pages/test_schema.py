@@ -84,7 +84,7 @@ for _target in ("fixtures.torch_training.under_test", "fixtures.sound_data.with_
 
 
 @pytest.mark.parametrize("name", VERDICTS)
-@pytest.mark.sampled(every=3)
+@pytest.mark.sampled(every=6)
 def test_a_verdict_is_what_the_schema_says(name: str) -> None:
     Draft202012Validator(SCHEMA).validate(json.loads(dumps([VERDICTS[name]()])))
 

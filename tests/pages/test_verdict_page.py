@@ -200,6 +200,7 @@ def test_lost_detail_is_seen_and_told() -> None:
     assert faulty.reference == sound.reference, "the reference's own run does not depend on the sampler"
 
 
+@pytest.mark.slow
 def test_each_failure_has_its_own_script() -> None:
     verdict = verdict_of("tests.small_samplers:unscaled")
     scripts = [f.reproduction for f in verdict.findings if f.outcome == "failed"]

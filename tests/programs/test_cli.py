@@ -99,6 +99,7 @@ def test_the_reproduction_runs_as_printed(faulty: str, capsys: pytest.CaptureFix
     assert "noise" in done.stdout
 
 
+@pytest.mark.slow
 def test_one_deviating_among_several_decides(sound: str, faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
     told = {"law/initial-noise": "pass what was asked", "law/initial-noise,law/outputs": "conform"}
     for checks, passing in told.items():

@@ -162,6 +162,7 @@ def test_a_declared_deviation_alone_has_no_diagnosis() -> None:
     assert verdict.diagnosis is None or not verdict.conforms
 
 
+@pytest.mark.slow
 def test_no_diagnosis_against_another_sampler_and_where_it_is_not_wanted() -> None:
     asked: dict[str, Any] = {"budget": "quick", "checks": ["law/initial-noise"]}
     for unwanted in ({"diagnose": False}, {"against": small_samplers.sound}):

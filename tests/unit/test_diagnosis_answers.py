@@ -197,6 +197,7 @@ def test_an_unknown_name_beside_another_fault_is_of_the_code() -> None:
     assert {(one.config.num_steps, one.is_error, one.is_of_code) for one in lawless_of(evidence)} == {(1, True, True)}
 
 
+@pytest.mark.slow
 def test_of_nan_alone_no_line_is_named() -> None:
     diagnosis = diagnosed(of_few_steps(nan_alone))
     assert not diagnosis.answers
@@ -278,6 +279,7 @@ def test_what_it_does_to_samples_names_the_configuration() -> None:
     assert all("EDM(num_steps=" in told for told in diagnosis.consequences)
 
 
+@pytest.mark.slow
 def test_a_search_that_raises_ends_in_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the checks found stands, the error is named, and nothing is claimed."""
 
@@ -317,6 +319,7 @@ def bent_at_the_end(
     return torch.tanh(x)
 
 
+@pytest.mark.slow
 def test_what_bends_the_returned_sample_is_told_beside_the_line() -> None:
     diagnosis = diagnosed(sampler_under_test(FlowEuler, num_steps=st.integers(1, 6))(bent_at_the_end))
     assert diagnosis.exact

@@ -73,6 +73,7 @@ def test_one_mistake_stands_in_several_files() -> None:
     )
 
 
+@pytest.mark.slow
 def test_one_use_of_a_name_is_edited_alone() -> None:
     """``beta``, which a program computes twice: for the mean, and for the variance."""
     file = "reference_samplers/ddpm.py"

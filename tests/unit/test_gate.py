@@ -129,6 +129,7 @@ def test_entries_are_the_causes() -> None:
     assert [entry.check for entry in entries_of([verdict])] == ["law/times", "law/initial-noise"]
 
 
+@pytest.mark.slow
 def test_an_expected_failure_that_passes_says_where_to_remove_it() -> None:
     expected = {
         "law/initial-noise": Expected("long ago", "known.toml, line 9"),

@@ -111,6 +111,7 @@ def test_a_crash_is_not_the_failure_that_was_declared() -> None:
     assert verdict.count("expected") == 0
 
 
+@pytest.mark.slow
 def test_a_crash_may_be_pinned() -> None:
     expected = pinned("law/times", crash=RuntimeError)
     shows = expected["law/times"].shows

@@ -226,7 +226,7 @@ def test_a_sound_sampler_has_nothing_to_mend() -> None:
         (_by_a_method_of_the_wrong_level, "model(x, after.double())", "model(x, sigma.double())"),
     ],
 )
-@pytest.mark.sampled(every=5)
+@pytest.mark.sampled(every=9)
 def test_the_line_is_named_with_what_should_stand_there(subject: Subject, old: str, new: str) -> None:
     evidence = Evidence(subject, budget="quick")
     evidence.measure()
@@ -256,12 +256,14 @@ def test_code_that_writes_files_is_not_edited(tmp_path: Path, monkeypatch: pytes
     assert sorted(one.name for one in tmp_path.rglob("*")) == ["pictures", "x.pt"]
 
 
+@pytest.mark.slow
 def test_runs_that_write_files_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "FOLDER", tmp_path)
     [found] = repairs(_with_a_picture_of_long_runs)
     assert found.instead.startswith("x = x + (after - sigma)")
 
 
+@pytest.mark.slow
 def test_noise_that_is_squared_is_no_repair() -> None:
     """A square has no coefficient, as noise that is left out has none; of large values it makes something else."""
     first, *_ = repairs(_noise_in_each_step)
@@ -305,6 +307,7 @@ def test_the_code_is_as_it_was_afterwards() -> None:
     assert (step.__wrapped__.__code__, kept_levels.__wrapped__.__code__, bent_levels.__code__) == before
 
 
+@pytest.mark.slow
 def test_code_that_is_not_what_stands_in_its_file_is_left_alone(tmp_path: Path) -> None:
     text = "def wrong(x, denoised, sigma):\n    return (x + denoised) / sigma\n"
     file = tmp_path / "changed_since.py"
@@ -355,6 +358,7 @@ def test_where_nothing_is_sure_the_change_of_the_own_line_is_the_summary() -> No
     )
 
 
+@pytest.mark.slow
 def test_functions_that_were_taken_out_of_the_collectors_sight_are_found() -> None:
     gc.freeze()
     try:

@@ -96,6 +96,7 @@ def repairs(subject: Subject) -> list[str]:
     return [one.instead for one in repairs_of(evidence)]
 
 
+@pytest.mark.slow
 def test_what_edited_code_leaves_behind_is_not_in_the_way_of_the_next_search() -> None:
     """A function within one holds itself: with other code it is there until the collector comes."""
     gc.collect()
@@ -108,6 +109,7 @@ def test_what_edited_code_leaves_behind_is_not_in_the_way_of_the_next_search() -
         gc.enable()
 
 
+@pytest.mark.slow
 def test_a_table_that_an_edit_writes_over_is_as_it_was_and_other_threads_write_meanwhile(tmp_path: Path) -> None:
     """``ramp = RAMP`` is one of the edits, and the next line writes into it; the right edit comes after that one."""
     before, stop, failed = RAMP.clone(), threading.Event(), []

@@ -435,6 +435,7 @@ def writes_over_its_batch(model: Any, x0: Tensor, config: DDPMTraining) -> Tenso
     return step_with(model, x0, torch.randint(0, config.num_train_timesteps, (x0.shape[0],)), config)
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_written_over_is_told() -> None:
     assert "x0 was written over" in judged(writes_over_its_batch)["gradient"].message
 
