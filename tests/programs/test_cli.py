@@ -107,6 +107,16 @@ def test_one_deviating_among_several_decides(sound: str, faulty: str, capsys: py
         assert capsys.readouterr().out.splitlines()[-1].startswith(f"1 of 2 samplers {passing}, 1 does not: ")
 
 
+def test_where_the_page_lies_is_said(sound: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = str(tmp_path / "page.html")
+    asked = [sound, *QUICK, "--no-diagnosis", "--check", "law/initial-noise", "--html", page]
+    assert main(asked) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"page: {page}"
+    main([*asked, "--json", "-"])
+    assert "page:" not in capsys.readouterr().out.splitlines()[-1]
+    assert Path(page).stat().st_size > 1000
+
+
 def test_json_stands_alone_on_standard_output(sampler_file: str, capfd: pytest.CaptureFixture[str]) -> None:
     noisy = '\nprint("imported")\n@sampler_under_test(EDM, **GRID)\ndef loud(model, shape, config, *, device, dtype):\n'
     noisy += '    print("running")\n    return euler(model, shape, config, device, dtype)\n'

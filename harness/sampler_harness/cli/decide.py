@@ -182,6 +182,9 @@ def _files(plan: Plan, verdicts: Sequence[Verdict], stream: TextIO) -> None:
             write_trajectory(verdicts[0], options.trajectory)
     except (ValueError, ImportError) as error:
         raise UsageError(str(error)) from error
+    if options.json != "-":
+        drawn = {"page": options.html, "picture": options.trajectory if verdicts else None}
+        stream.writelines(f"{what}: {path}\n" for what, path in drawn.items() if path is not None)
 
 
 def _workflow(plan: Plan, verdicts: Sequence[Verdict], stale: Sequence[Stale], stream: TextIO) -> None:

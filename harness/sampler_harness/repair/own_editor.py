@@ -83,6 +83,8 @@ class OwnEditor(Editor):
             match getattr(node.slice, end, None):
                 case ast.UnaryOp(op=ast.USub(), operand=operand) as bound:
                     yield self._of((node.slice, end, None), bound, operand)
+                case ast.UnaryOp(op=ast.UAdd(), operand=operand) as bound:
+                    yield self._of((node.slice, end, None), bound, ast.UnaryOp(ast.USub(), operand))
                 case ast.Constant(value=int() as value) as bound if value:
                     yield self._of((node.slice, end, None), bound, ast.UnaryOp(ast.USub(), bound))
 
