@@ -47,6 +47,8 @@ FURTHER = 600
 MOST_CALLS = 40
 #: Wrong cases of which the first is searched in that shows all at once.
 LIKELY = 6
+#: Right cases, at most, whose lines are told from those of a wrong one.
+OF_RIGHT = 3
 #: Repairs that are told, at most.
 TOLD = 3
 #: Seconds of computing that the harness has between two runs, and a run of the sampler as it is.
@@ -113,17 +115,21 @@ def _searched(
     own = [] if noted is None else own_functions(noted)
     if noted is None or not own or writes_below_python(own):
         return ()
-    return tuple(_Search(evidence, are_right, own, noted, files, TRIES[budget]).run(places, everywhere=everywhere))
+    right = [case for case, is_right in are_right.items() if is_right][:OF_RIGHT]
+    elsewhere = {at for case in right if (one := _noted(evidence, case, files)) is not None for at in one.order}
+    search = _Search(evidence, are_right, own, noted, files, TRIES[budget])
+    return tuple(search.run(places, elsewhere, everywhere=everywhere))
 
 
 def _that_run_here(evidence: Evidence, are_right: Mapping[Case, bool]) -> dict[Case, bool]:
     """Cases that run in a copy as they do outside: whoever saves a file between two steps cannot do so there."""
 
     def work(tell: Tell) -> None:
-        run = [
-            evidence.bundle(case).problem is not None or evidence.bundle(case).execute(Impulses()).problem is None
-            for case in are_right
-        ]
+        run = []
+        for case in are_right:
+            bundle = evidence.bundle(case)
+            here = bundle.execute(Impulses()).problem
+            run.append(here is None or (bundle.problem is not None and bundle.problem.message == here.message))
         tell(run)
 
     run = in_a_copy(work, seconds=PATIENCE).answer or []
@@ -215,20 +221,26 @@ class _Search:
         self._entry = entry
         self._as_it_is = in_a_copy(lambda tell: tell(self._shown()), seconds=PATIENCE)
 
-    def run(self, places: Collection[Place], *, everywhere: bool) -> Iterator[Repair]:
+    def run(
+        self, places: Collection[Place], elsewhere: Collection[tuple[str, int]], *, everywhere: bool
+    ) -> Iterator[Repair]:
         """Edits that make all right, one for each line: of the likely lines first, then in the order of a run.
 
         Args:
             places: as for :func:`repairs_of`.
-            everywhere: the same.
+            elsewhere: lines that run where all is right too: those that do not are likelier.
+            everywhere: as for :func:`repairs_of`.
         """
         likely = {(one.file, line) for one in places for line in (one.line, one.or_line)}
         asked = {_statement(*at) for at in self._noted.order if (shown(at[0]), at[1]) in likely}
         if self._as_it_is.how != "done":
             return
         self._among(lambda at: at in asked)
+        common = {_statement(*at) for at in elsewhere}
+        if everywhere and not self._found and common:
+            self._among(lambda at: at not in asked and at not in common)
         if everywhere and not self._found:
-            self._among(lambda at: at not in asked)
+            self._among(lambda at: at not in asked and (at in common or not common))
         simplest_first = sorted(self._found.values(), key=lambda one: one[0])
         yield from (found for *_, found in simplest_first[:TOLD])
 
